@@ -1,0 +1,96 @@
+"""The JSON records of a run: what was asked for, what each part wrote, and the whole."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+RECORD_VERSION = 1
+
+TableName = Literal["predictions", "masks", "faithfulness", "clips", "errors"]
+
+
+class Record(BaseModel):
+    """Base of all records: unknown fields are refused, so that a newer run is not half understood."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileRecord(Record):
+    """One file of a run: its path relative to the output, its size, its SHA-256, and the table it belongs to.
+
+    `rows` is the number of table rows in it; None for audio.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    table: TableName | None = None
+    rows: int | None = None
+
+
+class Cursor(Record):
+    """A place in a shard to go on from: the clip's ordinal in reading order, and the window in that clip."""
+
+    clip: int = 0
+    window: int = 0
+
+
+class CommitRecord(Record):
+    """What one part wrote; it is written last, so a part without it does not exist.
+
+    `next` is where the next part of the shard begins, `share` how much of the shard's bytes lie before that
+    place, and `last` is True on the shard's final part.
+    """
+
+    record_version: int = RECORD_VERSION
+    shard_id: str
+    part: int
+    windows: int
+    clips: int
+    errors: int
+    files: list[FileRecord]
+    next: Cursor
+    share: float
+    last: bool
+    actor: str = ""
+    seconds: float = 0.0
+
+
+class RunRecord(Record):
+    """What a run was asked to do; a second run on the same output must agree with it.
+
+    `config` holds everything that decides the contents of the tables, `input_digest` names the listing.
+    """
+
+    record_version: int = RECORD_VERSION
+    lmac_version: str
+    input_digest: str
+    shards: int
+    config: dict[str, Any]
+    explainer: dict[str, Any]
+    packages: dict[str, str]
+
+
+class QuarantinedShard(Record):
+    """A shard that was given up after its attempts were spent, and why."""
+
+    shard_id: str
+    uri: str
+    attempts: int
+    reason: str
+
+
+class Manifest(Record):
+    """The whole run: every file that belongs to it, by table, and the totals."""
+
+    record_version: int = RECORD_VERSION
+    complete: bool
+    clips: int
+    windows: int
+    errors: int
+    parts: int
+    tables: dict[TableName, list[FileRecord]]
+    audio: list[FileRecord]
+    quarantined: list[QuarantinedShard] = []

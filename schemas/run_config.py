@@ -1,0 +1,52 @@
+"""The configuration of a run: what `lmac explain` takes, from `--config run.yaml` and from its options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.explainer_config import Config
+
+
+class ContentConfig(Config):
+    """All that decides what stands in the tables; two runs on one output must agree on it.
+
+    `window_hop_s` is the step between windows of a long clip, by default the window's length; what remains at a
+    clip's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
+    `listenables` are the sides that are written as FLAC; their scores are computed in any case.
+    """
+
+    explainer: str = "esc10"
+    mask: Literal["soft", "binary"] = "soft"
+    listenables: tuple[Literal["masked_in", "masked_out"], ...] = ("masked_in",)
+    window_hop_s: Annotated[float, Field(gt=0)] | None = None
+    min_tail: Annotated[float, Field(ge=0, le=1)] = 0.5
+    max_clip_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    labels: str | None = None
+    label_column: str | None = None
+    part_windows: Annotated[int, Field(ge=1, le=4096)] = 32
+    files_per_shard: Annotated[int, Field(ge=1)] = 64
+
+
+class ClusterConfig(Config):
+    """Where and how wide a run runs; changing it changes no table.
+
+    `address` joins a running Ray cluster ("auto" or host:port), None starts a local one. `actors` None is
+    one per GPU, or what the CPUs allow; `cpus_per_actor` None is half of a local machine's cores, at least one.
+    """
+
+    address: str | None = None
+    actors: Annotated[int, Field(ge=1)] | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    cpus_per_actor: Annotated[int, Field(ge=1)] | None = None
+    streams_per_actor: Annotated[int, Field(ge=1, le=64)] = 1
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    attempts: Annotated[int, Field(ge=1)] = 3
+
+
+class RunConfig(Config):
+    """A run: content and cluster."""
+
+    content: ContentConfig = ContentConfig()
+    cluster: ClusterConfig = ClusterConfig()

@@ -1,0 +1,150 @@
+"""Arrow schemas of the tables; every field carries a description and, where it has one, a unit.
+
+A name that ends in `_audio` belongs to the written waveform, classified again.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+
+def _field(name: str, kind: pa.DataType, description: str, unit: str = "", nullable: bool = False) -> pa.Field:
+    metadata = {"description": description, **({"unit": unit} if unit else {})}
+    return pa.field(name, kind, nullable=nullable, metadata=metadata)
+
+
+def _table(name: str, description: str, fields: list[pa.Field]) -> pa.Schema:
+    return pa.schema(
+        fields,
+        metadata={"lmac_table": name, "schema_version": str(SCHEMA_VERSION), "description": description},
+    )
+
+
+CLIP_ID = _field("clip_id", pa.string(), "stable digest of the clip's place in the dataset")
+WINDOW_ID = _field("window_id", pa.string(), "clip_id and the window's number in the clip")
+LABEL = _field("label", pa.string(), "the class that is explained")
+FLOATS = pa.list_(pa.field("item", pa.float32(), nullable=False))
+
+PREDICTIONS = _table(
+    "predictions",
+    "one row per window: what the classifier decided",
+    [
+        CLIP_ID,
+        WINDOW_ID,
+        _field("shard", pa.string(), "the shard that held the clip, relative to the input"),
+        _field("key", pa.string(), "the clip's name in its shard"),
+        _field("window_index", pa.int32(), "the window's number in the clip, from 0"),
+        _field("start_s", pa.float64(), "where the window begins in the clip", "s"),
+        _field("duration_s", pa.float64(), "sound in the window, padding excluded", "s"),
+        _field("unheard_s", pa.float64(), "sound at the clip's end too short for a window, on its last window", "s"),
+        _field("sample_rate_in", pa.int32(), "the clip's own sample rate", "Hz"),
+        _field("channels_in", pa.int32(), "the clip's own number of channels"),
+        _field("label_true", pa.string(), "the label that came with the clip, if any", nullable=True),
+        _field("label", pa.string(), "the most probable class"),
+        _field("label_index", pa.int32(), "its number among the explainer's labels"),
+        _field("probability", pa.float32(), "its probability"),
+        _field("probabilities", FLOATS, "probabilities of all classes, in the order of the explainer's labels"),
+        _field("embedding", FLOATS, "the classifier's embedding of the window"),
+        _field("level_dbfs", pa.float32(), "RMS level of the window's sound, -120 for digital silence", "dBFS"),
+        _field("metadata", pa.string(), "the input's own columns, as a JSON object"),
+    ],
+)
+
+MASKS = _table(
+    "masks",
+    "one row per window and label: the part of the sound that made the decision",
+    [
+        CLIP_ID,
+        WINDOW_ID,
+        LABEL,
+        _field("mask", pa.binary(), "mask in 255ths as uint8, row-major [n_freq, n_frames]"),
+        _field("n_freq", pa.int32(), "frequency bins of the mask"),
+        _field("n_frames", pa.int32(), "frames of the mask"),
+        _field("hop_s", pa.float64(), "time between frames; frame t is centred at t * hop_s", "s"),
+        _field("bin_hz", pa.float64(), "frequency between bins; bin f is centred at f * bin_hz", "Hz"),
+        _field("mask_mean", pa.float32(), "mean of the mask over all bins and frames"),
+        _field("energy_kept", pa.float32(), "share of the window's spectral energy that the mask keeps"),
+        _field("band_profile", FLOATS, "mean of the mask in each of 32 bands of equal width, low to high"),
+        _field("time_profile", FLOATS, "mean of the mask in each of 50 spans of equal length, first to last"),
+    ],
+)
+
+FAITHFULNESS = _table(
+    "faithfulness",
+    "one row per window and label: how far the explanation can be trusted",
+    [
+        CLIP_ID,
+        WINDOW_ID,
+        LABEL,
+        _field("p", pa.float32(), "probability of the label on the full input"),
+        _field("p_in", pa.float32(), "probability on the masked-in input"),
+        _field("p_out", pa.float32(), "probability on the masked-out input"),
+        _field("ai", pa.float32(), "average increase: 100 where p_in > p, else 0", "%"),
+        _field("ad", pa.float32(), "average drop: 100 max(0, p - p_in) / p", "%"),
+        _field("ag", pa.float32(), "average gain: 100 max(0, p_in - p) / (1 - p)", "%"),
+        _field("ff", pa.float32(), "faithfulness: p - p_out"),
+        _field("fid_in", pa.float32(), "1 where the masked-in input is classified as the label, else 0"),
+        _field("keep", pa.float32(), "1 where the masked-out input still is, else 0"),
+        _field("ad_double_softmax", pa.float32(), "ad with softmax applied twice, as in published tables", "%"),
+        _field("sps", pa.float32(), "sparseness: Gini index of the mask"),
+        _field("comp", pa.float32(), "complexity: entropy of the mask scaled to sum 1", "nat"),
+        _field("mask_mean", pa.float32(), "mean of the mask over all bins and frames"),
+        _field("energy_kept", pa.float32(), "share of the window's spectral energy that the mask keeps"),
+        _field("p_in_audio", pa.float32(), "p_in of the written masked-in waveform"),
+        _field("p_out_audio", pa.float32(), "p_out of the masked-out waveform"),
+        _field("ai_audio", pa.float32(), "ai of the written waveform", "%"),
+        _field("ad_audio", pa.float32(), "ad of the written waveform", "%"),
+        _field("ag_audio", pa.float32(), "ag of the written waveform", "%"),
+        _field("ff_audio", pa.float32(), "ff of the masked-out waveform"),
+        _field("fid_in_audio", pa.float32(), "fid_in of the written waveform"),
+        _field("keep_audio", pa.float32(), "keep of the masked-out waveform"),
+    ],
+)
+
+CLIPS = _table(
+    "clips",
+    "one row per listenable",
+    [
+        CLIP_ID,
+        WINDOW_ID,
+        LABEL,
+        _field("kind", pa.string(), "masked_in or masked_out"),
+        _field("uri", pa.string(), "the FLAC file, relative to the run's output"),
+        _field("duration_s", pa.float64(), "length", "s"),
+        _field("sample_rate", pa.int32(), "sample rate", "Hz"),
+        _field("peak_dbfs", pa.float32(), "highest sample, -120 for digital silence", "dBFS"),
+        _field(
+            "loudness_lufs",
+            pa.float32(),
+            "integrated loudness, BS.1770; null if silent or short",
+            "LUFS",
+            True,
+        ),
+        _field("gain_db", pa.float32(), "0, or how far it was lowered to stay within full scale", "dB"),
+        _field("sha256", pa.string(), "digest of the file"),
+    ],
+)
+
+ERRORS = _table(
+    "errors",
+    "one row per clip that could not be used",
+    [
+        CLIP_ID,
+        _field("shard", pa.string(), "the shard that held the clip, relative to the input"),
+        _field("key", pa.string(), "the clip's name in its shard"),
+        _field("stage", pa.string(), "where it failed: read, decode, explain or shard"),
+        _field("reason", pa.string(), "the kind of failure, one word"),
+        _field("message", pa.string(), "what is wrong, for people"),
+        _field("size_bytes", pa.int64(), "encoded size of the clip, null if it could not be read", "B", True),
+    ],
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "predictions": PREDICTIONS,
+    "masks": MASKS,
+    "faithfulness": FAITHFULNESS,
+    "clips": CLIPS,
+    "errors": ERRORS,
+}

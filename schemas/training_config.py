@@ -1,0 +1,104 @@
+"""The configurations of the two trainings; the defaults are what the shipped explainers were trained with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.explainer_config import Cnn10Config, Config, DecoderConfig, FrontEndConfig
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class LoopConfig(Config):
+    """How long and how fast to train; one epoch sees every window once.
+
+    `patience` is the number of epochs without a better validation score after which training stops, 0 for
+    never; `ema` is the decay per step of the averaged weights, which are the ones validated and saved.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 60
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    learning_rate: Positive = 1e-3
+    weight_decay: Weight = 1e-2
+    warmup: Share = 0.1
+    ema: Share = 0.99
+    patience: Annotated[int, Field(ge=0)] = 0
+    seed: int = 0
+    bf16: bool = True
+
+
+class AugmentConfig(Config):
+    """What is done to training audio; each is off at 0.
+
+    `mixup` and `noise` are shares of the windows touched; `gain_db` is the largest change of level;
+    `stretch` the largest relative change of tempo and of pitch; `drop_bands` and `drop_spans` the number of
+    frequency bands and time spans that are zeroed in the linear magnitude, each up to an eighth of it.
+    """
+
+    mixup: Share = 0.5
+    gain_db: Weight = 10.0
+    noise: Share = 0.3
+    stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
+    drop_bands: Annotated[int, Field(ge=0)] = 2
+    drop_spans: Annotated[int, Field(ge=0)] = 2
+
+
+class ClassifierTraining(Config):
+    """Training of a classifier from labelled windows."""
+
+    loop: LoopConfig = LoopConfig(epochs=70, batch_size=8)
+    augment: AugmentConfig = AugmentConfig()
+
+
+class ObjectiveConfig(Config):
+    """The L-MAC objective (Paissan et al. 2024, eq. 3) and the forms its terms may take.
+
+    `masked_out` is how the masked-out side is driven down: `cross_entropy` is the paper's -CE, which has no
+    lower bound; `log_complement` is -log(1 - p_out), which ends where the class is lost. `size` is how the
+    mask is kept small: `mean` is the paper's mean |M|; `hinge` is the excess of mean M over `target_mean`, so that
+    a size is asked for and not a weight.
+    """
+
+    lambda_in: Weight = 4.0
+    lambda_out: Weight = 0.2
+    lambda_s: Weight = 0.4
+    masked_out: Literal["cross_entropy", "log_complement"] = "cross_entropy"
+    size: Literal["mean", "hinge"] = "mean"
+    target_mean: Share = 0.12
+
+
+class DecoderTraining(Config):
+    """Training of a mask decoder for a frozen classifier; it needs no labels.
+
+    `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of its own.
+    """
+
+    loop: LoopConfig = LoopConfig(epochs=30, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
+    objective: ObjectiveConfig = ObjectiveConfig(
+        lambda_in=1.0, lambda_out=1.0, lambda_s=20.0, masked_out="log_complement", size="hinge"
+    )
+    mixtures: Share = 0.5
+    mixture_db: Weight = 6.0
+    gain_db: Weight = 6.0
+
+
+class ClassifierRecipe(Config):
+    """All of `lmac train classifier` but the data."""
+
+    name: str = "classifier"
+    front_end: FrontEndConfig = FrontEndConfig()
+    classifier: Cnn10Config = Cnn10Config()
+    training: ClassifierTraining = ClassifierTraining()
+
+
+class DecoderRecipe(Config):
+    """All of `lmac train decoder` but data and classifier; by default it keeps the classifier's name."""
+
+    name: str | None = None
+    decoder: DecoderConfig = DecoderConfig()
+    mask_domain: Literal["magnitude", "log1p"] = "magnitude"
+    training: DecoderTraining = DecoderTraining()

@@ -1,0 +1,58 @@
+"""Configurations from YAML files and command-line options, checked at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+C = TypeVar("C", bound=BaseModel)
+
+
+class ConfigError(Exception):
+    """A configuration is not understood; the message names the field, its value and what it must be."""
+
+
+def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) -> C:
+    """A configuration from a YAML file (or none) with options laid over it.
+
+    `options` are dotted names and values, such as `{"cluster.actors": 2}`; None stands for "not given".
+    Raises ConfigError when the file cannot be read or a value does not fit.
+    """
+    values = _read(path) if path else {}
+    for name, value in options.items():
+        if value is not None:
+            *folders, last = name.split(".")
+            place = values
+            for folder in folders:
+                if place.get(folder) is None:  # a section that is named and left empty
+                    place[folder] = {}
+                place = place[folder]
+                if not isinstance(place, dict):
+                    raise ConfigError(f"{path}: {folder} must hold settings by name, got {place!r}")
+            place[last] = value
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}, got {issue['input']!r}"
+            for issue in error.errors()
+        ]
+        raise ConfigError("\n".join([f"{path or 'the options'}:", *(f"  {line}" for line in lines)])) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold settings by name, got a {type(values).__name__}")
+    return values
