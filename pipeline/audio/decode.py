@@ -1,0 +1,80 @@
+"""Bytes of an audio file -> mono float32 at a rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from pipeline.audio.containers import stated_end
+from pipeline.audio.faults import AudioFault
+from pipeline.audio.framed import mp3_end, ogg_unfinished
+from pipeline.audio.pyav import open_pyav
+from pipeline.audio.sndfile import open_sndfile
+from pipeline.audio.source import Source
+
+__all__ = ["AudioFault", "DecodedAudio", "decode"]
+
+
+@dataclass(frozen=True)
+class DecodedAudio:
+    """A mono waveform `[n]`, float32, full scale at 1, and the rate and channels that the file had."""
+
+    waveform: NDArray[np.float32]
+    sample_rate_in: int
+    channels_in: int
+
+
+def decode(data: bytes, name: str, sample_rate: int, max_seconds: float = 3600.0) -> DecodedAudio:
+    """Decode an audio file to mono (the mean of its channels) at `sample_rate` in Hz.
+
+    The result depends on nothing but the bytes; `name` stands in messages only. Decoding, mixing and
+    resampling go block by block, so memory is bounded by `max_seconds` of output, whatever the header claims.
+    Raises AudioFault, with a reason, when the file is empty, not audio, truncated, longer than `max_seconds`,
+    without samples, with NaN or infinite samples, or undecodable.
+    """
+    if not data:
+        raise AudioFault("empty", f"{name}: the file has no bytes")
+    _check_complete(data, name)
+    source = open_sndfile(data, name) or open_pyav(data, name)
+    waveform = _mix_and_resample(source, name, sample_rate, max_seconds)
+    return DecodedAudio(waveform, source.sample_rate, source.channels)
+
+
+def _check_complete(data: bytes, name: str) -> None:
+    end = mp3_end(data) or stated_end(data)
+    if end is not None and end > len(data):
+        raise AudioFault("truncated", f"{name}: its header states {end} bytes, the file has {len(data)}")
+    if ogg_unfinished(data):
+        raise AudioFault("truncated", f"{name}: the Ogg stream stops before its end-of-stream page")
+
+
+def _mix_and_resample(source: Source, name: str, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
+    resampler = (
+        soxr.ResampleStream(source.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
+        if source.sample_rate != sample_rate
+        else None
+    )
+    pieces: list[NDArray[np.float32]] = []
+    frames_in = 0
+    for block in source.blocks:
+        frames_in += len(block)
+        if frames_in > max_seconds * source.sample_rate:
+            raise AudioFault(
+                "too_long", f"{name}: it is longer than {max_seconds:g} s, the longest clip that is accepted"
+            )
+        mono = block.mean(axis=1, dtype=np.float64).astype(np.float32)
+        if not np.isfinite(mono).all():
+            raise AudioFault("non_finite", f"{name}: it has NaN or infinite samples")
+        pieces.append(resampler.resample_chunk(mono) if resampler else mono)
+    if not frames_in:
+        raise AudioFault("no_samples", f"{name}: the file is well formed but holds no samples")
+    if resampler:
+        pieces.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    waveform = np.concatenate(pieces)
+    if not len(waveform):
+        # Less than half a sample at the new rate; a clip that holds sound has at least one sample.
+        waveform = np.zeros(1, dtype=np.float32)
+    return waveform

@@ -1,0 +1,42 @@
+"""Cutting a clip into the fixed windows that a classifier hears."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Span(NamedTuple):
+    """Samples `start` to `stop` (exclusive) of a clip."""
+
+    start: int
+    stop: int
+
+
+def cut_windows(n_samples: int, window: int, hop: int | None = None, min_tail: int = 0) -> list[Span]:
+    """Cut a clip of `n_samples` into windows of `window` samples, `hop` apart (by default end to end).
+
+    The last may be shorter than `window`; a clip without samples has none. Every sample lies in a window, except
+    that fewer than `min_tail` samples after the last whole window get none of their own: a classifier can say
+    little of a window that is almost all padding.
+    Raises ValueError when `hop` would leave samples unheard, or a length is not positive.
+    """
+    hop = window if hop is None else hop
+    if n_samples < 0 or window < 1:
+        raise ValueError(f"n_samples must be at least 0 and window at least 1, got {n_samples} and {window}")
+    if not 1 <= hop <= window:
+        raise ValueError(f"hop must lie in 1..window ({window}), got {hop}: samples between go unheard")
+    n_windows = 0 if n_samples == 0 else 1 + max(0, -(-(n_samples - window) // hop))
+    heard_before = (n_windows - 2) * hop + window
+    if n_windows > 1 and n_samples - heard_before < min_tail:
+        n_windows -= 1
+    return [Span(i * hop, min(i * hop + window, n_samples)) for i in range(n_windows)]
+
+
+def take_window(waveform: NDArray[np.float32], span: Span, window: int) -> NDArray[np.float32]:
+    """Copy a span of a waveform `[n]` into a window `[window]`, float32, with zeros after its end."""
+    out = np.zeros(window, dtype=np.float32)
+    out[: span.stop - span.start] = waveform[span.start : span.stop]
+    return out

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import contextlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audio.decode import AudioFault, decode
+from tests.audio.make import encode, encode_av, tone
+
+SNDFILE_FORMATS = [
+    ("WAV", "PCM_16"),
+    ("WAV", "PCM_24"),
+    ("WAV", "DOUBLE"),
+    ("WAV", "IMA_ADPCM"),
+    ("RF64", "PCM_16"),
+    ("FLAC", "PCM_24"),
+    ("OGG", "VORBIS"),
+    ("OGG", "OPUS"),
+    ("MP3", "MPEG_LAYER_III"),
+    ("AIFF", "PCM_16"),
+    ("AU", "PCM_16"),
+    ("CAF", "PCM_16"),
+    ("W64", "PCM_16"),
+]
+AV_FORMATS = [("ipod", "aac"), ("mp4", "aac"), ("adts", "aac"), ("webm", "libopus"), ("matroska", "aac")]
+
+
+def reason_of(data: bytes, **options: float) -> str:
+    with pytest.raises(AudioFault) as caught:
+        decode(data, "clip.wav", 16000, **options)
+    assert "clip.wav" in caught.value.message
+    return caught.value.reason
+
+
+def peak_hz(waveform: np.ndarray, sample_rate: int) -> float:
+    spectrum = np.abs(np.fft.rfft(waveform * np.hanning(len(waveform))))
+    return float(spectrum.argmax()) * sample_rate / len(waveform)
+
+
+@pytest.mark.parametrize(("container", "subtype"), SNDFILE_FORMATS)
+def test_a_tone_keeps_its_pitch_length_and_level(container: str, subtype: str) -> None:
+    audio = decode(encode(tone(1000, 1.0, 48000), 48000, container, subtype), "a", 16000)
+    assert (audio.sample_rate_in, audio.channels_in) == (48000, 1)
+    assert audio.waveform.dtype == np.float32
+    assert len(audio.waveform) == pytest.approx(16000, abs=800)
+    assert peak_hz(audio.waveform, 16000) == pytest.approx(1000, abs=2)
+    middle = audio.waveform[4000:12000]
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.03)
+
+
+@pytest.mark.parametrize(("container", "codec"), AV_FORMATS)
+def test_what_libsndfile_cannot_decode_is_decoded_by_ffmpeg(container: str, codec: str) -> None:
+    audio = decode(encode_av(tone(1000, 1.0, 48000), 48000, container, codec), "a", 16000)
+    assert (audio.sample_rate_in, audio.channels_in) == (48000, 1)
+    assert len(audio.waveform) == pytest.approx(16000, abs=1100)
+    assert peak_hz(audio.waveform, 16000) == pytest.approx(1000, abs=2)
+
+
+def test_mono_is_the_mean_of_the_channels() -> None:
+    channels = np.stack([tone(200 * (c + 1), 0.1, 44100) for c in range(8)], axis=1)
+    audio = decode(encode(channels, 44100, "WAV", "FLOAT"), "a", 44100)
+    assert audio.channels_in == 8
+    np.testing.assert_allclose(audio.waveform, channels.mean(axis=1), atol=1e-6)
+
+
+def test_at_its_own_rate_nothing_is_changed() -> None:
+    samples = tone(440, 0.2, 22050)
+    np.testing.assert_array_equal(decode(encode(samples, 22050, "WAV", "FLOAT"), "a", 22050).waveform, samples)
+
+
+@pytest.mark.parametrize("sample_rate", [1, 8000, 11025, 192000, 384000])
+def test_any_rate_gives_the_same_duration(sample_rate: int) -> None:
+    n = max(2, sample_rate // 4)
+    waveform = decode(encode(np.zeros(n, np.float32), sample_rate), "a", 16000).waveform
+    assert len(waveform) == round(n * 16000 / sample_rate)
+
+
+def test_a_tone_above_the_new_nyquist_is_removed() -> None:
+    waveform = decode(encode(tone(12000, 1.0, 48000), 48000, "WAV", "FLOAT"), "a", 16000).waveform
+    assert np.abs(waveform[1000:-1000]).max() < 1e-4
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_clip_of_a_few_samples_has_at_least_one(n: int) -> None:
+    assert len(decode(encode(np.full(n, 0.1, np.float32), 192000), "a", 8000).waveform) >= 1
+
+
+def test_silence_is_not_a_fault() -> None:
+    assert not decode(encode(np.zeros(1000, np.float32), 16000), "a", 16000).waveform.any()
+
+
+def test_empty() -> None:
+    assert reason_of(b"") == "empty"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello, this is a text file\n" * 50,
+        b"<html><body>404</body></html>",
+        bytes(4096),
+        b"\x89PNG\r\n\x1a\n" + bytes(99),
+    ],
+)
+def test_not_audio(data: bytes) -> None:
+    assert reason_of(data) == "not_audio"
+
+
+def test_a_playlist_cannot_make_the_decoder_open_other_files(tmp_path: Path) -> None:
+    other = tmp_path / "other.wav"
+    other.write_bytes(encode(tone(440, 0.2, 16000), 16000))
+    for text in (
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{other}\n",
+        f"ffconcat version 1.0\nfile {other}\n",
+    ):
+        assert reason_of(text.encode()) == "not_audio"
+
+
+@pytest.mark.parametrize(("container", "subtype"), [f for f in SNDFILE_FORMATS if f[0] != "W64"])
+@pytest.mark.parametrize("share", [0.4, 0.97])
+def test_a_file_cut_short_is_truncated(container: str, subtype: str, share: float) -> None:
+    data = encode(tone(1000, 2.0, 48000), 48000, container, subtype)
+    assert reason_of(data[: int(len(data) * share)]) == "truncated"
+
+
+@pytest.mark.parametrize(("container", "codec"), [("ipod", "aac"), ("matroska", "aac")])
+def test_an_mp4_or_matroska_file_cut_short_is_truncated(container: str, codec: str) -> None:
+    data = encode_av(tone(1000, 1.0, 48000), 48000, container, codec)
+    assert reason_of(data[: len(data) // 2]) == "truncated"
+
+
+def test_a_wav_header_cut_short_is_truncated() -> None:
+    assert reason_of(encode(tone(440, 0.1, 16000), 16000)[:30]) == "truncated"
+
+
+@pytest.mark.parametrize("size", [0x7FFFF000, 0xFFFFFFFF])
+def test_a_wav_whose_writer_left_the_size_open_is_read_to_its_end(size: int) -> None:
+    data = bytearray(encode(tone(440, 0.1, 16000), 16000, "WAV", "PCM_16"))
+    at = data.index(b"data")
+    struct.pack_into("<I", data, at + 4, size)
+    struct.pack_into("<I", data, 4, size)
+    assert len(decode(bytes(data), "a", 16000).waveform) == 1600
+
+
+def test_a_tag_behind_an_mp4_or_mp3_does_not_make_it_truncated() -> None:
+    for container, codec in (("ipod", "aac"), ("mp3", "libmp3lame")):
+        data = encode_av(tone(1000, 1.0, 48000), 48000, container, codec)
+        assert len(decode(data + b"TAG" + bytes(125), "a", 16000).waveform) > 15000
+
+
+def test_bytes_after_the_audio_do_not_matter() -> None:
+    for container in ("WAV", "OGG", "AIFF"):
+        data = encode(tone(440, 0.1, 16000), 16000, container)
+        assert len(decode(data + b"TAG" + bytes(125), "a", 16000).waveform) == 1600
+
+
+def test_no_samples() -> None:
+    assert reason_of(encode(np.zeros(0, np.float32), 16000)) == "no_samples"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_non_finite(value: float) -> None:
+    samples = tone(440, 0.1, 16000)
+    samples[800] = value
+    assert reason_of(encode(samples, 16000, "WAV", "FLOAT")) == "non_finite"
+
+
+def test_too_long() -> None:
+    data = encode(tone(440, 2.0, 16000), 16000, "FLAC")
+    assert reason_of(data, max_seconds=1.5) == "too_long"
+    assert len(decode(data, "a", 16000, max_seconds=2.0).waveform) == 32000
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "MP3"])
+def test_a_header_that_claims_a_hundred_hours_is_not_believed(container: str) -> None:
+    data = bytearray(encode(tone(440, 0.5, 16000), 16000, container))
+    if container == "WAV":
+        struct.pack_into("<I", data, data.index(b"data") + 4, 0x70000000)
+    elif container == "FLAC":
+        data[18:26] = (int.from_bytes(data[18:26], "big") | (1 << 36) - 1).to_bytes(8, "big")
+    else:
+        at = data.index(b"Info") if b"Info" in data else data.index(b"Xing")
+        struct.pack_into(">II", data, at + 8, 0x7FFFFFFF, 0x7FFFFFFF)
+    assert reason_of(bytes(data)) == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("offset", "pattern", "value"), [(24, "<I", 0), (24, "<I", 2_000_000), (22, "<H", 65), (22, "<H", 0)]
+)
+def test_an_absurd_header_is_named(offset: int, pattern: str, value: int) -> None:
+    data = bytearray(encode(tone(440, 0.1, 16000), 16000))
+    struct.pack_into(pattern, data, offset, value)
+    with pytest.raises(AudioFault, match=f"clip.wav: its header gives .*{value}") as caught:
+        decode(bytes(data), "clip.wav", 16000)
+    assert caught.value.reason == "undecodable"
+
+
+def test_damage_in_the_middle_is_a_fault_or_sound_but_never_a_crash() -> None:
+    rng = np.random.default_rng(0)
+    for container in ("WAV", "FLAC", "OGG", "MP3"):
+        intact = encode(tone(440, 0.5, 16000), 16000, container)
+        for _ in range(20):
+            data = bytearray(intact)
+            for at in rng.integers(0, len(data), 8):
+                data[at] = rng.integers(256)
+            with contextlib.suppress(AudioFault):
+                assert np.isfinite(decode(bytes(data), "a", 16000, max_seconds=60).waveform).all()
+
+
+def test_real_recordings_are_decoded_and_never_refused(esc10_dir: Path) -> None:
+    for path in sorted(esc10_dir.glob("*/*.ogg"))[::20]:
+        audio = decode(path.read_bytes(), path.name, 16000)
+        assert audio.sample_rate_in == 44100
+        assert 0.1 < len(audio.waveform) / 16000 < 6

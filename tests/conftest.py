@@ -1,0 +1,68 @@
+"""Fixtures shared by all tests: real recordings, a real S3 server, a tiny explainer and a run with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.flow.make import mixed_clips, save_tiny, write_folder
+from tests.s3 import S3Server, serve_s3
+
+
+@pytest.fixture(scope="session")
+def esc10_dir() -> Path:
+    """The folder of ESC-10, 400 recordings in ten folders and `meta/esc10.csv`."""
+    folder = Path(os.environ.get("LMAC_ESC10") or Path(__file__).parents[2] / "shared" / "data" / "esc10")
+    if not (folder / "meta" / "esc10.csv").is_file():
+        pytest.skip(f"ESC-10 is not at {folder}: set LMAC_ESC10 to its folder")
+    return folder
+
+
+@pytest.fixture
+def s3_server(tmp_path: Path) -> Iterator[S3Server]:
+    """A real S3 server over a temporary folder, with the environment that clients need to reach it."""
+    with serve_s3(tmp_path / "s3") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tiny_explainer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The directory of an explainer with few and random weights."""
+    return save_tiny(tmp_path_factory.mktemp("explainer") / "tiny")
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A finished run of `lmac explain`, not to be changed: its input, its output, and what it printed."""
+
+    source: str
+    output: str
+    explainer: str
+    command: list[str]
+    stdout: str
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_explainer: str) -> TinyRun:
+    """Five clips in ten windows, and three that cannot be used, explained by the command, on a Ray of its own."""
+    folder = tmp_path_factory.mktemp("run")
+    source, output = write_folder(folder / "input", mixed_clips()), str(folder / "output")
+    config = folder / "run.yaml"
+    config.write_text("content: {part_windows: 4, files_per_shard: 3}\ncluster: {actors: 1, cpus_per_actor: 1}\n")
+    command = ["explain", source, output, "--explainer", tiny_explainer, "--config", str(config)]
+    command += ["--listenables", "both", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from jobs.cli import main; main()", *command],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return TinyRun(source, output, tiny_explainer, command, done.stdout)
