@@ -1,0 +1,84 @@
+"""Any URL or local path -> an fsspec filesystem and a path on it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+from pipeline.storage.errors import explain
+
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+
+# The endpoint, region and credentials come from the AWS environment and profiles, which botocore reads. Its
+# defaults give up after 6 s of an outage; `retrying` waits longer, around these.
+_S3_OPTIONS: dict[str, Any] = {
+    "config_kwargs": {
+        "retries": {"mode": "standard", "max_attempts": 5},
+        "connect_timeout": 5,
+        "read_timeout": 60,
+        "max_pool_connections": 32,
+    },
+}
+
+
+def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
+    """Return the filesystem that holds `url`, a local path or any fsspec URL, and the path of `url` on it.
+
+    Raises StorageError when the URL's scheme is unknown or its package is not installed.
+    """
+    if not is_url(url):
+        return fsspec.filesystem("file"), os.path.abspath(os.path.expanduser(url))
+    # Listings are not cached: another process writes while this one reads.
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if url.startswith(("s3://", "s3a://")):
+        options |= _S3_OPTIONS
+    try:
+        fs, path = fsspec.core.url_to_fs(url, **options)
+    except (ValueError, ImportError) as error:
+        raise explain(error, display_url(url)) from error
+    return fs, path.rstrip("/")
+
+
+def is_url(text: str) -> bool:
+    """Return True for `scheme://...`, False for a local path."""
+    return _SCHEME.match(text) is not None
+
+
+def is_local(fs: AbstractFileSystem) -> bool:
+    """Return True when the filesystem is this machine's own disk."""
+    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+
+
+def join(root: str, relative: str) -> str:
+    """Join a path below a root path or URL; an empty root or relative part adds no slash."""
+    return f"{root.rstrip('/')}/{relative}" if root and relative else root or relative
+
+
+def resolve(root: str, uri: str) -> str:
+    """Return where `uri` lies: itself when it is a URL or an absolute path, else below `root`."""
+    return uri if is_url(uri) or uri.startswith("/") else join(root, uri)
+
+
+def split_parent(path: str) -> tuple[str, str]:
+    """Split a path or URL into its folder and its last component."""
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def display_url(url: str) -> str:
+    """Return a URL as it may be printed or stored: without user, password and query."""
+    if not is_url(url):
+        return url
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def is_plain(path: str) -> bool:
+    """Return True when a relative path stays below the folder that it is joined to."""
+    bad = path.startswith("/") or is_url(path) or "\\" in path or "\0" in path
+    return not bad and not {"", ".", ".."} & set(path.split("/"))
