@@ -1,0 +1,79 @@
+"""`lmac data`: datasets to try things on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from pipeline.esc10 import Esc10Error, download_esc10, unpack_esc10
+from pipeline.scenes import DatasetFormat, SceneConfig, write_scenes
+
+data_app = typer.Typer(help="Make or fetch a dataset to try things on.", no_args_is_help=True)
+
+_DEFAULTS = SceneConfig()
+
+
+@data_app.command()
+def scenes(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to write: a folder or any fsspec URL.")],
+    count: Annotated[int, typer.Option(help="How many scenes.")] = 200,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same scenes.")] = 0,
+    format: Annotated[
+        DatasetFormat,
+        typer.Option(
+            help="WebDataset shards, Parquet with an audio column, or loose FLAC files.",
+        ),
+    ] = "tar",
+    duration: Annotated[float, typer.Option(help="Length of a scene in seconds.")] = _DEFAULTS.duration_s,
+    snr_min: Annotated[float, typer.Option(help="Event over background, dB: least.")] = _DEFAULTS.snr_db[0],
+    snr_max: Annotated[float, typer.Option(help="Event over background, dB: most.")] = _DEFAULTS.snr_db[1],
+    shard_size: Annotated[int, typer.Option(help="Scenes per shard, for tar and parquet.")] = 64,
+) -> None:
+    """Make scenes: one event of ten kinds over a background, with both sources known."""
+    try:
+        config = SceneConfig(duration_s=duration, snr_db=(snr_min, snr_max))
+        with Console(stderr=True).status(f"rendering {count} scenes"):
+            written = write_scenes(directory, count, seed, format=format, config=config, scenes_per_shard=shard_size)
+    except (ValueError, FileExistsError) as error:
+        _stop(error)
+    per_label = ", ".join(f"{label} {number}" for label, number in written.labels.items())
+    typer.echo(
+        f"{written.count} scenes of {duration:g} s in {len(written.files)} file(s), "
+        f"{written.size_bytes / 1e6:.1f} MB: {directory}\n{per_label}"
+    )
+
+
+@data_app.command()
+def esc10(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the 400 recordings.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="PATH", help="A zip of ESC-50, or a folder it was unpacked to; no network."),
+    ] = None,
+) -> None:
+    """Fetch ESC-10: 400 field recordings of ten kinds of sound, about 180 MB."""
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("ESC-10", total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        try:
+            if source:
+                summary = unpack_esc10(source, directory, on_clip=show)
+            else:
+                summary = download_esc10(directory, on_clip=show)
+        except Esc10Error as error:
+            progress.stop()
+            _stop(error)
+    typer.echo(f"{summary.clips} clips, {summary.kept} of them there before: {directory}")
+    typer.echo(f"Each recording has its own licence and author: see {directory / 'LICENSE'}")
+
+
+def _stop(error: Exception) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(1)
