@@ -25,7 +25,8 @@ def _table(name: str, description: str, fields: list[pa.Field]) -> pa.Schema:
 CLIP_ID = _field("clip_id", pa.string(), "stable digest of the clip's place in the dataset")
 WINDOW_ID = _field("window_id", pa.string(), "clip_id and the window's number in the clip")
 LABEL = _field("label", pa.string(), "the class that is explained")
-FLOATS = pa.list_(pa.field("item", pa.float32(), nullable=False))
+# Named as Parquet names it, so that a file read back has this very schema.
+FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
 
 PREDICTIONS = _table(
     "predictions",

@@ -59,8 +59,8 @@ class ObjectiveConfig(Config):
 
     `masked_out` is how the masked-out side is driven down: `cross_entropy` is the paper's -CE, which has no
     lower bound; `log_complement` is -log(1 - p_out), which ends where the class is lost. `size` is how the
-    mask is kept small: `mean` is the paper's mean |M|; `hinge` is the excess of mean M over `target_mean`, so that
-    a size is asked for and not a weight.
+    mask is kept small: `mean` is the paper's mean |M|; `hinge` is the excess of the batch's mean over `target_mean`, so
+    that a size is asked for and not a weight, and broad sounds may take what narrow ones leave.
     """
 
     lambda_in: Weight = 4.0
@@ -77,9 +77,9 @@ class DecoderTraining(Config):
     `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of its own.
     """
 
-    loop: LoopConfig = LoopConfig(epochs=30, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
+    loop: LoopConfig = LoopConfig(epochs=36, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
     objective: ObjectiveConfig = ObjectiveConfig(
-        lambda_in=1.0, lambda_out=1.0, lambda_s=20.0, masked_out="log_complement", size="hinge"
+        lambda_in=2.0, lambda_out=1.0, lambda_s=20.0, masked_out="log_complement", size="hinge"
     )
     mixtures: Share = 0.5
     mixture_db: Weight = 6.0

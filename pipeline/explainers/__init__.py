@@ -1,0 +1,1 @@
+"""The explainers that ship with the package: a folder each, named as in `--explainer NAME`."""

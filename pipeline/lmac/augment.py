@@ -1,0 +1,110 @@
+"""What is done to training audio, on batches; every draw comes from the generator that is given."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from schemas.training_config import AugmentConfig
+
+
+def uniform(shape: tuple[int, ...], low: float, high: float, rng: Generator) -> Tensor:
+    """Uniform random numbers of a shape in [low, high)."""
+    return torch.rand(shape, generator=rng) * (high - low) + low
+
+
+def roll_in_time(waveform: Tensor, rng: Generator) -> Tensor:
+    """Each waveform of `[B, n]` rotated by its own random number of samples."""
+    n = waveform.shape[1]
+    shift = torch.randint(n, (len(waveform), 1), generator=rng)
+    return waveform.gather(1, (torch.arange(n)[None] + shift) % n)
+
+
+def random_gain(waveform: Tensor, gain_db: float, rng: Generator) -> Tensor:
+    """Each waveform of `[B, n]` at a level changed by up to ±gain_db."""
+    return waveform * 10 ** (uniform((len(waveform), 1), -gain_db, gain_db, rng) / 20)
+
+
+def mixup(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
+    """A share of waveforms `[B, n]` blended with others of the batch, and targets `[B, C]` likewise.
+
+    Zhang et al. 2018, on waveforms; weights from Beta(1, 1).
+    """
+    weight = torch.rand((len(waveform), 1), generator=rng)
+    touched = torch.rand((len(waveform), 1), generator=rng) < share
+    weight = torch.where(touched, torch.maximum(weight, 1 - weight), torch.ones_like(weight))
+    partner = torch.randperm(len(waveform), generator=rng)
+    return weight * waveform + (1 - weight) * waveform[partner], weight * target + (1 - weight) * target[partner]
+
+
+def add_noise(waveform: Tensor, share: float, rng: Generator) -> Tensor:
+    """White noise, 10 to 40 dB below each waveform of `[B, n]`, added to a share of them."""
+    level = waveform.square().mean(dim=1, keepdim=True).sqrt()
+    gain = 10 ** (-uniform((len(waveform), 1), 10.0, 40.0, rng) / 20)
+    touched = torch.rand((len(waveform), 1), generator=rng) < share
+    noise = torch.randn(waveform.shape, generator=rng)
+    return torch.where(touched, waveform + level * gain * noise, waveform)
+
+
+def stretch(magnitude: Tensor, amount: float, rng: Generator) -> Tensor:
+    """Magnitudes `[B, F, T]` with tempo and pitch each changed by up to ±amount, at the same size."""
+    n = len(magnitude)
+    scale = 1 + uniform((n, 2), -amount, amount, rng)
+    offset = uniform((n,), -1.0, 1.0, rng) * (1 - scale[:, 0]).abs()
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = scale[:, 0], offset
+    # Frequency grows from bin 0, which must stay where it is.
+    theta[:, 1, 1], theta[:, 1, 2] = scale[:, 1], scale[:, 1] - 1
+    grid = affine_grid(theta, [n, 1, *magnitude.shape[1:]], align_corners=True)
+    return grid_sample(magnitude[:, None], grid, align_corners=True)[:, 0]
+
+
+def drop(magnitude: Tensor, bands: int, spans: int, rng: Generator) -> Tensor:
+    """Magnitudes `[B, F, T]` with random bands and spans zeroed (SpecAugment, Park et al. 2019).
+
+    Zeros and not means: a masked spectrogram then is nothing new to the classifier.
+    """
+    keep = torch.ones_like(magnitude)
+    for axis, count in ((1, bands), (2, spans)):
+        size = magnitude.shape[axis]
+        position = torch.arange(size)
+        for _ in range(count):
+            width = uniform((len(magnitude), 1), 0.0, size / 8, rng)
+            # Bands are drawn on a warped axis: low frequencies, where most sounds live, are narrow in Hz.
+            start = uniform((len(magnitude), 1), 0.0, 1.0, rng)
+            start = (start.square() if axis == 1 else start) * size
+            width = width * (0.2 + 0.8 * start / size) if axis == 1 else width
+            hit = (position >= start) & (position < start + width)
+            keep = keep * (~hit).unsqueeze(2 if axis == 1 else 1)
+    return magnitude * keep
+
+
+def mixture(waveform: Tensor, share: float, within_db: float, rng: Generator) -> Tensor:
+    """A share of waveforms `[B, n]` with another of the batch added, within ±within_db of its own level."""
+    n = len(waveform)
+    if n < 2:
+        return waveform
+    level = waveform.square().mean(dim=1, keepdim=True).sqrt().clamp_min(1e-6)
+    # A rotation and not a permutation: no window is mixed with itself.
+    partner = (torch.arange(n) + int(torch.randint(1, n, (1,), generator=rng))) % n
+    gain = 10 ** (uniform((n, 1), -within_db, within_db, rng) / 20) * level / level[partner]
+    touched = torch.rand((n, 1), generator=rng) < share
+    mixed = (waveform + gain * waveform[partner]) / math.sqrt(2)
+    return torch.where(touched, mixed, waveform)
+
+
+def augment_waveform(waveform: Tensor, target: Tensor, config: AugmentConfig, rng: Generator) -> tuple[Tensor, Tensor]:
+    """The waveform side of classifier training: roll, gain, mixup, noise; `[B, n]`, `[B, C]`."""
+    waveform = random_gain(roll_in_time(waveform, rng), config.gain_db, rng)
+    waveform, target = mixup(waveform, target, config.mixup, rng)
+    return add_noise(waveform, config.noise, rng), target
+
+
+def augment_magnitude(magnitude: Tensor, config: AugmentConfig, rng: Generator) -> Tensor:
+    """The spectral side of classifier training: stretch and drop; `[B, F, T]`."""
+    if config.stretch:
+        magnitude = stretch(magnitude, config.stretch, rng)
+    return drop(magnitude, config.drop_bands, config.drop_spans, rng)

@@ -1,0 +1,167 @@
+"""The explainer: what a classifier decided on, as a mask, as scores, and as sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.lmac.faithfulness import complexity, energy_kept, faithfulness, sparseness
+from pipeline.lmac.objective import apply_mask
+from pipeline.models.checkpoint import ExplainerError, load_explainer
+from pipeline.models.classifier import Classifier
+from pipeline.models.decoder import Decoder
+from schemas.explainer_config import ExplainerConfig
+
+MaskKind = Literal["soft", "binary"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Explanations of a batch of B windows; arrays are on the CPU.
+
+    - `label_index` `[B]`, `labels`: the class explained, the classifier's own decision unless told otherwise;
+    - `probabilities` `[B, C]`, `embedding` `[B, D]`;
+    - `mask` `[B, F, T]` uint8: the mask in 255ths, exactly as it was applied;
+    - `masked_in`, `masked_out` `[B, n]`: the listenables, float32 on the 16-bit grid they are written on;
+    - `gain_db_in`, `gain_db_out` `[B]`: 0, or by how much a listenable was lowered to stay within full scale;
+    - `scores`: by name, `[B]` each; names ending in `_audio` are of the listenables classified again.
+    """
+
+    labels: tuple[str, ...]
+    label_index: np.ndarray
+    probabilities: np.ndarray
+    embedding: np.ndarray
+    mask: np.ndarray
+    masked_in: np.ndarray
+    masked_out: np.ndarray
+    gain_db_in: np.ndarray
+    gain_db_out: np.ndarray
+    scores: dict[str, np.ndarray]
+
+
+class Explainer:
+    """A frozen classifier with its decoder; works on its own, without Ray."""
+
+    def __init__(
+        self,
+        config: ExplainerConfig,
+        classifier: Classifier,
+        decoder: Decoder,
+        device: str = "cpu",
+        digest: str = "",
+    ) -> None:
+        self.config, self.digest, self.device = config, digest, torch.device(device)
+        self.classifier = classifier.eval().requires_grad_(False).to(self.device)
+        self.decoder = decoder.eval().requires_grad_(False).to(self.device)
+
+    @classmethod
+    def load(cls, name_or_url: str, device: str = "cpu") -> Explainer:
+        """Load a shipped explainer by name, or one from a directory on any fsspec URL.
+
+        Raises ExplainerError when there is none or it has no decoder.
+        """
+        loaded = load_explainer(name_or_url)
+        if loaded.decoder is None:
+            raise ExplainerError(
+                f"{name_or_url!r} is a classifier without a decoder: train one with "
+                f"`lmac train decoder DATA OUT --classifier {name_or_url}`"
+            )
+        return cls(loaded.config, loaded.classifier, loaded.decoder, device, loaded.digest)
+
+    @torch.inference_mode()
+    def explain(
+        self,
+        waveforms: np.ndarray | Tensor,
+        *,
+        lengths: np.ndarray | None = None,
+        target: np.ndarray | None = None,
+        mask: MaskKind = "soft",
+    ) -> Explanation:
+        """Explain waveforms `[B, n]` (or one, `[n]`) in [-1, 1] at the explainer's sample rate, any n.
+
+        `lengths` `[B]` are the samples of each that are sound and not padding; `target` `[B]` the class
+        numbers to explain, by default the classifier's decisions. A `binary` mask is the soft one at 0.5.
+
+        Raises ValueError when a waveform is empty or not finite, or a target is no class.
+        """
+        x = self._checked(waveforms)
+        stft = self.classifier.front_end.stft(x)
+        magnitude = stft.abs()
+        output = self.classifier(magnitude)
+        full = output.logits.softmax(1)
+        y = full.argmax(1) if target is None else self._checked_target(target, len(x))
+
+        # Quantised before use: the scores and the sound belong to the very mask that is stored.
+        levels = (self.decoder.mask(output.representations) * 255).round()
+        if mask == "binary":
+            levels = torch.where(levels >= 128, 255.0, 0.0)
+        kept = levels / 255
+
+        inside = apply_mask(magnitude, kept, self.config.mask_domain)
+        outside = apply_mask(magnitude, 1 - kept, self.config.mask_domain)
+        p_in, p_out = self.classifier(torch.cat([inside, outside])).logits.softmax(1).chunk(2)
+        scores = faithfulness(full, p_in, p_out, y)
+        scores["sps"], scores["comp"] = sparseness(kept), complexity(kept)
+        scores["mask_mean"] = kept.mean(dim=(1, 2))
+        scores["energy_kept"] = energy_kept(magnitude, inside)
+
+        phase = torch.polar(torch.ones_like(magnitude), stft.angle())
+        sound = self.classifier.front_end.istft(torch.cat([inside * phase, outside * phase]), x.shape[1])
+        if lengths is not None:
+            stop = torch.as_tensor(lengths, device=self.device).repeat(2)[:, None]
+            sound = sound * (torch.arange(x.shape[1], device=self.device) < stop)
+        sound, gain_db = to_pcm_grid(sound)
+        again = self.classifier(self.classifier.front_end.stft(sound).abs()).logits.softmax(1)
+        again_in, again_out = again.chunk(2)
+        heard = faithfulness(full, again_in, again_out, y)
+        for name in ("p_in", "p_out", "ai", "ad", "ag", "ff", "fid_in", "keep"):
+            scores[f"{name}_audio"] = heard[name]
+
+        masked_in, masked_out = sound.chunk(2)
+        gain_in, gain_out = gain_db.chunk(2)
+        return Explanation(
+            labels=tuple(self.config.labels[index] for index in y.tolist()),
+            label_index=y.cpu().numpy(),
+            probabilities=full.cpu().numpy(),
+            embedding=output.embedding.cpu().numpy(),
+            mask=levels.to(torch.uint8).cpu().numpy(),
+            masked_in=masked_in.cpu().numpy(),
+            masked_out=masked_out.cpu().numpy(),
+            gain_db_in=gain_in.cpu().numpy(),
+            gain_db_out=gain_out.cpu().numpy(),
+            scores={name: value.float().cpu().numpy() for name, value in scores.items()},
+        )
+
+    def _checked(self, waveforms: np.ndarray | Tensor) -> Tensor:
+        # A copy: arrays out of an object store are read-only, which a tensor cannot be.
+        x = waveforms if isinstance(waveforms, Tensor) else torch.tensor(np.asarray(waveforms, dtype=np.float32))
+        x = torch.atleast_2d(x.detach().to(self.device, torch.float32))
+        if x.ndim != 2 or x.numel() == 0 or not bool(torch.isfinite(x).all()):
+            raise ValueError(
+                f"waveforms [B, n] must be finite and hold at least one sample, got shape {tuple(x.shape)}"
+            )
+        return x
+
+    def _checked_target(self, target: np.ndarray, batch: int) -> Tensor:
+        y = torch.as_tensor(np.asarray(target)).long()
+        n_classes = len(self.config.labels)
+        if y.shape != (batch,) or bool(((y < 0) | (y >= n_classes)).any()):
+            raise ValueError(
+                f"target must name one class in 0..{n_classes - 1} for each of {batch} waveforms, got {y.tolist()}"
+            )
+        return y.to(self.device)
+
+
+def to_pcm_grid(sound: Tensor) -> tuple[Tensor, Tensor]:
+    """Waveforms `[B, n]` as 16-bit FLAC will hold them, and the gain in dB `[B]` that this took.
+
+    The gain is 0 unless a peak lies above full scale; then the whole waveform is lowered, not clipped.
+    """
+    peak = sound.abs().amax(dim=1, keepdim=True)
+    limit = 32767 / 32768
+    gain = torch.where(peak > limit, limit / peak.clamp_min(limit), torch.ones_like(peak))
+    return (sound * gain * 32768).round().clamp(-32768, 32767) / 32768, 20 * gain[:, 0].log10()

@@ -1,0 +1,189 @@
+"""The training loop of classifier and decoder: averaged weights, checkpoints that resume, early stopping."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+
+from schemas.training_config import LoopConfig
+
+Scores = dict[str, float]
+
+
+class Task(Protocol):
+    """What is trained: a module, a loss over a batch of window numbers, and a validation.
+
+    `validate` returns scores by name, of which `score` is the one that a better model has higher; it
+    returns an empty dict when there is nothing to validate on.
+    """
+
+    module: nn.Module
+    n_windows: int
+
+    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]: ...
+
+    def validate(self) -> Scores: ...
+
+
+@dataclass
+class Progress:
+    """One epoch's outcome, as reported while training."""
+
+    epoch: int
+    epochs: int
+    train: Scores
+    validation: Scores
+    best: bool
+
+
+@dataclass
+class State:
+    """Where a training stands; everything a checkpoint holds besides tensors."""
+
+    epoch: int = 0
+    best_score: float = -math.inf
+    best_epoch: int = 0
+    history: list[Scores] = field(default_factory=list)
+
+
+class Diverged(Exception):  # noqa: N818 - the fault is in the settings, not in the program
+    """The loss is no longer a number."""
+
+
+def fit(
+    task: Task,
+    config: LoopConfig,
+    checkpoint: Path,
+    fingerprint: str,
+    report: Callable[[Progress], None],
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> State:
+    """Train `task.module` in place and leave the best averaged weights in it.
+
+    Goes on from `checkpoint` where one of the same `fingerprint` (data and configuration) lies there,
+    bit for bit as if it had never stopped: each epoch draws from a generator of its own. Without
+    validation scores the last epoch is the best.
+
+    Raises Diverged when the loss is not finite, ValueError when the checkpoint is of another training.
+    """
+    module = task.module
+    steps = max(task.n_windows // config.batch_size, 1)
+    optimizer = torch.optim.AdamW(module.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _one_cycle(config, steps))
+    average = torch.optim.swa_utils.AveragedModel(module, avg_fn=_averaging(config.ema), use_buffers=True)
+    state, best = State(), _copy(module)
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        if saved["fingerprint"] != fingerprint:
+            raise ValueError(
+                f"{checkpoint} is of a training with other data or settings: "
+                "choose another output directory, or remove it to start anew"
+            )
+        module.load_state_dict(saved["module"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        state, best = State(**saved["state"]), saved["best"]
+
+    for epoch in range(state.epoch, config.epochs):
+        if config.patience and epoch - state.best_epoch > config.patience:
+            break
+        rng = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
+        torch.manual_seed(config.seed * 100_003 + epoch)  # dropout draws from the global generator
+        module.train()
+        sums: Scores = {}
+        for number, indices in enumerate(_batches(task.n_windows, config.batch_size, rng)):
+            loss, scores = task.loss(indices, rng)
+            if not torch.isfinite(loss):
+                raise Diverged(f"the loss is {float(loss)} in epoch {epoch + 1}: try a smaller learning_rate")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 5.0)
+            optimizer.step()
+            schedule.step()
+            average.update_parameters(module)
+            for name, value in scores.items():
+                sums[name] = sums.get(name, 0.0) + value / steps
+            step(number + 1, steps)
+        validation = _validate(task, average.module)
+        score = validation.get("score", float(epoch))
+        if math.isnan(score):
+            raise Diverged(f"the validation score is not a number in epoch {epoch + 1}: try a smaller learning_rate")
+        better = score > state.best_score
+        if better:
+            state.best_score, state.best_epoch, best = score, epoch, _copy(average.module)
+        state.epoch = epoch + 1
+        state.history.append({**{f"train_{k}": v for k, v in sums.items()}, **validation})
+        _save(
+            checkpoint,
+            {
+                "fingerprint": fingerprint,
+                "module": module.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "state": vars(state),
+                "best": best,
+            },
+        )
+        report(Progress(epoch + 1, config.epochs, sums, validation, better))
+    module.load_state_dict(best)
+    module.eval()
+    return state
+
+
+def _one_cycle(config: LoopConfig, steps: int) -> Callable[[int], float]:
+    total, warm = config.epochs * steps, max(int(config.warmup * config.epochs * steps), 1)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * min((step - warm) / max(total - warm, 1), 1.0)))
+
+    return factor
+
+
+def _averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():  # batch normalisation's step counter
+            return current
+        # The decay grows with the steps taken, else the first epochs would be validated on the random start.
+        return torch.lerp(current, averaged, min(decay, (1 + int(count)) / (10 + int(count))))
+
+    return average
+
+
+def _batches(n: int, size: int, rng: Generator) -> Iterator[Tensor]:
+    order = torch.randperm(n, generator=rng)
+    # The remainder is left out: a batch of one would break batch normalisation. It is drawn anew each epoch.
+    for start in range(0, max(n - size + 1, 1), size):
+        yield order[start : start + size]
+
+
+def _validate(task: Task, averaged: nn.Module) -> Scores:
+    trained = task.module
+    task.module = averaged
+    averaged.eval()
+    try:
+        with torch.no_grad():
+            return task.validate()
+    finally:
+        task.module = trained
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def _save(path: Path, payload: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(payload, partial)
+    os.replace(partial, path)

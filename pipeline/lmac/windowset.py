@@ -1,0 +1,181 @@
+"""Audio decoded once for training: every window of an input, on disk as 16-bit samples, with its label."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.audio.decode import AudioFault, decode
+from pipeline.audio.windows import cut_windows, take_window
+from pipeline.storage.clips import RawClip
+from pipeline.storage.labels import LabelTable, label_of
+from pipeline.storage.listing import list_input
+from pipeline.storage.readers import read_shard
+from schemas.explainer_config import FrontEndConfig
+
+Selection = Mapping[str, Sequence[str]]
+
+
+class TrainingDataError(Exception):
+    """The data cannot be trained on: no clip left, no label, a class that is unknown."""
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """Windows `[N, n]` of clips, kept as int16 on disk and read by number.
+
+    `clip_index` `[N]` numbers the clip of each window from 0; `keys` name the clips, each once; `labels` holds one per
+    clip, or None; `rows` `[N]` says where in `samples` the windows lie, None for one after the other.
+    """
+
+    samples: np.ndarray
+    clip_index: np.ndarray
+    keys: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    metadata: tuple[dict[str, Any], ...]
+    classes: tuple[str, ...]
+    skipped: int = 0
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.clip_index)
+
+    def waveforms(self, indices: Tensor) -> Tensor:
+        """Windows `[B, n]` as float in [-1, 1]."""
+        return torch.from_numpy(self._samples(indices.numpy()).astype(np.float32) / 32768)
+
+    def labels_of(self, indices: Tensor) -> Tensor:
+        """Class numbers `[B]` of windows, in the order of `classes`."""
+        names = [self.labels[clip] for clip in self.clip_index[indices.numpy()]]
+        return torch.tensor([self.classes.index(name) if name is not None else -1 for name in names])
+
+    def where(self, selection: Selection) -> WindowSet:
+        """The windows of clips whose metadata has, for every column of the selection, one of its values.
+
+        Raises TrainingDataError when no clip is left.
+        """
+        for column in selection:
+            if not any(column in row for row in self.metadata):
+                known = sorted({name for row in self.metadata for name in row})
+                raise TrainingDataError(f"no clip has a column {column!r} to select by; there are: {known}")
+        chosen = [
+            clip
+            for clip, row in enumerate(self.metadata)
+            if all(str(row.get(column)) in values for column, values in selection.items())
+        ]
+        if not chosen:
+            raise TrainingDataError(f"no clip is left of {len(self.keys)} where {describe(selection)}")
+        return self.clips(chosen)
+
+    def clips(self, chosen: Sequence[int]) -> WindowSet:
+        """The windows of these clips only."""
+        renumber = {clip: number for number, clip in enumerate(chosen)}
+        kept = np.array([row for row, clip in enumerate(self.clip_index) if clip in renumber], dtype=np.int64)
+        return WindowSet(
+            # The samples stay on disk, as they may be more than fits in memory.
+            samples=self.samples,
+            rows=kept if self.rows is None else self.rows[kept],
+            clip_index=np.array([renumber[self.clip_index[row]] for row in kept]),
+            keys=tuple(self.keys[clip] for clip in chosen),
+            labels=tuple(self.labels[clip] for clip in chosen),
+            metadata=tuple(self.metadata[clip] for clip in chosen),
+            classes=self.classes,
+            skipped=self.skipped,
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of samples and labels: the data's part of a training's fingerprint."""
+        words = [self.keys, self.labels, self.classes, self.clip_index.tolist()]
+        digest = hashlib.sha256(json.dumps(words).encode())
+        for start in range(0, len(self), 256):
+            digest.update(self._samples(np.arange(start, min(start + 256, len(self)))).tobytes())
+        return digest.hexdigest()
+
+    def _samples(self, windows: np.ndarray) -> np.ndarray:
+        return np.asarray(self.samples[windows if self.rows is None else self.rows[windows]])
+
+
+def describe(selection: Selection) -> str:
+    """A selection for people: `fold is 1, 2 or 3`."""
+    return " and ".join(f"{column} is one of {', '.join(values)}" for column, values in selection.items())
+
+
+def load_windows(
+    url: str,
+    front_end: FrontEndConfig,
+    scratch: Path,
+    *,
+    labels: LabelTable | None = None,
+    label_column: str | None = None,
+    classes: Sequence[str] | None = None,
+    need_labels: bool = False,
+    on_skip: Callable[[str, str], None] = lambda key, reason: None,
+) -> WindowSet:
+    """Decode an input (anything `explain` takes) into windows, kept in the folder `scratch`.
+
+    A clip that cannot be decoded is reported to `on_skip` and left out; so is, silently, an end of less than half a
+    window after whole ones. `classes` fixes the classes and their order; by default they are the labels found, sorted.
+
+    Raises TrainingDataError when nothing could be decoded, a label is missing where one is needed, or is
+    not one of `classes`; InputError when the input is not one.
+    """
+    listing = list_input(url)
+    n = front_end.window_samples
+    scratch.mkdir(parents=True, exist_ok=True)
+    keys: dict[str, None] = {}
+    found: list[str | None] = []
+    rows: list[dict[str, Any]] = []
+    clip_index: list[int] = []
+    skipped = 0
+    path = scratch / "windows.i16"
+    with path.open("wb") as file:
+        for shard in listing.shards:
+            for clip in read_shard(listing.root_url, shard):
+                if not isinstance(clip, RawClip):
+                    skipped += 1
+                    on_skip(clip.key, clip.message)
+                    continue
+                try:
+                    decoded = decode(clip.data, clip.name, front_end.sample_rate)
+                except AudioFault as fault:
+                    skipped += 1
+                    on_skip(clip.key, fault.message)
+                    continue
+                metadata = {**clip.metadata, **(labels.metadata_of(clip.key) if labels else {})}
+                for span in cut_windows(len(decoded.waveform), n, min_tail=n // 2):
+                    window = take_window(decoded.waveform, span, n)
+                    file.write(np.clip(np.round(window * 32768), -32768, 32767).astype("<i2").tobytes())
+                    clip_index.append(len(keys))
+                # Tars may use the same keys; a name for a clip must be its own.
+                keys[clip.key if clip.key not in keys else f"{shard.uri}:{clip.key}"] = None
+                found.append(label_of(metadata, clip.key, label_column, labels))
+                rows.append(metadata)
+    if not keys:
+        raise TrainingDataError(f"none of the {skipped} clips of {url} could be decoded")
+    if need_labels:
+        _check_labels(list(keys), found, classes)
+    names = tuple(classes) if classes else tuple(sorted({label for label in found if label is not None}))
+    samples = np.memmap(path, dtype="<i2", mode="r", shape=(len(clip_index), n))
+    return WindowSet(samples, np.array(clip_index), tuple(keys), tuple(found), tuple(rows), names, skipped)
+
+
+def _check_labels(keys: Sequence[str], labels: Sequence[str | None], classes: Sequence[str] | None) -> None:
+    missing = [key for key, label in zip(keys, labels, strict=True) if label is None]
+    if missing:
+        raise TrainingDataError(
+            f"{len(missing)} of {len(keys)} clips have no label, {missing[0]!r} for one: give a CSV with "
+            "--labels, JSON sidecars with a 'label', or put the clips in folders named by class"
+        )
+    unknown = sorted({str(label) for label in labels} - set(classes)) if classes else []
+    if unknown:
+        raise TrainingDataError(f"these labels are none of the classifier's classes: {', '.join(unknown)}")
+    if classes is None and len(set(labels)) < 2:
+        raise TrainingDataError(f"a classifier needs two classes or more, all {len(keys)} clips are {labels[0]!r}")

@@ -1,0 +1,25 @@
+"""From a configuration to modules."""
+
+from __future__ import annotations
+
+from pipeline.models.classifier import Classifier
+from pipeline.models.cnn10 import Cnn10
+from pipeline.models.decoder import Decoder
+from schemas.explainer_config import ExplainerConfig
+
+
+def build_classifier(config: ExplainerConfig) -> Classifier:
+    """The classifier that a configuration describes, with random weights."""
+    return Cnn10(config.classifier, config.front_end, len(config.labels))
+
+
+def build_decoder(config: ExplainerConfig, classifier: Classifier) -> Decoder:
+    """The decoder that a configuration describes for a classifier, with random weights.
+
+    Raises ValueError when the configuration has none, or one that does not fit the classifier.
+    """
+    if config.decoder is None:
+        raise ValueError(
+            f"explainer {config.name!r} has a classifier but no decoder: train one with `lmac train decoder`"
+        )
+    return Decoder(config.decoder, classifier.front_end, classifier.representation_channels)

@@ -1,0 +1,153 @@
+"""An explainer as a directory on any fsspec URL: `config.json`, `*.safetensors`, `README.md`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+import safetensors.torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from pipeline.models.build import build_classifier, build_decoder
+from pipeline.models.classifier import Classifier
+from pipeline.models.decoder import Decoder
+from pipeline.storage.filesystem import open_filesystem
+from schemas.explainer_config import ExplainerConfig
+
+CONFIG, CLASSIFIER, DECODER, README = (
+    "config.json",
+    "classifier.safetensors",
+    "decoder.safetensors",
+    "README.md",
+)
+
+
+class ExplainerError(Exception):
+    """A directory does not hold an explainer that can be loaded."""
+
+
+@dataclass(frozen=True)
+class LoadedExplainer:
+    """Modules in evaluation mode, frozen; `digest` is the SHA-256 of configuration and weights."""
+
+    config: ExplainerConfig
+    classifier: Classifier
+    decoder: Decoder | None
+    digest: str
+
+
+def shipped() -> list[str]:
+    """Names of the explainers that come with the package."""
+    root = resources.files("pipeline.explainers")
+    return sorted(entry.name for entry in root.iterdir() if (entry / CONFIG).is_file())
+
+
+def resolve(name_or_url: str) -> str:
+    """The URL of an explainer: a shipped one by its name, any other as it is given."""
+    if name_or_url in shipped():
+        return str(resources.files("pipeline.explainers") / name_or_url)
+    return name_or_url
+
+
+def save_explainer(
+    url: str, config: ExplainerConfig, classifier: Classifier, decoder: Decoder | None, readme: str
+) -> None:
+    """Write an explainer directory; the configuration last, so that a directory with one is whole."""
+    fs, root = open_filesystem(url)
+    fs.makedirs(root, exist_ok=True)
+    if fs.exists(f"{root}/{CONFIG}"):
+        fs.rm_file(f"{root}/{CONFIG}")
+    fs.pipe_file(f"{root}/{CLASSIFIER}", safetensors.torch.save(_weights(classifier)))
+    if decoder is not None:
+        fs.pipe_file(f"{root}/{DECODER}", safetensors.torch.save(_weights(decoder)))
+    fs.pipe_file(f"{root}/{README}", readme.encode())
+    fs.pipe_file(f"{root}/{CONFIG}", (config.model_dump_json(indent=2) + "\n").encode())
+
+
+def load_explainer(name_or_url: str) -> LoadedExplainer:
+    """Load an explainer by its name or URL.
+
+    Raises ExplainerError when there is none, its configuration is not understood, or a weight is missing,
+    unexpected or of another shape.
+    """
+    config, digest = load_config(name_or_url)
+    classifier = build_classifier(config)
+    digest.update(_load_weights(classifier, name_or_url, CLASSIFIER))
+    decoder = None
+    if config.decoder is not None:
+        try:
+            decoder = build_decoder(config, classifier)
+        except ValueError as error:
+            raise ExplainerError(f"{name_or_url}/{CONFIG}: {error}") from None
+        digest.update(_load_weights(decoder, name_or_url, DECODER))
+    for module in (classifier, decoder):
+        if module is not None:
+            module.eval().requires_grad_(False)
+    return LoadedExplainer(config, classifier, decoder, digest.hexdigest())
+
+
+def has_explainer(name_or_url: str) -> bool:
+    """Whether a directory holds an explainer's configuration."""
+    fs, root = open_filesystem(resolve(name_or_url))
+    return bool(fs.exists(f"{root}/{CONFIG}"))
+
+
+def load_card(name_or_url: str) -> str:
+    """An explainer's README, empty if it has none."""
+    fs, root = open_filesystem(resolve(name_or_url))
+    try:
+        return fs.cat_file(f"{root}/{README}").decode()
+    except FileNotFoundError:
+        return ""
+
+
+def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
+    """The configuration of an explainer, and a SHA-256 begun with it.
+
+    Raises ExplainerError as `load_explainer` does.
+    """
+    fs, root = open_filesystem(resolve(name_or_url))
+    try:
+        text = fs.cat_file(f"{root}/{CONFIG}")
+    except FileNotFoundError:
+        raise ExplainerError(
+            f"no explainer at {name_or_url!r} ({CONFIG} is not there): give a directory that "
+            f"`lmac train` wrote, or one of the shipped ones: {', '.join(shipped())}"
+        ) from None
+    try:
+        config = ExplainerConfig.model_validate_json(text)
+    except ValidationError as error:
+        raise ExplainerError(f"{name_or_url}/{CONFIG} is not understood: {error}") from None
+    return config, hashlib.sha256(config.model_dump_json().encode())
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _load_weights(module: nn.Module, name_or_url: str, file: str) -> bytes:
+    fs, root = open_filesystem(resolve(name_or_url))
+    what = f"{name_or_url}/{file}"
+    try:
+        data: bytes = fs.cat_file(f"{root}/{file}")
+        weights = safetensors.torch.load(data)
+    except FileNotFoundError:
+        raise ExplainerError(f"{what} is not there, but {CONFIG} is: the directory is not whole") from None
+    except SafetensorError as error:
+        raise ExplainerError(f"{what} is not a safetensors file: {error}") from None
+    wanted = module.state_dict()
+    for name in sorted(wanted.keys() | weights.keys()):
+        if name not in weights:
+            raise ExplainerError(f"{what} lacks the weight {name!r} that {CONFIG} asks for")
+        if name not in wanted:
+            raise ExplainerError(f"{what} has a weight {name!r} that {CONFIG} has no place for")
+        if weights[name].shape != wanted[name].shape:
+            raise ExplainerError(
+                f"{what}: weight {name!r} is {tuple(weights[name].shape)}, "
+                f"{CONFIG} asks for {tuple(wanted[name].shape)}"
+            )
+    module.load_state_dict(weights)
+    return hashlib.sha256(data).digest()

@@ -1,0 +1,83 @@
+"""The mask decoder: from the classifier's representations to a mask over the linear spectrogram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.frontend import FrontEnd
+from schemas.explainer_config import DecoderConfig
+
+
+class Upsample(nn.Module):
+    """Doubles time and frequency by a transposed convolution per channel that starts as linear interpolation.
+
+    `[B, C, T, M]` -> `[B, C, size[0], size[1]]`, where size is at most (2T, 2M): an odd edge that pooling
+    had rounded up is cut off again.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1, groups=channels, bias=False)
+        ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.outer(ramp, ramp).expand_as(self.conv.weight))
+
+    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        # Beyond the edge lies a copy of the edge, else the borders of every mask would fade out.
+        x = self.conv(nn.functional.pad(x, (1, 1, 1, 1), mode="replicate"))
+        return x[:, :, 2 : 2 + size[0], 2 : 2 + size[1]]
+
+
+class Merge(nn.Module):
+    """Joins what comes from below with this depth's skip: `[B, a, T, M]`, `[B, b, T, M]` -> `[B, c, T, M]`."""
+
+    def __init__(self, below: int, skip: int, out: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(below + skip, out, 3, padding=1)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1)
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        x = nn.functional.gelu(self.conv1(torch.cat([below, skip], dim=1)))
+        return nn.functional.gelu(self.conv2(x))
+
+
+class Decoder(nn.Module):
+    """U-Net decoder with a skip from each depth, the log-mel itself being the last (L-MAC, section 3.1).
+
+    The mask is made at mel resolution, which is all the classifier can tell apart, and spread to linear
+    bins. Input: representations as in `ClassifierOutput`; output: logits `[B, F, T]` at exactly the
+    size of the magnitude, for any number of frames. Bins that the classifier cannot hear get logit -inf,
+    so that nothing inaudible to it is ever named as evidence.
+    """
+
+    def __init__(self, config: DecoderConfig, front_end: FrontEnd, representation_channels: tuple[int, ...]):
+        super().__init__()
+        widths = config.channels
+        if len(widths) != len(representation_channels):
+            raise ValueError(
+                f"decoder.channels names {len(widths)} depths, the classifier has "
+                f"{len(representation_channels)}: give one number of channels for each"
+            )
+        self.front_end = front_end
+        self.reduce = nn.ModuleList(
+            nn.Conv2d(channels, width, 1) for channels, width in zip(representation_channels, widths, strict=True)
+        )
+        self.upsample = nn.ModuleList(Upsample(width) for width in widths[1:])
+        self.merge = nn.ModuleList(Merge(below, skip, skip) for skip, below in pairwise(widths))
+        self.out = nn.Conv2d(widths[0], 1, 1)
+
+    def forward(self, representations: Sequence[Tensor]) -> Tensor:
+        x = nn.functional.gelu(self.reduce[-1](representations[-1]))
+        for depth in reversed(range(len(self.merge))):
+            skip = self.reduce[depth](representations[depth])
+            x = self.merge[depth](self.upsample[depth](x, skip.shape[-2:]), skip)
+        logits = self.front_end.spread(self.out(x)[:, 0])
+        return logits.masked_fill(~self.front_end.audible[:, None], -torch.inf)
+
+    def mask(self, representations: Sequence[Tensor]) -> Tensor:
+        """The mask `[B, F, T]` in [0, 1]."""
+        return torch.sigmoid(self.forward(representations))

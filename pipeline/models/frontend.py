@@ -1,0 +1,86 @@
+"""Waveform to linear STFT and back, and the log-mel feature that the classifier hears."""
+
+from __future__ import annotations
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from schemas.explainer_config import FrontEndConfig
+
+
+class FrontEnd(nn.Module):
+    """STFT, its inverse, and a log-mel of the *linear* magnitude, so that a mask on it can be heard.
+
+    Shapes: waveform `[B, n]` in [-1, 1], STFT `[B, F, T]` complex with `F = n_fft / 2 + 1` and
+    `T = ceil(n / hop_length) + 1` centred frames, log-mel `[B, T, n_mels]` (natural logarithm of power).
+    """
+
+    window: Tensor
+    mel_weights: Tensor
+
+    def __init__(self, config: FrontEndConfig) -> None:
+        super().__init__()
+        self.config = config
+        mel_weights = torchaudio.functional.melscale_fbanks(
+            config.n_freq,
+            config.f_min,
+            config.f_max,
+            config.n_mels,
+            config.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        # Both follow from the config, so neither is stored with the weights.
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+        self.register_buffer("mel_weights", mel_weights, persistent=False)
+
+    def stft(self, waveform: Tensor) -> Tensor:
+        """Complex STFT `[B, F, T]` of waveforms `[B, n]`, with silence beyond the edges."""
+        # A whole number of hops, so that the last frame is centred at or beyond the last sample and the
+        # inverse is well conditioned there.
+        padded = nn.functional.pad(waveform, (0, -waveform.shape[-1] % self.config.hop_length))
+        # Silence and not reflection: a window shorter than half an FFT has nothing to reflect.
+        return torchaudio.functional.spectrogram(
+            padded,
+            pad=0,
+            window=self.window,
+            n_fft=self.config.n_fft,
+            hop_length=self.config.hop_length,
+            win_length=self.config.n_fft,
+            power=None,
+            normalized=False,
+            pad_mode="constant",
+        )
+
+    def istft(self, stft: Tensor, length: int) -> Tensor:
+        """Waveforms `[B, length]` of a complex STFT `[B, F, T]`, by least squares (Griffin and Lim 1984)."""
+        return torchaudio.functional.inverse_spectrogram(
+            stft,
+            length=length,
+            pad=0,
+            window=self.window,
+            n_fft=self.config.n_fft,
+            hop_length=self.config.hop_length,
+            win_length=self.config.n_fft,
+            normalized=False,
+        )
+
+    def log_mel(self, magnitude: Tensor) -> Tensor:
+        """Log-mel power `[B, T, n_mels]` of linear magnitudes `[B, F, T]`; differentiable everywhere."""
+        mel = magnitude.square().transpose(1, 2) @ self.mel_weights
+        return torch.log(mel + self.config.log_floor)
+
+    def spread(self, mel_map: Tensor) -> Tensor:
+        """A map `[B, T, n_mels]` carried to linear bins `[B, F, T]`, each the mean of the filters that hear it.
+
+        Bins that no filter hears get 0 where `audible` is False.
+        """
+        total = self.mel_weights.sum(dim=1, keepdim=True)
+        weights = torch.where(total > 0, self.mel_weights / total.clamp_min(1e-12), torch.zeros_like(total))
+        return (mel_map @ weights.T).transpose(1, 2)
+
+    @property
+    def audible(self) -> Tensor:
+        """Bool `[F]`: the linear bins that at least one mel filter hears."""
+        return self.mel_weights.sum(dim=1) > 0

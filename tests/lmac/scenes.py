@@ -1,0 +1,28 @@
+"""A small set of labelled windows, rendered."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from pipeline.lmac.windowset import WindowSet
+from pipeline.scenes import SceneConfig, render_scene
+from tests.models.make import FRONT_END
+
+
+@lru_cache
+def scene_windows(count: int = 20, classes: tuple[str, ...] = ("siren", "rain", "knock")) -> WindowSet:
+    """Loud scenes of half a second, one window each, classes in turn."""
+    config = SceneConfig(sample_rate=FRONT_END.sample_rate, duration_s=0.5, snr_db=(15.0, 25.0), event_s=(0.3, 0.4))
+    labels = [classes[i % len(classes)] for i in range(count)]
+    scenes = [render_scene(1, i, config, label) for i, label in enumerate(labels)]
+    samples = np.stack([np.round(scene.mixture * 32767).astype("<i2") for scene in scenes])
+    return WindowSet(
+        samples=samples,
+        clip_index=np.arange(count),
+        keys=tuple(f"scene-{i}" for i in range(count)),
+        labels=tuple(labels),
+        metadata=tuple({"snr_db": scene.snr_db} for scene in scenes),
+        classes=classes,
+    )

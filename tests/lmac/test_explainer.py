@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from pipeline.audio.flac import encode_flac
+from pipeline.lmac.explainer import Explainer, Explanation
+from pipeline.lmac.faithfulness import complexity, energy_kept, sparseness
+from pipeline.lmac.objective import apply_mask
+from pipeline.models.checkpoint import ExplainerError, save_explainer
+from tests.models.make import CONFIG, FRONT_END, noise, small_models
+
+N = FRONT_END.window_samples
+EXPLAINER = Explainer(CONFIG, *small_models())
+SPECTRAL = {"p", "p_in", "p_out", "ai", "ad", "ag", "ff", "fid_in", "keep"}
+AUDIO = {f"{name}_audio" for name in SPECTRAL - {"p"}}
+
+
+def windows(batch: int = 4, n: int = N, amplitude: float = 0.1) -> np.ndarray:
+    """Noise of different colours, so that the windows are not all one class."""
+    out = noise(batch, n, amplitude=amplitude).numpy()
+    for row in range(batch):
+        out[row] = np.convolve(out[row], np.ones(1 + 3 * row) / (1 + row), mode="same")
+    return np.clip(out, -1, 1)
+
+
+@pytest.fixture(scope="module")
+def explained() -> Explanation:
+    return EXPLAINER.explain(windows())
+
+
+def test_shapes_and_types_are_those_stated(explained: Explanation) -> None:
+    assert explained.mask.shape == (4, FRONT_END.n_freq, FRONT_END.n_frames)
+    assert explained.mask.dtype == np.uint8
+    assert explained.masked_in.shape == explained.masked_out.shape == (4, N)
+    assert explained.masked_in.dtype == explained.masked_out.dtype == np.float32
+    assert explained.probabilities.shape == (4, 3)
+    assert explained.embedding.shape == (4, CONFIG.classifier.embedding)
+    assert explained.gain_db_in.shape == explained.gain_db_out.shape == (4,)
+    assert set(explained.scores) == {
+        *SPECTRAL, *AUDIO, "ad_double_softmax", "sps", "comp", "mask_mean", "energy_kept"
+    }  # fmt: skip
+    for value in explained.scores.values():
+        assert value.shape == (4,)
+        assert value.dtype == np.float32
+
+
+def test_the_class_explained_is_the_decision(explained: Explanation) -> None:
+    best = explained.probabilities.argmax(axis=1)
+    np.testing.assert_array_equal(explained.label_index, best)
+    assert explained.labels == tuple(CONFIG.labels[i] for i in best)
+    np.testing.assert_allclose(explained.scores["p"], explained.probabilities.max(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(explained.probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("domain", ["magnitude", "log1p"])
+@pytest.mark.parametrize("kind", ["soft", "binary"])
+def test_the_scores_are_those_of_the_stored_mask(domain: str, kind: str) -> None:
+    config = CONFIG.model_copy(update={"mask_domain": domain})
+    classifier, decoder = small_models()
+    got = Explainer(config, classifier, decoder).explain(windows(), mask=kind)  # type: ignore[arg-type]
+    magnitude = classifier.front_end.stft(torch.from_numpy(windows())).abs()
+    mask = torch.from_numpy(got.mask).float() / 255
+    inside = apply_mask(magnitude, mask, domain)
+    rows = torch.arange(4), torch.from_numpy(got.label_index)
+    with torch.no_grad():
+        p_in = classifier(inside).logits.softmax(1)[rows]
+        p_out = classifier(apply_mask(magnitude, 1 - mask, domain)).logits.softmax(1)[rows]
+    np.testing.assert_allclose(got.scores["p_in"], p_in, atol=1e-5)
+    np.testing.assert_allclose(got.scores["p_out"], p_out, atol=1e-5)
+    np.testing.assert_allclose(got.scores["energy_kept"], energy_kept(magnitude, inside), atol=1e-5)
+    np.testing.assert_allclose(got.scores["sps"], sparseness(mask), atol=1e-5)
+    np.testing.assert_allclose(got.scores["comp"], complexity(mask), atol=1e-4)
+    np.testing.assert_allclose(got.scores["mask_mean"], mask.mean(dim=(1, 2)), atol=1e-5)
+
+
+def test_the_audio_scores_are_those_of_the_listenables(explained: Explanation) -> None:
+    classifier = EXPLAINER.classifier
+    rows = torch.arange(4), torch.from_numpy(explained.label_index)
+    for side, name in ((explained.masked_in, "p_in_audio"), (explained.masked_out, "p_out_audio")):
+        with torch.no_grad():
+            p = classifier(classifier.front_end.stft(torch.from_numpy(side)).abs()).logits.softmax(1)[rows]
+        np.testing.assert_allclose(explained.scores[name], p, atol=1e-5)
+
+
+def test_what_is_kept_and_what_is_left_add_up_to_the_input(explained: Explanation) -> None:
+    assert not explained.gain_db_in.any()
+    assert not explained.gain_db_out.any()
+    assert np.abs(explained.masked_in).max() > 0.01
+    # Each side is rounded by at most half a step of 1/32768.
+    np.testing.assert_allclose(explained.masked_in + explained.masked_out, windows(), atol=1.1 / 32768)
+
+
+def test_a_window_is_explained_alike_alone_and_in_a_batch() -> None:
+    batch = windows(16)
+    together = EXPLAINER.explain(batch)
+    alone = [EXPLAINER.explain(one) for one in batch]
+    assert together.labels == tuple(label for one in alone for label in one.labels)
+    assert len(set(together.labels)) > 1
+    masks = np.concatenate([one.mask for one in alone]).astype(int)
+    assert np.abs(masks - together.mask).max() <= 1
+    assert together.mask.std() > 3  # the masks are not flat: the test could fail
+
+
+def test_a_binary_mask_is_the_soft_one_at_a_half(explained: Explanation) -> None:
+    binary = EXPLAINER.explain(windows(), mask="binary").mask
+    assert set(np.unique(binary)) == {0, 255}
+    np.testing.assert_array_equal(binary == 255, explained.mask >= 128)
+
+
+def test_nothing_sounds_after_the_length() -> None:
+    lengths = np.array([N, 3_000, 1, 0])
+    got = EXPLAINER.explain(windows(), lengths=lengths)
+    whole = EXPLAINER.explain(windows())
+    for row, length in enumerate(lengths):
+        for side, all_of_it in ((got.masked_in, whole.masked_in), (got.masked_out, whole.masked_out)):
+            assert not side[row, length:].any()
+            np.testing.assert_array_equal(side[row, :length], all_of_it[row, :length])
+
+
+def test_silence_is_explained_without_a_nan() -> None:
+    got = EXPLAINER.explain(np.zeros((2, N), np.float32))
+    assert not got.masked_in.any()
+    assert not got.masked_out.any()
+    assert all(np.isfinite(value).all() for value in got.scores.values())
+    assert np.isfinite(got.probabilities).all()
+    assert (got.scores["energy_kept"] == 0).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 161, 5_000])
+def test_any_length_is_explained_at_that_length(n: int) -> None:
+    got = EXPLAINER.explain(windows(2, 8_000)[:, :n])
+    assert got.masked_in.shape == (2, n)
+    assert got.mask.shape[2] == -(-n // FRONT_END.hop_length) + 1
+
+
+def test_the_asked_class_is_explained(explained: Explanation) -> None:
+    target = (explained.label_index + 1) % 3
+    got = EXPLAINER.explain(windows(), target=target)
+    np.testing.assert_array_equal(got.label_index, target)
+    assert got.labels == tuple(CONFIG.labels[i] for i in target)
+    np.testing.assert_allclose(got.scores["p"], got.probabilities[np.arange(4), target], rtol=1e-6)
+
+
+@pytest.mark.parametrize("target", [[3, 0, 0, 0], [-1, 0, 0, 0], [0, 0], 0])
+def test_a_target_that_is_no_class_for_each_window_is_refused(target: object) -> None:
+    with pytest.raises(ValueError, match=r"one class in 0..2 for each of 4 waveforms"):
+        EXPLAINER.explain(windows(), target=np.array(target))
+
+
+@pytest.mark.parametrize("bad", [[], [[]], [0.0, np.nan], [0.0, np.inf], [[[0.0]]]], ids=repr)
+def test_what_is_no_finite_batch_of_waveforms_is_refused(bad: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"waveforms \[B, n\] must be finite and hold at least one sample"):
+        EXPLAINER.explain(np.array(bad, dtype=np.float32))
+
+
+def test_a_read_only_array_and_a_tensor_are_taken_and_left_alone(explained: Explanation) -> None:
+    array = windows()
+    array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = EXPLAINER.explain(array)
+    tensor = torch.from_numpy(windows())
+    np.testing.assert_array_equal(got.mask, explained.mask)
+    np.testing.assert_array_equal(EXPLAINER.explain(tensor).mask, explained.mask)
+    np.testing.assert_array_equal(tensor.numpy(), windows())
+
+
+def test_flac_gives_back_the_listenables_exactly(explained: Explanation) -> None:
+    for side in (explained.masked_in, explained.masked_out):
+        for waveform in side:
+            back, rate = soundfile.read(io.BytesIO(encode_flac(waveform, FRONT_END.sample_rate)), dtype="float32")
+            assert rate == FRONT_END.sample_rate
+            np.testing.assert_array_equal(back, waveform)
+
+
+def test_an_explainer_from_disk_explains_as_the_one_that_was_saved(tmp_path: Path, explained: Explanation) -> None:
+    save_explainer(str(tmp_path), CONFIG, *small_models(), "")
+    loaded = Explainer.load(str(tmp_path))
+    np.testing.assert_array_equal(loaded.explain(windows()).mask, explained.mask)
+    assert len(loaded.digest) == 64
+
+
+def test_a_classifier_without_decoder_is_refused_with_the_command_that_helps(tmp_path: Path) -> None:
+    save_explainer(str(tmp_path), CONFIG.model_copy(update={"decoder": None}), small_models()[0], None, "")
+    with pytest.raises(ExplainerError, match=r"without a decoder: train one with `lmac train decoder"):
+        Explainer.load(str(tmp_path))

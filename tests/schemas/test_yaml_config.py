@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from schemas.run_config import RunConfig
+from schemas.training_config import DecoderRecipe
+from schemas.yaml_config import ConfigError, load_config
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_without_file_and_options_the_defaults_hold() -> None:
+    assert load_config(RunConfig, None, {}) == RunConfig()
+
+
+def test_the_file_wins_over_the_defaults_and_an_option_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, "content: {explainer: birds, mask: binary}\ncluster: {batch_size: 8, actors: 3}\n")
+    config = load_config(RunConfig, path, {"cluster.batch_size": 4, "content.mask": None})
+    assert (config.content.explainer, config.content.mask) == ("birds", "binary")
+    assert (config.cluster.batch_size, config.cluster.actors) == (4, 3)
+
+
+def test_an_option_reaches_as_deep_as_its_name() -> None:
+    config = load_config(DecoderRecipe, None, {"training.loop.epochs": 2, "name": "x"})
+    assert (config.training.loop.epochs, config.name) == (2, "x")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "cluster:\n"])
+def test_an_empty_file_or_section_says_nothing(tmp_path: Path, text: str) -> None:
+    config = load_config(RunConfig, written(tmp_path, text), {"cluster.batch_size": 4})
+    assert config.cluster.batch_size == 4
+
+
+def test_a_wrong_value_is_named_with_its_place_and_its_file(tmp_path: Path) -> None:
+    path = written(tmp_path, "cluster: {batch_size: 0}\ncontent: {colour: red}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(RunConfig, path, {})
+    message = str(caught.value)
+    assert message.startswith(f"{path}:")
+    assert "cluster.batch_size: Input should be greater than or equal to 1, got 0" in message
+    assert "content.colour: Extra inputs are not permitted, got 'red'" in message
+
+
+def test_a_wrong_option_is_named_without_a_file() -> None:
+    with pytest.raises(ConfigError, match=r"the options:\n  cluster.actors: .* got -1"):
+        load_config(RunConfig, None, {"cluster.actors": -1})
+
+
+@pytest.mark.parametrize("options", [{}, {"cluster.actors": 2}], ids=["alone", "with an option below it"])
+def test_a_section_that_is_a_value_is_named(tmp_path: Path, options: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=r"cluster.*, got 3"):
+        load_config(RunConfig, written(tmp_path, "cluster: 3\n"), options)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone.yaml cannot be read: No such file"):
+        load_config(RunConfig, tmp_path / "gone.yaml", {})
+
+
+def test_what_is_not_yaml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_config(RunConfig, written(tmp_path, "a: [1, 2"), {})
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_config(RunConfig, tmp_path / "latin.yaml", {})
+
+
+def test_a_list_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must hold settings by name, got a list"):
+        load_config(RunConfig, written(tmp_path, "- 1\n- 2\n"), {})
