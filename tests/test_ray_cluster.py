@@ -62,9 +62,7 @@ def test_nothing_runs_on_the_head(config: dict[str, Any]) -> None:
     assert config["available_node_types"]["head"]["resources"] == {"CPU": 0}
 
 
-def test_no_command_is_inherited_and_no_nightly_installed(
-    config: dict[str, Any], filled: dict[str, Any]
-) -> None:
+def test_no_command_is_inherited_and_no_nightly_installed(config: dict[str, Any], filled: dict[str, Any]) -> None:
     lists = [key for key in filled if key.endswith("_commands")]
     assert len(lists) == 6
     assert {key: filled[key] for key in lists} == {key: config[key] for key in lists}

@@ -96,16 +96,16 @@ class Explainer:
         y = full.argmax(1) if target is None else self._checked_target(target, len(x))
 
         # Quantised before use: the scores and the sound belong to the very mask that is stored.
-        levels = (self.decoder.mask(output.representations) * 255).round()
+        levels = (self.decoder.mask(output.representations) * 255).round().to(torch.uint8)
         if mask == "binary":
-            levels = torch.where(levels >= 128, 255.0, 0.0)
-        kept = levels / 255
+            levels = (levels >= 128).to(torch.uint8) * 255
+        kept = levels.float() / 255
 
         inside = apply_mask(magnitude, kept, self.config.mask_domain)
         outside = apply_mask(magnitude, 1 - kept, self.config.mask_domain)
         p_in, p_out = self.classifier(torch.cat([inside, outside])).logits.softmax(1).chunk(2)
         scores = faithfulness(full, p_in, p_out, y)
-        scores["sps"], scores["comp"] = sparseness(kept), complexity(kept)
+        scores["sps"], scores["comp"] = sparseness(levels), complexity(levels)
         scores["mask_mean"] = kept.mean(dim=(1, 2))
         scores["energy_kept"] = energy_kept(magnitude, inside)
 
@@ -128,7 +128,7 @@ class Explainer:
             label_index=y.cpu().numpy(),
             probabilities=full.cpu().numpy(),
             embedding=output.embedding.cpu().numpy(),
-            mask=levels.to(torch.uint8).cpu().numpy(),
+            mask=levels.cpu().numpy(),
             masked_in=masked_in.cpu().numpy(),
             masked_out=masked_out.cpu().numpy(),
             gain_db_in=gain_in.cpu().numpy(),

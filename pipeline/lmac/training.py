@@ -53,8 +53,8 @@ class State:
     history: list[Scores] = field(default_factory=list)
 
 
-class Diverged(Exception):  # noqa: N818 - the fault is in the settings, not in the program
-    """The loss is no longer a number."""
+class TrainingError(Exception):
+    """A training cannot go on: its loss or score is no longer a number, or its checkpoint is another training's."""
 
 
 def fit(
@@ -71,7 +71,7 @@ def fit(
     bit for bit as if it had never stopped: each epoch draws from a generator of its own. Without
     validation scores the last epoch is the best.
 
-    Raises Diverged when the loss is not finite, ValueError when the checkpoint is of another training.
+    Raises TrainingError when the loss or score is not finite, or the checkpoint is of another training.
     """
     module = task.module
     steps = max(task.n_windows // config.batch_size, 1)
@@ -82,7 +82,7 @@ def fit(
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         if saved["fingerprint"] != fingerprint:
-            raise ValueError(
+            raise TrainingError(
                 f"{checkpoint} is of a training with other data or settings: "
                 "choose another output directory, or remove it to start anew"
             )
@@ -102,7 +102,7 @@ def fit(
         for number, indices in enumerate(_batches(task.n_windows, config.batch_size, rng)):
             loss, scores = task.loss(indices, rng)
             if not torch.isfinite(loss):
-                raise Diverged(f"the loss is {float(loss)} in epoch {epoch + 1}: try a smaller learning_rate")
+                raise TrainingError(f"the loss is {float(loss)} in epoch {epoch + 1}: try a smaller learning_rate")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(module.parameters(), 5.0)
@@ -115,7 +115,9 @@ def fit(
         validation = _validate(task, average.module)
         score = validation.get("score", float(epoch))
         if math.isnan(score):
-            raise Diverged(f"the validation score is not a number in epoch {epoch + 1}: try a smaller learning_rate")
+            raise TrainingError(
+                f"the validation score is not a number in epoch {epoch + 1}: try a smaller learning_rate"
+            )
         better = score > state.best_score
         if better:
             state.best_score, state.best_epoch, best = score, epoch, _copy(average.module)

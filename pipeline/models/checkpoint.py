@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pipeline.models.build import build_classifier, build_decoder
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
-from pipeline.storage.filesystem import open_filesystem
+from pipeline.storage.errors import explained
+from pipeline.storage.filesystem import display_url, open_filesystem
 from schemas.explainer_config import ExplainerConfig
 
 CONFIG, CLASSIFIER, DECODER, README = (
@@ -91,17 +92,12 @@ def load_explainer(name_or_url: str) -> LoadedExplainer:
 
 def has_explainer(name_or_url: str) -> bool:
     """Whether a directory holds an explainer's configuration."""
-    fs, root = open_filesystem(resolve(name_or_url))
-    return bool(fs.exists(f"{root}/{CONFIG}"))
+    return _read(name_or_url, CONFIG) is not None
 
 
 def load_card(name_or_url: str) -> str:
     """An explainer's README, empty if it has none."""
-    fs, root = open_filesystem(resolve(name_or_url))
-    try:
-        return fs.cat_file(f"{root}/{README}").decode()
-    except FileNotFoundError:
-        return ""
+    return (_read(name_or_url, README) or b"").decode()
 
 
 def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
@@ -109,14 +105,12 @@ def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
 
     Raises ExplainerError as `load_explainer` does.
     """
-    fs, root = open_filesystem(resolve(name_or_url))
-    try:
-        text = fs.cat_file(f"{root}/{CONFIG}")
-    except FileNotFoundError:
+    text = _read(name_or_url, CONFIG)
+    if text is None:
         raise ExplainerError(
             f"no explainer at {name_or_url!r} ({CONFIG} is not there): give a directory that "
             f"`lmac train` wrote, or one of the shipped ones: {', '.join(shipped())}"
-        ) from None
+        )
     try:
         config = ExplainerConfig.model_validate_json(text)
     except ValidationError as error:
@@ -124,18 +118,26 @@ def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
     return config, hashlib.sha256(config.model_dump_json().encode())
 
 
+def _read(name_or_url: str, file: str) -> bytes | None:
+    fs, root = open_filesystem(resolve(name_or_url))
+    with explained(f"reading {display_url(name_or_url)}/{file}"):
+        try:
+            return bytes(fs.cat_file(f"{root}/{file}"))
+        except FileNotFoundError:
+            return None
+
+
 def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
 
 
 def _load_weights(module: nn.Module, name_or_url: str, file: str) -> bytes:
-    fs, root = open_filesystem(resolve(name_or_url))
-    what = f"{name_or_url}/{file}"
+    what = f"{display_url(name_or_url)}/{file}"
+    data = _read(name_or_url, file)
+    if data is None:
+        raise ExplainerError(f"{what} is not there, but {CONFIG} is: the directory is not whole")
     try:
-        data: bytes = fs.cat_file(f"{root}/{file}")
         weights = safetensors.torch.load(data)
-    except FileNotFoundError:
-        raise ExplainerError(f"{what} is not there, but {CONFIG} is: the directory is not whole") from None
     except SafetensorError as error:
         raise ExplainerError(f"{what} is not a safetensors file: {error}") from None
     wanted = module.state_dict()

@@ -164,9 +164,7 @@ def test_a_listing_cut_short_is_refused(github: FakeGitHub, tmp_path: Path) -> N
         github.download(tmp_path)
 
 
-def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(
-    github: FakeGitHub, tmp_path: Path
-) -> None:
+def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(github: FakeGitHub, tmp_path: Path) -> None:
     github.server_close()  # nothing listens there any more
     with pytest.raises(Esc10Error) as error:
         github.download(tmp_path)
@@ -230,9 +228,7 @@ def test_what_is_no_esc50_is_refused(tmp_path: Path, name: str) -> None:
         unpack_esc10(tmp_path / name, tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    "row", ["../../x.wav,1,0,dog,True,1,A", "a.wav,1,0,cat,True,1,A", "a.wav,1,0,dog,False,1,A"]
-)
+@pytest.mark.parametrize("row", ["../../x.wav,1,0,dog,True,1,A", "a.wav,1,0,cat,True,1,A", "a.wav,1,0,dog,False,1,A"])
 def test_metadata_that_is_not_esc50s_is_refused(row: str) -> None:
     with pytest.raises(Esc10Error):
         parse_metadata(f"filename,fold,target,category,esc10,src_file,take\n{row}\n")

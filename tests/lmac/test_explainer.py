@@ -75,8 +75,8 @@ def test_the_scores_are_those_of_the_stored_mask(domain: str, kind: str) -> None
     np.testing.assert_allclose(got.scores["p_in"], p_in, atol=1e-5)
     np.testing.assert_allclose(got.scores["p_out"], p_out, atol=1e-5)
     np.testing.assert_allclose(got.scores["energy_kept"], energy_kept(magnitude, inside), atol=1e-5)
-    np.testing.assert_allclose(got.scores["sps"], sparseness(mask), atol=1e-5)
-    np.testing.assert_allclose(got.scores["comp"], complexity(mask), atol=1e-4)
+    np.testing.assert_allclose(got.scores["sps"], sparseness(torch.from_numpy(got.mask)), atol=1e-5)
+    np.testing.assert_allclose(got.scores["comp"], complexity(torch.from_numpy(got.mask)), atol=1e-4)
     np.testing.assert_allclose(got.scores["mask_mean"], mask.mean(dim=(1, 2)), atol=1e-5)
 
 

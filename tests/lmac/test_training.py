@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from pipeline.lmac.training import Diverged, Progress, Scores, State, fit
+from pipeline.lmac.training import Progress, Scores, State, TrainingError, fit
 from schemas.training_config import LoopConfig
 
 CONFIG = LoopConfig(epochs=6, batch_size=4, learning_rate=0.05, seed=3)
@@ -134,7 +134,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path) ->
     path = tmp_path / "checkpoint.pt"
     fit(Regression(), CONFIG, path, "these data", lambda progress: None)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"checkpoint.pt is of a training with other data or settings"):
+    with pytest.raises(TrainingError, match=r"checkpoint.pt is of a training with other data or settings"):
         fit(Regression(), CONFIG, path, "other data", lambda progress: None)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
@@ -147,7 +147,7 @@ def test_a_loss_that_is_no_number_stops_it_with_the_epoch(tmp_path: Path, value:
     task.loss = lambda indices, rng: (  # type: ignore[method-assign]
         healthy(indices, rng) if len(task.seen) < 7 else (torch.tensor(value), {})
     )
-    with pytest.raises(Diverged, match=r"in epoch 2: try a smaller learning_rate"):
+    with pytest.raises(TrainingError, match=r"in epoch 2: try a smaller learning_rate"):
         run(task, tmp_path)
 
 

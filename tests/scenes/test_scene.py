@@ -27,9 +27,7 @@ def test_parts_sum_to_the_mixture_and_have_the_snr_stated(label: str) -> None:
         span = span_of(scene)
         target, background = scene.target[span].astype(float), scene.background[span].astype(float)
         assert np.array_equal(scene.mixture, scene.target + scene.background)
-        assert 10 * np.log10(np.sum(target**2) / np.sum(background**2)) == pytest.approx(
-            scene.snr_db, abs=0.01
-        )
+        assert 10 * np.log10(np.sum(target**2) / np.sum(background**2)) == pytest.approx(scene.snr_db, abs=0.01)
         assert not scene.target[: span.start].any()
         assert not scene.target[span.stop :].any()
         assert scene.background.any()

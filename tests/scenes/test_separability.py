@@ -13,9 +13,7 @@ def statistics(scene: Scene) -> np.ndarray:
     power = np.abs(np.fft.rfft(frames * np.hanning(512))) ** 2
     edges = np.unique(np.geomspace(2, 240, 25).astype(int))
     bands = np.log(np.add.reduceat(power, edges, axis=1)[:, :-1] + 1e-8)
-    return np.concatenate(
-        [bands.mean(axis=0), bands.std(axis=0), np.abs(np.diff(bands, axis=0)).mean(axis=0)]
-    )
+    return np.concatenate([bands.mean(axis=0), bands.std(axis=0), np.abs(np.diff(bands, axis=0)).mean(axis=0)])
 
 
 def nearest_centroid_accuracy(features: np.ndarray, labels: np.ndarray, n_train: int) -> float:

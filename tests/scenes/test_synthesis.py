@@ -92,9 +92,7 @@ def test_harmonics_above_nyquist_do_not_alias() -> None:
 
 def test_damped_modes_equal_the_sum_of_their_formula() -> None:
     t = np.arange(1000) / RATE
-    formula = np.exp(-t / 0.01) * np.sin(2 * np.pi * 500 * t) + 0.5 * np.exp(-t / 0.002) * np.sin(
-        2 * np.pi * 3000 * t
-    )
+    formula = np.exp(-t / 0.01) * np.sin(2 * np.pi * 500 * t) + 0.5 * np.exp(-t / 0.002) * np.sin(2 * np.pi * 3000 * t)
     modes = damped_modes(np.array([500.0, 3000.0]), np.array([0.01, 0.002]), np.array([1.0, 0.5]), 1000, RATE)
     assert modes == pytest.approx(formula, abs=1e-9)
 

@@ -1,0 +1,27 @@
+"""The `lmac` command."""
+
+from __future__ import annotations
+
+import typer
+
+from jobs.data import data_app
+from jobs.demo import demo
+from jobs.explain import explain
+from jobs.schema import schema
+from jobs.train import train_app
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Audit large audio datasets by ear: what an audio classifier heard, as masks, scores and sound.",
+)
+app.command()(explain)
+app.command()(demo)
+app.command()(schema)
+app.add_typer(train_app, name="train")
+app.add_typer(data_app, name="data")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,121 @@
+"""`lmac explain`: a dataset in, tables and listenable clips out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from jobs.messages import FAILED, STRICT, console, for_people
+from jobs.run_progress import RunProgress
+from pipeline.audit.summary import RunSummary, summarise
+from pipeline.flow.run import RunResult, run
+from schemas.run_config import RunConfig
+from schemas.yaml_config import load_config
+
+Sides = Literal["masked_in", "masked_out", "both", "none"]
+_SIDES: dict[str | None, list[str] | None] = {
+    None: None,
+    "masked_in": ["masked_in"],
+    "masked_out": ["masked_out"],
+    "both": ["masked_in", "masked_out"],
+    "none": [],
+}
+RESUME = "interrupted: what is committed stays, and the same command goes on from there"
+
+
+def explain(
+    input_url: Annotated[
+        str,
+        typer.Argument(metavar="INPUT", help="Folder, tar, Parquet or CSV/JSONL manifest; path or s3:// URL."),
+    ],
+    output_url: Annotated[str, typer.Argument(metavar="OUTPUT", help="Where tables and clips go; path or s3:// URL.")],
+    explainer: Annotated[str | None, typer.Option(help="esc10, scenes, or a path or URL. [default: esc10]")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
+    labels: Annotated[str | None, typer.Option(help="CSV or JSONL with a row per clip: path, label, more.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the true label.")] = None,
+    mask: Annotated[Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5.")] = None,
+    listenables: Annotated[
+        Sides | None, typer.Option(help="Which sides to write as FLAC. [default: masked_in]")
+    ] = None,
+    window_hop: Annotated[float | None, typer.Option(help="Seconds between windows of a long clip.")] = None,
+    min_tail: Annotated[float | None, typer.Option(help="Share of a window that a clip's end must have.")] = None,
+    max_clip_seconds: Annotated[float | None, typer.Option(help="A longer clip is an error.")] = None,
+    part_windows: Annotated[int | None, typer.Option(help="Windows that are committed as one.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows explained at once.")] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto; else a local Ray.")] = None,
+    actors: Annotated[int | None, typer.Option(help="How many actors; else one per GPU, or what fits.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where actors compute.")] = None,
+    cpus_per_actor: Annotated[int | None, typer.Option(help="CPU cores of each actor.")] = None,
+    streams_per_actor: Annotated[int | None, typer.Option(help="Shards decoded at once for each actor.")] = None,
+    strict: Annotated[bool, typer.Option(help="Exit with 3 if any clip could not be used.")] = False,
+) -> None:
+    """Explain every clip of INPUT: what the classifier decided, on which part of the sound, and how surely.
+
+    Run it again with the same settings to go on with an interrupted run.
+    """
+    with for_people(RESUME):
+        settings = load_config(
+            RunConfig,
+            config,
+            {
+                "content.explainer": explainer,
+                "content.labels": labels,
+                "content.label_column": label_column,
+                "content.mask": mask,
+                "content.listenables": _SIDES[listenables],
+                "content.window_hop_s": window_hop,
+                "content.min_tail": min_tail,
+                "content.max_clip_seconds": max_clip_seconds,
+                "content.part_windows": part_windows,
+                "cluster.batch_size": batch_size,
+                "cluster.address": address,
+                "cluster.actors": actors,
+                "cluster.device": device,
+                "cluster.cpus_per_actor": cpus_per_actor,
+                "cluster.streams_per_actor": streams_per_actor,
+            },
+        )
+        with RunProgress() as progress:
+            result = run(input_url, output_url, settings, progress)
+        print_summary(output_url, result, summarise(output_url))
+    if result.manifest.quarantined:
+        raise typer.Exit(FAILED)
+    if strict and result.manifest.errors:
+        raise typer.Exit(STRICT)
+
+
+def print_summary(output_url: str, result: RunResult, summary: RunSummary) -> None:
+    """What a finished run holds, for people."""
+    manifest = result.manifest
+    if summary.total is not None:
+        shown = Table(box=None, pad_edge=False)
+        shown.add_column("label")
+        for column in ("windows", "p", "AD %", "FF", "Fid-In", "mask mean", "energy kept"):
+            shown.add_column(column, justify="right")
+        for row in [*summary.labels, summary.total]:
+            shown.add_row(
+                escape(row.label),
+                str(row.windows),
+                f"{row.probability:.2f}",
+                f"{row.ad:.1f}",
+                f"{row.ff:.2f}",
+                f"{row.fid_in:.2f}",
+                f"{row.mask_mean:.2f}",
+                f"{row.energy_kept:.2f}",
+            )
+        console.print(shown)
+    if summary.accuracy is not None:
+        console.print(f"{summary.accuracy:.1%} of the windows are classified as they were labelled")
+    clips = manifest.clips - manifest.errors
+    console.print(f"{clips} clips explained in {manifest.windows} windows; {manifest.errors} clips could not be used")
+    for reason, count in summary.errors.items():
+        console.print(f"  {reason}: {count} (see {output_url}/errors)", markup=False)
+    for shard in manifest.quarantined:
+        console.print(f"given up: {shard.uri} after {shard.attempts} attempts: {shard.reason}", markup=False)
+    if manifest.quarantined:
+        console.print("the run is not whole; the same command tries what was given up once more")
+    console.print(f"written to {output_url}", markup=False)

@@ -1,0 +1,59 @@
+"""What people read: one console, and errors as one message with an exit code instead of a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.flow.checks import RunConflictError
+from pipeline.flow.cluster import ClusterError
+from pipeline.flow.dispatch import RunFailedError
+from pipeline.flow.finalize import UnreconciledError
+from pipeline.flow.plan import InconsistentCommitsError
+from pipeline.lmac.training import TrainingError
+from pipeline.lmac.windowset import TrainingDataError
+from pipeline.models.checkpoint import ExplainerError
+from pipeline.storage.errors import InputError, StorageError
+from schemas.yaml_config import ConfigError
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+FAILED, STRICT, INTERRUPTED = 1, 3, 130
+
+# Errors that people can mend; anything else is a fault of the program and keeps its traceback.
+_FOR_PEOPLE = (
+    ClusterError,
+    ConfigError,
+    TrainingError,
+    ExplainerError,
+    FileExistsError,
+    InconsistentCommitsError,
+    InputError,
+    RunConflictError,
+    RunFailedError,
+    StorageError,
+    TrainingDataError,
+    UnreconciledError,
+)
+
+
+def fail(message: str, code: int = FAILED) -> typer.Exit:
+    """Print an error to stderr; raise what it returns."""
+    errors.print(f"[bold red]error:[/] {escape(message)}")
+    return typer.Exit(code)
+
+
+@contextmanager
+def for_people(interrupted: str = "interrupted") -> Iterator[None]:
+    """Turn errors that people can mend, and Ctrl-C, into a message and an exit code."""
+    try:
+        yield
+    except _FOR_PEOPLE as error:
+        raise fail(str(error)) from None
+    except KeyboardInterrupt:
+        raise fail(interrupted, INTERRUPTED) from None

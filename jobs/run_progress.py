@@ -1,0 +1,99 @@
+"""Progress of a run: a bar with clips/s, the share done, the time left and the errors; else plain lines."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from jobs.messages import console
+from pipeline.flow.cluster import Crew
+from pipeline.flow.plan import Work
+from pipeline.storage.listing import Listing
+from schemas.records import CommitRecord
+
+# Without a terminal a line is printed at most this often.
+LINE_EVERY_S = 5.0
+
+
+class RunProgress:
+    """Reports a run to the console; a context manager."""
+
+    def __init__(self) -> None:
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("explain", total=1.0, state="")
+        self.total_bytes = 1
+        self.sizes: dict[str, int] = {}
+        self.done = self.done_before = 0.0
+        self.clips = self.windows = self.errors = 0
+        self.started: float | None = None
+        self.last_line = 0.0
+
+    def __enter__(self) -> RunProgress:
+        self.bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.__exit__(kind, error, trace)
+
+    def planned(self, listing: Listing, work: list[Work]) -> None:
+        self.sizes = {shard.shard_id: max(shard.size_bytes, 1) for shard in listing.shards}
+        self.total_bytes = sum(self.sizes.values())
+        left = sum(self.sizes[one.shard.shard_id] * (1 - one.share) for one in work)
+        self.done = self.done_before = 1 - left / self.total_bytes
+        console.print(f"input: {listing.describe()}", markup=False)
+        if not work:
+            console.print("everything is committed already")
+        elif self.done or any(one.first for one in work):
+            console.print(f"resuming: {self.done:.0%} of the input is done, {len(work)} shards are left")
+        self._show("starting Ray")
+
+    def crewed(self, crew: Crew) -> None:
+        size = "one GPU" if crew.gpus else f"{crew.cpus} CPU core{'s' * (crew.cpus > 1)}"
+        console.print(f"{crew.actors} actor{'s' * (crew.actors > 1)} on {size} each")
+        self._show("loading the explainer")
+
+    def committed(self, record: CommitRecord, before: float) -> None:
+        # The rate is counted from the first part on: what comes before is starting up.
+        first = self.started is None
+        self.started = self.started or time.monotonic() - record.seconds
+        self.done += (record.share - before) * self.sizes[record.shard_id] / self.total_bytes
+        self.clips += record.clips
+        self.windows += record.windows
+        self.errors += record.errors
+        now = time.monotonic()
+        seconds = max(now - self.started, 1e-3)
+        rate = self.clips / seconds
+        gained = self.done - self.done_before
+        left = seconds * (1 - self.done) / gained if gained > 0 else None
+        state = f"{self.clips} clips, {rate:.1f} clips/s"
+        state += f", {_clock(left)} left" if left is not None and self.done < 1 else ""
+        state += f", {self.errors} error{'s' * (self.errors != 1)}"
+        self._show(state)
+        if not console.is_terminal and (first or now - self.last_line > LINE_EVERY_S or self.done >= 1 - 1e-9):
+            self.last_line = now
+            console.print(f"{self.done:4.0%} {state}")
+
+    def note(self, text: str) -> None:
+        console.print(f"[yellow]note:[/] {escape(text)}")
+
+    def _show(self, state: str) -> None:
+        self.bar.update(self.task, completed=min(self.done, 1.0), state=state)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

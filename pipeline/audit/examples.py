@@ -1,0 +1,107 @@
+"""Examples of a run: for each label the window that is explained best, with its sound before and after."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+import soundfile
+
+from pipeline.audio.decode import decode
+from pipeline.audit.picture import Panels
+from pipeline.audit.run_tables import connect
+from pipeline.storage.clips import RawClip
+from pipeline.storage.listing import list_input
+from pipeline.storage.output import RunOutput
+from pipeline.storage.readers import read_shard
+from pipeline.storage.shards import clip_id, printable
+
+
+@dataclass(frozen=True)
+class Example:
+    """One window of a run, as its tables have it; `uri` is its masked-in listenable, below the output."""
+
+    clip_id: str
+    window_id: str
+    shard: str
+    key: str
+    start_s: float
+    label: str
+    label_true: str | None
+    probability: float
+    p_in_audio: float
+    p_out_audio: float
+    mask_mean: float
+    uri: str
+
+
+def pick_examples(output_url: str, count: int) -> list[Example]:
+    """Up to `count` windows of different labels, those with the most faithful explanations (fid_in, then ff)."""
+    with connect(output_url) as db:
+        rows = db.execute(
+            """
+            SELECT clip_id, window_id, shard, key, start_s, p.label, label_true, probability,
+                   p_in_audio, p_out_audio, mask_mean, uri
+            FROM predictions p JOIN faithfulness f USING (clip_id, window_id)
+                 JOIN clips c USING (clip_id, window_id)
+            WHERE c.kind = 'masked_in'
+            QUALIFY row_number() OVER (PARTITION BY p.label ORDER BY fid_in DESC, ff DESC, window_id) = 1
+            ORDER BY fid_in DESC, ff DESC, window_id LIMIT ?
+            """,
+            [count],
+        ).fetchall()
+    return [Example(*row) for row in rows]
+
+
+def panels_of(input_url: str, output_url: str, examples: list[Example]) -> list[Panels]:
+    """What a picture of each example needs, read back from the run's input and output."""
+    output = RunOutput(output_url)
+    originals = _originals(input_url, examples)
+    with connect(output_url, without=()) as db:
+        masks = {
+            row[0]: row[1:]
+            for row in db.execute(
+                "SELECT window_id, mask, n_freq, n_frames, hop_s, bin_hz FROM masks "
+                "WHERE window_id IN (SELECT unnest(?))",
+                [[example.window_id for example in examples]],
+            ).fetchall()
+        }
+    result = []
+    for example in examples:
+        masked_in, rate = soundfile.read(io.BytesIO(output.read_bytes(example.uri)), dtype="float32")
+        mask, n_freq, n_frames, hop_s, bin_hz = masks[example.window_id]
+        data, name = originals[example.clip_id]
+        start = round(example.start_s * rate)
+        result.append(
+            Panels(
+                waveform=decode(data, name, rate).waveform[start : start + len(masked_in)],
+                masked_in=masked_in,
+                mask=np.frombuffer(mask, np.uint8).reshape(n_freq, n_frames) / 255,
+                sample_rate=rate,
+                hop_s=hop_s,
+                bin_hz=bin_hz,
+                title=example.key,
+                subtitle=f"{example.label}, p {example.probability:.2f}; kept part alone {example.p_in_audio:.2f}, "
+                f"the rest {example.p_out_audio:.2f}",
+            )
+        )
+    return result
+
+
+def _originals(input_url: str, examples: list[Example]) -> dict[str, tuple[bytes, str]]:
+    wanted = {example.clip_id for example in examples}
+    uris = {example.shard for example in examples}
+    listing = list_input(input_url)
+    # Of loose files only those wanted are read; a tar or a Parquet file has to be gone through.
+    shards = [
+        replace(shard, entries=tuple(entry for entry in shard.entries if clip_id(entry.place) in wanted))
+        for shard in listing.shards
+        if printable(shard.uri) in uris
+    ]
+    return {
+        clip.clip_id: (clip.data, clip.name)
+        for shard in shards
+        for clip in read_shard(listing.root_url, shard)
+        if isinstance(clip, RawClip) and clip.clip_id in wanted
+    }

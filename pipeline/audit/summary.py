@@ -1,0 +1,59 @@
+"""A run in a few lines: how many, what the classifier heard, how far its explanations can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.audit.run_tables import connect
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """Means over the windows of one label; `ad` in percent."""
+
+    label: str
+    windows: int
+    probability: float
+    ad: float
+    ff: float
+    fid_in: float
+    mask_mean: float
+    energy_kept: float
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """All labels together (`total`), each label, and by reason the clips that could not be used.
+
+    `accuracy` is the share of windows whose label is the one that came with them; None without such labels, or
+    where they name no class of the explainer.
+    """
+
+    total: LabelSummary | None
+    labels: list[LabelSummary]
+    errors: dict[str, int]
+    accuracy: float | None
+
+
+_MEANS = """
+    count(*), avg(probability), avg(ad), avg(ff), avg(fid_in), avg(mask_mean), avg(energy_kept)
+    FROM predictions JOIN faithfulness USING (window_id)
+"""
+
+
+def summarise(output_url: str) -> RunSummary:
+    """Summarise a finished run by its tables; raises StorageError when it has no manifest."""
+    with connect(output_url) as db:
+        labels = db.execute(f"SELECT predictions.label, {_MEANS} GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
+        total = db.execute(f"SELECT 'all', {_MEANS}").fetchone()
+        errors = db.execute("SELECT reason, count(*) FROM errors GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
+        known = db.execute(
+            "SELECT avg((label = label_true)::int) FROM predictions "
+            "HAVING count(*) FILTER (label_true IN (SELECT label FROM predictions)) > 0"
+        ).fetchone()
+    return RunSummary(
+        total=LabelSummary(*total) if total and total[1] else None,
+        labels=[LabelSummary(*row) for row in labels],
+        errors=dict(errors),
+        accuracy=known[0] if known else None,
+    )

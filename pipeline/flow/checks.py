@@ -1,0 +1,63 @@
+"""What is checked at the door of a run, before anything is written or started."""
+
+from __future__ import annotations
+
+from pipeline.storage.errors import InputError
+from pipeline.storage.filesystem import display_url, is_url, open_filesystem
+from pipeline.storage.find import find_files
+from pipeline.storage.labels import LabelTable
+from pipeline.storage.labels import check_coverage as labels_cover
+from pipeline.storage.listing import Listing
+from pipeline.storage.output import RunOutput
+from pipeline.storage.shards import printable
+from schemas.explainer_config import FrontEndConfig
+from schemas.run_config import ContentConfig
+from schemas.tables import TABLES
+from schemas.yaml_config import ConfigError
+
+
+class RunConflictError(Exception):
+    """The output belongs to a run that was asked for something else."""
+
+
+def check_hop(content: ContentConfig, front_end: FrontEndConfig) -> None:
+    """Refuse, with a ConfigError, a hop that would leave sound between windows unheard."""
+    hop_s = content.window_hop_s
+    if hop_s is not None and not 1 <= round(hop_s * front_end.sample_rate) <= front_end.window_samples:
+        raise ConfigError(
+            f"content.window_hop_s: must be at most the explainer's window, {front_end.window_s:g} s, and at least one "
+            f"sample, got {hop_s:g}"
+        )
+
+
+def check_coverage(listing: Listing, labels: LabelTable | None) -> None:
+    """Refuse, with an InputError, labels of which none is about the input.
+
+    Only of loose files are the keys known before anything is read.
+    """
+    if labels is not None and all(shard.kind == "files" for shard in listing.shards):
+        labels_cover(labels, [entry.key for shard in listing.shards for entry in shard.entries])
+
+
+def check_apart(input_url: str, output: RunOutput) -> None:
+    """Refuse, with an InputError, an output inside the input."""
+    source = input_url.rstrip("/") if is_url(input_url) else open_filesystem(input_url)[1]
+    if f"{output.url}/".startswith(f"{source}/"):
+        raise InputError(
+            f"{display_url(output.url)}: the output lies within the input, so that its clips would be taken for input "
+            "when the run goes on: choose a place outside"
+        )
+
+
+def check_free(output: RunOutput) -> None:
+    """Refuse, with a RunConflictError, an output with files that a run would take for its own leftovers and delete."""
+    try:
+        found = find_files(output.url)[1]
+    except InputError:
+        return
+    taken = sorted(path for path in found if path.partition("/")[0] in (*TABLES, "audio"))
+    if taken:
+        raise RunConflictError(
+            f"{display_url(output.url)} holds files of something else, {printable(taken[0])!r} for one, where those of "
+            "the run would go: choose another output"
+        )

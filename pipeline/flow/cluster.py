@@ -1,0 +1,111 @@
+"""Joining or starting Ray, and how many actors of what size it can carry."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+import torch
+
+from schemas.run_config import ClusterConfig
+
+KNOCK_S = 10.0
+
+
+class ClusterError(Exception):
+    """Ray cannot be reached, or cannot carry what was asked for."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The actors of a run: how many, on what, with how many CPU cores, and shards at a time, each."""
+
+    actors: int
+    device: str
+    cpus: int
+    streams: int
+
+    @property
+    def gpus(self) -> int:
+        return 1 if self.device == "cuda" else 0
+
+
+def size_crew(config: ClusterConfig, cpus: int, gpus: int) -> Crew:
+    """The crew for so many CPUs and GPUs: one actor per GPU, else as many as leave each a CPU to decode.
+
+    Raises ClusterError when a GPU is asked for and there is none.
+    """
+    if config.device == "cuda" and gpus == 0 and (config.actors is None or config.address is None):
+        raise ClusterError(
+            "--device cuda: Ray sees no GPU; use --device cpu, or on a cluster give --actors for GPUs to come"
+        )
+    on_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
+    if on_gpu:
+        return Crew(config.actors or gpus, "cuda", config.cpus_per_actor or 1, config.streams_per_actor)
+    per_actor = config.cpus_per_actor or max(1, min(4, cpus // (config.actors or 1)))
+    fitting = max(1, cpus // (per_actor + config.streams_per_actor))
+    return Crew(config.actors or fitting, "cpu", per_actor, config.streams_per_actor)
+
+
+@contextmanager
+def crew(config: ClusterConfig) -> Iterator[Crew]:
+    """A running Ray and the crew for it; a Ray that was started here is stopped at the end.
+
+    Raises ClusterError when the cluster at `address` cannot be joined or is too small.
+    """
+    # Its advice on authentication, printed at every start, is not for users of a batch command.
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Otherwise Ray hides the GPUs of actors that ask for none behind a warning at every start.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if config.address is None:
+        sized = size_crew(config, os.cpu_count() or 1, torch.cuda.device_count())
+        # Ray's CPUs are bookkeeping: every actor has its cores, every stream a decoder's. On a small machine
+        # they are more than the cores there are, and the operating system shares those out.
+        needed = sized.actors * (sized.cpus + sized.streams)
+        # "local", as without it Ray joins whatever cluster RAY_ADDRESS or an earlier `ray start` names.
+        ray.init(
+            address="local",
+            num_cpus=needed,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+    else:
+        _reach(config.address)
+        try:
+            ray.init(address=config.address, logging_level=logging.ERROR, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ClusterError(f"no Ray cluster could be joined at {config.address!r}: {error}") from None
+        resources = ray.cluster_resources()
+        cpus = int(resources.get("CPU", 0))
+        sized = size_crew(config, cpus, int(resources.get("GPU", 0)))
+        if sized.device == "cpu" and sized.actors * sized.cpus >= cpus:
+            ray.shutdown()
+            raise ClusterError(
+                f"{sized.actors} actors of {sized.cpus} CPUs leave none of the cluster's {cpus} CPUs to decode "
+                "audio: give fewer --actors or --cpus-per-actor"
+            )
+    try:
+        yield sized
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Knock at `host:port`, as Ray itself waits for many minutes where nobody answers."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return  # "auto" and the like
+    # Ray takes the machine's own address for these two.
+    host = ray.util.get_node_ip_address() if host in ("localhost", "127.0.0.1") else host.strip("[]")
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(f"no Ray cluster could be joined at {address!r}: {error}") from None

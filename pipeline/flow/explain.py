@@ -1,0 +1,51 @@
+"""Explaining one part, in batches; the work of an actor, without Ray."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.flow.parts import Part
+from pipeline.flow.rows import ExplainedPart
+from pipeline.lmac.explainer import Explainer, Explanation
+from pipeline.storage.shards import printable
+from schemas.run_config import ContentConfig
+
+
+def explain_part(
+    explainer: Explainer, part: Part, shard_uri: str, content: ContentConfig, batch_size: int
+) -> ExplainedPart:
+    """Explain the windows of a part, `batch_size` at a time; a part without windows costs nothing."""
+    lengths = np.array([row.length for row in part.rows], dtype=np.int64)
+    batches = [
+        explainer.explain(
+            part.waveforms[first : first + batch_size],
+            lengths=lengths[first : first + batch_size],
+            mask=content.mask,
+        )
+        for first in range(0, len(part.rows), batch_size)
+    ]
+    sound = {
+        "masked_in": ("masked_in", "gain_db_in"),
+        "masked_out": ("masked_out", "gain_db_out"),
+    }
+    names = batches[0].scores if batches else {}
+    return ExplainedPart(
+        # The waveforms stay behind: a writer has no use for them.
+        part=replace(part, waveforms=part.waveforms[:0]),
+        shard_uri=printable(shard_uri),
+        front_end=explainer.config.front_end,
+        labels=list(explainer.config.labels),
+        label_index=_join(batches, "label_index"),
+        probabilities=_join(batches, "probabilities"),
+        embedding=_join(batches, "embedding"),
+        mask=_join(batches, "mask"),
+        listenables={kind: (_join(batches, sound[kind][0]) * 32768).astype(np.int16) for kind in content.listenables},
+        gain_db={kind: _join(batches, sound[kind][1]) for kind in content.listenables},
+        scores={name: np.concatenate([batch.scores[name] for batch in batches]) for name in names},
+    )
+
+
+def _join(batches: list[Explanation], name: str) -> np.ndarray:
+    return np.concatenate([getattr(batch, name) for batch in batches]) if batches else np.zeros(0)

@@ -1,0 +1,195 @@
+"""A shard as a stream of parts: decoded windows in order, and the clips that could not be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.audio.decode import AudioFault, decode
+from pipeline.audio.level import level_dbfs
+from pipeline.audio.windows import cut_windows, take_window
+from pipeline.storage.clips import ReadFault
+from pipeline.storage.errors import StorageError
+from pipeline.storage.labels import LabelTable, label_of
+from pipeline.storage.readers import read_shard
+from pipeline.storage.shards import Shard, printable
+from schemas.explainer_config import FrontEndConfig
+from schemas.records import Cursor
+from schemas.run_config import ContentConfig
+
+
+@dataclass(frozen=True)
+class WindowRow:
+    """What is known of a window before it is explained; named as in the tables."""
+
+    clip_id: str
+    key: str
+    window_index: int
+    start_s: float
+    length: int
+    unheard_s: float
+    sample_rate_in: int
+    channels_in: int
+    label_true: str | None
+    level_dbfs: float
+    metadata: dict[str, Any]
+
+    @property
+    def window_id(self) -> str:
+        """clip_id and window number, safe in a path."""
+        return f"{self.clip_id}-{self.window_index:05d}"
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    """A clip that could not be used, and why; named as in the table."""
+
+    clip_id: str
+    key: str
+    stage: str
+    reason: str
+    message: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Up to `part_windows` windows of one shard, in order: what is explained, written and committed as one.
+
+    `waveforms` `[W, n]` float32; `clips` counts the clips that end in this part, usable or not.
+    """
+
+    shard_id: str
+    number: int
+    waveforms: np.ndarray
+    rows: list[WindowRow]
+    errors: list[ErrorRow]
+    clips: int
+    next: Cursor
+    share: float
+    last: bool
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A window or an error, where it begins, and the encoded bytes of its clip if that ends with it."""
+
+    place: Cursor
+    row: WindowRow | ErrorRow
+    waveform: np.ndarray | None
+    ends_clip: bool
+    size_bytes: int
+
+
+def cut_parts(
+    root_url: str,
+    shard: Shard,
+    front_end: FrontEndConfig,
+    content: ContentConfig,
+    labels: LabelTable | None = None,
+    start: Cursor | None = None,
+    first: int = 0,
+    share: float = 0.0,
+) -> Iterator[Part]:
+    """Read and decode a shard from `start` on, as parts numbered from `first`.
+
+    Where a part ends depends on the shard and `content` alone, so a stream that goes on from a commit's `next`
+    yields the parts that an undisturbed one would have. A part is closed when the window after it comes, so
+    that a shard always ends with a part whose `last` is True, even if nothing is in it.
+    Raises StorageError when the clip at `start`, which a commit has seen, is not there any more.
+    """
+    start = start or Cursor()
+    done_bytes, number, place = share * shard.size_bytes, first, start
+    items: list[_Item] = []
+
+    def close(place: Cursor, last: bool) -> Part:
+        windows = [item.waveform for item in items if item.waveform is not None]
+        return Part(
+            shard_id=shard.shard_id,
+            number=number,
+            waveforms=np.stack(windows) if windows else np.zeros((0, front_end.window_samples), np.float32),
+            rows=[item.row for item in items if isinstance(item.row, WindowRow)],
+            errors=[item.row for item in items if isinstance(item.row, ErrorRow)],
+            clips=sum(item.ends_clip for item in items),
+            next=place,
+            share=1.0 if last else min(done_bytes / max(shard.size_bytes, 1), 1.0),
+            last=last,
+        )
+
+    stream = _items(root_url, shard, front_end, content, labels, start)
+    if start != Cursor():
+        stream = _reaching(stream, start, shard)
+    for item in stream:
+        if item.waveform is not None and _windows(items) == content.part_windows:
+            yield close(item.place, last=False)
+            items, number = [], number + 1
+        items.append(item)
+        if item.ends_clip:
+            done_bytes += item.size_bytes
+            place = Cursor(clip=item.place.clip + 1)
+    yield close(place, last=True)
+
+
+def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_Item]:
+    first = next(items, None)
+    if first is None or first.place.clip != start.clip:
+        raise StorageError(
+            f"{printable(shard.uri) or shard.shard_id}: its clip number {start.clip + 1}, where the next part begins, "
+            "is not there any more: the input was changed while it was read"
+        )
+    yield first
+    yield from items
+
+
+def _windows(items: list[_Item]) -> int:
+    return sum(item.waveform is not None for item in items)
+
+
+def _items(
+    root_url: str,
+    shard: Shard,
+    front_end: FrontEndConfig,
+    content: ContentConfig,
+    labels: LabelTable | None,
+    start: Cursor,
+) -> Iterator[_Item]:
+    rate, n = front_end.sample_rate, front_end.window_samples
+    hop = round(content.window_hop_s * rate) if content.window_hop_s else n
+    for clip in read_shard(root_url, shard, start.clip):
+        place = Cursor(clip=clip.ordinal)
+        if isinstance(clip, ReadFault):
+            error = ErrorRow(clip.clip_id, clip.key, "read", clip.reason, clip.message, clip.size_bytes)
+            yield _Item(place, error, None, True, clip.size_bytes or 0)
+            continue
+        size = len(clip.data)
+        try:
+            decoded = decode(clip.data, clip.name, rate, content.max_clip_seconds)
+        except AudioFault as fault:
+            error = ErrorRow(clip.clip_id, clip.key, "decode", fault.reason, fault.message, size)
+            yield _Item(place, error, None, True, size)
+            continue
+        metadata = {**clip.metadata, **(labels.metadata_of(clip.key) if labels else {})}
+        label = label_of(metadata, clip.key, content.label_column, labels)
+        spans = cut_windows(len(decoded.waveform), n, hop, round(content.min_tail * n))
+        for index, span in enumerate(spans):
+            if clip.ordinal == start.clip and index < start.window:
+                continue
+            row = WindowRow(
+                clip_id=clip.clip_id,
+                key=clip.key,
+                window_index=index,
+                start_s=span.start / rate,
+                length=span.stop - span.start,
+                unheard_s=(len(decoded.waveform) - span.stop) / rate if index == len(spans) - 1 else 0.0,
+                sample_rate_in=decoded.sample_rate_in,
+                channels_in=decoded.channels_in,
+                label_true=label,
+                level_dbfs=level_dbfs(decoded.waveform[span.start : span.stop]),
+                metadata=metadata,
+            )
+            window = take_window(decoded.waveform, span, n)
+            ends = index == len(spans) - 1
+            yield _Item(Cursor(clip=clip.ordinal, window=index), row, window, ends, size)

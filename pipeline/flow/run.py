@@ -1,0 +1,133 @@
+"""One pass over a dataset into one output: checked at the door, resumed, reconciled at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Protocol
+
+import ray
+
+from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop
+from pipeline.flow.cluster import Crew, crew
+from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
+from pipeline.flow.finalize import finalize
+from pipeline.flow.plan import Work, plan, rest_of
+from pipeline.models.checkpoint import ExplainerError, load_explainer
+from pipeline.storage.labels import LabelTable, load_labels
+from pipeline.storage.listing import Listing, list_input
+from pipeline.storage.output import RunOutput
+from schemas.records import Manifest, RunRecord
+from schemas.run_config import ContentConfig, RunConfig
+
+PACKAGES = ("lmac", "torch", "torchaudio", "ray", "pyarrow", "numpy", "soundfile", "soxr", "av", "s3fs")
+
+
+class RunReporter(Reporter, Protocol):
+    """Told of a run's beginning and end as well."""
+
+    def planned(self, listing: Listing, work: list[Work]) -> None:
+        """The input is listed and held against the output; `work` is what is left."""
+
+    def crewed(self, crew: Crew) -> None:
+        """Ray is there and actors are being started."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run; `resumed` is the number of parts that had been there before."""
+
+    manifest: Manifest
+    resumed: int
+
+
+def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporter) -> RunResult:
+    """Explain every clip of an input into an output, going on where an earlier run of the same kind stopped.
+
+    Raises ConfigError, InputError, ExplainerError, RunConflictError, ClusterError or RunFailedError, each with a
+    message for people; an output is touched by none of the first four.
+    """
+    content, cluster = config.content, config.cluster
+    loaded = load_explainer(content.explainer)
+    check_hop(content, loaded.config.front_end)
+    if loaded.decoder is None:
+        raise ExplainerError(f"{content.explainer!r} has no decoder: train one with `lmac train decoder`")
+    labels = load_labels(content.labels, content.label_column) if content.labels else None
+    listing = list_input(input_url, files_per_shard=content.files_per_shard)
+    check_coverage(listing, labels)
+    output = RunOutput(output_url)
+    check_apart(input_url, output)
+    record = _run_record(listing, content, loaded.config.name, loaded.digest, labels)
+    before = _agree(output, record)
+    commits = output.commits() if before else []
+    work = plan(listing.shards, commits)
+    if not before:
+        check_free(output)
+        output.write_run_record(record)
+    reporter.planned(listing, work)
+    quarantined = []
+    if work:
+        with crew(cluster) as sized:
+            reporter.crewed(sized)
+            starter = make_starter(sized, content, loaded.digest, sized.device, sized.cpus, cluster.batch_size)
+            shared = ray.put(labels) if labels is not None else None
+            dispatcher = Dispatcher(
+                sized,
+                cluster.attempts,
+                starter,
+                (listing.root_url, output_url, shared),
+                lambda one: rest_of(one.shard, output.committed(one.shard.shard_id)),
+                reporter,
+            )
+            quarantined = dispatcher.run(work)
+    return RunResult(finalize(output, listing.shards, quarantined), len(commits))
+
+
+def _run_record(
+    listing: Listing, content: ContentConfig, name: str, digest: str, labels: LabelTable | None
+) -> RunRecord:
+    # Neither the explainer's nor the labels' place is recorded: it may be a path of this machine. Their
+    # digests say what they are.
+    config = content.model_dump(mode="json", exclude={"explainer", "labels"})
+    config["labels_digest"] = labels.digest if labels else None
+    return RunRecord(
+        lmac_version=metadata.version("lmac"),
+        input_digest=listing.digest,
+        shards=len(listing.shards),
+        config=config,
+        explainer={"name": name, "digest": digest},
+        packages={package: metadata.version(package) for package in PACKAGES},
+    )
+
+
+def _agree(output: RunOutput, wanted: RunRecord) -> bool:
+    """Whether the output already holds this very run; False if it holds none."""
+    found = output.read_run_record()
+    if found is None:
+        return False
+    differences = _differences(
+        {"input": found.input_digest[:12], "explainer": _short(found.explainer), **found.config},
+        {"input": wanted.input_digest[:12], "explainer": _short(wanted.explainer), **wanted.config},
+    )
+    if differences:
+        raise RunConflictError(
+            "the output already holds a run that was asked for something else:\n"
+            + "\n".join(f"  {line}" for line in differences)
+            + "\nRun with the same settings to go on with it, or choose another output."
+        )
+    return True
+
+
+def _short(explainer: dict[str, Any]) -> str:
+    return f"{explainer['name']} {explainer['digest'][:12]}"
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    names = sorted(found.keys() | wanted.keys())
+    show: Callable[[Any], str] = lambda value: "nothing" if value is None else str(value)  # noqa: E731
+    return [
+        f"{name}: {show(found.get(name))} there, {show(wanted.get(name))} asked for"
+        for name in names
+        if found.get(name) != wanted.get(name)
+    ]

@@ -1,0 +1,78 @@
+"""The Ray tasks on CPUs: decode a shard as a stream of parts, write a part and commit it.
+
+Neither imports torch: their workers stay small and start fast.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import ray
+
+from pipeline.flow.parts import Part, cut_parts
+from pipeline.flow.rows import ExplainedPart, tables_of
+from pipeline.storage.labels import LabelTable
+from pipeline.storage.output import RunOutput
+from pipeline.storage.shards import Shard
+from schemas.explainer_config import FrontEndConfig
+from schemas.records import CommitRecord, Cursor, TableName
+from schemas.run_config import ContentConfig
+
+UPLOADS = 8
+
+# Streaming, and at most two parts ahead of the reader, else a slow reader fills the object store.
+STREAM = {"num_returns": "streaming", "_generator_backpressure_num_objects": 2}
+
+
+@ray.remote(num_cpus=1, max_retries=0)
+def decode_shard(
+    root_url: str,
+    shard: Shard,
+    front_end: FrontEndConfig,
+    content: ContentConfig,
+    labels: LabelTable | None,
+    start: Cursor,
+    first: int,
+    share: float,
+) -> Iterator[Part]:
+    """Parts of a shard from a cursor on; to be called with the options `STREAM`."""
+    yield from cut_parts(root_url, shard, front_end, content, labels, start, first, share)
+
+
+# No CPU of its own: a decoder that waits for its reader keeps its CPU, and a reader that waits for a writer that
+# waits for a CPU would wait for ever.
+@ray.remote(num_cpus=0, max_retries=0)
+def write_part(output_url: str, explained: ExplainedPart, actor: str, started: float) -> CommitRecord:
+    """Write a part's listenables and tables, then its commit record."""
+    return commit_part(RunOutput(output_url), explained, actor, started)
+
+
+def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started: float) -> CommitRecord:
+    """Write a part's listenables and tables to an output, then its commit record, last."""
+    part = explained.part
+    tables, listenables = tables_of(explained)
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        files = list(pool.map(lambda file: output.write_bytes(file.path, file.data), listenables))
+        stem = f"{part.shard_id}-{part.number:06d}"
+        names: list[TableName] = [name for name in TABLE_ORDER if tables[name].num_rows]
+        files += pool.map(lambda name: output.write_table(name, stem, tables[name]), names)
+    record = CommitRecord(
+        shard_id=part.shard_id,
+        part=part.number,
+        windows=len(part.rows),
+        clips=part.clips,
+        errors=len(part.errors),
+        files=files,
+        next=part.next,
+        share=part.share,
+        last=part.last,
+        actor=actor,
+        seconds=round(time.time() - started, 3),
+    )
+    output.commit(record)
+    return record
+
+
+TABLE_ORDER: tuple[TableName, ...] = ("predictions", "masks", "faithfulness", "clips", "errors")

@@ -1,0 +1,58 @@
+"""One thread for torch, here and in Ray's workers, and a limit for runs that would hang."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from unittest import mock
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from tests.flow.make import short_clips, write_folder
+from tests.models.conftest import one_thread
+
+__all__ = ["one_thread"]
+
+LIMIT_S = 240
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread_in_workers() -> Iterator[None]:
+    with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def limit() -> Iterator[None]:
+    """Fail a test that waits for ever, in place of all of them."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"still running after {LIMIT_S} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(LIMIT_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    """A Ray cluster to join, so that not every run has to start its own.
+
+    Its module must start no other: after that actors die on this one.
+    """
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 6, "include_dashboard": False})
+    yield cluster.address
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="package")
+def many_clips(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """24 clips of one window each: with four files to a shard and one window to a part, six shards of four parts."""
+    return write_folder(tmp_path_factory.mktemp("many"), short_clips(24))

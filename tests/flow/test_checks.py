@@ -1,0 +1,92 @@
+"""What a run refuses at the door, before it writes or starts anything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.flow.run import RunConflictError
+from pipeline.models.checkpoint import ExplainerError
+from pipeline.storage.errors import InputError
+from schemas.yaml_config import ConfigError
+from tests.conftest import TinyRun
+from tests.flow.make import content_of, explain, save_tiny, short_clips, write_folder
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    return write_folder(tmp_path / "in", short_clips(2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"mask": "binary"}, r"mask: soft there, binary asked for"),
+        ({"part_windows": 5}, r"part_windows: 4 there, 5 asked for"),
+        ({"listenables": ()}, r"listenables: \['masked_in', 'masked_out'\] there, \[\] asked for"),
+        ({"window_hop_s": 0.5}, r"window_hop_s: nothing there, 0.5 asked for"),
+    ],
+)
+def test_another_config_on_the_same_output_is_refused(tiny_run: TinyRun, settings: dict, said: str) -> None:
+    with pytest.raises(RunConflictError, match=said):
+        explain(tiny_run.source, tiny_run.output, content_of(tiny_run.explainer, **settings))
+
+
+@pytest.mark.slow
+def test_another_input_on_the_same_output_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_run.source, tmp_path / "in")
+    (other / "cat" / "three.ogg").unlink()
+    with pytest.raises(RunConflictError, match=r"input: [0-9a-f]{12} there, [0-9a-f]{12} asked for"):
+        explain(other, tiny_run.output, content_of(tiny_run.explainer))
+
+
+@pytest.mark.slow
+def test_another_explainer_on_the_same_output_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:
+    other = save_tiny(tmp_path / "other", seed=1)
+    with pytest.raises(RunConflictError, match=r"explainer: tiny [0-9a-f]{12} there, tiny [0-9a-f]{12} asked for"):
+        explain(tiny_run.source, tiny_run.output, content_of(other))
+
+
+def test_an_output_with_files_of_something_else_is_refused_and_kept(tiny_explainer: str, tmp_path: Path) -> None:
+    dataset = write_folder(tmp_path / "set", {f"audio/{name}": data for name, data in short_clips(2).items()})
+    with pytest.raises(RunConflictError, match=r"files of something else, 'audio/s000.wav' for one"):
+        explain(f"{dataset}/audio", dataset, content_of(tiny_explainer))
+    assert sorted(path.name for path in Path(dataset).rglob("*")) == ["audio", "s000.wav", "s001.wav"]
+
+
+@pytest.mark.parametrize("place", ["", "/out"])
+def test_an_output_within_the_input_is_refused(source: str, tiny_explainer: str, place: str) -> None:
+    with pytest.raises(InputError, match="the output lies within the input"):
+        explain(source, source + place, content_of(tiny_explainer))
+
+
+@pytest.mark.parametrize("hop", [1.5, 1e-6])
+def test_a_hop_that_leaves_sound_unheard_is_refused(
+    source: str, tiny_explainer: str, tmp_path: Path, hop: float
+) -> None:
+    with pytest.raises(ConfigError, match=r"window_hop_s: must be at most the explainer's window, 1 s"):
+        explain(source, tmp_path / "out", content_of(tiny_explainer, window_hop_s=hop))
+
+
+def test_labels_about_other_clips_are_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,label\nelse.wav,cat\n")
+    with pytest.raises(InputError, match="none of its 1 rows is about any of the 2 clips"):
+        explain(source, tmp_path / "out", content_of(tiny_explainer, labels=str(tmp_path / "labels.csv")))
+
+
+def test_a_classifier_without_a_decoder_is_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+    bare = shutil.copytree(tiny_explainer, tmp_path / "bare")
+    text = (bare / "config.json").read_text()
+    start, stop = text.index('"decoder"'), text.index('"mask_domain"')
+    (bare / "config.json").write_text(text[:start] + '"decoder": null, ' + text[stop:])
+    with pytest.raises(ExplainerError, match="lmac train decoder"):
+        explain(source, tmp_path / "out", content_of(str(bare)))
+
+
+def test_a_refused_run_leaves_no_output(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        explain(source, tmp_path / "out", content_of(tiny_explainer, window_hop_s=9.0))
+    assert not (tmp_path / "out").exists()

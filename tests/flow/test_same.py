@@ -1,0 +1,80 @@
+"""The same clips give the same explanations, whatever they lie in and however wide the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import TinyRun
+from tests.flow.make import assert_same_explanations, content_of, explain, mixed_clips, rows
+from tests.storage.inputs import tar_bytes
+
+pytestmark = pytest.mark.slow
+
+
+def as_tar(folder: Path) -> Path:
+    folder.mkdir()
+    clips = list(mixed_clips().items())
+    (folder / "a.tar").write_bytes(tar_bytes(clips[:5]))
+    (folder / "b.tar").write_bytes(tar_bytes(clips[5:]))
+    return folder
+
+
+def as_parquet(folder: Path) -> Path:
+    folder.mkdir()
+    audio = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    cells = pa.array([{"bytes": data, "path": path} for path, data in mixed_clips().items()], audio)
+    pq.write_table(pa.table({"audio": cells}), folder / "clips.parquet", row_group_size=3)
+    return folder
+
+
+def as_manifest(folder: Path, source: str) -> Path:
+    folder.mkdir()
+    for name in ("dog", "cat", "bad"):
+        (folder / name).symlink_to(f"{source}/{name}")
+    lines = "".join(f'"{path}"\n' for path in reversed(mixed_clips()))
+    (folder / "clips.csv").write_text(f"path\n{lines}", encoding="utf-8")
+    return folder / "clips.csv"
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet", "manifest"])
+def test_every_kind_of_input(tiny_run: TinyRun, ray_address: str, tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "input"
+    source = {
+        "tar": lambda: as_tar(place),
+        "parquet": lambda: as_parquet(place),
+        "manifest": lambda: as_manifest(place, tiny_run.source),
+    }[kind]()
+    explain(source, tmp_path / "out", content_of(tiny_run.explainer), address=ray_address)
+    assert_same_explanations(tmp_path / "out", tiny_run.output)
+    reasons = [sorted(row["reason"] for row in rows(out, "errors")) for out in (tmp_path / "out", tiny_run.output)]
+    assert reasons[0] == reasons[1]
+
+
+@pytest.mark.parametrize(
+    "crew",
+    [{"actors": 2}, {"batch_size": 1}, {"streams_per_actor": 2, "batch_size": 3}],
+    ids=["two actors", "batches of one", "two shards at once"],
+)
+def test_every_crew(tiny_run: TinyRun, ray_address: str, tmp_path: Path, crew: dict[str, int]) -> None:
+    explain(tiny_run.source, tmp_path / "out", content_of(tiny_run.explainer), address=ray_address, **crew)
+    assert_same_explanations(tmp_path / "out", tiny_run.output)
+    ids = [[row["window_id"] for row in rows(out, "predictions")] for out in (tmp_path / "out", tiny_run.output)]
+    assert ids[0] == ids[1]
+
+
+def test_a_binary_mask_is_the_soft_one_cut_at_a_half(tiny_run: TinyRun, ray_address: str, tmp_path: Path) -> None:
+    content = content_of(tiny_run.explainer, mask="binary", listenables=())
+    explain(tiny_run.source, tmp_path / "out", content, address=ray_address)
+    soft = {row["window_id"]: row["mask"] for row in rows(tiny_run.output, "masks")}
+    for row in rows(tmp_path / "out", "masks"):
+        binary, levels = (np.frombuffer(mask, np.uint8) for mask in (row["mask"], soft[row["window_id"]]))
+        assert set(np.unique(binary)) <= {0, 255}
+        sure = np.abs(levels.astype(int) - 127.5) > 1
+        np.testing.assert_array_equal(binary[sure] == 255, levels[sure] >= 128)
+    assert rows(tmp_path / "out", "clips") == []
+    assert list((tmp_path / "out" / "clips").iterdir())  # an empty table is still a table

@@ -1,0 +1,152 @@
+"""`lmac schema` and `lmac explain` from the command line: what they print, and how they refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from jobs.cli import app
+from schemas.tables import TABLES
+from tests.conftest import TinyRun
+from tests.flow.make import short_clips, write_folder
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    """Exit code and everything printed, in one line."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    return write_folder(tmp_path / "in", short_clips(2))
+
+
+def test_schema_shows_every_column_of_every_table() -> None:
+    code, said = run("schema")
+    assert code == 0
+    assert all(f"{name}, version 1: " in said for name in TABLES)
+    assert all(field.name in said for schema in TABLES.values() for field in schema)
+
+
+def test_schema_as_json_is_what_the_files_have() -> None:
+    result = CliRunner().invoke(app, ["schema", "--json"])
+    tables = json.loads(result.stdout)
+    assert {name: [row["name"] for row in found] for name, found in tables.items()} == {
+        name: schema.names for name, schema in TABLES.items()
+    }
+    assert all(row["description"] for found in tables.values() for row in found)
+    (duration,) = (row for row in tables["predictions"] if row["name"] == "duration_s")
+    assert (duration["type"], duration["unit"], duration["nullable"]) == ("double", "s", False)
+
+
+def test_schema_of_one_table_and_of_none() -> None:
+    assert list(json.loads(CliRunner().invoke(app, ["schema", "masks", "--json"]).stdout)) == ["masks"]
+    code, said = run("schema", "nothing")
+    assert (code, said) == (1, f"error: there is no table 'nothing', only: {', '.join(TABLES)}")
+
+
+def test_an_input_that_does_not_exist(tiny_explainer: str, tmp_path: Path) -> None:
+    code, said = run("explain", tmp_path / "nowhere", tmp_path / "out", "--explainer", tiny_explainer)
+    assert (code, said) == (1, f"error: {tmp_path / 'nowhere'}: it does not exist")
+
+
+def test_an_empty_input(tiny_explainer: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    code, said = run("explain", tmp_path / "in", tmp_path / "out", "--explainer", tiny_explainer)
+    assert code == 1
+    assert f"error: {tmp_path / 'in'}: there is nothing in it to listen to (it is empty); expected audio files" in said
+
+
+def test_an_explainer_that_does_not_exist(source: str, tmp_path: Path) -> None:
+    code, said = run("explain", source, tmp_path / "out", "--explainer", "esc11")
+    assert code == 1
+    assert "error: no explainer at 'esc11' (config.json is not there)" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("content: {mask: sharp}", "content.mask: Input should be 'soft' or 'binary', got 'sharp'"),
+        ("content: {masks: soft}", "content.masks: Extra inputs are not permitted, got 'soft'"),
+        ("cluster: {actors: 0}", "cluster.actors: Input should be greater than or equal to 1, got 0"),
+        ("just words", "must hold settings by name, got a str"),
+        ("content: [unclosed", "is not YAML"),
+    ],
+)
+def test_a_config_that_makes_no_sense(source: str, tmp_path: Path, text: str, said: str) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(text)
+    code, output = run("explain", source, tmp_path / "out", "--config", config)
+    assert code == 1
+    assert output.startswith(f"error: {config}")
+    assert said in output
+
+
+def test_a_config_that_is_not_there(source: str, tmp_path: Path) -> None:
+    code, said = run("explain", source, tmp_path / "out", "--config", tmp_path / "run.yaml")
+    assert (code, said) == (1, f"error: {tmp_path / 'run.yaml'} cannot be read: No such file or directory")
+
+
+def test_a_gpu_where_there_is_none(source: str, tiny_explainer: str, tmp_path: Path, no_gpu: None) -> None:
+    code, said = run("explain", source, tmp_path / "out", "--explainer", tiny_explainer, "--device", "cuda")
+    assert code == 1
+    assert "error: --device cuda: Ray sees no GPU; use --device cpu" in said
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+
+
+def test_a_cluster_that_is_not_there(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+    options = ["--explainer", tiny_explainer, "--address", "127.0.0.1:1"]
+    code, said = run("explain", source, tmp_path / "out", *options)
+    assert code == 1
+    assert "error: no Ray cluster could be joined at '127.0.0.1:1'" in said
+
+
+@pytest.mark.slow
+def test_without_a_terminal_progress_is_plain_lines(tiny_run: TinyRun) -> None:
+    lines = tiny_run.stdout.splitlines()
+    assert lines[:2] == ["input: 8 loose files in 3 shards", "1 actor on 1 CPU core each"]
+    assert any(re.fullmatch(r"100% 8 clips, \d+\.\d clips/s, 3 errors", line) for line in lines)
+    assert "5 clips explained in 10 windows; 3 clips could not be used" in lines
+    assert lines[-1] == f"written to {tiny_run.output}"
+    assert "\x1b" not in tiny_run.stdout
+    assert "\r" not in tiny_run.stdout
+
+
+@pytest.mark.slow
+def test_strict_is_an_exit_code_of_its_own(tiny_run: TinyRun) -> None:
+    assert run(*tiny_run.command)[0] == 0
+    code, said = run(*tiny_run.command, "--strict")
+    assert code == 3
+    assert "everything is committed already" in said
+    assert "truncated: 1 (see " in said
+
+
+@pytest.mark.slow
+def test_a_conflict_names_the_difference(tiny_run: TinyRun) -> None:
+    code, said = run(*tiny_run.command, "--mask", "binary")
+    assert code == 1
+    assert "error: the output already holds a run that was asked for something else: mask: soft there, binary" in said
+
+
+def test_labels_with_brackets_are_printed_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from jobs import explain
+    from pipeline.audit.summary import LabelSummary, RunSummary
+    from pipeline.flow.run import RunResult
+    from schemas.records import Manifest
+
+    line = LabelSummary("[/bold] rain", 1, 0.5, 0.0, 0.1, 1.0, 0.2, 0.3)
+    manifest = Manifest(complete=True, clips=1, windows=1, errors=0, parts=1, tables={}, audio=[])
+    with explain.console.capture() as captured:
+        explain.print_summary("out", RunResult(manifest, 0), RunSummary(line, [line], {}, None))
+    assert "[/bold] rain" in captured.get()

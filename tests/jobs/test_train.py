@@ -1,0 +1,100 @@
+"""`lmac train classifier` and `lmac train decoder` on a handful of scenes: an explainer that loads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.lmac.explainer import Explainer
+from pipeline.models.checkpoint import load_explainer
+from pipeline.scenes import SceneConfig, write_scenes
+from tests.jobs.test_cli import run
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """
+front_end: {sample_rate: 16000, n_fft: 512, hop_length: 256, n_mels: 32, f_max: 8000, window_s: 1.0}
+classifier: {channels: [4, 4, 8, 8], embedding: 8}
+"""
+Train = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Train:
+    """Run `lmac train ...`, for one epoch."""
+
+    def invoke(*arguments: object) -> tuple[int, str]:
+        words = ["train", *map(str, arguments), "--epochs", "1", "--batch-size", "8"]
+        monkeypatch.setattr(sys, "argv", ["lmac", *words])
+        return run(*words)
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("scenes") / "data"
+    write_scenes(str(folder), 20, seed=3, config=SceneConfig(duration_s=1.0))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_from_scenes_to_an_explainer(train: Train, scenes: str, recipe: Path, tmp_path: Path) -> None:
+    classifier, decoder = tmp_path / "classifier", tmp_path / "explainer"
+    small = tmp_path / "decoder.yaml"
+    small.write_text("decoder: {channels: [4, 4, 4, 4, 4]}\n")
+
+    code, said = train("classifier", scenes, classifier, "--config", recipe, "--validation", "0.2", "--name", "toy")
+    assert code == 0, said
+    assert "epoch 1 of 1" in said
+    assert said.endswith(f"wrote {classifier}")
+    assert load_explainer(str(classifier)).decoder is None
+    assert len(load_explainer(str(classifier)).config.labels) == 10
+
+    code, said = train("decoder", scenes, decoder, "--classifier", classifier, "--config", small)
+    assert code == 0, said
+    explanation = Explainer.load(str(decoder)).explain(np.zeros((1, 16_000), np.float32))
+    assert explanation.mask.shape == (1, 257, 64)
+    assert sorted(path.name for path in decoder.iterdir()) == [
+        "README.md",
+        "classifier.safetensors",
+        "config.json",
+        "decoder.safetensors",
+    ]
+    card = (decoder / "README.md").read_text()
+    assert f"lmac train classifier {scenes} {classifier} --config {recipe}" in card
+    assert f"lmac train decoder {scenes} {decoder} --classifier {classifier}" in card
+
+    code, said = train("decoder", scenes, decoder, "--classifier", classifier, "--config", small)
+    assert code == 1
+    assert said == f"error: {decoder} already holds an explainer: choose another place, or delete it first"
+
+
+def test_a_classifier_to_explain_that_does_not_exist(train: Train, scenes: str, tmp_path: Path) -> None:
+    code, said = train("decoder", scenes, tmp_path / "out", "--classifier", tmp_path / "nowhere")
+    assert code == 1
+    assert f"error: no explainer at '{tmp_path / 'nowhere'}'" in said
+
+
+def test_a_selection_that_leaves_nothing(train: Train, scenes: str, recipe: Path, tmp_path: Path) -> None:
+    code, said = train("classifier", scenes, tmp_path / "out", "--config", recipe, "--select", "label=whale")
+    assert code == 1
+    assert "error: no clip is left of 20 where label is one of whale" in said
+
+
+def test_a_recipe_that_makes_no_sense(train: Train, scenes: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("front_end: {hop_length: 4000}\n")
+    code, said = train("classifier", scenes, tmp_path / "out", "--config", recipe)
+    assert code == 1
+    assert "front_end: Value error, hop_length must be at most n_fft/2" in said
