@@ -34,12 +34,14 @@ class LoopConfig(Config):
 class AugmentConfig(Config):
     """What is done to training audio; each is off at 0.
 
-    `mixup` and `noise` are shares of the windows touched; `gain_db` is the largest change of level;
+    `mixup`, `silence` and `noise` are shares of the windows touched; those silenced are of no class, as otherwise
+    some class is the one of silence, and an empty mask then explains it; `gain_db` is the largest change of level;
     `stretch` the largest relative change of tempo and of pitch; `drop_bands` and `drop_spans` the number of
     frequency bands and time spans that are zeroed in the linear magnitude, each up to an eighth of it.
     """
 
     mixup: Share = 0.5
+    silence: Share = 0.0
     gain_db: Weight = 10.0
     noise: Share = 0.3
     stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
@@ -77,9 +79,9 @@ class DecoderTraining(Config):
     `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of its own.
     """
 
-    loop: LoopConfig = LoopConfig(epochs=36, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
+    loop: LoopConfig = LoopConfig(epochs=45, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
     objective: ObjectiveConfig = ObjectiveConfig(
-        lambda_in=2.0, lambda_out=1.0, lambda_s=20.0, masked_out="log_complement", size="hinge"
+        lambda_in=2.0, lambda_out=1.5, lambda_s=20.0, masked_out="log_complement", size="hinge", target_mean=0.13
     )
     mixtures: Share = 0.5
     mixture_db: Weight = 6.0

@@ -17,9 +17,10 @@ class ConfigError(Exception):
 
 
 def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) -> C:
-    """A configuration from a YAML file (or none) with options laid over it.
+    """The defaults of a configuration, with a YAML file (or none) laid over them, and options over both.
 
-    `options` are dotted names and values, such as `{"cluster.actors": 2}`; None stands for "not given".
+    What a section does not name keeps the default it has there, `kind` being built without arguments. `options` are
+    dotted names and values, such as `{"cluster.actors": 2}`; None stands for "not given".
     Raises ConfigError when the file cannot be read or a value does not fit.
     """
     values = _read(path) if path else {}
@@ -35,13 +36,24 @@ def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) ->
                     raise ConfigError(f"{path}: {folder} must hold settings by name, got {place!r}")
             place[last] = value
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(_over(kind().model_dump(), values))
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}, got {issue['input']!r}"
             for issue in error.errors()
         ]
         raise ConfigError("\n".join([f"{path or 'the options'}:", *(f"  {line}" for line in lines)])) from None
+
+
+def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for name, value in values.items():
+        section = merged.get(name)
+        if isinstance(section, dict):
+            merged[name] = _over(section, value) if isinstance(value, dict) else section if value is None else value
+        else:
+            merged[name] = value
+    return merged
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -40,6 +40,13 @@ def mixup(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tup
     return weight * waveform + (1 - weight) * waveform[partner], weight * target + (1 - weight) * target[partner]
 
 
+def silence(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
+    """A share of waveforms `[B, n]` silenced, and of targets `[B, C]` made even: silence is of no class."""
+    touched = torch.rand((len(waveform), 1), generator=rng) < share
+    even = torch.full_like(target, 1 / target.shape[1])
+    return torch.where(touched, torch.zeros_like(waveform), waveform), torch.where(touched, even, target)
+
+
 def add_noise(waveform: Tensor, share: float, rng: Generator) -> Tensor:
     """White noise, 10 to 40 dB below each waveform of `[B, n]`, added to a share of them."""
     level = waveform.square().mean(dim=1, keepdim=True).sqrt()
@@ -100,7 +107,8 @@ def augment_waveform(waveform: Tensor, target: Tensor, config: AugmentConfig, rn
     """The waveform side of classifier training: roll, gain, mixup, noise; `[B, n]`, `[B, C]`."""
     waveform = random_gain(roll_in_time(waveform, rng), config.gain_db, rng)
     waveform, target = mixup(waveform, target, config.mixup, rng)
-    return add_noise(waveform, config.noise, rng), target
+    waveform = add_noise(waveform, config.noise, rng)
+    return silence(waveform, target, config.silence, rng) if config.silence else (waveform, target)
 
 
 def augment_magnitude(magnitude: Tensor, config: AugmentConfig, rng: Generator) -> Tensor:

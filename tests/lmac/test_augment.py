@@ -16,6 +16,7 @@ from pipeline.lmac.augment import (
     mixup,
     random_gain,
     roll_in_time,
+    silence,
     stretch,
 )
 from schemas.training_config import AugmentConfig
@@ -170,3 +171,14 @@ def test_every_change_is_tested_here() -> None:
 
     public = {name for name, f in inspect.getmembers(augment, inspect.isfunction) if f.__module__ == augment.__name__}
     assert public - set(globals()) == {"uniform"}
+
+
+def test_silenced_windows_are_silent_and_of_no_class() -> None:
+    rng = torch.Generator().manual_seed(0)
+    waveform, target = torch.ones(200, 8), torch.eye(4).repeat(50, 1)
+    quiet, even = silence(waveform, target, 0.25, rng)
+    touched = quiet.abs().sum(dim=1) == 0
+    assert 30 < int(touched.sum()) < 70
+    assert torch.equal(even[touched], torch.full((int(touched.sum()), 4), 0.25))
+    assert torch.equal(quiet[~touched], waveform[~touched])
+    assert torch.equal(even[~touched], target[~touched])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.run_config import RunConfig
-from schemas.training_config import DecoderRecipe
+from schemas.training_config import DecoderRecipe, LoopConfig
 from schemas.yaml_config import ConfigError, load_config
 
 
@@ -74,3 +74,9 @@ def test_what_is_not_yaml_is_refused(tmp_path: Path) -> None:
 def test_a_list_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must hold settings by name, got a list"):
         load_config(RunConfig, written(tmp_path, "- 1\n- 2\n"), {})
+
+
+def test_what_a_section_does_not_name_keeps_the_default_it_has_there() -> None:
+    default, changed = DecoderRecipe().training.loop, load_config(DecoderRecipe, None, {"training.loop.epochs": 3})
+    assert changed.training.loop == default.model_copy(update={"epochs": 3})
+    assert default != LoopConfig()
