@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from pipeline.esc10 import Esc10Error, download_esc10, unpack_esc10
 from pipeline.scenes import DatasetFormat, SceneConfig, write_scenes
+from pipeline.storage.errors import StorageError
 
 data_app = typer.Typer(help="Make or fetch a dataset to try things on.", no_args_is_help=True)
 
@@ -38,7 +39,7 @@ def scenes(
         config = SceneConfig(duration_s=duration, snr_db=(snr_min, snr_max))
         with Console(stderr=True).status(f"rendering {count} scenes"):
             written = write_scenes(directory, count, seed, format=format, config=config, scenes_per_shard=shard_size)
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, FileExistsError, StorageError) as error:
         _stop(error)
     per_label = ", ".join(f"{label} {number}" for label, number in written.labels.items())
     typer.echo(
@@ -67,7 +68,7 @@ def esc10(
                 summary = unpack_esc10(source, directory, on_clip=show)
             else:
                 summary = download_esc10(directory, on_clip=show)
-        except Esc10Error as error:
+        except (Esc10Error, OSError) as error:
             progress.stop()
             _stop(error)
     typer.echo(f"{summary.clips} clips, {summary.kept} of them there before: {directory}")

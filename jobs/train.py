@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -196,7 +195,11 @@ def _command() -> str:
 
 
 def _finish(out: str, scratch: Path, scores: dict[str, Scores]) -> None:
-    shutil.rmtree(scratch)
+    # Only what training put there, for OUT/training may be a folder with something else in it.
+    for name in ("windows.i16", "checkpoint.pt", "checkpoint.partial"):
+        (scratch / name).unlink(missing_ok=True)
+    if not any(scratch.iterdir()):
+        scratch.rmdir()
     for part, values in scores.items():
         shown = ", ".join(f"{key} {value:.3f}" for key, value in values.items() if not key.startswith("train_"))
         console.print(f"{part}: {shown}", markup=False)

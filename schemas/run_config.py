@@ -33,7 +33,8 @@ class ClusterConfig(Config):
     """Where and how wide a run runs; changing it changes no table.
 
     `address` joins a running Ray cluster ("auto" or host:port), None starts a local one. `actors` None is
-    one per GPU, or what the CPUs allow; `cpus_per_actor` None is half of a local machine's cores, at least one.
+    one per GPU, or what the CPUs allow; `cpus_per_actor` None is one beside a GPU, else an equal share of the CPUs,
+    at most four.
     """
 
     address: str | None = None

@@ -17,6 +17,9 @@ from pipeline.audio.source import Source
 
 __all__ = ["AudioFault", "DecodedAudio", "decode"]
 
+# 32-bit integers that were stored as floats stay below; far above, the power of a spectrum overflows to NaN.
+_MAX_PEAK = 1e10
+
 
 @dataclass(frozen=True)
 class DecodedAudio:
@@ -33,7 +36,7 @@ def decode(data: bytes, name: str, sample_rate: int, max_seconds: float = 3600.0
     The result depends on nothing but the bytes; `name` stands in messages only. Decoding, mixing and
     resampling go block by block, so memory is bounded by `max_seconds` of output, whatever the header claims.
     Raises AudioFault, with a reason, when the file is empty, not audio, truncated, longer than `max_seconds`,
-    without samples, with NaN or infinite samples, or undecodable.
+    without samples, with NaN or infinite samples or such as no recorder writes, or undecodable.
     """
     if not data:
         raise AudioFault("empty", f"{name}: the file has no bytes")
@@ -68,6 +71,9 @@ def _mix_and_resample(source: Source, name: str, sample_rate: int, max_seconds: 
         mono = block.mean(axis=1, dtype=np.float64).astype(np.float32)
         if not np.isfinite(mono).all():
             raise AudioFault("non_finite", f"{name}: it has NaN or infinite samples")
+        peak = float(np.abs(mono).max(initial=0.0))
+        if peak > _MAX_PEAK:
+            raise AudioFault("undecodable", f"{name}: its samples reach {peak:.0e} times full scale")
         pieces.append(resampler.resample_chunk(mono) if resampler else mono)
     if not frames_in:
         raise AudioFault("no_samples", f"{name}: the file is well formed but holds no samples")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.audit.run_tables import connect
+from pipeline.storage.output import RunOutput
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,15 @@ class LabelSummary:
 class RunSummary:
     """All labels together (`total`), each label, and by reason the clips that could not be used.
 
-    `accuracy` is the share of windows whose label is the one that came with them; None without such labels, or
-    where they name no class of the explainer.
+    Of the `labelled` windows, which came with a label that is a class of the explainer, `accuracy` is the share
+    whose label is that one; None where there are none.
     """
 
     total: LabelSummary | None
     labels: list[LabelSummary]
     errors: dict[str, int]
     accuracy: float | None
+    labelled: int = 0
 
 
 _MEANS = """
@@ -43,17 +45,20 @@ _MEANS = """
 
 def summarise(output_url: str) -> RunSummary:
     """Summarise a finished run by its tables; raises StorageError when it has no manifest."""
+    record = RunOutput(output_url).read_run_record()
+    classes = record.explainer.get("labels", []) if record else []
     with connect(output_url) as db:
         labels = db.execute(f"SELECT predictions.label, {_MEANS} GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
         total = db.execute(f"SELECT 'all', {_MEANS}").fetchone()
         errors = db.execute("SELECT reason, count(*) FROM errors GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
         known = db.execute(
-            "SELECT avg((label = label_true)::int) FROM predictions "
-            "HAVING count(*) FILTER (label_true IN (SELECT label FROM predictions)) > 0"
+            "SELECT avg((label = label_true)::int), count(*) FROM predictions WHERE label_true IN (SELECT unnest(?))",
+            [classes],
         ).fetchone()
     return RunSummary(
         total=LabelSummary(*total) if total and total[1] else None,
         labels=[LabelSummary(*row) for row in labels],
         errors=dict(errors),
         accuracy=known[0] if known else None,
+        labelled=known[1] if known else 0,
     )

@@ -40,7 +40,10 @@ def download_esc10(
     twice that apart, or if a file is not the one that the commit holds; such a file is not kept.
     """
     listing_url = f"{api_url}/repos/{REPOSITORY}/git/trees/{COMMIT}?recursive=1"
-    listing = json.loads(_fetch(listing_url, pause_s, directory))
+    try:
+        listing = json.loads(_fetch(listing_url, pause_s, directory))
+    except ValueError:
+        raise Esc10Error(f"{listing_url} did not answer with JSON; {_by_hand(directory)}") from None
     if listing.get("truncated"):
         raise Esc10Error(f"{listing_url} was cut short by the server; {_by_hand(directory)}")
     blob_ids = {entry["path"]: entry["sha"] for entry in listing["tree"] if entry["type"] == "blob"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from pipeline.storage.errors import InputError
-from pipeline.storage.filesystem import display_url, is_url, open_filesystem
-from pipeline.storage.find import find_files
+from pipeline.storage.filesystem import display_url, open_filesystem
+from pipeline.storage.find import find_files, is_pattern
 from pipeline.storage.labels import LabelTable
 from pipeline.storage.labels import check_coverage as labels_cover
 from pipeline.storage.listing import Listing
@@ -41,8 +43,10 @@ def check_coverage(listing: Listing, labels: LabelTable | None) -> None:
 
 def check_apart(input_url: str, output: RunOutput) -> None:
     """Refuse, with an InputError, an output inside the input."""
-    source = input_url.rstrip("/") if is_url(input_url) else open_filesystem(input_url)[1]
-    if f"{output.url}/".startswith(f"{source}/"):
+    (fs, source), (target_fs, target) = open_filesystem(input_url), open_filesystem(output.url)
+    # A pattern is held against what a listenable will be called.
+    found = is_pattern(input_url) and fnmatchcase(f"{target}/audio/shard/clip.flac", source)
+    if type(fs) is type(target_fs) and (found or f"{target}/".startswith(f"{source}/")):
         raise InputError(
             f"{display_url(output.url)}: the output lies within the input, so that its clips would be taken for input "
             "when the run goes on: choose a place outside"

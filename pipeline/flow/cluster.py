@@ -47,7 +47,9 @@ def size_crew(config: ClusterConfig, cpus: int, gpus: int) -> Crew:
     on_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
     if on_gpu:
         return Crew(config.actors or gpus, "cuda", config.cpus_per_actor or 1, config.streams_per_actor)
-    per_actor = config.cpus_per_actor or max(1, min(4, cpus // (config.actors or 1)))
+    # On a cluster Ray's CPUs are all there is, and decoders need some; here they are bookkeeping (see `crew`).
+    share = cpus // (config.actors or 1) - (0 if config.address is None else config.streams_per_actor)
+    per_actor = config.cpus_per_actor or max(1, min(4, share))
     fitting = max(1, cpus // (per_actor + config.streams_per_actor))
     return Crew(config.actors or fitting, "cpu", per_actor, config.streams_per_actor)
 
@@ -82,7 +84,8 @@ def crew(config: ClusterConfig) -> Iterator[Crew]:
         try:
             ray.init(address=config.address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterError(f"no Ray cluster could be joined at {config.address!r}: {error}") from None
+            hint = "" if os.environ.get("RAY_AUTH_MODE") else "; if it asks for a token, set RAY_AUTH_MODE=token"
+            raise ClusterError(f"no Ray cluster could be joined at {config.address!r}: {error}{hint}") from None
         resources = ray.cluster_resources()
         cpus = int(resources.get("CPU", 0))
         sized = size_crew(config, cpus, int(resources.get("GPU", 0)))

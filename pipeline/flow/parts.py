@@ -102,7 +102,9 @@ def cut_parts(
     Raises StorageError when the clip at `start`, which a commit has seen, is not there any more.
     """
     start = start or Cursor()
-    done_bytes, number, place = share * shard.size_bytes, first, start
+    # A manifest does not say how large its files are: they then count one each.
+    total = shard.size_bytes or max(len(shard.entries), 1)
+    done, number, place = share * total, first, start
     items: list[_Item] = []
 
     def close(place: Cursor, last: bool) -> Part:
@@ -115,7 +117,7 @@ def cut_parts(
             errors=[item.row for item in items if isinstance(item.row, ErrorRow)],
             clips=sum(item.ends_clip for item in items),
             next=place,
-            share=1.0 if last else min(done_bytes / max(shard.size_bytes, 1), 1.0),
+            share=1.0 if last else min(done / total, 1.0),
             last=last,
         )
 
@@ -128,7 +130,7 @@ def cut_parts(
             items, number = [], number + 1
         items.append(item)
         if item.ends_clip:
-            done_bytes += item.size_bytes
+            done += item.size_bytes if shard.size_bytes else 1
             place = Cursor(clip=item.place.clip + 1)
     yield close(place, last=True)
 

@@ -14,7 +14,7 @@ from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
 from pipeline.flow.finalize import finalize
 from pipeline.flow.plan import Work, plan, rest_of
-from pipeline.models.checkpoint import ExplainerError, load_explainer
+from pipeline.models.checkpoint import ExplainerError, LoadedExplainer, load_explainer
 from pipeline.storage.labels import LabelTable, load_labels
 from pipeline.storage.listing import Listing, list_input
 from pipeline.storage.output import RunOutput
@@ -58,7 +58,7 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
     check_coverage(listing, labels)
     output = RunOutput(output_url)
     check_apart(input_url, output)
-    record = _run_record(listing, content, loaded.config.name, loaded.digest, labels)
+    record = _run_record(listing, content, loaded, labels)
     before = _agree(output, record)
     commits = output.commits() if before else []
     work = plan(listing.shards, commits)
@@ -85,7 +85,7 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
 
 
 def _run_record(
-    listing: Listing, content: ContentConfig, name: str, digest: str, labels: LabelTable | None
+    listing: Listing, content: ContentConfig, loaded: LoadedExplainer, labels: LabelTable | None
 ) -> RunRecord:
     # Neither the explainer's nor the labels' place is recorded: it may be a path of this machine. Their
     # digests say what they are.
@@ -96,7 +96,8 @@ def _run_record(
         input_digest=listing.digest,
         shards=len(listing.shards),
         config=config,
-        explainer={"name": name, "digest": digest},
+        # The order of the labels is that of the column `probabilities`.
+        explainer={"name": loaded.config.name, "digest": loaded.digest, "labels": list(loaded.config.labels)},
         packages={package: metadata.version(package) for package in PACKAGES},
     )
 

@@ -56,16 +56,20 @@ def resolve(name_or_url: str) -> str:
 def save_explainer(
     url: str, config: ExplainerConfig, classifier: Classifier, decoder: Decoder | None, readme: str
 ) -> None:
-    """Write an explainer directory; the configuration last, so that a directory with one is whole."""
+    """Write an explainer directory; the configuration last, so that a directory with one is whole.
+
+    Raises StorageError when the storage refuses or is out of reach.
+    """
     fs, root = open_filesystem(url)
-    fs.makedirs(root, exist_ok=True)
-    if fs.exists(f"{root}/{CONFIG}"):
-        fs.rm_file(f"{root}/{CONFIG}")
-    fs.pipe_file(f"{root}/{CLASSIFIER}", safetensors.torch.save(_weights(classifier)))
-    if decoder is not None:
-        fs.pipe_file(f"{root}/{DECODER}", safetensors.torch.save(_weights(decoder)))
-    fs.pipe_file(f"{root}/{README}", readme.encode())
-    fs.pipe_file(f"{root}/{CONFIG}", (config.model_dump_json(indent=2) + "\n").encode())
+    with explained(f"writing {display_url(url)}"):
+        fs.makedirs(root, exist_ok=True)
+        if fs.exists(f"{root}/{CONFIG}"):
+            fs.rm_file(f"{root}/{CONFIG}")
+        fs.pipe_file(f"{root}/{CLASSIFIER}", safetensors.torch.save(_weights(classifier)))
+        if decoder is not None:
+            fs.pipe_file(f"{root}/{DECODER}", safetensors.torch.save(_weights(decoder)))
+        fs.pipe_file(f"{root}/{README}", readme.encode())
+        fs.pipe_file(f"{root}/{CONFIG}", (config.model_dump_json(indent=2) + "\n").encode())
 
 
 def load_explainer(name_or_url: str) -> LoadedExplainer:

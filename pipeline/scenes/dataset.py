@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
-
 from pipeline.scenes.encode import (
     EncodedScene,
     SceneFacts,
@@ -21,6 +18,8 @@ from pipeline.scenes.encode import (
     tar_shard,
 )
 from pipeline.scenes.scene import SceneConfig, render_scene, scene_label
+from pipeline.storage.errors import explained
+from pipeline.storage.filesystem import display_url, is_local, open_filesystem
 
 DatasetFormat = Literal["tar", "parquet", "flac"]
 
@@ -56,7 +55,8 @@ def write_scenes(
     same numpy, libsndfile and pyarrow.
 
     Raises ValueError for arguments that make no dataset, and FileExistsError if `url` already holds files
-    that this call would not overwrite: they would be read as part of the dataset.
+    that this call would not overwrite: they would be read as part of the dataset; StorageError if the
+    storage refuses or is out of reach.
     """
     if format not in get_args(DatasetFormat):
         raise ValueError(f"unknown format {format!r}: use one of {', '.join(get_args(DatasetFormat))}")
@@ -71,9 +71,9 @@ def write_scenes(
     config = config or SceneConfig()
     indices = range(first_index, first_index + count)
     names = _file_names(seed, indices, format, scenes_per_shard)
-    filesystem, root = url_to_fs(url)
-    root = root.rstrip("/")
-    strangers = {path[len(root) + 1 :] for path in filesystem.find(root)} - set(names)
+    filesystem, root = open_filesystem(url)
+    with explained(f"listing {display_url(url)}"):
+        strangers = {path[len(root) + 1 :] for path in filesystem.find(root)} - set(names)
     if strangers:
         raise FileExistsError(
             f"{url} already holds {len(strangers)} other file(s), such as {min(strangers)}: "
@@ -82,7 +82,8 @@ def write_scenes(
 
     size_bytes = 0
     for name, content in zip(names, _contents(seed, indices, config, format, scenes_per_shard), strict=True):
-        _write(filesystem, f"{root}/{name}", content)
+        with explained(f"writing {display_url(url)}/{name}"):
+            _write(filesystem, f"{root}/{name}", content)
         size_bytes += len(content)
     labels = Counter(scene_label(seed, index) for index in indices)
     return SceneDataset(url, format, count, tuple(names), size_bytes, dict(sorted(labels.items())))
@@ -129,6 +130,6 @@ def _listing(facts: list[SceneFacts]) -> bytes:
 
 def _write(filesystem: Any, path: str, content: bytes) -> None:
     # Object stores have no folders to make; asking for one may need rights that writing does not.
-    if isinstance(filesystem, LocalFileSystem):
+    if is_local(filesystem):
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
     filesystem.pipe_file(path, content)

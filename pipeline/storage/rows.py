@@ -8,7 +8,7 @@ import json
 import posixpath
 from typing import Any, NamedTuple
 
-from pipeline.storage.errors import InputError, explain
+from pipeline.storage.errors import InputError, explained
 from pipeline.storage.filesystem import display_url, open_filesystem
 from pipeline.storage.retry import retrying
 
@@ -32,12 +32,11 @@ def read_rows(url: str) -> list[Row]:
     if suffix not in ROW_SUFFIXES:
         raise InputError(f"{shown}: expected a table, one of {', '.join(ROW_SUFFIXES)}")
     fs, path = open_filesystem(url)
-    try:
-        data = retrying(lambda: fs.cat_file(path), what=f"reading {shown}")
-    except FileNotFoundError as error:
-        raise InputError(f"{shown}: it does not exist") from error
-    except OSError as error:
-        raise explain(error, f"reading {shown}") from error
+    with explained(f"reading {shown}"):
+        try:
+            data = retrying(lambda: fs.cat_file(path), what=f"reading {shown}")
+        except FileNotFoundError as error:
+            raise InputError(f"{shown}: it does not exist") from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

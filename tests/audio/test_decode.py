@@ -168,6 +168,12 @@ def test_non_finite(value: float) -> None:
     assert reason_of(encode(samples, 16000, "WAV", "FLOAT")) == "non_finite"
 
 
+def test_samples_whose_power_would_overflow() -> None:
+    assert reason_of(encode(np.full((16000, 1), 1e20), 16000, "WAV", "FLOAT")) == "undecodable"
+    integers = encode(np.full((16000, 1), 2.0**31), 16000, "WAV", "FLOAT")
+    assert np.abs(decode(integers, "clip.wav", 16000).waveform).max() == 2.0**31
+
+
 def test_too_long() -> None:
     data = encode(tone(440, 2.0, 16000), 16000, "FLAC")
     assert reason_of(data, max_seconds=1.5) == "too_long"

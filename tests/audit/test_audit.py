@@ -16,6 +16,7 @@ from pipeline.audit.examples import panels_of, pick_examples
 from pipeline.audit.picture import Panels, draw
 from pipeline.audit.run_tables import read_table
 from pipeline.audit.summary import summarise
+from pipeline.models.checkpoint import load_config
 from pipeline.storage.clips import RawClip
 from pipeline.storage.errors import StorageError
 from tests.conftest import TinyRun
@@ -60,15 +61,19 @@ def test_the_summary_is_the_means_of_the_tables(tiny_run: TinyRun) -> None:
 
 def test_accuracy_counts_windows_whose_label_came_true(tiny_run: TinyRun, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny_run.output, tmp_path / "copy")
-    seen = []
+    classes = load_config(tiny_run.explainer)[0].labels
+    seen: list[bool] = []
     for path in sorted((copy / "predictions").iterdir()):
         table = pq.read_table(path)
         labels = table["label"].to_pylist()
-        true = [label if number % 2 else "none of them" for number, label in enumerate(labels)]
-        seen += [number % 2 for number in range(len(labels))]
+        other = {label: next(name for name in classes if name != label) for label in classes}
+        kinds = [number % 3 for number in range(len(labels))]
+        true = [(label, other[label], "none of them")[kind] for kind, label in zip(kinds, labels, strict=True)]
+        seen += [kind == 0 for kind in kinds if kind < 2]
         column = table.schema.get_field_index("label_true")
         pq.write_table(table.set_column(column, table.schema.field(column), [true]), path)
-    assert summarise(str(copy)).accuracy == pytest.approx(np.mean(seen))
+    summary = summarise(str(copy))
+    assert (summary.accuracy, summary.labelled) == (pytest.approx(np.mean(seen)), len(seen))
 
 
 def test_examples_are_the_most_faithful_window_of_each_label(tiny_run: TinyRun) -> None:

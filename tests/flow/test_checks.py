@@ -63,6 +63,12 @@ def test_an_output_within_the_input_is_refused(source: str, tiny_explainer: str,
         explain(source, source + place, content_of(tiny_explainer))
 
 
+@pytest.mark.parametrize("form", ["{}/*", "{}/**/*", "file://{}"])
+def test_an_output_within_a_pattern_or_url_is_refused_too(source: str, tiny_explainer: str, form: str) -> None:
+    with pytest.raises(InputError, match="the output lies within the input"):
+        explain(form.format(source), f"{source}/out", content_of(tiny_explainer))
+
+
 @pytest.mark.parametrize("hop", [1.5, 1e-6])
 def test_a_hop_that_leaves_sound_unheard_is_refused(
     source: str, tiny_explainer: str, tmp_path: Path, hop: float

@@ -111,6 +111,14 @@ def test_the_share_grows_with_the_bytes_to_one(source: str) -> None:
     assert shares[-1] == 1.0
 
 
+def test_the_share_of_a_manifest_grows_with_its_clips(tmp_path: Path) -> None:
+    names = [f"{number}.wav" for number in range(4)]
+    folder = write_folder(tmp_path, {name: encoded(sound(1.0)) for name in names})
+    manifest = Path(folder) / "clips.csv"
+    manifest.write_text("\n".join(["path", *names]))
+    assert [part.share for part in all_parts(str(manifest), content(1))] == [0.25, 0.5, 0.75, 1.0]
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     seconds=st.floats(0.01, 4.0),

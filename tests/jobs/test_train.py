@@ -80,6 +80,15 @@ def test_from_scenes_to_an_explainer(train: Train, scenes: str, recipe: Path, tm
     assert said == f"error: {decoder} already holds an explainer: choose another place, or delete it first"
 
 
+def test_files_that_training_did_not_write_are_kept(train: Train, recipe: Path, tmp_path: Path) -> None:
+    data = tmp_path / "set" / "training"
+    write_scenes(str(data), 10, seed=3, config=SceneConfig(duration_s=1.0))
+    before = sorted(data.iterdir())
+    code, said = train("classifier", data, tmp_path / "set", "--config", recipe, "--validation", "none")
+    assert code == 0, said
+    assert sorted(data.iterdir()) == before
+
+
 def test_a_classifier_to_explain_that_does_not_exist(train: Train, scenes: str, tmp_path: Path) -> None:
     code, said = train("decoder", scenes, tmp_path / "out", "--classifier", tmp_path / "nowhere")
     assert code == 1
