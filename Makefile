@@ -19,6 +19,7 @@ lint: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "lmac needs Python 3.10, 3.11 or 3.12; none was found on PATH (set PYTHON=/path/to/python)"; exit 1; }
+	@echo "installing into $(VENV) (some 6 GB, 4 minutes on a good line)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from jobs.explain import RESUME, print_summary
 from jobs.messages import console, for_people
@@ -51,22 +49,15 @@ def demo(
 
 
 def print_examples(output_url: str, examples: list[Example]) -> None:
-    """A short table of windows with the clips to listen to."""
-    shown = Table(title="to listen to: the part that made the decision", title_justify="left", box=None)
-    shown.add_column("label")
-    for column in ("p", "p of the part", "p of the rest", "mask mean"):
-        shown.add_column(column, justify="right")
-    shown.add_column("clip", overflow="fold")
-    for example in examples:
-        shown.add_row(
-            escape(example.label),
-            f"{example.probability:.2f}",
-            f"{example.p_in_audio:.2f}",
-            f"{example.p_out_audio:.2f}",
-            f"{example.mask_mean:.2f}",
-            escape(f"{output_url}/{example.uri}"),
+    """Windows with the clips to listen to, two lines each, so that a path can be copied."""
+    console.print("to listen to: the part that made the decision")
+    for one in examples:
+        console.print(
+            f"  {one.label}: p {one.probability:.2f}, of the part alone {one.p_in_audio:.2f}, "
+            f"of the rest {one.p_out_audio:.2f}; mask mean {one.mask_mean:.2f}",
+            markup=False,
         )
-    console.print(shown)
+        console.print(f"    {output_url}/{one.uri}", markup=False)
 
 
 def _plain(name: str) -> str:

@@ -22,7 +22,7 @@ from pipeline.lmac.training import Scores, Task, fit
 from pipeline.lmac.windowset import load_windows
 from pipeline.models.build import build_classifier, build_decoder
 from pipeline.models.checkpoint import has_explainer, load_card, load_explainer, save_explainer
-from pipeline.storage.filesystem import is_url
+from pipeline.storage.filesystem import display_url, is_url
 from pipeline.storage.labels import load_labels
 from schemas.explainer_config import ExplainerConfig
 from schemas.training_config import ClassifierRecipe, DecoderRecipe, LoopConfig
@@ -191,7 +191,7 @@ def _fit(task: Task, loop: LoopConfig, sets: Split, scratch: Path, recipe: str) 
 
 
 def _command() -> str:
-    return shlex.join(["lmac", *sys.argv[1:]])
+    return shlex.join(["lmac", *(display_url(argument) for argument in sys.argv[1:])])
 
 
 def _finish(out: str, scratch: Path, scores: dict[str, Scores]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 Reason = Literal["empty", "not_audio", "truncated", "no_samples", "non_finite", "too_long", "undecodable"]
-REASONS: tuple[str, ...] = get_args(Reason)
 
 
 class AudioFault(Exception):  # noqa: N818 - the fault is in the file, not in the program

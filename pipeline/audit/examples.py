@@ -16,6 +16,13 @@ from pipeline.storage.listing import list_input
 from pipeline.storage.output import RunOutput
 from pipeline.storage.readers import read_shard
 from pipeline.storage.shards import clip_id, printable
+from schemas.records import TableName
+
+_COLUMNS: dict[TableName, list[str]] = {
+    "predictions": ["clip_id", "window_id", "shard", "key", "start_s", "label", "label_true", "probability"],
+    "faithfulness": ["clip_id", "window_id", "p_in_audio", "p_out_audio", "mask_mean", "fid_in", "ff"],
+    "clips": ["clip_id", "window_id", "kind", "uri"],
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Example:
 
 def pick_examples(output_url: str, count: int) -> list[Example]:
     """Up to `count` windows of different labels, those with the most faithful explanations (fid_in, then ff)."""
-    with connect(output_url) as db:
+    with connect(output_url, _COLUMNS) as db:
         rows = db.execute(
             """
             SELECT clip_id, window_id, shard, key, start_s, p.label, label_true, probability,
@@ -58,7 +65,7 @@ def panels_of(input_url: str, output_url: str, examples: list[Example]) -> list[
     """What a picture of each example needs, read back from the run's input and output."""
     output = RunOutput(output_url)
     originals = _originals(input_url, examples)
-    with connect(output_url, without=()) as db:
+    with connect(output_url, {"masks": ["window_id", "mask", "n_freq", "n_frames", "hop_s", "bin_hz"]}) as db:
         masks = {
             row[0]: row[1:]
             for row in db.execute(

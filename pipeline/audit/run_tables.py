@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +12,8 @@ import pyarrow.parquet as pq
 from pipeline.storage.filesystem import open_filesystem
 from pipeline.storage.output import RunOutput
 from schemas.records import TableName
-from schemas.tables import TABLES
+
+READ_THREADS = 8
 
 
 def read_table(output_url: str, name: TableName, columns: list[str] | None = None) -> pa.Table:
@@ -18,17 +22,18 @@ def read_table(output_url: str, name: TableName, columns: list[str] | None = Non
     Raises StorageError when the run has no manifest.
     """
     fs, _ = open_filesystem(output_url)
-    parts = []
-    for url in RunOutput(output_url).files(name):
+
+    def read(url: str) -> pa.Table:
         with fs.open(fs._strip_protocol(url)) as file:
-            parts.append(pq.read_table(file, columns=columns))
-    return pa.concat_tables(parts)
+            return pq.read_table(file, columns=columns)
+
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        return pa.concat_tables(pool.map(read, RunOutput(output_url).files(name)))
 
 
-def connect(output_url: str, without: tuple[str, ...] = ("mask", "embedding")) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with a view for each table, `without` the heavy columns."""
+def connect(output_url: str, columns: Mapping[TableName, list[str]]) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with a view for each of the tables asked for, of the columns asked for."""
     connection = duckdb.connect()
-    for name, schema in TABLES.items():
-        columns = [column for column in schema.names if column not in without]
-        connection.register(name, read_table(output_url, name, columns))  # type: ignore[arg-type]
+    for name, wanted in columns.items():
+        connection.register(name, read_table(output_url, name, wanted))
     return connection

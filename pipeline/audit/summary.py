@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.audit.run_tables import connect
 from pipeline.storage.output import RunOutput
+from schemas.records import TableName
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,18 @@ _MEANS = """
     count(*), avg(probability), avg(ad), avg(ff), avg(fid_in), avg(mask_mean), avg(energy_kept)
     FROM predictions JOIN faithfulness USING (window_id)
 """
+_COLUMNS: dict[TableName, list[str]] = {
+    "predictions": ["window_id", "label", "label_true", "probability"],
+    "faithfulness": ["window_id", "ad", "ff", "fid_in", "mask_mean", "energy_kept"],
+    "errors": ["reason"],
+}
 
 
 def summarise(output_url: str) -> RunSummary:
     """Summarise a finished run by its tables; raises StorageError when it has no manifest."""
     record = RunOutput(output_url).read_run_record()
     classes = record.explainer.get("labels", []) if record else []
-    with connect(output_url) as db:
+    with connect(output_url, _COLUMNS) as db:
         labels = db.execute(f"SELECT predictions.label, {_MEANS} GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
         total = db.execute(f"SELECT 'all', {_MEANS}").fetchone()
         errors = db.execute("SELECT reason, count(*) FROM errors GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from schemas.records import CommitRecord, QuarantinedShard
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # colours of a terminal
 # A wait this long ends only so that Ctrl-C is heard while nothing happens.
 POLL_S = 1.0
+
+# So long may a cluster take to find room for the first actor before people are told what it waits for.
+PATIENCE_S = 60.0
 
 
 class RunFailedError(Exception):
@@ -67,6 +71,7 @@ class Dispatcher:
         self.refresh, self.reporter = refresh, reporter
         self.charged: Counter[str] = Counter()
         self.failed_starts = 0
+        self.patience_until: float | None = None
         self.starting: dict[Any, _Slot] = {}
         self.slots: list[_Slot] = []
         self.queue: deque[Work] = deque()
@@ -80,10 +85,19 @@ class Dispatcher:
         self.queue.extend(work)
         for _ in range(min(self.crew.actors, len(work))):
             self._start()
+        self.patience_until = time.monotonic() + PATIENCE_S
         while self.queue or any(slot.streams for slot in self.slots):
             self._hand_out()
             streams = {stream: slot for slot in self.slots for stream in slot.streams}
             ready, _ = ray.wait([*self.starting, *streams], num_returns=1, timeout=POLL_S)
+            if ready:
+                self.patience_until = None
+            elif self.patience_until is not None and time.monotonic() > self.patience_until:
+                self.patience_until = None
+                self.reporter.note(
+                    f"still waiting for the first actor, which asks for {self.crew.cpus} CPUs and "
+                    f"{self.crew.gpus} GPUs: if no node of the cluster has that many free, stop and give others"
+                )
             for reference in ready:
                 if reference in self.starting:
                     self._started(reference)
@@ -160,6 +174,9 @@ class Dispatcher:
 
     def _again(self, work: Work, reason: str, charge: bool) -> None:
         shard = work.shard
+        # The record goes into storage, where a path of this machine has no business.
+        for place, name in ((self.output_url, "OUTPUT"), (self.root_url, "INPUT")):
+            reason = reason.replace(place, name)
         shown = printable(shard.uri) or shard.shard_id  # loose files have no place in common
         self.charged[shard.shard_id] += charge
         rest = self.refresh(work)

@@ -76,7 +76,7 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
                 sized,
                 cluster.attempts,
                 starter,
-                (listing.root_url, output_url, shared),
+                (listing.root_url, output.url, shared),
                 lambda one: rest_of(one.shard, output.committed(one.shard.shard_id)),
                 reporter,
             )

@@ -22,6 +22,15 @@ from schemas.run_config import ContentConfig
 
 UPLOADS = 8
 
+# Rows to a group, so that a group of any table is some megabytes: a mask is some 200 kB, a row of scores 100 bytes.
+ROW_GROUPS: dict[TableName, int] = {
+    "predictions": 1024,
+    "masks": 64,
+    "faithfulness": 16384,
+    "clips": 16384,
+    "errors": 16384,
+}
+
 # Streaming, and at most two parts ahead of the reader, else a slow reader fills the object store.
 STREAM = {"num_returns": "streaming", "_generator_backpressure_num_objects": 2}
 
@@ -56,8 +65,8 @@ def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started
     with ThreadPoolExecutor(UPLOADS) as pool:
         files = list(pool.map(lambda file: output.write_bytes(file.path, file.data), listenables))
         stem = f"{part.shard_id}-{part.number:06d}"
-        names: list[TableName] = [name for name in TABLE_ORDER if tables[name].num_rows]
-        files += pool.map(lambda name: output.write_table(name, stem, tables[name]), names)
+        names: list[TableName] = [name for name in ROW_GROUPS if tables[name].num_rows]
+        files += pool.map(lambda name: output.write_table(name, stem, tables[name], ROW_GROUPS[name]), names)
     record = CommitRecord(
         shard_id=part.shard_id,
         part=part.number,
@@ -73,6 +82,3 @@ def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started
     )
     output.commit(record)
     return record
-
-
-TABLE_ORDER: tuple[TableName, ...] = ("predictions", "masks", "faithfulness", "clips", "errors")

@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.audio.decode import AudioFault, decode
 from pipeline.audio.windows import cut_windows, take_window
 from pipeline.storage.clips import RawClip
-from pipeline.storage.labels import LabelTable, label_of
+from pipeline.storage.labels import LabelTable, check_coverage, label_of
 from pipeline.storage.listing import list_input
 from pipeline.storage.readers import read_shard
 from schemas.explainer_config import FrontEndConfig
@@ -160,6 +160,8 @@ def load_windows(
                 rows.append(metadata)
     if not keys:
         raise TrainingDataError(f"none of the {skipped} clips of {url} could be decoded")
+    if labels is not None:
+        check_coverage(labels, keys)
     if need_labels:
         _check_labels(list(keys), found, classes)
     names = tuple(classes) if classes else tuple(sorted({label for label in found if label is not None}))

@@ -8,12 +8,10 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import soundfile
-from numpy.typing import NDArray
 
+from pipeline.audio.flac import encode_flac
 from pipeline.scenes.scene import Scene
 
 
@@ -57,15 +55,6 @@ def encode_scene(scene: Scene) -> EncodedScene:
         index=scene.index,
     )
     return EncodedScene(facts, encode_flac(scene.mixture, scene.sample_rate))
-
-
-def encode_flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
-    """16-bit FLAC of a mono waveform [n] in [-1, 1); reading it back gives round(32768 x) / 32768."""
-    # Rounded here and not by libsndfile, which scales floats by 32767 but reads by 32768.
-    samples = np.clip(np.rint(waveform.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, sample_rate, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
 
 
 def tar_shard(scenes: Iterable[EncodedScene]) -> bytes:
