@@ -109,8 +109,8 @@ def print_summary(output_url: str, result: RunResult, summary: RunSummary) -> No
             )
         console.print(shown)
     if summary.accuracy is not None:
-        labelled = f"the {summary.labelled} windows that came with one of these labels"
-        console.print(f"{summary.accuracy:.1%} of {labelled} are classified so")
+        known = f"{summary.labelled} windows with a known label"
+        console.print(f"{summary.accuracy:.1%} of {known} are classified as labelled")
     clips = manifest.clips - manifest.errors
     console.print(f"{clips} clips explained in {manifest.windows} windows; {manifest.errors} clips could not be used")
     for reason, count in summary.errors.items():
