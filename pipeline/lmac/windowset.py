@@ -156,7 +156,9 @@ def load_windows(
                     clip_index.append(len(keys))
                 # Tars may use the same keys; a name for a clip must be its own.
                 keys[clip.key if clip.key not in keys else f"{shard.uri}:{clip.key}"] = None
-                found.append(label_of(metadata, clip.key, label_column, labels))
+                # A clip that the table forgot is not of the class that its folder happens to be named.
+                forgotten = labels is not None and labels.lookup(clip.key) is None
+                found.append(None if forgotten else label_of(metadata, clip.key, label_column, labels))
                 rows.append(metadata)
     if not keys:
         raise TrainingDataError(f"none of the {skipped} clips of {url} could be decoded")

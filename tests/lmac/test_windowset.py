@@ -88,6 +88,14 @@ def test_a_clip_without_label_is_named_where_labels_are_needed(tmp_path: Path) -
     assert load_windows(folder, WINDOWED, tmp_path / "scratch", label_column="colour").labels == (None,) * COUNT
 
 
+def test_a_clip_that_the_table_forgot_is_not_of_its_folders_class(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", "flac")
+    (tmp_path / "labels.csv").write_text("key,label\nscene-000000,even\nscene-000001,odd\n")
+    table = load_labels(str(tmp_path / "labels.csv"))
+    with pytest.raises(TrainingDataError, match="4 of 6 clips have no label"):
+        load_windows(folder, WINDOWED, tmp_path / "scratch", labels=table, need_labels=True)
+
+
 def made(samples: np.ndarray | None = None) -> WindowSet:
     """Four clips of 2, 1, 3 and 1 windows; the samples of a window are its number."""
     numbers = np.arange(7, dtype="<i2")[:, None].repeat(5, axis=1) if samples is None else samples
