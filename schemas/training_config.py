@@ -14,7 +14,7 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class LoopConfig(Config):
-    """How long and how fast to train; one epoch sees every window once.
+    """How long and how fast to train; one epoch sees every window once, but for what fills no batch.
 
     `patience` is the number of epochs without a better validation score after which training stops, 0 for
     never; `ema` is the decay per step of the averaged weights, which are the ones validated and saved.

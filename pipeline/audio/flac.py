@@ -14,7 +14,7 @@ _STEPS = 32768
 
 def quantise(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """Round a waveform `[n]` to the 16-bit grid of `encode_flac`, clipped at the grid's ends."""
-    return (_pcm_16(waveform) / np.float32(_STEPS)).astype(np.float32)
+    return (pcm_16(waveform) / np.float32(_STEPS)).astype(np.float32)
 
 
 def encode_flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
@@ -23,11 +23,12 @@ def encode_flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
     Raises ValueError when a sample is NaN or infinite, which no grid can hold.
     """
     buffer = io.BytesIO()
-    soundfile.write(buffer, _pcm_16(waveform), sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, pcm_16(waveform), sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 
-def _pcm_16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
+def pcm_16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
+    """A waveform `[n]` as 16-bit samples, clipped at full scale; raises ValueError if it is not finite or not `[n]`."""
     if waveform.ndim != 1:
         raise ValueError(f"a mono waveform [n] is needed, got the shape {waveform.shape}")
     if not np.isfinite(waveform).all():

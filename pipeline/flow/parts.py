@@ -106,13 +106,14 @@ def cut_parts(
     total = shard.size_bytes or max(len(shard.entries), 1)
     done, number, place = share * total, first, start
     items: list[_Item] = []
+    windows = 0
 
     def close(place: Cursor, last: bool) -> Part:
-        windows = [item.waveform for item in items if item.waveform is not None]
+        waveforms = [item.waveform for item in items if item.waveform is not None]
         return Part(
             shard_id=shard.shard_id,
             number=number,
-            waveforms=np.stack(windows) if windows else np.zeros((0, front_end.window_samples), np.float32),
+            waveforms=np.stack(waveforms) if waveforms else np.zeros((0, front_end.window_samples), np.float32),
             rows=[item.row for item in items if isinstance(item.row, WindowRow)],
             errors=[item.row for item in items if isinstance(item.row, ErrorRow)],
             clips=sum(item.ends_clip for item in items),
@@ -125,10 +126,11 @@ def cut_parts(
     if start != Cursor():
         stream = _reaching(stream, start, shard)
     for item in stream:
-        if item.waveform is not None and _windows(items) == content.part_windows:
+        if item.waveform is not None and windows == content.part_windows:
             yield close(item.place, last=False)
-            items, number = [], number + 1
+            items, windows, number = [], 0, number + 1
         items.append(item)
+        windows += item.waveform is not None
         if item.ends_clip:
             done += item.size_bytes if shard.size_bytes else 1
             place = Cursor(clip=item.place.clip + 1)
@@ -144,10 +146,6 @@ def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_
         )
     yield first
     yield from items
-
-
-def _windows(items: list[_Item]) -> int:
-    return sum(item.waveform is not None for item in items)
 
 
 def _items(

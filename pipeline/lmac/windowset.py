@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.audio.decode import AudioFault, decode
+from pipeline.audio.flac import pcm_16
 from pipeline.audio.windows import cut_windows, take_window
 from pipeline.storage.clips import RawClip
 from pipeline.storage.labels import LabelTable, check_coverage, label_of
@@ -152,7 +153,7 @@ def load_windows(
                 metadata = {**clip.metadata, **(labels.metadata_of(clip.key) if labels else {})}
                 for span in cut_windows(len(decoded.waveform), n, min_tail=n // 2):
                     window = take_window(decoded.waveform, span, n)
-                    file.write(np.clip(np.round(window * 32768), -32768, 32767).astype("<i2").tobytes())
+                    file.write(pcm_16(window).astype("<i2").tobytes())
                     clip_index.append(len(keys))
                 # Tars may use the same keys; a name for a clip must be its own.
                 keys[clip.key if clip.key not in keys else f"{shard.uri}:{clip.key}"] = None

@@ -42,9 +42,9 @@ class Listing:
         kinds = [shard.kind for shard in self.shards]
         files = sum(len(shard.entries) for shard in self.shards)
         counts = {
-            f"{files} loose files in {kinds.count('files')} shards": kinds.count("files"),
-            f"{kinds.count('tar')} tar shards": kinds.count("tar"),
-            f"{kinds.count('parquet')} Parquet shards": kinds.count("parquet"),
+            f"{_count(files, 'loose file')} in {_count(kinds.count('files'), 'shard')}": kinds.count("files"),
+            _count(kinds.count("tar"), "tar shard"): kinds.count("tar"),
+            _count(kinds.count("parquet"), "Parquet shard"): kinds.count("parquet"),
         }
         return "; ".join([", ".join(words for words, n in counts.items() if n), *_skipped(self.skipped)])
 
@@ -84,6 +84,10 @@ def list_input(
         raise InputError(f"{display_url(url)}: there is nothing in it to listen to ({found}); {_EXPECTED}")
     shards.sort(key=lambda shard: (shard.entries[0].place if shard.entries else shard.uri, shard.row_start))
     return Listing(root_url, shards, _digest({p: n for p, n in sizes.items() if p in used}), skipped)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _skipped(names: tuple[str, ...]) -> list[str]:

@@ -25,7 +25,7 @@ def test_a_folder_at_any_depth_without_hidden_files(tmp_path: Path) -> None:
     listing = list_input(str(tmp_path))
     assert keys(read_all(listing)) == ["b.wav", "x y/é/a.FLAC"]
     assert listing.skipped == ("readme.md",)
-    assert listing.describe() == "2 loose files in 1 shards; skipped 1 file that is not audio: readme.md"
+    assert listing.describe() == "2 loose files in 1 shard; skipped 1 file that is not audio: readme.md"
 
 
 def test_a_mixture_of_files_tars_and_parquet(tmp_path: Path) -> None:
