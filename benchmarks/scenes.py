@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from pipeline.attribution.rivals import rival
 from pipeline.lmac.explainer import Explainer
-from pipeline.lmac.saliency import gradient_saliency
 from pipeline.scenes import Scene, SceneConfig, ideal_ratio_mask, render_scene
 from pipeline.scenes.separation import si_sdr
 
@@ -40,7 +40,8 @@ def measure(explainer: Explainer, scenes: list[Scene]) -> dict[str, np.ndarray]:
     waveforms = np.stack([scene.mixture for scene in scenes])
     explanation = explainer.explain(waveforms)
     whole = explainer.classifier.front_end.stft(torch.from_numpy(waveforms)).abs()
-    saliency = gradient_saliency(explainer.classifier, whole, torch.from_numpy(explanation.label_index)).numpy()
+    target = torch.from_numpy(explanation.label_index)
+    saliency = rival("saliency", explainer.classifier).attribute(whole, target).abs().numpy()
     rows = []
     for i, scene in enumerate(scenes):
         truth = ideal_ratio_mask(magnitude(explainer, scene.target), magnitude(explainer, scene.background))

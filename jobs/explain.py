@@ -38,6 +38,7 @@ def explain(
     labels: Annotated[str | None, typer.Option(help="CSV or JSONL with a row per clip: path, label, more.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the true label.")] = None,
     mask: Annotated[Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5.")] = None,
+    refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
     listenables: Annotated[
         Sides | None, typer.Option(help="Which sides to write as FLAC. [default: masked_in]")
     ] = None,
@@ -66,6 +67,7 @@ def explain(
                 "content.labels": labels,
                 "content.label_column": label_column,
                 "content.mask": mask,
+                "content.refine": refine,
                 "content.listenables": _SIDES[listenables],
                 "content.window_hop_s": window_hop,
                 "content.min_tail": min_tail,

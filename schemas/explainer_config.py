@@ -90,10 +90,26 @@ class Cnn10Config(Config):
 
 
 class DecoderConfig(Config):
-    """The mask decoder: channels per depth, from the log-mel itself down to the deepest representation."""
+    """The mask decoder: channels per depth, from the log-mel itself down to the deepest representation.
+
+    `evidence` is how many of the deepest representations are given together with what they contribute to the class
+    explained; with 0 the decoder hears the sound but not the question, and has one mask for all classes. With `detail`
+    the mask tells apart the bins of one mel band, by how loud each is among them.
+    """
 
     kind: Literal["unet"] = "unet"
     channels: tuple[Channels, ...] = (16, 24, 32, 48, 64)
+    evidence: Annotated[int, Field(ge=0)] = 0
+    detail: bool = False
+
+    @model_validator(mode="after")
+    def _evidence_has_depths(self) -> DecoderConfig:
+        if self.evidence >= len(self.channels):
+            raise ValueError(
+                f"evidence must be less than the number of depths ({len(self.channels)}): the log-mel itself has none, "
+                f"got {self.evidence}"
+            )
+        return self
 
 
 class ExplainerConfig(Config):

@@ -14,11 +14,13 @@ class ContentConfig(Config):
 
     `window_hop_s` is the step between windows of a long clip, by default the window's length; what remains at a
     clip's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
-    `listenables` are the sides that are written as FLAC; their scores are computed in any case.
+    `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
+    cost of an explanation. `listenables` are the sides that are written as FLAC; their scores are computed in any case.
     """
 
     explainer: str = "esc10"
     mask: Literal["soft", "binary"] = "soft"
+    refine: Annotated[int, Field(ge=0, le=1000)] = 0
     listenables: tuple[Literal["masked_in", "masked_out"], ...] = ("masked_in",)
     window_hop_s: Annotated[float, Field(gt=0)] | None = None
     min_tail: Annotated[float, Field(ge=0, le=1)] = 0.5

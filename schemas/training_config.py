@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from schemas.explainer_config import Cnn10Config, Config, DecoderConfig, FrontEndConfig
 
@@ -56,27 +56,48 @@ class ClassifierTraining(Config):
     augment: AugmentConfig = AugmentConfig()
 
 
+class GuidanceConfig(Config):
+    """The guidance of L-MAC FT: towards bins above `threshold` of the maximum, where masked-in and whole correlate."""
+
+    weight: Weight = 4.0
+    correlation: Share = 0.6
+    threshold: Share = 0.35
+
+
 class ObjectiveConfig(Config):
     """The L-MAC objective (Paissan et al. 2024, eq. 3) and the forms its terms may take.
 
     `masked_out` is how the masked-out side is driven down: `cross_entropy` is the paper's -CE, which has no
     lower bound; `log_complement` is -log(1 - p_out), which ends where the class is lost. `size` is how the
-    mask is kept small: `mean` is the paper's mean |M|; `hinge` is the excess of the batch's mean over `target_mean`, so
-    that a size is asked for and not a weight, and broad sounds may take what narrow ones leave.
+    mask is kept small: `mean` is the paper's mean |M|; `sum` is that of the reference code, summed over the batch, so
+    that its weight grows with the batch; `hinge` is the excess of the batch's mean over `target_mean`, so that a size
+    is asked for and not a weight, and broad sounds may take what narrow ones leave. `lambda_e` weighs the excess of the
+    share of energy kept over `target_energy`, likewise: without it a mask keeps what is loud.
     """
 
     lambda_in: Weight = 4.0
     lambda_out: Weight = 0.2
     lambda_s: Weight = 0.4
+    lambda_e: Weight = 0.0
     masked_out: Literal["cross_entropy", "log_complement"] = "cross_entropy"
-    size: Literal["mean", "hinge"] = "mean"
+    size: Literal["mean", "sum", "hinge"] = "mean"
     target_mean: Share = 0.12
+    target_energy: Share = 0.6
+    guidance: GuidanceConfig | None = None
+
+
+# The objective of the paper's own code, with its quirk: the term of size is summed over the batch.
+LMAC_REFERENCE = ObjectiveConfig(lambda_in=4.0, lambda_out=0.2, lambda_s=0.4, size="sum")
 
 
 class DecoderTraining(Config):
     """Training of a mask decoder for a frozen classifier; it needs no labels.
 
-    `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of its own.
+    `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of its own; `noise`
+    that of windows with white noise, `stretch` the largest relative change of tempo and of pitch. `budgets` is the
+    share of windows whose mask is cut, at a random size, out of the ranking that its logits make: a share of bins
+    within `budget_bins` or a share of energy within `budget_energy`. What is learnt is then a ranking.
+    `objective: lmac-reference` is that of the paper's own code, for comparison.
     """
 
     loop: LoopConfig = LoopConfig(epochs=45, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
@@ -86,6 +107,27 @@ class DecoderTraining(Config):
     mixtures: Share = 0.5
     mixture_db: Weight = 6.0
     gain_db: Weight = 6.0
+    noise: Share = 0.0
+    stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    budgets: Share = 0.0
+    budget_bins: tuple[Share, Share] = (0.01, 0.3)
+    budget_energy: tuple[Share, Share] = (0.3, 0.9)
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value != "lmac-reference":
+                raise ValueError(f"an objective's only name is 'lmac-reference', got {value!r}; else give its settings")
+            return LMAC_REFERENCE
+        return value
+
+    @field_validator("budget_bins", "budget_energy")
+    @classmethod
+    def _in_order(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(f"must be two shares above 0, the smaller first, got {value}")
+        return value
 
 
 class ClassifierRecipe(Config):

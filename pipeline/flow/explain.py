@@ -23,6 +23,7 @@ def explain_part(
             part.waveforms[first : first + batch_size],
             lengths=lengths[first : first + batch_size],
             mask=content.mask,
+            refine=content.refine,
         )
         for first in range(0, len(part.rows), batch_size)
     ]

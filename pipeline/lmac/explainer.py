@@ -11,9 +11,11 @@ from torch import Tensor
 
 from pipeline.lmac.faithfulness import complexity, energy_kept, faithfulness, sparseness
 from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.refine import refine as refined
 from pipeline.models.checkpoint import ExplainerError, load_explainer
-from pipeline.models.classifier import Classifier
+from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.decoder import Decoder
+from pipeline.models.evidence import hear
 from schemas.explainer_config import ExplainerConfig
 
 MaskKind = Literal["soft", "binary"]
@@ -72,7 +74,7 @@ class Explainer:
             )
         return cls(loaded.config, loaded.classifier, loaded.decoder, device, loaded.digest)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def explain(
         self,
         waveforms: np.ndarray | Tensor,
@@ -80,23 +82,25 @@ class Explainer:
         lengths: np.ndarray | None = None,
         target: np.ndarray | None = None,
         mask: MaskKind = "soft",
+        refine: int = 0,
     ) -> Explanation:
         """Explain waveforms `[B, n]` (or one, `[n]`) in [-1, 1] at the explainer's sample rate, any n.
 
         `lengths` `[B]` are the samples of each that are sound and not padding; `target` `[B]` the class
-        numbers to explain, by default the classifier's decisions. A `binary` mask is the soft one at 0.5.
+        numbers to explain, by default the classifier's decisions. A `binary` mask is the soft one at 0.5. `refine` is
+        a number of gradient steps that make each mask better for its own window (see `pipeline.lmac.refine`).
 
         Raises ValueError when a waveform is empty or not finite, or a target is no class.
         """
         x = self._checked(waveforms)
         stft = self.classifier.front_end.stft(x)
         magnitude = stft.abs()
-        output = self.classifier(magnitude)
+        asked = None if target is None else self._checked_target(target, len(x))
+        output, y, logits = self.rank(magnitude, asked, refine)
         full = output.logits.softmax(1)
-        y = full.argmax(1) if target is None else self._checked_target(target, len(x))
 
         # Quantised before use: the scores and the sound belong to the very mask that is stored.
-        levels = (self.decoder.mask(output.representations) * 255).round().to(torch.uint8)
+        levels = (torch.sigmoid(logits) * 255).round().to(torch.uint8)
         if mask == "binary":
             levels = (levels >= 128).to(torch.uint8) * 255
         kept = levels.float() / 255
@@ -135,6 +139,21 @@ class Explainer:
             gain_db_out=gain_out.cpu().numpy(),
             scores={name: value.float().cpu().numpy() for name, value in scores.items()},
         )
+
+    @torch.no_grad()
+    def rank(
+        self, magnitude: Tensor, target: Tensor | None = None, steps: int = 0
+    ) -> tuple[ClassifierOutput, Tensor, Tensor]:
+        """The classifier's output, the classes explained `[B]`, and the mask's logits `[B, F, T]` of magnitudes.
+
+        The logits are a ranking of bins by how much they speak for the class, -inf where the classifier cannot hear;
+        their sigmoid is the mask. `steps` of refinement follow the decoder.
+        """
+        output, y, heard = hear(self.classifier, magnitude, target, self.decoder.evidence)
+        logits = self.decoder(heard, magnitude)
+        if steps:
+            logits = refined(self.classifier, magnitude, logits, y, steps, self.config.mask_domain)
+        return output, y, logits
 
     def _checked(self, waveforms: np.ndarray | Tensor) -> Tensor:
         # A copy: arrays out of an object store are read-only, which a tensor cannot be.

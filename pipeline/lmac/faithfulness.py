@@ -12,6 +12,7 @@ def faithfulness(full: Tensor, masked_in: Tensor, masked_out: Tensor, target: Te
     With p, p_in, p_out the probability of class `target` `[B]`:
 
     - `ai` average increase, 100 if p_in > p, else 0;
+    - `ai_001`, the same for a gain of more than 0.01: an all-ones mask gains 1e-7 here and there;
     - `ad` average drop, `100 max(0, p - p_in) / p`;
     - `ag` average gain, `100 max(0, p_in - p) / (1 - p)`;
     - `ff` faithfulness, `p - p_out`;
@@ -27,6 +28,7 @@ def faithfulness(full: Tensor, masked_in: Tensor, masked_out: Tensor, target: Te
         "p_in": p_in,
         "p_out": p_out,
         "ai": 100.0 * (p_in > p),
+        "ai_001": 100.0 * (p_in > p + 0.01),
         "ad": 100 * (p - p_in).clamp_min(0) / p.clamp_min(torch.finfo(p.dtype).tiny),
         "ag": torch.where(p < 1, 100 * (p_in - p).clamp_min(0) / (1 - p).clamp_min(1e-12), torch.zeros_like(p)),
         "ff": p - p_out,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy, cross_entropy
 
+from pipeline.lmac.faithfulness import energy_kept
 from pipeline.models.classifier import Classifier
-from schemas.training_config import ObjectiveConfig
+from schemas.training_config import GuidanceConfig, ObjectiveConfig
 
 
 def apply_mask(magnitude: Tensor, mask: Tensor, domain: str) -> Tensor:
@@ -29,6 +30,8 @@ class ObjectiveTerms:
     masked_in: Tensor
     masked_out: Tensor
     size: Tensor
+    energy: Tensor
+    guidance: Tensor
 
 
 def objective(
@@ -38,12 +41,14 @@ def objective(
     target: Tensor,
     config: ObjectiveConfig,
     domain: str = "magnitude",
+    sized: Tensor | None = None,
 ) -> ObjectiveTerms:
-    """`lambda_in CE(f(M X), y) + lambda_out out(f((1 - M) X), y) + lambda_s size(M)`.
+    """`lambda_in CE(f(M X), y) + lambda_out out(f((1 - M) X), y) + lambda_s size(M) + lambda_e energy(M X)`.
 
-    magnitude, mask `[B, F, T]`; target `[B]` long, the classifier's own decision `argmax f(X)`. In the
-    paper's form `out` is `-CE` and `size` is `mean |M|`, a mean over bins and batch, so that its weight
-    does not depend on the batch size.
+    magnitude, mask `[B, F, T]`; target `[B]` long, the classifier's own decision `argmax f(X)`; `sized` bool `[B]`
+    says which masks are of a size of their own (by default all): the terms of size are of those alone, as a mask
+    cut at a budget has the size it was given. In the paper's form `out` is `-CE`, `size` is `mean |M|` and there
+    is no term of energy.
     """
     masked_in = apply_mask(magnitude, mask, domain)
     masked_out = apply_mask(magnitude, 1 - mask, domain)
@@ -54,9 +59,40 @@ def objective(
         loss_out = -cross_entropy(logits_out, target)
     else:
         loss_out = -log_complement(logits_out, target).mean()
-    size = mask.mean() if config.size == "mean" else (mask.mean() - config.target_mean).clamp_min(0)
+    own = torch.ones_like(target, dtype=torch.bool) if sized is None else sized
+    zero = mask.new_zeros(())
+    size = _size(mask[own], config) if bool(own.any()) else zero
+    energy = zero
+    if config.lambda_e and bool(own.any()):
+        energy = (energy_kept(magnitude[own], masked_in[own]).mean() - config.target_energy).clamp_min(0)
+    guidance = zero
+    if config.guidance is not None:
+        guidance = _guidance(magnitude, mask, masked_in, config.guidance)
     total = config.lambda_in * loss_in + config.lambda_out * loss_out + config.lambda_s * size
-    return ObjectiveTerms(total, loss_in, loss_out, size)
+    total = total + config.lambda_e * energy + (config.guidance.weight * guidance if config.guidance else 0.0)
+    return ObjectiveTerms(total, loss_in, loss_out, size, energy, guidance)
+
+
+def _size(mask: Tensor, config: ObjectiveConfig) -> Tensor:
+    if config.size == "sum":
+        return mask.mean(dim=(1, 2)).sum()
+    mean = mask.mean()
+    return mean if config.size == "mean" else (mean - config.target_mean).clamp_min(0)
+
+
+def _guidance(magnitude: Tensor, mask: Tensor, masked_in: Tensor, config: GuidanceConfig) -> Tensor:
+    """The fine-tuning term of L-MAC FT (section 3.3): towards the loud bins, where the mask is already like the sound.
+
+    Binary cross-entropy of the mask with the spectrogram binarised at a share of its maximum, for the windows whose
+    masked-in spectrogram correlates with the whole one above a limit; both of log(1 + |X|).
+    """
+    whole, part = magnitude.log1p().flatten(1), masked_in.log1p().flatten(1)
+    alike = torch.nn.functional.cosine_similarity(
+        whole - whole.mean(1, keepdim=True), part - part.mean(1, keepdim=True), dim=1
+    )
+    loud = (whole > config.threshold * whole.amax(dim=1, keepdim=True)).to(mask.dtype)
+    loss = binary_cross_entropy(mask.flatten(1).clamp(0, 1), loud, reduction="none").mean(dim=1)
+    return (loss * (alike.detach() > config.correlation)).mean()
 
 
 def log_complement(logits: Tensor, target: Tensor) -> Tensor:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from pipeline.lmac.augment import mixture, random_gain, roll_in_time
+from pipeline.lmac.augment import add_noise, mixture, random_gain, roll_in_time, stretch
+from pipeline.lmac.budget import cut, random_budget, threshold
 from pipeline.lmac.faithfulness import faithfulness
 from pipeline.lmac.objective import apply_mask, objective
 from pipeline.lmac.training import Scores
 from pipeline.lmac.windowset import WindowSet
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
+from pipeline.models.evidence import hear
 from schemas.training_config import DecoderTraining
 
 
@@ -28,27 +30,41 @@ class DecoderTask:
         domain: str,
     ) -> None:
         self.module = decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = classifier.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # A third of a step's time is the frozen classifier's; folded it takes less.
+        self.classifier = classifier.folded().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train, self.validation, self.config, self.domain = train, validation, config, domain
         self.n_windows = len(train)
 
     def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
-        config = self.config
+        config, evidence = self.config, self.module.evidence
         with torch.no_grad():
             waveform = random_gain(roll_in_time(self.train.waveforms(indices), rng), config.gain_db, rng)
             waveform = mixture(waveform, config.mixtures, config.mixture_db, rng)
+            waveform = add_noise(waveform, config.noise, rng) if config.noise else waveform
             magnitude = self.classifier.front_end.stft(waveform).abs()
+            magnitude = stretch(magnitude, config.stretch, rng) if config.stretch else magnitude
         with torch.autocast("cpu", torch.bfloat16, enabled=config.loop.bf16):
-            with torch.no_grad():
-                output = self.classifier(magnitude)
-            mask = self.module.mask(output.representations).float()
-            terms = objective(self.classifier, magnitude, mask, output.logits.argmax(1), config.objective, self.domain)
+            _, target, heard = hear(self.classifier, magnitude, None, evidence)
+            logits = self.module(heard, magnitude).float()
+            mask, sized = self._masks(logits, magnitude, rng)
+            terms = objective(self.classifier, magnitude, mask, target, config.objective, self.domain, sized)
         return terms.total, {
             "loss": float(terms.total.detach()),
             "masked_in": float(terms.masked_in.detach()),
             "masked_out": float(terms.masked_out.detach()),
-            "mask_mean": float(mask.detach().mean()),
+            "mask_mean": float(logits.detach().sigmoid().mean()),
         }
+
+    def _masks(self, logits: Tensor, magnitude: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
+        """Masks of a size of their own, some of them cut at a random budget instead; and which are not."""
+        free = torch.sigmoid(logits)
+        if not self.config.budgets:
+            return free, torch.ones(len(logits), dtype=torch.bool)
+        share, by_energy = random_budget(len(logits), self.config.budget_bins, self.config.budget_energy, rng)
+        cost = torch.where(by_energy[:, None, None], magnitude.square(), torch.ones_like(magnitude))
+        sized = torch.rand(len(logits), generator=rng) >= self.config.budgets
+        at = threshold(logits.detach(), cost, share)
+        return torch.where(sized[:, None, None], free, cut(logits, at)), sized
 
     def validate(self) -> Scores:
         if self.validation is None:
@@ -67,8 +83,8 @@ def mean_faithfulness(
     sums: Scores = {}
     for batch in torch.arange(len(windows)).split(batch_size):
         magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
-        output = classifier(magnitude)
-        mask = decoder.mask(output.representations)
+        output, _, heard = hear(classifier, magnitude, None, decoder.evidence)
+        mask = decoder.mask(heard, magnitude)
         masked = torch.cat([apply_mask(magnitude, m, domain) for m in (mask, 1 - mask)])
         inside, outside = classifier(masked).logits.softmax(1).chunk(2)
         full = output.logits.softmax(1)

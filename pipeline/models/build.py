@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.models.classifier import Classifier
 from pipeline.models.cnn10 import Cnn10
 from pipeline.models.decoder import Decoder
+from pipeline.models.evidence import decoder_channels
 from schemas.explainer_config import ExplainerConfig
 
 
@@ -22,4 +23,5 @@ def build_decoder(config: ExplainerConfig, classifier: Classifier) -> Decoder:
         raise ValueError(
             f"explainer {config.name!r} has a classifier but no decoder: train one with `lmac train decoder`"
         )
-    return Decoder(config.decoder, classifier.front_end, classifier.representation_channels)
+    channels = decoder_channels(classifier, config.decoder.evidence)
+    return Decoder(config.decoder, classifier.front_end, channels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -38,3 +39,22 @@ class Classifier(nn.Module, ABC):
     @abstractmethod
     def forward(self, magnitude: Tensor) -> ClassifierOutput:
         """Classify linear magnitudes `[B, F, T]`, for any number of frames."""
+
+    def folded(self) -> Classifier:
+        """A copy for inference alone that computes the same, up to rounding, in less time where it can."""
+        return deepcopy(self).eval()
+
+    @property
+    def last_block(self) -> nn.Module:
+        """The module whose output `[B, C, T', M']`, laid out as the log-mel, is the last that has a place in time.
+
+        GradCAM looks there. Raises NotImplementedError where a classifier has none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no last convolutional block")
+
+    def from_log_mel(self, log_mel: Tensor) -> ClassifierOutput:
+        """Classify log-mels `[B, T, n_mels]` of the front end, as `forward` does those of its magnitudes.
+
+        Raises NotImplementedError where a classifier does not hear through the front end's log-mel.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not hear through a log-mel")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import pairwise
+from typing import cast
 
-import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.frontend import FrontEnd
@@ -21,15 +23,23 @@ class ConvBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(channels_out)
+        self.norm1: nn.Module = nn.BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(channels_out)
+        self.norm2: nn.Module = nn.BatchNorm2d(channels_out)
+        # Modules, one for each place: attribution methods that change how gradients pass a ReLU find them so.
+        self.relu1 = nn.ReLU()
+        self.relu2 = nn.ReLU()
         # ceil_mode: a spectrogram of any length, down to one frame, passes all four blocks.
         self.pool = nn.AvgPool2d(2, ceil_mode=True)
 
+    def fold(self) -> None:
+        """Put the normalisation's fixed scale and shift into the convolutions."""
+        self.conv1, self.norm1 = fuse_conv_bn_eval(self.conv1, cast(nn.BatchNorm2d, self.norm1)), nn.Identity()
+        self.conv2, self.norm2 = fuse_conv_bn_eval(self.conv2, cast(nn.BatchNorm2d, self.norm2)), nn.Identity()
+
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu_(self.norm1(self.conv1(x)))
-        x = torch.relu_(self.norm2(self.conv2(x)))
+        x = self.relu1(self.norm1(self.conv1(x)))
+        x = self.relu2(self.norm2(self.conv2(x)))
         return self.pool(x)
 
 
@@ -46,14 +56,27 @@ class Cnn10(Classifier):
         self.blocks = nn.ModuleList(ConvBlock(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(config.dropout)
         self.embed = nn.Linear(config.channels[-1], config.embedding)
+        self.relu = nn.ReLU()
         self.classify = nn.Linear(config.embedding, n_classes)
 
     @property
     def representation_channels(self) -> tuple[int, ...]:
         return (1, *self.config.channels)
 
+    @property
+    def last_block(self) -> nn.Module:
+        return self.blocks[-1]
+
+    def folded(self) -> Cnn10:
+        copy = deepcopy(self).eval()
+        for block in copy.blocks:
+            cast(ConvBlock, block).fold()
+        return copy
+
     def forward(self, magnitude: Tensor) -> ClassifierOutput:
-        log_mel = self.front_end.log_mel(magnitude)
+        return self.from_log_mel(self.front_end.log_mel(magnitude))
+
+    def from_log_mel(self, log_mel: Tensor) -> ClassifierOutput:
         x = self.norm0(log_mel.transpose(1, 2)).transpose(1, 2).unsqueeze(1)
         representations = [x]
         for block in self.blocks:
@@ -61,5 +84,5 @@ class Cnn10(Classifier):
             representations.append(x)
         x = x.mean(dim=3)
         x = x.amax(dim=2) + x.mean(dim=2)
-        embedding = torch.relu(self.embed(self.dropout(x)))
+        embedding = self.relu(self.embed(self.dropout(x)))
         return ClassifierOutput(self.classify(self.dropout(embedding)), embedding, tuple(representations))

@@ -28,7 +28,10 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
         # Beyond the edge lies a copy of the edge, else the borders of every mask would fade out.
-        x = self.conv(nn.functional.pad(x, (1, 1, 1, 1), mode="replicate"))
+        x = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        # On CPUs the bf16 kernel of this very convolution is several times slower than that of float32.
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.conv(x.float()).to(x.dtype)
         return x[:, :, 2 : 2 + size[0], 2 : 2 + size[1]]
 
 
@@ -49,9 +52,12 @@ class Decoder(nn.Module):
     """U-Net decoder with a skip from each depth, the log-mel itself being the last (L-MAC, section 3.1).
 
     The mask is made at mel resolution, which is all the classifier can tell apart, and spread to linear
-    bins. Input: representations as in `ClassifierOutput`; output: logits `[B, F, T]` at exactly the
-    size of the magnitude, for any number of frames. Bins that the classifier cannot hear get logit -inf,
-    so that nothing inaudible to it is ever named as evidence.
+    bins. Input: representations as `hear` returns them, and the magnitude `[B, F, T]` that they are of; output: logits
+    `[B, F, T]`, for any number of frames. Bins that the classifier cannot hear get logit -inf, so that nothing
+    inaudible to it is ever named as evidence.
+
+    With `detail` a second map at mel resolution says how far, within a mel band, the louder bins come before the
+    quieter ones: the classifier hears their sum, and a few partials may hold most of it.
     """
 
     def __init__(self, config: DecoderConfig, front_end: FrontEnd, representation_channels: tuple[int, ...]):
@@ -63,21 +69,26 @@ class Decoder(nn.Module):
                 f"{len(representation_channels)}: give one number of channels for each"
             )
         self.front_end = front_end
+        self.evidence = config.evidence
         self.reduce = nn.ModuleList(
             nn.Conv2d(channels, width, 1) for channels, width in zip(representation_channels, widths, strict=True)
         )
         self.upsample = nn.ModuleList(Upsample(width) for width in widths[1:])
         self.merge = nn.ModuleList(Merge(below, skip, skip) for skip, below in pairwise(widths))
-        self.out = nn.Conv2d(widths[0], 1, 1)
+        self.detail = config.detail
+        self.out = nn.Conv2d(widths[0], 2 if config.detail else 1, 1)
 
-    def forward(self, representations: Sequence[Tensor]) -> Tensor:
+    def forward(self, representations: Sequence[Tensor], magnitude: Tensor) -> Tensor:
         x = nn.functional.gelu(self.reduce[-1](representations[-1]))
         for depth in reversed(range(len(self.merge))):
             skip = self.reduce[depth](representations[depth])
             x = self.merge[depth](self.upsample[depth](x, skip.shape[-2:]), skip)
-        logits = self.front_end.spread(self.out(x)[:, 0])
+        out = self.out(x)
+        logits = self.front_end.spread(out[:, 0])
+        if self.detail:
+            logits = logits + self.front_end.spread(out[:, 1]) * self.front_end.loudness_in_band(magnitude)
         return logits.masked_fill(~self.front_end.audible[:, None], -torch.inf)
 
-    def mask(self, representations: Sequence[Tensor]) -> Tensor:
+    def mask(self, representations: Sequence[Tensor], magnitude: Tensor) -> Tensor:
         """The mask `[B, F, T]` in [0, 1]."""
-        return torch.sigmoid(self.forward(representations))
+        return torch.sigmoid(self.forward(representations, magnitude))

@@ -80,6 +80,17 @@ class FrontEnd(nn.Module):
         weights = torch.where(total > 0, self.mel_weights / total.clamp_min(1e-12), torch.zeros_like(total))
         return (mel_map @ weights.T).transpose(1, 2)
 
+    def loudness_in_band(self, magnitude: Tensor) -> Tensor:
+        """How far each bin of magnitudes `[B, F, T]` lies above its mel band's mean power, in nepers, within ±2.
+
+        Powers below the floor of the log-mel count as the floor, so that digital silence has no detail.
+        """
+        power = magnitude.square()
+        weights = self.mel_weights / self.mel_weights.sum(dim=0).clamp_min(1e-12)
+        mean = self.spread(power.transpose(1, 2) @ weights)
+        floor = self.config.log_floor
+        return (0.5 * ((power + floor).log() - (mean + floor).log())).clamp(-2.0, 2.0)
+
     @property
     def audible(self) -> Tensor:
         """Bool `[F]`: the linear bins that at least one mel filter hears."""

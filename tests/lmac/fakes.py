@@ -37,9 +37,8 @@ class OracleDecoder(Decoder):
         super().__init__(CONFIG.decoder, small_models()[0].front_end, (1, *CONFIG.classifier.channels))  # type: ignore[arg-type]
         self.known = known
 
-    def mask(self, representations: Sequence[Tensor]) -> Tensor:
-        batch, _, frames, _ = representations[0].shape
-        return self.known(CONFIG.front_end.n_freq, frames).expand(batch, -1, -1)
+    def forward(self, representations: Sequence[Tensor], magnitude: Tensor) -> Tensor:
+        return torch.logit(self.known(*magnitude.shape[1:])).expand(len(magnitude), -1, -1)
 
 
 def oracle_explainer(known: Callable[[int, int], Tensor], domain: str = "magnitude") -> Explainer:

@@ -44,7 +44,7 @@ def test_shapes_and_types_are_those_stated(explained: Explanation) -> None:
     assert explained.embedding.shape == (4, CONFIG.classifier.embedding)
     assert explained.gain_db_in.shape == explained.gain_db_out.shape == (4,)
     assert set(explained.scores) == {
-        *SPECTRAL, *AUDIO, "ad_double_softmax", "sps", "comp", "mask_mean", "energy_kept"
+        *SPECTRAL, *AUDIO, "ad_double_softmax", "ai_001", "sps", "comp", "mask_mean", "energy_kept"
     }  # fmt: skip
     for value in explained.scores.values():
         assert value.shape == (4,)

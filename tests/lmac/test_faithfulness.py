@@ -36,6 +36,12 @@ def test_a_gain_is_scored_as_worked_out_by_hand() -> None:
     assert (got["ai"], got["ad"], got["fid_in"], got["keep"]) == (100, 0, 1, 1)
 
 
+@pytest.mark.parametrize(("p_in", "gains"), [(0.6 + 1e-7, 0), (0.609, 0), (0.611, 100)])
+def test_a_gain_that_nobody_would_call_one_counts_in_ai_alone(p_in: float, gains: float) -> None:
+    got = scores(0.6, p_in, 0.1)
+    assert (got["ai"], got["ai_001"]) == (100, gains)
+
+
 def test_a_mask_that_keeps_all_neither_drops_nor_gains() -> None:
     got = scores(0.7, 0.7, 0.5)
     assert (got["ad"], got["ag"], got["ai"], got["fid_in"], got["ad_double_softmax"]) == (0, 0, 0, 1, 0)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import Tensor
 
 from pipeline.lmac.objective import apply_mask, log_complement, objective
-from schemas.training_config import DecoderTraining, ObjectiveConfig
+from schemas.training_config import DecoderTraining, GuidanceConfig, ObjectiveConfig
 from tests.lmac.fakes import LinearClassifier
 
 PAPER = ObjectiveConfig()
@@ -127,3 +128,43 @@ def test_descent_finds_the_bins_that_hold_the_evidence(config: ObjectiveConfig) 
     evidence = weights[target][:, :, None].expand_as(mask) > 0
     assert mask[evidence].min() > 0.7
     assert mask[~evidence].max() < 0.3
+
+
+def test_the_reference_objective_sums_its_sizes_over_the_batch() -> None:
+    config = DecoderTraining.model_validate({"objective": "lmac-reference"}).objective
+    once = objective(TWO, FLAT, KEEP_FIRST, FIRST, config)
+    often = objective(TWO, FLAT.repeat(7, 1, 1), KEEP_FIRST.repeat(7, 1, 1), FIRST.repeat(7), config)
+    assert often.masked_in.item() == pytest.approx(once.masked_in.item())
+    assert often.size.item() == pytest.approx(7 * once.size.item())
+
+
+def test_an_objective_by_another_name_is_refused() -> None:
+    with pytest.raises(ValidationError, match="lmac-reference"):
+        DecoderTraining.model_validate({"objective": "lmac"})
+
+
+def test_the_term_of_energy_is_the_excess_over_its_target() -> None:
+    config = PAPER.model_copy(update={"lambda_e": 2.0, "target_energy": 0.4})
+    magnitude = torch.tensor([[[3.0], [1.0]]])  # nine tenths of the energy in the first bin
+    without = objective(TWO, magnitude, KEEP_FIRST, FIRST, PAPER)
+    terms = objective(TWO, magnitude, KEEP_FIRST, FIRST, config)
+    assert terms.energy.item() == pytest.approx(0.5)
+    assert (terms.total - without.total).item() == pytest.approx(2 * 0.5)
+
+
+def test_masks_cut_at_a_budget_do_not_count_as_large() -> None:
+    masks = torch.stack([torch.full((2, 1), 0.2), torch.ones(2, 1)])
+    sized = torch.tensor([True, False])
+    terms = objective(TWO, FLAT.expand(2, 2, 1), masks, FIRST.expand(2), PAPER, sized=sized)
+    assert terms.size.item() == pytest.approx(0.2)
+    none = objective(TWO, FLAT.expand(2, 2, 1), masks, FIRST.expand(2), PAPER, sized=~torch.ones_like(sized))
+    assert none.size.item() == 0
+
+
+def test_guidance_pulls_towards_the_loud_bins_where_the_mask_is_already_like_the_sound() -> None:
+    config = PAPER.model_copy(update={"guidance": GuidanceConfig()})
+    magnitude = torch.tensor([[[3.0], [3.0], [0.1], [0.1]]])
+    three = LinearClassifier(torch.eye(4)[:2])
+    loud, quiet = torch.tensor([[[0.9], [0.9], [0.1], [0.1]]]), torch.tensor([[[0.01], [0.01], [0.9], [0.9]]])
+    assert objective(three, magnitude, loud, FIRST, config).guidance.item() == pytest.approx(-math.log(0.9), rel=1e-4)
+    assert objective(three, magnitude, quiet, FIRST, config).guidance.item() == 0  # too unlike to be guided

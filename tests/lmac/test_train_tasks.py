@@ -72,7 +72,7 @@ def test_a_decoder_lowers_its_objective_and_leaves_the_classifier_alone(tmp_path
     assert losses[-1] < 0.6 * losses[0]
     for name, weight in classifier.state_dict().items():
         assert torch.equal(weight, before[name]), name
-    assert not any(weight.requires_grad for weight in classifier.parameters())
+    assert not any(weight.requires_grad for weight in task.classifier.parameters())
 
 
 def test_faithfulness_of_known_masks_is_what_it_must_be() -> None:

@@ -67,7 +67,9 @@ def test_what_is_loaded_computes_what_was_saved(url: str) -> None:
     magnitude = noise(2, FRONT_END.n_freq, 20, amplitude=3.0).abs()
     output, again = classifier(magnitude), loaded.classifier(magnitude)
     assert torch.equal(again.logits, output.logits)
-    assert torch.equal(loaded.decoder.mask(again.representations), decoder.mask(output.representations))
+    assert torch.equal(
+        loaded.decoder.mask(again.representations, magnitude), decoder.mask(output.representations, magnitude)
+    )
     assert not any(p.requires_grad for p in [*loaded.classifier.parameters(), *loaded.decoder.parameters()])
     assert load_card(url) == "# small\n"
     assert has_explainer(url)

@@ -23,12 +23,17 @@ def representations(frames: int, mels: int = FRONT_END.n_mels, seed: int = 0) ->
     return [noise(1, CHANNELS[d], *size, seed=seed + d, amplitude=1.0) for d, size in enumerate(sizes)]
 
 
+def silent(frames: int) -> Tensor:
+    """A magnitude that a decoder without detail does not look at."""
+    return torch.zeros(1, FRONT_END.n_freq, frames)
+
+
 @settings(deadline=None, max_examples=30)
 @given(frames=st.integers(1, 70), n_fft=st.sampled_from([256, 334, 512, 1024]), mels=st.sampled_from([16, 32, 37]))
 def test_the_mask_has_the_size_of_the_magnitude_and_names_nothing_inaudible(frames: int, n_fft: int, mels: int) -> None:
     there = front_end(n_fft, 100, mels)
     decoder = Decoder(CONFIG.decoder or DecoderConfig(), there, CHANNELS)
-    mask = decoder.mask(representations(frames, mels))
+    mask = decoder.mask(representations(frames, mels), noise(1, n_fft // 2 + 1, frames))
     assert mask.shape == (1, n_fft // 2 + 1, frames)
     assert ((mask >= 0) & (mask <= 1)).all()
     assert not mask[:, ~there.audible].any()
@@ -38,7 +43,7 @@ def test_the_mask_has_the_size_of_the_magnitude_and_names_nothing_inaudible(fram
 @settings(deadline=None, max_examples=20)
 @given(st.integers(2, 70), st.integers(0, 5))
 def test_the_last_frame_is_made_and_not_repeated(frames: int, seed: int) -> None:
-    mask = DECODER.mask(representations(frames, seed=10 * seed))[0]
+    mask = DECODER.mask(representations(frames, seed=10 * seed), silent(frames))[0]
     assert (mask[:, -1] - mask[:, -2]).abs().max() > 1e-4
     assert mask[DECODER.front_end.audible, -1].std() > 1e-5
 
@@ -49,7 +54,7 @@ def test_a_local_change_moves_the_mask_at_its_own_time(depth: int) -> None:
     after = [r.clone() for r in before]
     cell = after[depth].shape[2] // 2
     after[depth][:, :, cell] += 3.0
-    difference = (DECODER.mask(before) - DECODER.mask(after))[0].abs().amax(dim=0)
+    difference = (DECODER.mask(before, silent(320)) - DECODER.mask(after, silent(320)))[0].abs().amax(dim=0)
     low = high = cell
     # From here to the surface: interpolation reaches one cell beyond, two convolutions two more.
     if depth < 4:
@@ -68,8 +73,8 @@ def test_what_comes_later_is_explained_later() -> None:
     sound = noise(1, FRONT_END.n_freq, 320, amplitude=5.0).abs()
     shift, edge = 32, 128  # a multiple of all strides; beyond the edges' reach
     with torch.no_grad():
-        first = DECODER.mask(CNN(sound).representations)
-        later = DECODER.mask(CNN(sound.roll(shift, dims=2)).representations)
+        first = DECODER.mask(CNN(sound).representations, sound)
+        later = DECODER.mask(CNN(sound.roll(shift, dims=2)).representations, sound.roll(shift, dims=2))
     torch.testing.assert_close(later[:, :, edge + shift : -edge], first[:, :, edge : -edge - shift], atol=1e-5, rtol=0)
     assert first.std(dim=2).max() > 1e-3
 

@@ -1,0 +1,114 @@
+"""Methods of gradients, from captum: each explains the *logit* of a class by the linear magnitude."""
+
+from __future__ import annotations
+
+import torch
+from captum.attr import (
+    DeepLift,
+    GradientShap,
+    GuidedBackprop,
+    InputXGradient,
+    IntegratedGradients,
+    NoiseTunnel,
+    Saliency,
+)
+from torch import Tensor
+
+from pipeline.attribution.logits import Logits, LogMelLogits, row_by_row, with_gradients
+from pipeline.attribution.method import Attribute
+from pipeline.models.classifier import Classifier
+
+STEPS = 50
+SAMPLES = 25
+# Of the window's RMS magnitude: on field recordings half or four times of it serve as well, a tenth far less.
+NOISE = 1.0
+# Copies of a window that go through the classifier together.
+_TOGETHER = 8
+
+
+def saliency(classifier: Classifier) -> Attribute:
+    """`d logit / d |X|`, with its sign (Simonyan et al. 2014, arXiv 1312.6034)."""
+    method = Saliency(Logits(classifier))
+    return with_gradients(lambda x, y: method.attribute(x, target=y, abs=False))
+
+
+def input_x_gradient(classifier: Classifier) -> Attribute:
+    """`|X| d logit / d |X|` (Shrikumar et al. 2016, arXiv 1605.01713)."""
+    method = InputXGradient(Logits(classifier))
+    return with_gradients(lambda x, y: method.attribute(x, target=y))
+
+
+def smoothgrad(classifier: Classifier, seed: int) -> Attribute:
+    """The mean gradient over 25 noisy copies (Smilkov et al. 2017, arXiv 1706.03825).
+
+    The noise has the window's RMS magnitude: loud bins rise above it, quiet ones do not.
+    """
+    method = NoiseTunnel(Saliency(Logits(classifier)))
+
+    def attribute(x: Tensor, y: Tensor) -> Tensor:
+        level = NOISE * float(x.detach().square().mean().sqrt())
+        return method.attribute(
+            x, nt_samples=SAMPLES, nt_samples_batch_size=_TOGETHER, stdevs=level, target=y, abs=False
+        )
+
+    return with_gradients(row_by_row(attribute, seed))
+
+
+def integrated_gradients(classifier: Classifier) -> Attribute:
+    """Gradients along the straight line from silence, times `|X|`, 50 steps (Sundararajan et al. 2017, 1703.01365)."""
+    method = IntegratedGradients(Logits(classifier))
+
+    def attribute(x: Tensor, y: Tensor) -> Tensor:
+        return method.attribute(x, target=y, n_steps=STEPS, internal_batch_size=max(_TOGETHER, len(x)))
+
+    return with_gradients(attribute)
+
+
+def deeplift(classifier: Classifier) -> Attribute:
+    """Contributions against silence by the rescale rule (Shrikumar et al. 2017, arXiv 1704.02685).
+
+    captum carries them to the log-mel. From there to the bins the rescale rule of logarithm and square is written out:
+    each bin takes the share of a mel band's contribution that it has of the band's power. The maximum over time passes
+    its contribution to where it is attained.
+
+    Raises ValueError where a classifier does not hear through the front end's log-mel.
+    """
+    if type(classifier).from_log_mel is Classifier.from_log_mel:
+        raise ValueError(f"deeplift needs a classifier that hears through a log-mel, not {type(classifier).__name__}")
+    # Rectified differences smaller than this are rounding in float32, and their ratio is noise.
+    method = DeepLift(LogMelLogits(classifier), eps=1e-6)
+    front_end = classifier.front_end
+
+    def attribute(x: Tensor, y: Tensor) -> Tensor:
+        silence = front_end.log_mel(torch.zeros_like(x))
+        bands = method.attribute(front_end.log_mel(x).detach().requires_grad_(True), silence, target=y)
+        power = x.detach().square()
+        total = power.transpose(1, 2) @ front_end.mel_weights
+        per_power = torch.where(total > 0, bands / total.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
+        return power * (per_power @ front_end.mel_weights.T).transpose(1, 2)
+
+    return with_gradients(attribute)
+
+
+def gradient_shap(classifier: Classifier, seed: int) -> Attribute:
+    """Expected gradients between a window and two baselines (Lundberg and Lee 2017, arXiv 1705.07874).
+
+    The baselines are silence, and the window's own mean spectrum held over its length: a steady sound in its place.
+    25 points on the lines between them, drawn at random.
+    """
+    method = GradientShap(Logits(classifier))
+
+    def attribute(x: Tensor, y: Tensor) -> Tensor:
+        steady = x.detach().mean(dim=2, keepdim=True).expand_as(x)
+        baselines = torch.cat([torch.zeros_like(steady), steady])
+        # captum takes all points at once: fewer at a time hold less memory.
+        parts = [method.attribute(x, baselines, n_samples=5, target=y) for _ in range(SAMPLES // 5)]
+        return torch.stack(parts).mean(dim=0)
+
+    return with_gradients(row_by_row(attribute, seed))
+
+
+def guided_backprop(classifier: Classifier) -> Attribute:
+    """The gradient, of which no ReLU lets a negative part pass (Springenberg et al. 2015, arXiv 1412.6806)."""
+    method = GuidedBackprop(Logits(classifier))
+    return with_gradients(lambda x, y: method.attribute(x, target=y))

@@ -1,0 +1,76 @@
+"""A classifier as captum wants it: a module from one tensor to logits, left as it was found."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.attribution.method import Attribute
+from pipeline.models.classifier import Classifier
+
+
+class Logits(nn.Module):
+    """Linear magnitudes `[B, F, T]` -> logits `[B, n_classes]`."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        return self.classifier(magnitude).logits
+
+
+class LogMelLogits(nn.Module):
+    """Log-mels `[B, T, n_mels]` -> logits `[B, n_classes]`."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        return self.classifier.from_log_mel(log_mel).logits
+
+
+def with_gradients(attribute: Attribute) -> Attribute:
+    """The same method on a copy of the magnitude that wants a gradient, wherever it is called from."""
+
+    def wrapped(magnitude: Tensor, target: Tensor) -> Tensor:
+        # A caller in inference mode has tensors that autograd refuses; copies made outside of it are ordinary.
+        with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
+            # captum says for each call that it sets hooks, and that it will remove them.
+            warnings.filterwarnings("ignore", message=r"Setting (forward, )?backward hooks", category=UserWarning)
+            relevance = attribute(magnitude.detach().clone().requires_grad_(True), target.clone())
+        return relevance.detach()
+
+    return wrapped
+
+
+def row_by_row(attribute: Attribute, seed: int) -> Attribute:
+    """The same method for one window at a time and each from the same seed, so that a batch does not matter."""
+
+    def wrapped(magnitude: Tensor, target: Tensor) -> Tensor:
+        rows = []
+        for i in range(len(target)):
+            with _seeded(seed):
+                rows.append(attribute(magnitude[i : i + 1], target[i : i + 1]))
+        return torch.cat(rows)
+
+    return wrapped
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    # captum draws from the global generators of both libraries and takes no generator of its own.
+    before = np.random.get_state()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(before)

@@ -1,0 +1,58 @@
+"""The methods that people use instead of a trained explainer, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.attribution import controls, gradients
+from pipeline.attribution.gradcam import gradcam, guided_gradcam
+from pipeline.attribution.method import Attribute, Method
+from pipeline.attribution.occlusion import occlusion
+from pipeline.models.classifier import Classifier
+
+_BOTH = ("signed", "absolute")
+# What served each best among the percentiles 99 and 90, the maximum and the topmost 10 and 20 of a hundred, on field
+# recordings: a tenth of the bins at 1 drops less than a hundredth, and the absolute value less than the positive part.
+_SIGNED = ("relu_p99", "relu_p90", "abs_p90", "top20")
+_UNSIGNED = ("abs_p99", "relu_p90", "abs_p90", "top20")
+_MAP = ("relu_max", "relu_p99", "relu_p90", "top20")
+
+
+@dataclass(frozen=True)
+class _Rival:
+    make: Callable[[Classifier, int], Attribute]
+    masks: tuple[str, ...]
+    rankings: tuple[str, ...] = ("signed",)
+    largest_batch: int | None = None
+
+
+_RIVALS = {
+    "saliency": _Rival(lambda c, seed: gradients.saliency(c), _UNSIGNED, _BOTH),
+    "input_x_gradient": _Rival(lambda c, seed: gradients.input_x_gradient(c), _SIGNED, _BOTH),
+    "smoothgrad": _Rival(gradients.smoothgrad, _UNSIGNED, _BOTH),
+    "integrated_gradients": _Rival(lambda c, seed: gradients.integrated_gradients(c), _SIGNED, _BOTH, 8),
+    "deeplift": _Rival(lambda c, seed: gradients.deeplift(c), _SIGNED, _BOTH, 8),
+    "gradient_shap": _Rival(gradients.gradient_shap, _SIGNED, _BOTH),
+    "guided_backprop": _Rival(lambda c, seed: gradients.guided_backprop(c), _UNSIGNED, _BOTH),
+    "gradcam": _Rival(lambda c, seed: gradcam(c), _MAP),
+    "guided_gradcam": _Rival(lambda c, seed: guided_gradcam(c), _SIGNED, _BOTH),
+    "occlusion": _Rival(lambda c, seed: occlusion(c), _MAP, largest_batch=2),
+    "energy": _Rival(lambda c, seed: controls.energy, ("relu_p99", "relu_p90", "top20")),
+    "random": _Rival(lambda c, seed: controls.random(seed), ("relu_max", "top10")),
+    "constant": _Rival(lambda c, seed: controls.constant, ("ones", "half")),
+}
+
+# In the order in which tables show them.
+RIVALS: tuple[str, ...] = tuple(_RIVALS)
+
+
+def rival(name: str, classifier: Classifier, seed: int = 0) -> Method:
+    """A rival by its name; `seed` is for those that draw at random.
+
+    Raises ValueError when there is none of this name, or it does not fit the classifier.
+    """
+    if name not in _RIVALS:
+        raise ValueError(f"there is no method {name!r}, choose from {', '.join(RIVALS)}")
+    made = _RIVALS[name]
+    return Method(name, made.make(classifier, seed), made.masks, made.rankings, made.largest_batch)

@@ -1,0 +1,25 @@
+"""An explainer's own decoder, as one method among the others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.attribution.method import Method
+from pipeline.lmac.explainer import Explainer
+
+
+def trained(name: str, explainer: Explainer, refine: int = 0) -> Method:
+    """The decoder of an explainer under a name, its masks made better for each window by `refine` gradient steps.
+
+    Its relevance is the logits of its mask, -inf where the classifier cannot hear, so that an order of bins has fewer
+    ties than the mask in 255ths, which is `as_written`.
+    """
+
+    def attribute(magnitude: Tensor, target: Tensor) -> Tensor:
+        # A decoder may ask for gradients of the classifier, which a caller's inference mode would not let it have.
+        with torch.inference_mode(False):
+            _, _, logits = explainer.rank(magnitude.clone(), target.clone(), refine)
+        return logits
+
+    return Method(name, attribute, masks=("as_written",))

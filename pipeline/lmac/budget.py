@@ -1,0 +1,52 @@
+"""Masks of a given size from a decoder's ranking, so that the ranking itself can be learnt."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from pipeline.lmac.augment import uniform
+
+_LEVELS = 4096
+
+
+def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
+    """Thresholds `[B]` such that the bins with logits `[B, F, T]` above hold `share` `[B]` of the total `cost`.
+
+    To within one 4096th of the logits' range. `cost` `[B, F, T]` is 1 per bin, or its energy.
+    """
+    flat, weight = logits.flatten(1), cost.flatten(1).double()
+    finite = torch.where(flat.isfinite(), flat, torch.inf)
+    low = finite.amin(dim=1, keepdim=True)
+    span = (flat.amax(dim=1, keepdim=True) - low).clamp_min(1e-6)
+    level = ((flat - low) / span * (_LEVELS - 1)).clamp(0, _LEVELS - 1).long()
+    # A histogram in place of sorting 200,000 bins per window and step.
+    held = torch.zeros(len(flat), _LEVELS, dtype=torch.double).scatter_add_(1, level, weight)
+    above = held.flip(1).cumsum(1)  # cost of the topmost 1, 2, ... levels
+    levels_kept = (above <= share[:, None].double() * weight.sum(1, keepdim=True)).sum(1)
+    return low[:, 0] + span[:, 0] * (_LEVELS - levels_kept) / (_LEVELS - 1)
+
+
+def cut(logits: Tensor, at: Tensor) -> Tensor:
+    """Binary masks `[B, F, T]` of the bins whose logit lies above `at` `[B]`, with the gradient of a sigmoid there.
+
+    The straight-through estimator (Bengio et al. 2013, arXiv 1308.3432).
+    """
+    distance = logits - at[:, None, None]
+    soft = torch.sigmoid(distance)
+    return (distance > 0).to(soft.dtype) + soft - soft.detach()
+
+
+def random_budget(
+    n: int, bins: tuple[float, float], energy: tuple[float, float], rng: Generator
+) -> tuple[Tensor, Tensor]:
+    """Shares `[n]`, and whether each is of energy (bool `[n]`) or of bins; either half of the time.
+
+    Shares of bins are drawn evenly on a logarithmic scale within `bins`, shares of energy evenly within `energy`.
+    """
+    of_bins = torch.exp(uniform((n,), math.log(bins[0]), math.log(bins[1]), rng))
+    of_energy = uniform((n,), energy[0], energy[1], rng)
+    by_energy = torch.rand(n, generator=rng) < 0.5
+    return torch.where(by_energy, of_energy, of_bins), by_energy

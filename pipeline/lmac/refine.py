@@ -1,0 +1,61 @@
+"""A mask made better for one clip: gradient steps on the objective, from the decoder's logits on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from pipeline.lmac.budget import cut, threshold
+from pipeline.lmac.faithfulness import energy_kept
+from pipeline.lmac.objective import apply_mask, log_complement
+from pipeline.models.classifier import Classifier
+
+# The mask may grow neither in bins nor in energy; its ranking is refined at these sizes, in turn.
+_BUDGETS = ((0.02, False), (0.5, True), (0.1, False), (0.77, True))
+_LAMBDA_IN, _LAMBDA_OUT, _LAMBDA_SIZE = 2.0, 1.5, 50.0
+_RATE = 0.3
+
+
+def refine(
+    classifier: Classifier, magnitude: Tensor, logits: Tensor, target: Tensor, steps: int, domain: str = "magnitude"
+) -> Tensor:
+    """Logits `[B, F, T]` after `steps` steps of Adam on the L-MAC objective of these very windows.
+
+    magnitude, logits `[B, F, T]`, target `[B]`. The objective is that of the mask itself, as large as it was at most in
+    bins and in energy, and that of one binary mask of a fixed budget out of its ranking. What is learnt is a change
+    per mel band and frame, as the classifier can tell no more apart. Each window is refined for itself, whatever the
+    batch. The classifier must be frozen.
+    """
+    audible = logits.isfinite()
+    start = torch.where(audible, logits, torch.zeros_like(logits)).detach()
+    heard = audible.to(start.dtype)
+    front_end = classifier.front_end
+    with torch.enable_grad():
+        change = start.new_zeros(len(start), start.shape[2], front_end.config.n_mels).requires_grad_()
+        optimizer = torch.optim.Adam([change], _RATE)
+        free = torch.sigmoid(start) * heard
+        mean, energy = free.mean(dim=(1, 2)), energy_kept(magnitude, apply_mask(magnitude, free, domain))
+        for step in range(steps):
+            now = start + front_end.spread(change)
+            mask = torch.sigmoid(now) * heard
+            share, by_energy = _BUDGETS[step % len(_BUDGETS)]
+            cost = magnitude.square() if by_energy else torch.ones_like(magnitude)
+            ranked = now.masked_fill(~audible, -torch.inf)
+            at = threshold(ranked.detach(), cost, torch.full_like(mean, share))
+            masks = torch.cat([mask, cut(ranked, at)])
+            twice = magnitude.repeat(2, 1, 1)
+            inside, outside = apply_mask(twice, masks, domain), apply_mask(twice, 1 - masks, domain)
+            logits_in, logits_out = classifier(torch.cat([inside, outside])).logits.float().chunk(2)
+            y = target.repeat(2)
+            loss = _LAMBDA_IN * cross_entropy(logits_in, y, reduction="none") - _LAMBDA_OUT * log_complement(
+                logits_out, y
+            )
+            grown = (mask.mean(dim=(1, 2)) - mean).clamp_min(0)
+            louder = (energy_kept(magnitude, inside[: len(mask)]) - energy).clamp_min(0)
+            # A sum and not a mean: no window's gradient depends on how many there are.
+            optimizer.zero_grad()
+            (loss.sum() + _LAMBDA_SIZE * (grown + louder).sum()).backward()
+            optimizer.step()
+        refined = (start + front_end.spread(change)).detach()
+    return refined.masked_fill(~audible, -torch.inf)

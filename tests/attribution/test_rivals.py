@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.attribution.masks import ranking, soft_mask
+from pipeline.attribution.rivals import RIVALS, rival
+from tests.attribution.fakes import SMALL, magnitude
+
+X = magnitude(3, amplitude=1.0)
+TARGET = torch.tensor([0, 1, 2])
+BLIND = {"energy", "random", "constant"}  # that know nothing of the classifier
+every = pytest.mark.parametrize("name", RIVALS)
+
+
+@every
+def test_relevance_is_finite_and_of_the_magnitudes_shape(name: str) -> None:
+    got = rival(name, SMALL).attribute(X, TARGET)
+    assert got.shape == X.shape
+    assert got.dtype == X.dtype
+    assert got.isfinite().all()
+    assert not got.requires_grad
+
+
+@every
+def test_a_window_is_explained_alike_alone_and_in_a_batch(name: str) -> None:
+    method = rival(name, SMALL)
+    together = method.attribute(X, TARGET)
+    alone = torch.cat([method.attribute(X[i : i + 1], TARGET[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(alone, together, rtol=1e-3, atol=1e-4 * float(together.abs().max()))
+
+
+@every
+def test_the_same_twice_is_the_same(name: str) -> None:
+    first, second = (rival(name, SMALL, seed=3).attribute(X, TARGET) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", [name for name in RIVALS if name not in BLIND])
+def test_another_class_has_another_explanation(name: str) -> None:
+    method = rival(name, SMALL)
+    one, other = method.attribute(X, TARGET), method.attribute(X, (TARGET + 1) % 3)
+    difference = (one - other).abs().amax(dim=(1, 2)) / one.abs().amax(dim=(1, 2))
+    assert difference.min() > 0.01
+
+
+@pytest.mark.parametrize("name", sorted(BLIND))
+def test_what_knows_nothing_of_the_classifier_says_the_same_of_every_class(name: str) -> None:
+    method = rival(name, SMALL)
+    assert torch.equal(method.attribute(X, TARGET), method.attribute(X, (TARGET + 1) % 3))
+
+
+@every
+def test_the_classifier_is_left_as_it_was(name: str) -> None:
+    def state() -> list[object]:
+        modules = list(SMALL.modules())
+        hooks = [(m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks) for m in modules]
+        kept = [sorted(vars(m)) for m in modules]
+        gradients = [(p.requires_grad, p.grad) for p in SMALL.parameters()]
+        return [[[len(h) for h in four] for four in hooks], kept, gradients, [m.training for m in modules]]
+
+    before, output, x = state(), SMALL(X).logits, X.clone()
+    rival(name, SMALL).attribute(X, TARGET)
+    assert state() == before
+    assert torch.equal(SMALL(X).logits, output)
+    assert torch.equal(X, x)
+    assert not X.requires_grad
+
+
+@every
+def test_a_method_draws_nothing_from_the_generators_of_others(name: str) -> None:
+    torch.manual_seed(5)
+    np.random.seed(5)
+    rival(name, SMALL).attribute(X[:1], TARGET[:1])
+    drawn = float(torch.rand(())), float(np.random.random())
+    torch.manual_seed(5)
+    np.random.seed(5)
+    assert drawn == (float(torch.rand(())), float(np.random.random()))
+
+
+@every
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_caller_without_gradients_gets_the_same(name: str, mode: type) -> None:
+    method = rival(name, SMALL)
+    expected = method.attribute(X[:1], TARGET[:1])
+    with mode():
+        x, y = X[:1] * 1, TARGET[:1] * 1
+        got = method.attribute(x, y)
+    assert torch.equal(got, expected)
+
+
+@every
+def test_nothing_is_said_to_the_console(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rival(name, SMALL).attribute(X[:1], TARGET[:1])
+
+
+@every
+def test_its_masks_and_rankings_are_known(name: str) -> None:
+    method = rival(name, SMALL)
+    relevance = method.attribute(X[:1], TARGET[:1])
+    sizes = [float(soft_mask(relevance, X[:1], how).mean()) for how in method.masks]
+    assert 0 < max(sizes) <= 1  # one that takes the positive part may find none
+    for how in method.rankings:
+        assert ranking(relevance, how).shape == X[:1].shape
+    assert method.masks
+    assert method.rankings
+    assert method.name == name
+
+
+@pytest.mark.parametrize("name", [name for name in RIVALS if name != "constant"])
+def test_silence_has_no_evidence_worth_a_number_that_is_none(name: str) -> None:
+    silence = torch.zeros(1, *X.shape[1:])
+    method = rival(name, SMALL)
+    relevance = method.attribute(silence, TARGET[:1])
+    for how in method.masks:
+        assert soft_mask(relevance, silence, how).isfinite().all()
+
+
+def test_an_unknown_rival_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"no method 'integrated', choose from saliency, .*integrated_gradients"):
+        rival("integrated", SMALL)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from pipeline.models.build import build_decoder
+from pipeline.models.evidence import decoder_channels, hear
+from schemas.explainer_config import DecoderConfig
+from tests.models.make import CONFIG, FRONT_END, noise, small_models
+
+CNN, _ = small_models()
+SOUND = noise(3, FRONT_END.n_freq, 60, amplitude=3.0).abs()
+FIRST, SECOND = torch.zeros(3, dtype=torch.long), torch.ones(3, dtype=torch.long)
+
+
+def test_without_evidence_the_decoder_hears_the_representations_and_nothing_of_the_class() -> None:
+    output, _, heard = hear(CNN, SOUND, FIRST, 0)
+    assert all(torch.equal(a, b) for a, b in zip(heard, output.representations, strict=True))
+    assert decoder_channels(CNN, 0) == CNN.representation_channels
+
+
+@pytest.mark.parametrize("evidence", [1, 3])
+def test_evidence_stands_beside_the_deepest_representations(evidence: int) -> None:
+    output, _, heard = hear(CNN, SOUND, None, evidence)
+    assert tuple(h.shape[1] for h in heard) == decoder_channels(CNN, evidence)
+    for h, plain in zip(heard, output.representations, strict=True):
+        assert torch.equal(h[:, : plain.shape[1]], plain)
+        assert not h.requires_grad
+    for h, plain in list(zip(heard, output.representations, strict=True))[-evidence:]:
+        added = h[:, plain.shape[1] :]
+        torch.testing.assert_close(added.square().mean(dim=(1, 2, 3)).sqrt(), torch.ones(3))
+
+
+def test_evidence_is_the_directional_change_of_the_log_odds() -> None:
+    classifier, _ = small_models()
+    _, y, heard = hear(classifier, SOUND[:1], None, 1)
+    deepest = heard[-1].chunk(2, dim=1)
+
+    def odds(h: torch.Tensor) -> torch.Tensor:
+        x = h.mean(dim=3)
+        x = x.amax(dim=2) + x.mean(dim=2)
+        logits = classifier.classify(torch.relu(classifier.embed(x)))[0]  # type: ignore[operator]
+        others = torch.cat([logits[: y[0]], logits[y[0] + 1 :]])
+        return logits[y[0]] - others.logsumexp(0)
+
+    h, contribution = (half.double() for half in deepest)
+    classifier.double()
+    # Along a change of each unit by its own share, the odds change by the sum of what those units contribute.
+    ratios = []
+    for seed in range(3):
+        share = noise(*h.shape, seed=seed, amplitude=1.0).double()
+        slope = (odds(h * (1 + 1e-6 * share)) - odds(h * (1 - 1e-6 * share))) / 2e-6
+        ratios.append((slope / (contribution * share).sum()).item())
+    assert ratios == pytest.approx([ratios[0]] * 3, rel=1e-3)
+    assert ratios[0] > 0  # what speaks for the class counts as such
+
+
+def test_another_class_has_other_evidence_and_another_mask() -> None:
+    config = CONFIG.model_copy(update={"decoder": DecoderConfig(channels=(4, 4, 4, 4, 4), evidence=2)})
+    classifier, decoder = small_models(config=config)
+    masks = []
+    for target in (FIRST, SECOND):
+        _, y, heard = hear(classifier, SOUND, target, 2)
+        assert torch.equal(y, target)
+        masks.append(decoder.mask(heard, SOUND))
+    assert (masks[0] - masks[1]).abs().max() > 1e-3
+
+
+def test_the_classifiers_own_decision_is_the_class_by_default() -> None:
+    output, y, _ = hear(CNN, SOUND, None, 2)
+    assert torch.equal(y, output.logits.argmax(1))
+
+
+def test_a_window_has_the_same_evidence_in_any_batch() -> None:
+    whole = hear(CNN, SOUND, None, 3)[2]
+    alone = hear(CNN, SOUND[1:2], None, 3)[2]
+    for a, b in zip(whole, alone, strict=True):
+        torch.testing.assert_close(a[1:2], b, atol=1e-5, rtol=1e-4)
+
+
+def test_the_classifier_gathers_no_gradients() -> None:
+    classifier, _ = small_models()
+    hear(classifier.requires_grad_(False), SOUND, None, 3)
+    assert all(p.grad is None for p in classifier.parameters())
+
+
+def test_evidence_of_the_log_mel_itself_is_refused() -> None:
+    with pytest.raises(ValidationError, match="less than the number of depths"):
+        DecoderConfig(evidence=5)
+
+
+def test_detail_tells_apart_the_bins_of_one_band_by_their_loudness() -> None:
+    config = CONFIG.model_copy(update={"decoder": DecoderConfig(channels=(4, 4, 4, 4, 4), detail=True)})
+    torch.manual_seed(0)
+    decoder = build_decoder(config, CNN).eval()
+    with torch.no_grad():
+        decoder.out.weight.zero_()
+        decoder.out.bias.copy_(torch.tensor([0.0, 1.0]))  # type: ignore[union-attr]
+        logits = decoder(hear(CNN, SOUND, None, 0)[2], SOUND)
+    audible = decoder.front_end.audible
+    high = torch.nonzero(audible)[-12:, 0]  # the highest bands hold many bins
+    for frame in (5, 30):
+        order = SOUND[0, high, frame].argsort()
+        steps = logits[0, high, frame][order].diff()
+        assert (steps >= -0.2).all()
+        assert steps.sum() > 0.5
+
+
+def test_silence_has_no_detail() -> None:
+    silent = torch.zeros(1, FRONT_END.n_freq, 10)
+    assert not CNN.front_end.loudness_in_band(silent).any()
