@@ -1,0 +1,102 @@
+"""`lmac layers`: what each layer of a classifier hears, and how alike layers are."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from jobs.messages import console, errors, for_people
+from pipeline.layers.page import markdown, plot
+from pipeline.layers.study import LayerStudy, choose_subjects, layers_table, parquet, similarity_table, study_layers
+from pipeline.lmac.holdout import parse_selection
+from pipeline.lmac.windowset import load_windows
+from pipeline.models.checkpoint import load_explainer
+from pipeline.storage.filesystem import display_url
+from pipeline.storage.labels import load_labels
+from pipeline.storage.output import RunOutput
+from schemas.layers_config import LayersConfig
+from schemas.yaml_config import load_config
+
+
+def layers(
+    input_url: Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` takes.")],
+    explainer: Annotated[str, typer.Option(help="The classifier: an explainer's name, path or URL.")],
+    out: Annotated[str, typer.Option(help="Folder (path or URL) for the tables and the plot.")],
+    labels: Annotated[str | None, typer.Option(help="CSV or JSONL with a row per clip: path, label, more.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="What to ask for: any column or metadata field.")] = None,
+    select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Parts of the cross-validation; else 5.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column never split between learning and testing.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many clips, drawn by the seed.")] = None,
+    width: Annotated[int | None, typer.Option(help="Most features of a layer; more are projected. Else 2048.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows at once; else 16.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of folds, projection and drawing; else 0.")] = None,
+) -> None:
+    """Ask every layer of a classifier for labels of any kind, by linear probes, and compare layers by CKA.
+
+    Use clips that the classifier was not trained on: its deep layers have seen the labels of those.
+    """
+    with for_people():
+        options = {
+            "label_column": label_column,
+            "select": tuple(select) if select else None,
+            "folds": folds,
+            "group": group,
+            "limit": limit,
+            "width": width,
+            "batch_size": batch_size,
+            "seed": seed,
+        }
+        config = load_config(LayersConfig, None, options)
+        loaded = load_explainer(explainer)
+        table = load_labels(labels, config.label_column) if labels else None
+        with tempfile.TemporaryDirectory(prefix="lmac-layers-") as scratch:
+            windows = load_windows(
+                input_url,
+                loaded.config.front_end,
+                Path(scratch),
+                labels=table,
+                label_column=config.label_column,
+                on_skip=lambda key, reason: errors.print(f"left out: {key}: {reason}", markup=False),
+            )
+            if config.select:
+                windows = windows.where(parse_selection(config.select))
+            subjects = choose_subjects(windows, config)
+            for line in subjects.left_out:
+                errors.print(line, markup=False)
+            with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+                bar = progress.add_task("listening", total=len(subjects.windows))
+                study = study_layers(
+                    loaded.classifier,
+                    subjects,
+                    config,
+                    step=lambda count: progress.advance(bar, count),
+                    asked=lambda layer: progress.update(bar, description=f"probing {layer}"),
+                )
+        output, about = RunOutput(out), (loaded.config.name, loaded.digest, config)
+        output.write_bytes("layers.parquet", parquet(layers_table(study), *about))
+        output.write_bytes("cka.parquet", parquet(similarity_table(study), *about))
+        output.write_bytes("layers.png", plot(study))
+        output.write_bytes("layers.md", markdown(study, *about).encode())
+    _show(study)
+    console.print(f"written to {display_url(out)}", markup=False)
+
+
+def _show(study: LayerStudy) -> None:
+    question = study.subjects.question
+    console.print(
+        f"{len(question.labels)} clips of {len(set(question.labels.tolist()))} labels in {len(question.folds)} folds; "
+        f"chance {question.chance:.3f}"
+    )
+    shown = Table(box=None)
+    for column in ("layer", "accuracy", "95%", "CKA with log-mel"):
+        shown.add_column(column, justify="left" if column == "layer" else "right")
+    for layer, score, likeness in zip(study.layers, study.probes, study.cka[:, 0], strict=True):
+        interval = f"{score.low:.3f} to {score.high:.3f}"
+        shown.add_row(layer.name, f"{score.accuracy:.3f}", interval, f"{likeness:.2f}")
+    console.print(shown)

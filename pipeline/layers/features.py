@@ -1,0 +1,98 @@
+"""One vector per clip and layer: a classifier's representations, pooled over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.random_projection import SparseRandomProjection
+from torch import Tensor
+
+from pipeline.lmac.windowset import WindowSet
+from pipeline.models.classifier import Classifier, ClassifierOutput
+
+
+@dataclass(frozen=True)
+class LayerFeatures:
+    """A layer as the clips have it: `values` `[n_clips, width]`, float32.
+
+    `shape` is that of the layer for one window, `[C, T, M]` or `[D]`; `pooled` the number of features before a random
+    projection to `width`, the same where there was none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    pooled: int
+    values: np.ndarray
+
+    @property
+    def width(self) -> int:
+        """Features of a clip."""
+        return int(self.values.shape[1])
+
+
+@torch.inference_mode()
+def layer_features(
+    classifier: Classifier,
+    windows: WindowSet,
+    *,
+    width: int = 2048,
+    seed: int = 0,
+    batch_size: int = 16,
+    step: Callable[[int], None] = lambda windows: None,
+) -> tuple[LayerFeatures, ...]:
+    """Features of every layer of a frozen classifier: log-mel, each depth, embedding, logits.
+
+    A representation `[C, T, M]` of a window becomes the mean and the standard deviation over time of each channel and
+    mel band, `2 C M` numbers; embedding and logits stay as they are; a clip has the mean over its windows. More than
+    `width` numbers are carried to `width` by a seeded sparse random projection (Li, Hastie and Church 2006), which
+    keeps the scalar products between clips, and so probes and CKA, up to noise of `1 / sqrt(width)`. `step` is told
+    the windows of each batch.
+    """
+    clip = torch.as_tensor(windows.clip_index, dtype=torch.long)
+    n_clips = len(windows.keys)
+    sums: list[Tensor] = []
+    shapes: list[tuple[int, ...]] = []
+    widths: list[int] = []
+    names: list[str] = []
+    projections: list[SparseRandomProjection | None] = []
+    for batch in torch.arange(len(windows)).split(batch_size):
+        output = classifier(classifier.front_end.stft(windows.waveforms(batch)).abs())
+        layers = _layers(output)
+        pooled = [_pool(layer) for layer in layers.values()]
+        if not sums:
+            names, shapes = list(layers), [tuple(layer.shape[1:]) for layer in layers.values()]
+            widths = [rows.shape[1] for rows in pooled]
+            projections = [_projection(n, width, seed) for n in widths]
+            sums = [torch.zeros(n_clips, min(n, width)) for n in widths]
+        for total, rows, projection in zip(sums, pooled, projections, strict=True):
+            # The projection is linear, so a clip's mean of projected windows is its projected mean.
+            kept = rows if projection is None else torch.from_numpy(projection.transform(rows.numpy())).float()
+            total.index_add_(0, clip[batch], kept)
+        step(len(batch))
+    count = torch.bincount(clip, minlength=n_clips)[:, None]
+    return tuple(
+        LayerFeatures(name, shape, n, (total / count).numpy())
+        for name, shape, n, total in zip(names, shapes, widths, sums, strict=True)
+    )
+
+
+def _layers(output: ClassifierOutput) -> dict[str, Tensor]:
+    mel, *deeper = output.representations
+    depths = {f"depth {depth}": layer for depth, layer in enumerate(deeper, 1)}
+    return {"log-mel": mel, **depths, "embedding": output.embedding, "logits": output.logits}
+
+
+def _pool(layer: Tensor) -> Tensor:
+    if layer.ndim == 2:
+        return layer.float()
+    deviation, mean = torch.std_mean(layer.float(), dim=2, correction=0)
+    return torch.cat([mean.flatten(1), deviation.flatten(1)], dim=1)
+
+
+def _projection(n: int, width: int, seed: int) -> SparseRandomProjection | None:
+    if n <= width:
+        return None
+    return SparseRandomProjection(width, random_state=seed).fit(np.zeros((1, n), np.float32))

@@ -1,0 +1,144 @@
+"""Linear probes: what can be read off a layer by a weighted sum of its features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+
+from pipeline.lmac.windowset import TrainingDataError
+
+Folds = tuple[tuple[np.ndarray, np.ndarray], ...]
+
+# From the strongest regularisation on: of equals, the first is taken.
+_STRENGTHS = tuple(10.0**power for power in range(-2, 5))
+_MOST_INNER_FOLDS = 3
+_LEAVE_OUT = "leave that label out by emptying it in the table of labels, or by --select"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the probes are asked: labels `[n]` of clips, and in which folds they learn and are tested.
+
+    `groups` `[n]` never stand on both sides of a fold; None where each clip stands for itself.
+    """
+
+    labels: np.ndarray
+    groups: np.ndarray | None
+    folds: Folds
+    seed: int
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of always naming the most common label."""
+        return max(Counter(self.labels.tolist()).values()) / len(self.labels)
+
+
+@dataclass(frozen=True)
+class ProbeScore:
+    """Accuracy over clips that the probe was not fitted to, its 95% interval, and C, the median over folds."""
+
+    accuracy: float
+    low: float
+    high: float
+    inverse_regularisation: float
+
+
+def ask(labels: Sequence[str], groups: Sequence[str] | None, folds: int, seed: int) -> Question:
+    """Cut clips into folds, stratified by label, for probes to learn and be tested in.
+
+    With groups there are no more folds than groups, or clips of the rarest label. Raises TrainingDataError when there
+    are fewer than two labels or groups, or too few clips of a label for it to be learnt in every fold.
+    """
+    y = np.asarray(labels)
+    counts = Counter(y.tolist())
+    if len(counts) < 2:
+        only = f"all {len(y)} labelled clips are {next(iter(counts))!r}" if counts else "no clip has a label"
+        raise TrainingDataError(
+            f"a probe tells two labels or more apart, but {only}: give a table with --labels, another --label-column, "
+            "or a wider --select"
+        )
+    rarest = min(sorted(counts), key=counts.__getitem__)
+    # With groups, one to be tested on and two to learn from; without, one in every fold.
+    what, needed = (f"{folds} folds", folds) if groups is None else ("folds of groups", 3)
+    if counts[rarest] < needed:
+        fewer = f"ask for --folds {counts[rarest]}, or " if groups is None and counts[rarest] >= 3 else ""
+        raise TrainingDataError(
+            f"{what} need {needed} clips of every label, and {rarest!r} has {counts[rarest]}: {fewer}{_LEAVE_OUT}"
+        )
+    if groups is None:
+        cut: Folds = tuple(StratifiedKFold(folds, shuffle=True, random_state=seed).split(y, y))
+        return _checked(Question(y, None, cut, seed))
+    names = np.asarray(groups)
+    found = np.unique(names)
+    if len(found) < 2:
+        raise TrainingDataError(f"all {len(y)} labelled clips are of one group, {found[0]!r}: leave --group out")
+    splits = min(folds, len(found), counts[rarest])
+    grouped = StratifiedGroupKFold(splits, shuffle=True, random_state=seed)
+    return _checked(Question(y, names, tuple(grouped.split(y, y, names)), seed))
+
+
+def probe(features: np.ndarray, question: Question) -> ProbeScore:
+    """Cross-validated accuracy of multinomial logistic regression on features `[n, width]`.
+
+    Features are standardised, and the strength of the L2 penalty chosen by an inner cross-validation, on the training
+    part of each fold alone (Alain and Bengio 2016, arXiv 1610.01644). The interval is Wilson's, over clips.
+    """
+    y = question.labels
+    hits = np.zeros(len(y), bool)
+    strengths = []
+    for train, test in question.folds:
+        scaler = StandardScaler().fit(features[train].astype(np.float64))
+        # All components: a rotation, to which the L2 penalty is blind, from many features to no more than clips.
+        rotation = PCA().fit(scaler.transform(features[train]))
+        # Clips of mean square 1 whatever the width: C then means the same for every layer, and the solver converges.
+        size = np.sqrt(features.shape[1])
+        x = [rotation.transform(scaler.transform(features[part])) / size for part in (train, test)]
+        search = GridSearchCV(
+            LogisticRegression(max_iter=2000),
+            {"C": _STRENGTHS},
+            scoring="accuracy",
+            cv=_inner(question, train),
+            error_score="raise",
+        ).fit(x[0], y[train])
+        hits[test] = search.predict(x[1]) == y[test]
+        strengths.append(search.best_params_["C"])
+    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95, method="wilson")
+    return ProbeScore(float(hits.mean()), interval.low, interval.high, float(np.median(strengths)))
+
+
+def _inner(question: Question, train: np.ndarray) -> Folds:
+    y = question.labels[train]
+    if question.groups is not None:
+        names = question.groups[train]
+        least = min(len(set(names[y == label].tolist())) for label in set(y.tolist()))
+        if least >= 2:
+            grouped = StratifiedGroupKFold(min(_MOST_INNER_FOLDS, least), shuffle=True, random_state=question.seed)
+            folds = tuple(grouped.split(y, y, names))
+            if all(set(y[learn].tolist()) == set(y.tolist()) for learn, _ in folds):
+                return folds
+        # A label of one group cannot be both learnt and tested by groups. The strength is then chosen by clips,
+        # still without the test part.
+    least = min(Counter(y.tolist()).values())
+    plain = StratifiedKFold(min(_MOST_INNER_FOLDS, least), shuffle=True, random_state=question.seed)
+    return tuple(plain.split(y, y))
+
+
+def _checked(question: Question) -> Question:
+    y = question.labels
+    for label in sorted(set(y.tolist())):
+        left = min(int((y[train] == label).sum()) for train, _ in question.folds)
+        if left < 2:
+            other = "" if question.groups is None else "group by another column, or "
+            raise TrainingDataError(
+                f"label {label!r} has {int((y == label).sum())} clips, and a fold leaves {left} of them to learn from, "
+                f"where 2 are needed: {other}{_LEAVE_OUT}"
+            )
+    return question

@@ -1,0 +1,153 @@
+"""A study of a classifier's layers: who is asked what, and the answers as tables."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.layers.features import LayerFeatures, layer_features
+from pipeline.layers.probe import ProbeScore, Question, ask, probe
+from pipeline.layers.similarity import linear_cka, svcca
+from pipeline.lmac.windowset import TrainingDataError, WindowSet
+from pipeline.models.classifier import Classifier
+from schemas.layers_config import LayersConfig
+from schemas.layers_tables import LAYERS, SIMILARITY
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The clips of a study, and those `[n]` of them that are probed, with the question put to them.
+
+    `left_out` says for people which clips are compared but not probed, and why.
+    """
+
+    windows: WindowSet
+    probed: np.ndarray
+    question: Question
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LayerStudy:
+    """Answers: a probe for each layer, and `cka` and `svcca` `[L, L]` between layers, nan where there is none."""
+
+    subjects: Subjects
+    layers: tuple[LayerFeatures, ...]
+    probes: tuple[ProbeScore, ...]
+    cka: np.ndarray
+    svcca: np.ndarray
+
+
+def choose_subjects(windows: WindowSet, config: LayersConfig) -> Subjects:
+    """Draw clips by the seed, and put the question to those that have a label and a group.
+
+    Raises TrainingDataError when the question makes no sense for them.
+    """
+    n_clips = len(windows.keys)
+    if config.limit is not None and config.limit < n_clips:
+        drawn = np.random.default_rng(config.seed).choice(n_clips, config.limit, replace=False)
+        windows = windows.clips(sorted(drawn.tolist()))
+    column = config.group
+    if column is not None and not any(column in row for row in windows.metadata):
+        known = sorted({name for row in windows.metadata for name in row})
+        raise TrainingDataError(f"no clip has a column {column!r} to group by; there are: {', '.join(known) or 'none'}")
+    labelled = [clip for clip, label in enumerate(windows.labels) if label is not None]
+    groups = [None if column is None else windows.metadata[clip].get(column) for clip in labelled]
+    probed = [clip for clip, group in zip(labelled, groups, strict=True) if column is None or group not in (None, "")]
+    reasons = {"no label": len(windows.keys) - len(labelled), f"no {column!r}": len(labelled) - len(probed)}
+    question = ask(
+        [str(windows.labels[clip]) for clip in probed],
+        None if column is None else [str(windows.metadata[clip][column]) for clip in probed],
+        config.folds,
+        config.seed,
+    )
+    left_out = tuple(
+        f"{count} of {len(windows.keys)} clips have {reason}: compared, but not probed"
+        for reason, count in reasons.items()
+        if count
+    )
+    return Subjects(windows, np.array(probed), question, left_out)
+
+
+def study_layers(
+    classifier: Classifier,
+    subjects: Subjects,
+    config: LayersConfig,
+    step: Callable[[int], None] = lambda windows: None,
+    asked: Callable[[str], None] = lambda layer: None,
+) -> LayerStudy:
+    """Pool, probe and compare every layer; `step` is told of windows, `asked` of each layer to be probed."""
+    layers = layer_features(
+        classifier,
+        subjects.windows,
+        width=config.width,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        step=step,
+    )
+    probes = []
+    for layer in layers:
+        asked(layer.name)
+        probes.append(probe(layer.values[subjects.probed], subjects.question))
+    values = [layer.values for layer in layers]
+    return LayerStudy(subjects, layers, tuple(probes), linear_cka(values, seed=config.seed), svcca(values))
+
+
+def layers_table(study: LayerStudy) -> pa.Table:
+    """The table of layers, by the schema LAYERS."""
+    question = study.subjects.question
+    rows = [
+        {
+            "layer": number,
+            "name": layer.name,
+            "shape": list(layer.shape),
+            "pooled": layer.pooled,
+            "width": layer.width,
+            "accuracy": score.accuracy,
+            "low": score.low,
+            "high": score.high,
+            "chance": question.chance,
+            "inverse_regularisation": score.inverse_regularisation,
+            "clips": len(question.labels),
+            "labels": len(set(question.labels.tolist())),
+            "cka_mel": _number(study.cka[number, 0]),
+            "svcca_mel": _number(study.svcca[number, 0]),
+        }
+        for number, (layer, score) in enumerate(zip(study.layers, study.probes, strict=True))
+    ]
+    return pa.Table.from_pylist(rows, schema=LAYERS)
+
+
+def similarity_table(study: LayerStudy) -> pa.Table:
+    """The table of pairs of layers, by the schema SIMILARITY."""
+    rows = [
+        {
+            "layer": a,
+            "name": one.name,
+            "other": b,
+            "other_name": other.name,
+            "cka": _number(study.cka[a, b]),
+            "svcca": _number(study.svcca[a, b]),
+            "clips": len(study.subjects.windows.keys),
+        }
+        for a, one in enumerate(study.layers)
+        for b, other in enumerate(study.layers)
+    ]
+    return pa.Table.from_pylist(rows, schema=SIMILARITY)
+
+
+def parquet(table: pa.Table, explainer: str, digest: str, config: LayersConfig) -> bytes:
+    """A table as the bytes of a Parquet file, with explainer, its digest and all settings in its metadata."""
+    about = {"explainer": explainer, "explainer_digest": digest, "settings": config.model_dump_json()}
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **about}), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

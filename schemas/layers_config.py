@@ -1,0 +1,28 @@
+"""Settings of `lmac layers`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.explainer_config import Config
+
+
+class LayersConfig(Config):
+    """Of which clips representations are pooled, probed and compared, and how.
+
+    `label_column` holds the labels asked for, None for the usual ones; `select` has texts like COLUMN=VALUE,VALUE;
+    `folds` is the number of parts of the cross-validation; `group` a column whose values never stand on both sides of
+    it; `limit` the number of clips drawn, None for all; `width` the most pooled features of a layer, wider ones being
+    projected at random; `seed` is of everything random.
+    """
+
+    label_column: str | None = None
+    select: tuple[str, ...] = ()
+    folds: Annotated[int, Field(ge=2)] = 5
+    group: str | None = None
+    limit: Annotated[int, Field(ge=4)] | None = None
+    width: Annotated[int, Field(ge=16)] = 2048
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    seed: int = 0
