@@ -6,7 +6,9 @@ import typer
 
 from jobs.data import data_app
 from jobs.demo import demo
+from jobs.evaluate import evaluate
 from jobs.explain import explain
+from jobs.layers import layers
 from jobs.schema import schema
 from jobs.train import train_app
 
@@ -16,8 +18,10 @@ app = typer.Typer(
     help="Audit large audio datasets by ear: what an audio classifier heard, as masks, scores and sound.",
 )
 app.command()(explain)
+app.command()(evaluate)
 app.command()(demo)
 app.command()(schema)
+app.command()(layers)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
 from rich.table import Table
 
 from jobs.messages import console, errors, for_people
-from pipeline.layers.page import markdown, plot
-from pipeline.layers.study import LayerStudy, choose_subjects, layers_table, parquet, similarity_table, study_layers
 from pipeline.lmac.holdout import parse_selection
 from pipeline.lmac.windowset import load_windows
 from pipeline.models.checkpoint import load_explainer
@@ -21,6 +19,9 @@ from pipeline.storage.labels import load_labels
 from pipeline.storage.output import RunOutput
 from schemas.layers_config import LayersConfig
 from schemas.yaml_config import load_config
+
+if TYPE_CHECKING:
+    from pipeline.layers.study import LayerStudy
 
 
 def layers(
@@ -41,6 +42,10 @@ def layers(
 
     Use clips that the classifier was not trained on: its deep layers have seen the labels of those.
     """
+    # Imported on use: scikit-learn takes as long to import as all else of a command's start.
+    from pipeline.layers.page import markdown, plot
+    from pipeline.layers.study import choose_subjects, layers_table, parquet, similarity_table, study_layers
+
     with for_people():
         options = {
             "label_column": label_column,

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline.evaluation.faults import EvaluationError
 from pipeline.flow.checks import RunConflictError
 from pipeline.flow.cluster import ClusterError
 from pipeline.flow.dispatch import RunFailedError
@@ -29,6 +30,7 @@ FAILED, STRICT, INTERRUPTED = 1, 3, 130
 _FOR_PEOPLE = (
     ClusterError,
     ConfigError,
+    EvaluationError,
     TrainingError,
     ExplainerError,
     FileExistsError,

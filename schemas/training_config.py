@@ -68,7 +68,9 @@ class ObjectiveConfig(Config):
     """The L-MAC objective (Paissan et al. 2024, eq. 3) and the forms its terms may take.
 
     `masked_out` is how the masked-out side is driven down: `cross_entropy` is the paper's -CE, which has no
-    lower bound; `log_complement` is -log(1 - p_out), which ends where the class is lost. `size` is how the
+    lower bound; `log_complement` is -log(1 - p_out), which ends where the class is lost. `softness` q turns the losses
+    -log(p) of both sides into (1 - p^q) / q, so that windows beyond help do not take the size that others could use;
+    1 is the drop and the faithfulness themselves. `size` is how the
     mask is kept small: `mean` is the paper's mean |M|; `sum` is that of the reference code, summed over the batch, so
     that its weight grows with the batch; `hinge` is the excess of the batch's mean over `target_mean`, so that a size
     is asked for and not a weight, and broad sounds may take what narrow ones leave. `lambda_e` weighs the excess of the
@@ -80,6 +82,7 @@ class ObjectiveConfig(Config):
     lambda_s: Weight = 0.4
     lambda_e: Weight = 0.0
     masked_out: Literal["cross_entropy", "log_complement"] = "cross_entropy"
+    softness: Share = 0.0
     size: Literal["mean", "sum", "hinge"] = "mean"
     target_mean: Share = 0.12
     target_energy: Share = 0.6
@@ -97,7 +100,8 @@ class DecoderTraining(Config):
     that of windows with white noise, `stretch` the largest relative change of tempo and of pitch. `budgets` is the
     share of windows whose mask is cut, at a random size, out of the ranking that its logits make: a share of bins
     within `budget_bins` or a share of energy within `budget_energy`. What is learnt is then a ranking.
-    `objective: lmac-reference` is that of the paper's own code, for comparison.
+    `lambda_range` weighs the squares of logits beyond ±8, which a sigmoid no longer tells apart: left alone they grow by
+    thousands, and no gradient finds its way through. `objective: lmac-reference` is that of the paper's own code, for comparison.
     """
 
     loop: LoopConfig = LoopConfig(epochs=45, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
@@ -112,6 +116,7 @@ class DecoderTraining(Config):
     budgets: Share = 0.0
     budget_bins: tuple[Share, Share] = (0.01, 0.3)
     budget_energy: tuple[Share, Share] = (0.3, 0.9)
+    lambda_range: Weight = 0.0
 
     @field_validator("objective", mode="before")
     @classmethod

@@ -54,11 +54,11 @@ def objective(
     masked_out = apply_mask(magnitude, 1 - mask, domain)
     logits = classifier(torch.cat([masked_in, masked_out])).logits.float()
     logits_in, logits_out = logits.chunk(2)
-    loss_in = cross_entropy(logits_in, target)
+    loss_in = softened(-cross_entropy(logits_in, target, reduction="none"), config.softness).mean()
     if config.masked_out == "cross_entropy":
         loss_out = -cross_entropy(logits_out, target)
     else:
-        loss_out = -log_complement(logits_out, target).mean()
+        loss_out = softened(log_complement(logits_out, target), config.softness).mean()
     own = torch.ones_like(target, dtype=torch.bool) if sized is None else sized
     zero = mask.new_zeros(())
     size = _size(mask[own], config) if bool(own.any()) else zero
@@ -93,6 +93,15 @@ def _guidance(magnitude: Tensor, mask: Tensor, masked_in: Tensor, config: Guidan
     loud = (whole > config.threshold * whole.amax(dim=1, keepdim=True)).to(mask.dtype)
     loss = binary_cross_entropy(mask.flatten(1).clamp(0, 1), loud, reduction="none").mean(dim=1)
     return (loss * (alike.detach() > config.correlation)).mean()
+
+
+def softened(log_p: Tensor, softness: float) -> Tensor:
+    """`(1 - p^q) / q` of log-probabilities, with q the softness: `-log p` at 0, `1 - p` at 1.
+
+    The generalised cross-entropy (Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6): the larger q, the less a window
+    counts whose p is far from what is wanted, whatever the mask.
+    """
+    return -log_p if softness == 0 else -torch.expm1(softness * log_p) / softness
 
 
 def log_complement(logits: Tensor, target: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from pipeline.models.decoder import Decoder
 from pipeline.models.evidence import hear
 from schemas.training_config import DecoderTraining
 
+_RANGE = 8.0
+
 
 class DecoderTask:
     """The L-MAC objective on the classifier's own decisions; validated by faithfulness on unseen windows."""
@@ -48,10 +50,12 @@ class DecoderTask:
             logits = self.module(heard, magnitude).float()
             mask, sized = self._masks(logits, magnitude, rng)
             terms = objective(self.classifier, magnitude, mask, target, config.objective, self.domain, sized)
-        return terms.total, {
-            "loss": float(terms.total.detach()),
+            loss = terms.total + config.lambda_range * beyond(logits)
+        return loss, {
+            "loss": float(loss.detach()),
             "masked_in": float(terms.masked_in.detach()),
             "masked_out": float(terms.masked_out.detach()),
+            "range": float(logits.detach().abs().nan_to_num(posinf=0).max()),
             "mask_mean": float(logits.detach().sigmoid().mean()),
         }
 
@@ -73,6 +77,14 @@ class DecoderTask:
         # What is asked for together: FF high, AD low, at the size that was asked for.
         over = max(0.0, scores["mask_mean"] - self.config.objective.target_mean)
         return {"score": scores["ff"] - scores["ad"] / 100 - 5 * over, **scores}
+
+
+def beyond(logits: Tensor) -> Tensor:
+    """Mean square of what of the finite logits `[B, F, T]` lies beyond ±8."""
+    audible = logits.isfinite()
+    # Replaced before and not after: the gradient of an infinite square is no number.
+    finite = torch.where(audible, logits, torch.zeros_like(logits))
+    return (finite.abs() - _RANGE).clamp_min(0).square().sum() / audible.sum().clamp_min(1)
 
 
 @torch.no_grad()

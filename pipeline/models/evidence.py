@@ -24,7 +24,7 @@ def hear(
     its representations. The `evidence` deepest of them, `h` `[B, C, T', M']`, carry `h * d o / d h` as C more channels,
     where `o = log p_y / (1 - p_y)` are the log odds of the class explained: what each unit there contributes to this
     class rather than another, to first order (as LayerCAM, Jiang et al. 2021, but not summed over channels). It is
-    scaled to unit RMS per window.
+    scaled to unit RMS per window, and compressed by asinh.
     """
     with torch.set_grad_enabled(evidence > 0):
         # A leaf that wants a gradient makes autograd keep the path from every representation to the logits.
@@ -41,7 +41,8 @@ def hear(
     for depth, (h, slope) in enumerate(zip(deep, slopes, strict=True), len(heard) - evidence):
         contribution = (h.detach() * slope).float()
         scale = contribution.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)
-        heard[depth] = torch.cat([h.detach(), (contribution / scale).to(h.dtype)], dim=1)
+        # Compressed, as a few units contribute a hundred times more than most.
+        heard[depth] = torch.cat([h.detach(), torch.asinh(contribution / scale).to(h.dtype)], dim=1)
     plain = ClassifierOutput(
         output.logits.detach(), output.embedding.detach(), tuple(h.detach() for h in output.representations)
     )

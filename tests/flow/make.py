@@ -59,7 +59,7 @@ def save_tiny(folder: Path, seed: int = 0) -> str:
         last = classifier.get_submodule("classify")
         last.weight.div_(output.logits.std(0)[:, None])  # type: ignore[operator, union-attr]
         last.bias.sub_(classifier(magnitude).logits.mean(0))  # type: ignore[operator, union-attr]
-        logits = decoder(output.representations)
+        logits = decoder(output.representations, magnitude)
         logits = logits[torch.isfinite(logits)]
         decoder.out.weight.mul_(2 / logits.std())
         decoder.out.bias.add_(decoder.out.bias * (2 / logits.std() - 1) - 2 * logits.mean() / logits.std())

@@ -1,0 +1,102 @@
+"""`lmac evaluate`: how faithful an explainer is, beside what people use instead."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from jobs.messages import fail, for_people
+from pipeline.storage.filesystem import display_url, is_url
+from schemas.evaluation_config import EvaluationConfig
+from schemas.yaml_config import load_config
+
+_RESUME = "interrupted: what is measured stays, and the same command goes on from there"
+
+
+def evaluate(
+    input_url: Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` takes.")],
+    out: Annotated[Path, typer.Option(help="Folder for tables, plots and the report.")],
+    explainer: Annotated[str | None, typer.Option(help="esc10, scenes, or a path or URL. [default: esc10]")] = None,
+    methods: Annotated[str | None, typer.Option(help="Rivals by name, with commas. [default: all]")] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(help="NAME=EXPLAINER: another decoder of the same classifier; repeatable.")
+    ] = None,
+    refine: Annotated[int | None, typer.Option(help="Also masks improved by so many gradient steps.")] = None,
+    labels: Annotated[str | None, typer.Option(help="CSV or JSONL with a row per clip: path, label, more.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the true label.")] = None,
+    select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
+    contaminate: Annotated[
+        list[str] | None,
+        typer.Option(help="mixture, white-noise:DB, FOLDER:DB or none; repeatable. [default: mixture, white-noise:10]"),
+    ] = None,
+    curves: Annotated[
+        str | None, typer.Option(help="Audio with curves at equal size, with commas, or none. [default: clean,mixture]")
+    ] = None,
+    sanity: Annotated[bool | None, typer.Option(help="Sanity checks of the masks. [default: sanity]")] = None,
+    limit: Annotated[int | None, typer.Option(help="Draw so many clips from the input.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows explained at once. [default: 8]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to compute.")] = "cpu",
+) -> None:
+    """Tell how faithful an explainer's masks are on INPUT, beside the methods that people use instead.
+
+    Run it again with the same settings to go on, or with other methods to measure only those.
+    """
+    with for_people(_RESUME):
+        settings = load_config(
+            EvaluationConfig,
+            config,
+            {
+                "explainer": explainer,
+                "methods": _words(methods),
+                "against": _against(against),
+                "refine": refine,
+                "labels": labels,
+                "label_column": label_column,
+                "select": select or None,
+                "contaminate": [text for text in contaminate if text != "none"] if contaminate else None,
+                "curves": _words(curves),
+                "sanity.enabled": sanity,
+                "limit": limit,
+                "batch_size": batch_size,
+                "seed": seed,
+            },
+        )
+        _make_folder(out)
+        # Imported on use: attribution, statistics and plots take as long to import as all else of a command's start.
+        from jobs.evaluation_run import evaluate_into
+
+        evaluate_into(out, input_url, settings, device)
+
+
+def _words(text: str | None) -> list[str] | None:
+    return [word.strip() for word in text.split(",") if word.strip()] if text is not None else None
+
+
+def _against(texts: list[str] | None) -> dict[str, str] | None:
+    if not texts:
+        return None
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, url = text.partition("=")
+        if not sign or not name or not url:
+            raise fail(f"--against {text!r}: write NAME=EXPLAINER")
+        if name in found:
+            raise fail(f"--against {name}=... is given twice: each needs a name of its own")
+        found[name] = url
+    return found
+
+
+def _make_folder(out: Path) -> None:
+    if is_url(str(out)):
+        raise fail(f"{display_url(str(out))}: --out must be a folder on this machine")
+    try:
+        (out / "pieces").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise fail(f"{out} cannot be written to: {error.strerror}") from None

@@ -1,0 +1,118 @@
+"""Who is compared: the explainer's own decoder, decoders of other explainers, and the rivals."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.attribution.method import Method
+from pipeline.attribution.rivals import RIVALS, rival
+from pipeline.attribution.trained import trained
+from pipeline.evaluation.faults import EvaluationError
+from pipeline.evaluation.heard import Heard
+from pipeline.lmac.explainer import Explainer
+from pipeline.models.classifier import Classifier
+
+OWN = "lmac"
+IDEAL = "ideal"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method as it is measured: relevance `[B, F, T]` of windows heard, the masks and orders that suit it, what its
+    soft masks multiply, and a digest of all that its relevance depends on besides the audio.
+
+    `build` makes the same method for another classifier of the same shape, where there is one.
+    """
+
+    name: str
+    relevance: Callable[[Heard], Tensor]
+    masks: tuple[str, ...]
+    rankings: tuple[str, ...]
+    domain: str
+    digest: str
+    build: Callable[[Classifier], Method] | None = None
+
+
+def relevance_of(method: Method) -> Callable[[Heard], Tensor]:
+    """A method's relevance, in batches no larger than it bears."""
+
+    def relevance(heard: Heard) -> Tensor:
+        size = method.largest_batch or len(heard.target)
+        parts = zip(heard.magnitude.split(size), heard.target.split(size), strict=True)
+        return torch.cat([method.attribute(magnitude, target).detach() for magnitude, target in parts])
+
+    return relevance
+
+
+def contenders(
+    explainer: Explainer, methods: Sequence[str], against: Mapping[str, str], refine: int | None, seed: int
+) -> list[Contender]:
+    """The explainer's decoder first, then its refined masks, other explainers' decoders, and rivals.
+
+    Raises EvaluationError for a rival that is not known, a name used twice, or an explainer of another classifier;
+    ExplainerError when one cannot be loaded.
+    """
+    classifier = explainer.classifier
+    digest = classifier_digest(classifier, explainer.config.labels)
+    found = [_own(OWN, explainer)]
+    if refine is not None:
+        found.append(_own(f"{OWN}_refine_{refine}", explainer, refine))
+    for name, url in against.items():
+        other = Explainer.load(url, str(explainer.device))
+        if classifier_digest(other.classifier, other.config.labels) != digest:
+            raise EvaluationError(
+                f"{url} explains another classifier than {explainer.config.name}: only decoders of one classifier can "
+                "be compared"
+            )
+        found.append(_own(name, other))
+    found += [_rival(name, classifier, digest, seed) for name in chosen_rivals(methods)]
+    names = [one.name for one in found]
+    if twice := sorted({name for name in (*names, IDEAL) if (*names, IDEAL).count(name) > 1}):
+        raise EvaluationError(f"--against {twice[0]}=... has the name of another method: choose another name")
+    return found
+
+
+def chosen_rivals(methods: Sequence[str]) -> list[str]:
+    """The rivals asked for, in the order of tables; "all" stands for all, and `lmac` is there in any case.
+
+    Raises EvaluationError for a name that is not known.
+    """
+    for name in methods:
+        if name not in (*RIVALS, OWN, "all"):
+            raise EvaluationError(f"there is no method {name!r}: choose from {OWN}, {', '.join(RIVALS)}, or all")
+    return [name for name in RIVALS if name in methods or "all" in methods]
+
+
+def classifier_digest(classifier: Classifier, labels: Sequence[str]) -> str:
+    """SHA-256 of a classifier: its labels, its front end and its weights."""
+    digest = hashlib.sha256(repr((tuple(labels), classifier.front_end.config)).encode())
+    for name, tensor in sorted(classifier.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _own(name: str, explainer: Explainer, refine: int = 0) -> Contender:
+    config, decoder, device = explainer.config, explainer.decoder, str(explainer.device)
+
+    def build(classifier: Classifier) -> Method:
+        return trained(name, Explainer(config, classifier, decoder, device), refine)
+
+    method, digest = trained(name, explainer, refine), f"{explainer.digest}-{refine}"
+    return Contender(name, relevance_of(method), method.masks, method.rankings, config.mask_domain, digest, build)
+
+
+def _rival(name: str, classifier: Classifier, digest: str, seed: int) -> Contender:
+    def build(other: Classifier) -> Method:
+        return rival(name, other, seed)
+
+    try:
+        method = build(classifier)
+    except ValueError as error:
+        raise EvaluationError(f"--methods {name}: {error}") from None
+    return Contender(name, relevance_of(method), method.masks, method.rankings, "magnitude", f"{digest}-{seed}", build)

@@ -1,0 +1,52 @@
+"""Scores of soft masks: spectral, and of the written audio classified again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.evaluation.heard import Heard, class_probabilities
+from pipeline.lmac.explainer import to_pcm_grid
+from pipeline.lmac.faithfulness import complexity, energy_kept, faithfulness, sparseness
+from pipeline.lmac.objective import apply_mask
+from pipeline.models.classifier import Classifier
+from schemas.evaluation_tables import SPECTRAL, WRITTEN
+
+
+def in_255ths(mask: Tensor) -> Tensor:
+    """Masks in [0, 1] as uint8, as they are stored; what is scored is the very mask that is stored."""
+    return (mask * 255).round().to(torch.uint8)
+
+
+def listenable(classifier: Classifier, heard: Heard, masked: Tensor) -> Tensor:
+    """The written waveform `[B, n]` of a masked magnitude `[B, F, T]`: original phase, 16 bits."""
+    return to_pcm_grid(heard.sound(classifier, masked))[0]
+
+
+@torch.no_grad()
+def soft_scores(classifier: Classifier, heard: Heard, masks: Sequence[Tensor], domain: str) -> list[dict[str, Tensor]]:
+    """All scores `[B]` of each of several masks `[B, F, T]` in 255ths, by the names of the table of scores.
+
+    `domain` says what the mask multiplies. Names in `_audio` are of the written waveforms, classified again.
+    """
+    sides = []
+    for levels in masks:
+        kept = levels.float() / 255
+        sides += [apply_mask(heard.magnitude, kept, domain), apply_mask(heard.magnitude, 1 - kept, domain)]
+    spectral = class_probabilities(classifier, sides)
+    written = class_probabilities(
+        classifier, (classifier.front_end.stft(listenable(classifier, heard, side)).abs() for side in sides)
+    )
+    results = []
+    for number, levels in enumerate(masks):
+        inside, outside = 2 * number, 2 * number + 1
+        scores = faithfulness(heard.full, spectral[inside], spectral[outside], heard.target)
+        scores["sps"], scores["comp"] = sparseness(levels), complexity(levels)
+        scores["mask_mean"] = (levels.float() / 255).mean(dim=(1, 2))
+        scores["energy_kept"] = energy_kept(heard.magnitude, sides[inside])
+        again = faithfulness(heard.full, written[inside], written[outside], heard.target)
+        audio = {name: again[name.removesuffix("_audio")] for name in WRITTEN}
+        results.append({**{name: scores[name] for name in SPECTRAL}, **audio})
+    return results

@@ -1,0 +1,109 @@
+"""Everything an evaluation needs, made of its configuration; what cannot be done is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.evaluation.contaminate import (
+    CLEAN,
+    Audio,
+    Contamination,
+    clean_audio,
+    contaminated_audio,
+    parse_contamination,
+)
+from pipeline.evaluation.contenders import Contender, classifier_digest, contenders
+from pipeline.evaluation.faults import EvaluationError
+from pipeline.evaluation.localisation import Scenes, ideal, scenes_of
+from pipeline.lmac.explainer import Explainer
+from pipeline.lmac.holdout import parse_selection
+from pipeline.lmac.windowset import WindowSet, load_windows
+from pipeline.storage.labels import load_labels
+from schemas.evaluation_config import EvaluationConfig
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is compared on what: windows, the audio made of them, contenders (`lmac` first), `curves` the names of audio
+    with curves, `truth` `[W]` true classes or -1, and the scenes that the windows are, if any."""
+
+    explainer: Explainer
+    windows: WindowSet
+    truth: np.ndarray
+    audio: Sequence[Audio]
+    curves: Sequence[str]
+    contenders: Sequence[Contender]
+    scenes: Scenes | None
+    config: EvaluationConfig
+
+
+def prepare(
+    input_url: str,
+    config: EvaluationConfig,
+    scratch: Path,
+    device: str,
+    on_skip: Callable[[str, str], None],
+    on_note: Callable[[str], None],
+) -> Evaluation:
+    """Load explainers and audio; `scratch` is a folder for decoded windows, which are read from there.
+
+    `on_skip` is told of each clip that cannot be decoded, `on_note` of what else is left out. Raises EvaluationError
+    for what cannot be evaluated as asked; ExplainerError, InputError, StorageError, TrainingDataError as loading does.
+    """
+    wanted = [parse_contamination(text) for text in config.contaminate]
+    names = [CLEAN, *(one.name for one in wanted)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise EvaluationError(f"--contaminate gives {twice[0]!r} twice: each audio needs a name of its own")
+    curves = _curves(config.curves, wanted)
+    explainer = Explainer.load(config.explainer, device)
+    # Convolutions are quicker so on CPUs.
+    explainer.classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    compared = contenders(explainer, config.methods, config.against, config.refine, config.seed)
+    windows = _windows(input_url, config, explainer, scratch / "input", on_skip)
+    known = [label if label in explainer.config.labels else None for label in windows.labels]
+    front_end = explainer.config.front_end
+    audio = [clean_audio(windows)]
+    for number, one in enumerate(wanted):
+        audio.append(contaminated_audio(one, windows, known, front_end, scratch / f"noise-{number}", config.seed))
+    scenes = scenes_of(windows, front_end, on_note)
+    if scenes is not None:
+        digest = classifier_digest(explainer.classifier, explainer.config.labels)
+        compared.append(ideal(explainer.classifier, scenes, digest))
+    index = {label: number for number, label in enumerate(explainer.config.labels)}
+    truth = np.array([-1 if known[clip] is None else index[str(known[clip])] for clip in windows.clip_index])
+    return Evaluation(explainer, windows, truth, audio, curves, compared, scenes, config)
+
+
+def _windows(
+    input_url: str, config: EvaluationConfig, explainer: Explainer, scratch: Path, on_skip: Callable[[str, str], None]
+) -> WindowSet:
+    windows = load_windows(
+        input_url,
+        explainer.config.front_end,
+        scratch,
+        labels=load_labels(config.labels, config.label_column) if config.labels else None,
+        label_column=config.label_column,
+        classes=explainer.config.labels,
+        on_skip=on_skip,
+    )
+    if config.select:
+        windows = windows.where(parse_selection(config.select))
+    if config.limit is not None and config.limit < len(windows.keys):
+        drawn = np.random.default_rng(config.seed).permutation(len(windows.keys))[: config.limit]
+        windows = windows.clips(np.sort(drawn).tolist())
+    return windows
+
+
+def _curves(asked: Sequence[str] | None, wanted: Sequence[Contamination]) -> tuple[str, ...]:
+    names = [CLEAN, *(one.name for one in wanted)]
+    if asked is None:
+        return tuple(name for name in names if name in (CLEAN, "mixture"))
+    found = [text if text in (*names, "none") else parse_contamination(text).name for text in asked]
+    if unknown := [name for name in found if name not in (*names, "none")]:
+        raise EvaluationError(f"--curves names {unknown[0]!r}, which is not evaluated: choose from {', '.join(names)}")
+    return tuple(name for name in found if name != "none")

@@ -1,0 +1,58 @@
+"""Paired differences on the same clips."""
+
+from __future__ import annotations
+
+from pipeline.evaluation.report.document import Block, Cell, Folded, Heading, Picture, Prose, Section, Table, difference
+from pipeline.evaluation.report.glossary import score, spoken
+from pipeline.evaluation.report.plots.differences import forest
+from pipeline.evaluation.report.read import Difference, Results
+from pipeline.evaluation.report.standing import OWN
+
+EXPLAINED = (
+    "What all methods share, clips that are easy or hard, falls out of a difference on the same clips; so it can be "
+    "clear where intervals of the means overlap. An interval that leaves out 0 is a difference."
+)
+
+
+def paired(results: Results) -> Section | None:
+    """A forest plot and a table by audio; None where there are no differences."""
+    blocks: list[Block] = []
+    for place, audio in enumerate(results.audio, start=1):
+        rows = [row for row in results.differences if row.audio == audio]
+        if not rows:
+            continue
+        blocks.append(Heading(audio))
+        if picture := forest([row for row in rows if row.method == OWN], audio):
+            blocks.append(
+                Picture(
+                    f"differences-{place}",
+                    picture,
+                    f"Forest plot on {audio}: {OWN} minus each rival in the main scores, with 95% intervals. The "
+                    "figures are in the table below.",
+                    f"{audio}: {OWN} minus each rival. In colour: the whole interval is on the better side; black: on "
+                    "the worse; hollow: it holds 0.",
+                )
+            )
+        blocks.append(Folded(f"All paired differences on {audio}", [_table(rows, audio)]))
+    return Section("differences", "Paired differences", [Prose(EXPLAINED), *blocks]) if blocks else None
+
+
+def _table(rows: list[Difference], audio: str) -> Table:
+    names = list(dict.fromkeys(row.score for row in rows))
+    pairs: dict[tuple[str, str], dict[str, Difference]] = {}
+    for row in rows:
+        pairs.setdefault((row.method, row.rival), {})[row.score] = row
+    return Table(
+        caption=f"Paired differences on {audio}, mean (95% interval)",
+        columns=["difference", *(score(name).heading for name in names)],
+        rows=[
+            [
+                Cell(f"{spoken(method)} - {spoken(rival)}"),
+                *(
+                    difference(found[name].interval, score(name).digits) if name in found else Cell("n/a")
+                    for name in names
+                ),
+            ]
+            for (method, rival), found in pairs.items()
+        ],
+    )

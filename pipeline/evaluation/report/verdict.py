@@ -1,0 +1,108 @@
+"""Whether the explainer is ahead of what people use instead, at equal size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.evaluation.report.glossary import AREAS, SCORES
+from pipeline.evaluation.report.numerals import number, span
+from pipeline.evaluation.report.read import Area, Interval, Results, Size, Variant
+from pipeline.evaluation.report.standing import OWN, best, called, counted, is_rival
+
+# The sizes at which methods are told apart: below, little is left to hear; above, everybody keeps nearly all.
+SIZES = (
+    *(Size("bins", budget) for budget in (0.02, 0.05, 0.1, 0.2)),
+    *(Size("energy", budget) for budget in (0.5, 0.77, 0.9)),
+)
+AREA_ORDER = tuple(Area(side, by) for side in ("insertion", "deletion") for by in ("bins", "energy"))
+
+
+@dataclass(frozen=True)
+class Duel:
+    """`lmac` against the rival that is best in this very figure."""
+
+    own: Interval
+    rival: Interval
+    rival_name: str
+    higher: bool
+
+    @property
+    def level(self) -> bool:
+        """Whether the two are equal to the digit."""
+        return self.own.value == self.rival.value
+
+    @property
+    def ahead(self) -> bool:
+        """Whether `lmac` is better; a tie is not."""
+        return (self.own.value > self.rival.value) == self.higher and not self.level
+
+    @property
+    def outcome(self) -> str:
+        """In words, with whether the intervals overlap."""
+        place = "level" if self.level else "ahead" if self.ahead else "behind"
+        return f"{place}, intervals {'overlap' if self.own.overlaps(self.rival) else 'do not overlap'}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """On one audio: by score the duels at each of `SIZES` that was measured, and those of the areas."""
+
+    audio: str
+    rows: dict[str, dict[Size, Duel]]
+    areas: dict[Area, Duel]
+
+
+def judge(results: Results, audio: str) -> Verdict:
+    """Hold `lmac` against the best rival in AD and FF at every size, and in every area; empty without either."""
+    points, areas = results.points.get(audio, {}), results.areas.get(audio, {})
+    rows: dict[str, dict[Size, Duel]] = {}
+    for score in ("ad", "ff"):
+        higher = SCORES[score].better == "higher"
+        at = {
+            size: {
+                variant: points[variant][size][score]
+                for variant in counted(points)
+                if score in points[variant].get(size, {})
+            }
+            for size in SIZES
+        }
+        rows[score] = {size: duel for size, values in at.items() if (duel := _duel(values, higher))}
+    duels: dict[Area, Duel] = {}
+    for area in AREA_ORDER:
+        values = {variant: areas[variant][area] for variant in counted(areas) if area in areas[variant]}
+        if duel := _duel(values, AREAS[area.side].better == "higher"):
+            duels[area] = duel
+    return Verdict(audio, rows, duels)
+
+
+def sentences(verdict: Verdict) -> str:
+    """The verdict for people."""
+    counts = [
+        f"on {SCORES[score].name} in {sum(duel.ahead for duel in duels.values())} of {len(duels)} rows"
+        + (f" (level in {level})" if (level := sum(duel.level for duel in duels.values())) else "")
+        for score, duels in verdict.rows.items()
+        if duels
+    ]
+    said = []
+    if counts:
+        said.append(f"At equal size, {OWN} is ahead of the best rival {' and '.join(counts)}.")
+    if verdict.areas:
+        shown = [f"{area.side} by {area.by} {_against(duel)}" for area, duel in verdict.areas.items()]
+        said.append(f"Areas: {'; '.join(shown)}.")
+    return " ".join(said) or f"{OWN} and a rival were not both measured at equal size."
+
+
+def _against(duel: Duel) -> str:
+    own, rival = (
+        f"{number(interval.value)} ({span(interval.low, interval.high)})" for interval in (duel.own, duel.rival)
+    )
+    return f"{own} against {rival} of {duel.rival_name}: {duel.outcome}"
+
+
+def _duel(values: dict[Variant, Interval], higher: bool) -> Duel | None:
+    own = best({variant: value for variant, value in values.items() if variant.method == OWN}, higher)
+    rivals = {variant: value for variant, value in values.items() if is_rival(variant.method)}
+    rival = best(rivals, higher)
+    if own is None or rival is None:
+        return None
+    return Duel(values[own], values[rival], called(rival, rivals), higher)

@@ -1,0 +1,224 @@
+"""Whether a mask depends on what the classifier learnt (Adebayo et al. 2018, arXiv 1810.03292), and holds still
+where the sound does."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import binomtest, rankdata
+from skimage.metrics import structural_similarity
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from pipeline.attribution.masks import ranking, soft_mask
+from pipeline.evaluation.bootstrap import LEVEL, Bootstrap
+from pipeline.evaluation.contaminate import at_snr
+from pipeline.evaluation.contenders import Contender, relevance_of
+from pipeline.evaluation.heard import Heard, class_probabilities, hear
+from pipeline.evaluation.measure import in_255ths
+from pipeline.evaluation.sizes import first_bins, place_in_order
+from pipeline.lmac.objective import apply_mask
+from pipeline.models.classifier import Classifier
+from schemas.evaluation_config import SanityConfig
+
+# Masks are compared as means over 4 x 4 bins: below that lies the texture of the STFT, not of the mask.
+POOL = 4
+TOP = 0.1
+
+Row = dict[str, Any]
+Relevance = Callable[[Heard], Tensor]
+
+
+def layers_from_the_top(classifier: Classifier) -> list[str]:
+    """Names of the parts of a classifier that hold weights, from the decision down; blocks of a list count as one."""
+    names: dict[str, None] = {}
+    for name, module in classifier.named_modules():
+        if hasattr(module, "reset_parameters") and any(True for _ in module.parameters(recurse=False)):
+            words = name.split(".")
+            number = next((place for place, word in enumerate(words) if word.isdigit()), 0)
+            names[".".join(words[: number + 1])] = None
+    return list(reversed(names))
+
+
+def randomised(classifier: Classifier, seed: int) -> Iterator[tuple[str, Classifier]]:
+    """Copies of a classifier with one more layer random each time, from the top: its name, and the copy.
+
+    Weights are drawn as at the start of a training, and running statistics of normalisation start anew.
+    """
+    worse = copy.deepcopy(classifier)
+    for layer in layers_from_the_top(classifier):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for module in worse.get_submodule(layer).modules():
+                reset = getattr(module, "reset_parameters", None)
+                if reset is not None:
+                    reset()
+        worse.eval().requires_grad_(False)
+        yield layer, copy.deepcopy(worse)
+
+
+def sanity_rows(
+    classifier: Classifier,
+    contender: Contender,
+    batches: Callable[[], Iterator[tuple[Tensor, Tensor]]],
+    truth: np.ndarray,
+    bootstrap: Bootstrap,
+    config: SanityConfig,
+    seed: int,
+    on_case: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """Rows of the table of sanity for one method, on windows that `batches` yields as numbers and waveforms.
+
+    `truth` `[W]` are the windows' true classes, -1 where unknown; `bootstrap` is over the clips of these windows. The
+    class explained is fixed to the decision of the whole classifier on the sound as it is.
+    """
+    heard = [hear(classifier, waveform, indices) for indices, waveform in batches()]
+    relevance = [contender.relevance(one) for one in heard]
+    on_case()
+    rows = _stability(classifier, contender, heard, relevance, bootstrap, config, seed, on_case)
+    rows += _masked_out(classifier, contender, heard, relevance, truth)
+    if contender.build is not None:
+        rows += _randomisation(classifier, contender, heard, relevance, bootstrap, seed, on_case)
+    return rows
+
+
+def cases(classifier: Classifier, contender: Contender) -> int:
+    """How often `sanity_rows` explains all windows."""
+    return 5 + (len(layers_from_the_top(classifier)) if contender.build is not None else 0)
+
+
+def _randomisation(
+    classifier: Classifier,
+    contender: Contender,
+    heard: list[Heard],
+    relevance: list[Tensor],
+    bootstrap: Bootstrap,
+    seed: int,
+    on_case: Callable[[], None],
+) -> list[Row]:
+    assert contender.build is not None
+    audible = classifier.front_end.audible
+    how = contender.masks[0]
+    rows = []
+    before = [_coarse(soft_mask(r, h.magnitude, how), audible) for h, r in zip(heard, relevance, strict=True)]
+    for order, (layer, worse) in enumerate(randomised(classifier, seed)):
+        explain = relevance_of(contender.build(worse))
+        correlation, similarity = [], []
+        for one, original in zip(heard, before, strict=True):
+            mask = _coarse(soft_mask(explain(one), one.magnitude, how), audible)
+            correlation += [rank_correlation(a, b) for a, b in zip(original, mask, strict=True)]
+            similarity += [_ssim(a, b) for a, b in zip(original, mask, strict=True)]
+        for measure, values in (("rank_correlation", correlation), ("ssim", similarity)):
+            rows.append(_row("randomisation", layer, measure, order, bootstrap, values))
+        on_case()
+    return rows
+
+
+def _stability(
+    classifier: Classifier,
+    contender: Contender,
+    heard: list[Heard],
+    relevance: list[Tensor],
+    bootstrap: Bootstrap,
+    config: SanityConfig,
+    seed: int,
+    on_case: Callable[[], None],
+) -> list[Row]:
+    front_end = classifier.front_end.config
+    frames = config.shift_frames
+    # Frames that hear the edge, which the shift moves, are left out on either side.
+    edge = -(-front_end.n_fft // front_end.hop_length)
+    rng = torch.Generator().manual_seed(seed)
+
+    def noise(waveform: Tensor) -> Tensor:
+        white = torch.randn(waveform.shape, generator=rng).to(waveform.device)
+        return at_snr(waveform, white, config.noise_db)
+
+    def later(waveform: Tensor) -> Tensor:
+        delay = min(frames * front_end.hop_length, waveform.shape[1])
+        return torch.nn.functional.pad(waveform, (delay, 0))[:, : waveform.shape[1]]
+
+    def louder(decibels: float) -> Callable[[Tensor], Tensor]:
+        return lambda waveform: waveform * 10 ** (decibels / 20)
+
+    changes: list[tuple[str, Callable[[Tensor], Tensor], int]] = [
+        (f"white noise at {config.noise_db:g} dB", noise, 0),
+        (f"later by {frames} frames", later, frames),
+        (f"gain of +{config.gain_db:g} dB", louder(config.gain_db), 0),
+        (f"gain of -{config.gain_db:g} dB", louder(-config.gain_db), 0),
+    ]
+    rows = []
+    for order, (case, change, shift) in enumerate(changes):
+        overlap: list[float] = []
+        for one, original in zip(heard, relevance, strict=True):
+            changed = contender.relevance(hear(classifier, change(one.waveform), one.indices, one.target))
+            if shift:
+                last = original.shape[2] - edge
+                original, changed = original[:, :, edge : last - shift], changed[:, :, edge + shift : last]
+            overlap += top_overlap(original, changed, contender.rankings[0], seed)
+        rows.append(_row("stability", case, "iou", order, bootstrap, overlap))
+        on_case()
+    return rows
+
+
+def _masked_out(
+    classifier: Classifier, contender: Contender, heard: list[Heard], relevance: list[Tensor], truth: np.ndarray
+) -> list[Row]:
+    kept, right = [], []
+    for one, values in zip(heard, relevance, strict=True):
+        levels = in_255ths(soft_mask(values, one.magnitude, contender.masks[0]))
+        rest = apply_mask(one.magnitude, 1 - levels.float() / 255, contender.domain)
+        (said,) = class_probabilities(classifier, [rest])
+        kept += (said.argmax(1) == one.target).tolist()
+        right += one.target.tolist()
+    known = truth >= 0
+    rows = [_share("the rest keeps the class", 0, kept)]
+    chance = {"value": 1 / classifier.n_classes, "low": 1 / classifier.n_classes, "high": 1 / classifier.n_classes}
+    rows.append({"test": "masked_out", "case": "chance", "measure": "share", "order": 1, **chance, "n": len(kept)})
+    if known.any():
+        rows.append(_share("accuracy on the whole", 2, (np.array(right) == truth)[known].tolist()))
+    return rows
+
+
+def top_overlap(first: Tensor, second: Tensor, how: str, seed: int) -> list[float]:
+    """Intersection over union of the highest tenths of two relevances `[B, F, T]`, per window."""
+    tops = []
+    for values in (first, second):
+        place = place_in_order(ranking(values, how).flatten(1), seed)
+        tops.append(first_bins(place, torch.full((len(place),), round(TOP * place.shape[1]), device=place.device)))
+    union = (tops[0] | tops[1]).sum(dim=1).clamp_min(1)
+    return ((tops[0] & tops[1]).sum(dim=1) / union).tolist()
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's correlation of two maps; 0 where one of them is flat and so has no order."""
+    ranks = [rankdata(one) for one in (first, second)]
+    a, b = (one - one.mean() for one in ranks)
+    length = np.sqrt((a**2).sum() * (b**2).sum())
+    return float((a * b).sum() / length) if length > 0 else 0.0
+
+
+def _coarse(mask: Tensor, audible: Tensor) -> np.ndarray:
+    # What the classifier cannot hear is 0 in any mask, and would pass for agreement.
+    return avg_pool2d(mask[:, audible], POOL, ceil_mode=True).cpu().numpy()
+
+
+def _ssim(first: np.ndarray, second: np.ndarray) -> float:
+    window = min(7, *(size - 1 + size % 2 for size in first.shape))
+    return float(structural_similarity(first, second, data_range=1.0, win_size=window))
+
+
+def _row(test: str, case: str, measure: str, order: int, bootstrap: Bootstrap, values: list[float]) -> Row:
+    found = bootstrap.interval(np.array(values))
+    bounds = {"value": float(found.value[0]), "low": float(found.low[0]), "high": float(found.high[0])}
+    return {"test": test, "case": case, "measure": measure, "order": order, **bounds, "n": found.n}
+
+
+def _share(case: str, order: int, hits: list[bool]) -> Row:
+    found = binomtest(sum(hits), len(hits)).proportion_ci(LEVEL, "wilson")
+    bounds = {"value": sum(hits) / len(hits), "low": float(found.low), "high": float(found.high)}
+    return {"test": "masked_out", "case": case, "measure": "share", "order": order, **bounds, "n": len(hits)}

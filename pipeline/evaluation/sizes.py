@@ -1,0 +1,44 @@
+"""Binary masks of equal size: the first bins of a ranking, up to a share of the bins or of the energy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def place_in_order(rank: Tensor, seed: int) -> Tensor:
+    """The place `[B, N]` of each bin, from 0, when those of the highest rank `[B, N]` come first.
+
+    Bins of one rank follow in a random order, the same for each window: in the order of their numbers a flat map would
+    become a low-pass filter.
+    """
+    shuffle = torch.randperm(rank.shape[1], generator=torch.Generator().manual_seed(seed)).to(rank.device)
+    order = shuffle[torch.sort(rank[:, shuffle], dim=1, descending=True, stable=True).indices]
+    places = torch.arange(rank.shape[1], device=rank.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places)
+
+
+def bins_within(place: Tensor, budgets: Sequence[float]) -> Tensor:
+    """How many first bins `[B, K]` are at most each of K shares of all bins."""
+    # Rounded first: 0.29 x 100 is 28.999999999999996.
+    counts = [int(round(budget * place.shape[1], 6)) for budget in budgets]
+    return torch.tensor(counts, device=place.device).expand(len(place), -1)
+
+
+def energy_within(place: Tensor, energy: Tensor, budgets: Sequence[float]) -> Tensor:
+    """How many first bins `[B, K]` have at most each of K shares of the energy; `place`, `energy` `[B, N]`.
+
+    The longest such prefix: bins without energy are free.
+    """
+    ordered = torch.zeros_like(energy, dtype=torch.float64).scatter_(1, place, energy.double())
+    running = ordered.cumsum(dim=1)
+    # A hair more, so that rounding in the sum does not shut out a prefix of exactly the budget.
+    limit = running[:, -1:] * torch.tensor(budgets, dtype=torch.float64, device=place.device) * (1 + 1e-12)
+    return torch.searchsorted(running, limit, right=True)
+
+
+def first_bins(place: Tensor, count: Tensor) -> Tensor:
+    """The mask `[B, N]`, bool, of the first `count` `[B]` bins."""
+    return place < count[:, None]

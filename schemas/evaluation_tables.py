@@ -1,0 +1,122 @@
+"""Arrow schemas of what `lmac evaluate` writes; every table is long enough to ask in SQL without reshaping."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def _field(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
+
+
+_TEXT, _NUMBER, _COUNT, _FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+
+_AUDIO = _field(
+    "audio", _TEXT, "what was explained: `clean`, or the name of a contamination, as `mixture` or `white-noise 10 dB`"
+)
+_METHOD = _field("method", _TEXT, "the explainer's decoder is `lmac`; rivals by their names")
+_MASK = _field("mask", _TEXT, "how the relevance was made a soft mask")
+_RANKING = _field("ranking", _TEXT, "how the relevance was made an order of bins: `signed` or `absolute`")
+_BEST = _field("best", _FLAG, "whether this is the variant of the method that counts, the one that serves it best")
+_BY = _field("by", _TEXT, "what a budget is a share of: `bins` or `energy`")
+_INTERVAL = (
+    _field("value", _NUMBER, "mean over windows"),
+    _field("low", _NUMBER, "lower end of the bootstrap's 95% interval, over clips"),
+    _field("high", _NUMBER, "upper end of the bootstrap's 95% interval, over clips"),
+    _field("n", _COUNT, "windows"),
+)
+_WINDOW = (
+    _field("key", _TEXT, "the clip, by its key in the input"),
+    _field("window", _COUNT, "number of the window in the evaluation"),
+    _field("label", _TEXT, "the class explained: the classifier's own decision on this audio"),
+)
+
+SPECTRAL = (
+    "p", "p_in", "p_out", "ai", "ai_001", "ad", "ad_double_softmax", "ag", "ff", "fid_in", "keep",
+    "sps", "comp", "mask_mean", "energy_kept",
+)  # fmt: skip
+WRITTEN = tuple(
+    f"{name}_audio"
+    for name in ("p_in", "p_out", "ai", "ai_001", "ad", "ad_double_softmax", "ag", "ff", "fid_in", "keep")
+)
+
+# One row per audio, method, soft mask and window.
+SCORES = pa.schema([_AUDIO, _METHOD, _MASK, *_WINDOW, *(_field(name, _NUMBER, name) for name in (*SPECTRAL, *WRITTEN))])
+
+# One row per audio, method, ranking, budget and window: a binary mask of the first bins of the ranking.
+CURVES = pa.schema(
+    [
+        _AUDIO, _METHOD, _RANKING, _BY,
+        _field("budget", _NUMBER, "share of bins or of energy that the mask may keep"),
+        *_WINDOW,
+        _field("bins_kept", _NUMBER, "share of the bins that it keeps"),
+        _field("energy_kept", _NUMBER, "share of the energy that it keeps"),
+        *(_field(name, _NUMBER, name) for name in ("p", "p_in", "p_out", "ad", "ff", "fid_in")),
+    ]
+)  # fmt: skip
+
+# What a person reads: means with intervals.
+SUMMARY = pa.schema([_AUDIO, _METHOD, _MASK, _BEST, _field("score", _TEXT, "a column of scores"), *_INTERVAL])
+DIFFERENCES = pa.schema(
+    [
+        _AUDIO, _METHOD, _MASK,
+        _field("rival", _TEXT, "the method compared with, in its best variant"),
+        _field("score", _TEXT, "a column of scores, or `insertion by bins`, `deletion by energy` and so on"),
+        *_INTERVAL,
+    ]
+)  # fmt: skip
+POINTS = pa.schema(
+    [
+        _AUDIO, _METHOD, _RANKING, _BEST, _BY,
+        _field("budget", _NUMBER, "share of bins or of energy that the mask may keep"),
+        _field("score", _TEXT, "bins_kept, energy_kept, p_in, p_out, ad, ff or fid_in"),
+        *_INTERVAL,
+    ]
+)  # fmt: skip
+AREAS = pa.schema(
+    [
+        _AUDIO, _METHOD, _RANKING, _BEST, _BY,
+        _field("side", _TEXT, "`insertion`: p_in over log share, 1% to 50%, higher is better; `deletion`: of p_out"),
+        *_INTERVAL,
+    ]
+)  # fmt: skip
+LOCALISATION = pa.schema(
+    [
+        _METHOD, _MASK, *_WINDOW,
+        _field("snr_db", _NUMBER, "event over background within the event's span, dB"),
+        _field("auroc", _NUMBER, "of the relevance for the bins that are the target's", nullable=True),
+        _field("average_precision", _NUMBER, "of the relevance for the bins that are the target's", nullable=True),
+        _field("si_sdr_mixture", _NUMBER, "of the input, dB"),
+        _field("si_sdr_masked_in", _NUMBER, "of the listenable, dB; -inf for a silent one"),
+    ]
+)  # fmt: skip
+SANITY = pa.schema(
+    [
+        _METHOD,
+        _field("test", _TEXT, "`randomisation`, `stability` or `masked_out`"),
+        _field("case", _TEXT, "the last layer randomised, the change of the input, or what is held against chance"),
+        _field("measure", _TEXT, "`rank_correlation`, `ssim`, `iou`, `accuracy`..."),
+        _field("order", _COUNT, "place of the case in its test, for plots"),
+        *_INTERVAL,
+    ]
+)  # fmt: skip
+TIMING = pa.schema(
+    [
+        _METHOD,
+        _field("seconds", _NUMBER, "per window, from magnitude to relevance, the classifier's own pass included"),
+        _field("ratio", _NUMBER, "over the seconds of `lmac`"),
+        _field("windows", _COUNT, "windows timed"),
+    ]
+)  # fmt: skip
+
+TABLES = {
+    "scores": SCORES,
+    "curves": CURVES,
+    "summary": SUMMARY,
+    "differences": DIFFERENCES,
+    "points": POINTS,
+    "areas": AREAS,
+    "localisation": LOCALISATION,
+    "sanity": SANITY,
+    "timing": TIMING,
+}

@@ -1,0 +1,70 @@
+"""A classifier whose evidence one knows, and windows to evaluate on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.evaluation.contenders import Contender
+from pipeline.evaluation.heard import Heard, hear
+from pipeline.lmac.windowset import WindowSet
+from pipeline.models.classifier import Classifier, ClassifierOutput
+from tests.models.make import CONFIG, front_end, noise, tone
+
+N = CONFIG.front_end.window_samples
+SPLIT = CONFIG.front_end.n_freq // 2
+
+
+class LowOrHigh(Classifier):
+    """Logits: energy in the lower and in the upper half of the bins, over all of it and the quietest that counts."""
+
+    def __init__(self, sharpness: float = 8.0) -> None:
+        super().__init__()
+        self.front_end, self.n_classes, self.sharpness = front_end(), 2, sharpness
+
+    @property
+    def representation_channels(self) -> tuple[int, ...]:
+        return ()
+
+    def forward(self, magnitude: Tensor) -> ClassifierOutput:
+        power = magnitude.square().sum(dim=2)
+        halves = torch.stack([power[:, :SPLIT].sum(dim=1), power[:, SPLIT:].sum(dim=1)], dim=1)
+        logits = self.sharpness * halves / (halves.sum(dim=1, keepdim=True) + 1.0)
+        return ClassifierOutput(logits, logits, ())
+
+
+def low_and_high(batch: int = 1) -> Tensor:
+    """Waveforms `[B, N]`: a tone of 500 Hz, a fainter one of 6 kHz, and a little noise that differs by window."""
+    sound = tone(500.0, N) + tone(6_000.0, N, amplitude=0.2)
+    return sound + noise(batch, N, amplitude=0.001)
+
+
+def heard(batch: int = 1, classifier: Classifier | None = None) -> Heard:
+    """`low_and_high` as a classifier (`LowOrHigh`) hears it."""
+    return hear(classifier or LowOrHigh(), low_and_high(batch), torch.arange(batch))
+
+
+def rank_by_frequency(heard: Heard, lowest_first: bool = True) -> Tensor:
+    """A relevance that falls with frequency, or rises with it."""
+    position = torch.arange(heard.magnitude.shape[1], dtype=torch.float32)[None, :, None]
+    return (-position if lowest_first else position).expand_as(heard.magnitude)
+
+
+def contender(name: str = "energy") -> Contender:
+    """The magnitude as relevance."""
+    return Contender(name, lambda one: one.magnitude, ("relu_max",), ("signed",), "magnitude", name)
+
+
+def noise_windows(clips: int = 6, per_clip: int = 2, labels: tuple[str | None, ...] = ("a", "b", "c")) -> WindowSet:
+    """Clips of noise at several levels, their windows one after the other, labels in turn."""
+    rng = np.random.default_rng(0)
+    level = np.repeat(np.linspace(300, 6000, clips), per_clip)[:, None]
+    return WindowSet(
+        samples=np.round(level * rng.standard_normal((clips * per_clip, N)).clip(-4, 4)).astype("<i2"),
+        clip_index=np.repeat(np.arange(clips), per_clip),
+        keys=tuple(f"clip-{clip}" for clip in range(clips)),
+        labels=tuple(labels[clip % len(labels)] for clip in range(clips)),
+        metadata=tuple({} for _ in range(clips)),
+        classes=CONFIG.labels,
+    )

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.evaluation.report.read import Area, Interval, read_results
+from pipeline.evaluation.report.verdict import SIZES, Duel, Verdict, judge, sentences
+from tests.evaluation.report.make import area, point, write_facts, write_table
+
+
+def judged(directory: Path, ad: dict[str, float], areas: dict[str, tuple[float, float]] | None = None) -> Verdict:
+    """The verdict where a method has one AD at all sizes, FF = 1 - AD / 100, and (insertion, deletion) areas."""
+    write_facts(directory, explainer="tiny", audio=["clean"], methods=list(ad))
+    points = []
+    for method, value in ad.items():
+        for size in SIZES:
+            points.append(point(method, *size, "ad", value))
+            points.append(point(method, *size, "ff", 1 - value / 100))
+    write_table(directory, "points", points)
+    rows = [
+        area(method, by, side, value)
+        for method, both in (areas or {}).items()
+        for side, value in zip(("insertion", "deletion"), both, strict=True)
+        for by in ("bins", "energy")
+    ]
+    write_table(directory, "areas", rows)
+    return judge(read_results(directory), "clean")
+
+
+@pytest.mark.parametrize(("own", "ahead", "level"), [(10.0, 7, 0), (30.0, 0, 0), (20.0, 0, 7)])
+def test_only_what_is_better_than_the_best_rival_is_ahead(tmp_path: Path, own: float, ahead: int, level: int) -> None:
+    verdict = judged(tmp_path, {"lmac": own, "saliency": 40.0, "energy": 20.0})
+    for duels in verdict.rows.values():
+        assert (sum(duel.ahead for duel in duels.values()), sum(duel.level for duel in duels.values())) == (
+            ahead,
+            level,
+        )
+        assert {duel.rival_name for duel in duels.values()} == {"energy"}
+
+
+def test_the_rival_is_the_best_in_each_row_and_not_overall(tmp_path: Path) -> None:
+    write_facts(tmp_path)
+    at = {"lmac": (10, 30), "first": (20, 25), "second": (15, 40)}
+    rows = [
+        point(method, *size, "ad", value)
+        for method, values in at.items()
+        for size, value in zip(SIZES, values, strict=False)
+    ]
+    write_table(tmp_path, "points", rows)
+    duels = judge(read_results(tmp_path), "clean").rows["ad"]
+    assert [(duel.rival_name, duel.ahead) for duel in duels.values()] == [("second", True), ("first", False)]
+
+
+def test_neither_refinement_nor_the_ideal_mask_is_a_rival(tmp_path: Path) -> None:
+    verdict = judged(tmp_path, {"lmac": 10.0, "lmac_refine_20": 1.0, "ideal": 0.0, "lmac-reference": 12.0})
+    assert {duel.rival_name for duel in verdict.rows["ad"].values()} == {"lmac-reference"}
+
+
+def test_a_low_deletion_area_is_ahead_and_a_low_insertion_area_behind(tmp_path: Path) -> None:
+    verdict = judged(tmp_path, {}, {"lmac": (0.4, 0.2), "energy": (0.5, 0.3)})
+    assert not verdict.areas[Area("insertion", "bins")].ahead
+    assert verdict.areas[Area("deletion", "bins")].ahead
+
+
+def test_intervals_that_share_a_point_overlap() -> None:
+    own, near, far = Interval(0.6, 0.5, 0.7, 8), Interval(0.4, 0.3, 0.5, 8), Interval(0.4, 0.3, 0.49, 8)
+    assert Duel(own, near, "near", True).outcome == "ahead, intervals overlap"
+    assert Duel(own, far, "far", True).outcome == "ahead, intervals do not overlap"
+
+
+def test_the_sentence_counts_rows_and_names_the_rival(tmp_path: Path) -> None:
+    said = sentences(judged(tmp_path, {"lmac": 10.0, "energy": 20.0}, {"lmac": (0.6, 0.2), "energy": (0.5, 0.25)}))
+    assert "ahead of the best rival on AD in 7 of 7 rows and on FF in 7 of 7 rows" in said
+    assert "insertion by bins 0.600 (0.570-0.630) against 0.500 (0.470-0.530) of energy" in said
+    assert "ahead, intervals do not overlap" in said
+
+
+def test_without_lmac_no_verdict_is_made_up(tmp_path: Path) -> None:
+    assert "not both measured" in sentences(judged(tmp_path, {"saliency": 10.0, "energy": 20.0}))
+
+
+def test_a_variant_that_does_not_count_is_no_rival_where_another_does(tmp_path: Path) -> None:
+    write_facts(tmp_path)
+    size = SIZES[0]
+    chance = point("energy", *size, "ad", 1.0, best=False) | {"ranking": "absolute"}
+    write_table(tmp_path, "points", [point("lmac", *size, "ad", 10), point("energy", *size, "ad", 20), chance])
+    assert judge(read_results(tmp_path), "clean").rows["ad"][size].rival.value == 20

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.attribution.method import Method
+from pipeline.attribution.rivals import RIVALS
+from pipeline.evaluation.contenders import chosen_rivals, classifier_digest, contenders, relevance_of
+from pipeline.evaluation.faults import EvaluationError
+from pipeline.lmac.explainer import Explainer
+from pipeline.models.checkpoint import save_explainer
+from tests.evaluation.make import heard
+from tests.models.make import CONFIG, small_models
+
+
+def explainer(seed: int = 0) -> Explainer:
+    return Explainer(CONFIG, *small_models(seed), digest=f"digest-{seed}")
+
+
+def saved(folder: Path, seed: int) -> str:
+    save_explainer(str(folder), CONFIG, *small_models(seed), "")
+    return str(folder)
+
+
+def test_the_explainer_comes_first_and_rivals_in_the_order_of_tables() -> None:
+    found = contenders(explainer(), ["random", "saliency"], {}, None, 0)
+    assert [one.name for one in found] == ["lmac", "saliency", "random"]
+
+
+def test_all_are_all_and_the_explainer_alone_is_alone() -> None:
+    assert chosen_rivals(["all"]) == list(RIVALS)
+    assert chosen_rivals(["lmac"]) == []
+
+
+def test_a_method_that_nobody_knows_is_refused_with_those_that_are() -> None:
+    with pytest.raises(EvaluationError, match=r"no method 'lime': choose from lmac, saliency, .*, or all"):
+        contenders(explainer(), ["lime"], {}, None, 0)
+
+
+def test_another_decoder_of_the_same_classifier_is_a_contender(tmp_path: Path) -> None:
+    other = CONFIG.model_copy(update={"mask_domain": "log1p"})
+    save_explainer(str(tmp_path / "other"), other, *small_models(0), "")
+    found = contenders(explainer(), ["lmac"], {"reference": str(tmp_path / "other")}, None, 0)
+    assert [(one.name, one.domain) for one in found] == [("lmac", "magnitude"), ("reference", "log1p")]
+
+
+def test_a_decoder_of_another_classifier_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="explains another classifier than small"):
+        contenders(explainer(0), ["lmac"], {"other": saved(tmp_path / "other", seed=1)}, None, 0)
+
+
+@pytest.mark.parametrize("name", ["saliency", "lmac", "ideal"])
+def test_a_name_that_is_taken_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=f"--against {name}=... has the name of another method"):
+        contenders(explainer(), ["saliency"], {name: saved(tmp_path / "same", seed=0)}, None, 0)
+
+
+def test_a_rival_depends_on_the_classifier_and_the_explainer_on_its_decoder() -> None:
+    first = contenders(explainer(0), ["saliency"], {}, None, 0)
+    trained = Explainer(CONFIG, small_models(0)[0], small_models(1)[1], digest="another decoder")
+    again = contenders(trained, ["saliency"], {}, None, 0)
+    other = contenders(explainer(1), ["saliency"], {}, None, 0)
+    assert first[1].digest == again[1].digest != other[1].digest
+    assert first[0].digest != again[0].digest
+
+
+def test_a_classifier_is_its_weights_and_its_labels_wherever_they_lie() -> None:
+    classifier = small_models(0)[0]
+    digest = classifier_digest(classifier, ("a", "b"))
+    assert digest == classifier_digest(small_models(0)[0].to(memory_format=torch.channels_last), ("a", "b"))  # type: ignore[call-overload]
+    assert digest != classifier_digest(classifier, ("b", "a"))
+    assert digest != classifier_digest(small_models(1)[0], ("a", "b"))
+
+
+def test_a_method_gets_no_larger_batches_than_it_bears() -> None:
+    sizes: list[int] = []
+
+    def attribute(magnitude: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(target))
+        return magnitude * 2
+
+    one = heard(5)
+    relevance = relevance_of(Method("double", attribute, ("relu_max",), largest_batch=2))(one)
+    assert sizes == [2, 2, 1]
+    assert torch.equal(relevance, one.magnitude * 2)
+
+
+def test_refined_masks_stand_beside_the_decoders_own_and_differ_from_them() -> None:
+    one = heard(2, small_models(0)[0])
+    own, refined = contenders(explainer(), ["lmac"], {}, 2, 0)
+    assert refined.name == "lmac_refine_2"
+    assert refined.digest != own.digest
+    masks = [torch.sigmoid(each.relevance(one)) for each in (own, refined)]
+    assert masks[0].shape == masks[1].shape
+    assert not torch.equal(*masks)
+
+
+def test_every_contender_can_be_made_for_another_classifier() -> None:
+    first, second = small_models(0)[0], small_models(1)[0]
+    one = heard(2, first)
+    for found in contenders(explainer(0), ["input_x_gradient"], {}, None, 0):
+        assert found.build is not None
+        rebuilt = [relevance_of(found.build(classifier))(one) for classifier in (first, second)]
+        assert torch.allclose(rebuilt[0], found.relevance(one), atol=1e-5)
+        assert not torch.allclose(rebuilt[1], rebuilt[0], atol=1e-3)

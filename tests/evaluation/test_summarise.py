@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.evaluation.bootstrap import Bootstrap
+from pipeline.evaluation.pieces import table_of
+from pipeline.evaluation.summarise import best_localisation, summarise_audio
+from schemas.evaluation_tables import CURVES, LOCALISATION, SCORES, SPECTRAL, TABLES, WRITTEN
+
+WINDOWS = 6
+BUDGETS = (0.01, 0.1, 0.5)
+BOOTSTRAP = Bootstrap(np.arange(WINDOWS), 200)
+LOCALISED = LOCALISATION.append(pa.field("ranking", pa.string(), nullable=False))
+
+
+def place(method: str) -> dict[str, object]:
+    # Windows out of order, as a table need not be in any.
+    order = list(reversed(range(WINDOWS)))
+    return {"method": method, "key": [f"clip-{w}" for w in order], "window": order, "label": ["a"] * WINDOWS}
+
+
+def scores(method: str, **variants: dict[str, float]) -> pa.Table:
+    """For each mask the scores given, each window a little different, all others 0."""
+    spread = np.linspace(0.01, -0.01, WINDOWS)
+    batches = [
+        {
+            **place(method),
+            "audio": "clean",
+            "mask": mask,
+            **{name: given.get(name, 0.0) + spread * (name in given) for name in (*SPECTRAL, *WRITTEN)},
+        }
+        for mask, given in variants.items()
+    ]
+    return table_of(SCORES, batches)
+
+
+def curves(method: str, **rankings: tuple[float, float]) -> pa.Table:
+    """For each ranking flat curves of insertion and deletion."""
+    flat = {name: np.zeros(WINDOWS) for name in ("bins_kept", "energy_kept", "p", "ad", "ff", "fid_in")}
+    batches = [
+        {
+            **place(method),
+            "audio": "clean",
+            "ranking": ranking,
+            "by": by,
+            "budget": budget,
+            **flat,
+            "p_in": np.full(WINDOWS, high),
+            "p_out": np.full(WINDOWS, low),
+        }
+        for ranking, (high, low) in rankings.items()
+        for by in ("bins", "energy")
+        for budget in BUDGETS
+    ]
+    return table_of(CURVES, batches)
+
+
+def best_masks(table: pa.Table) -> list[str]:
+    found = summarise_audio("clean", {"m": table}, {}, BOOTSTRAP)["summary"].to_pylist()
+    return list(dict.fromkeys(row["mask"] for row in found if row["best"]))
+
+
+def test_the_mask_with_most_faithfulness_for_its_drop_counts() -> None:
+    table = scores("m", relu={"ff": 0.5, "ad": 30.0}, top={"ff": 0.4, "ad": 10.0}, abs={"ff": 0.6, "ad": 60.0})
+    assert best_masks(table) == ["top"]
+
+
+def test_a_mask_of_nearly_everything_does_not_win_by_its_size() -> None:
+    table = scores("m", small={"ff": 0.1, "mask_mean": 0.2}, all={"ff": 0.9, "mask_mean": 0.9})
+    assert best_masks(table) == ["small"]
+    assert best_masks(scores("m", all={"ff": 0.9, "mask_mean": 0.9})) == ["all"]
+
+
+def test_both_constant_masks_are_shown() -> None:
+    table = scores("constant", ones={"mask_mean": 1.0}, half={"mask_mean": 0.5})
+    found = summarise_audio("clean", {"constant": table}, {}, BOOTSTRAP)["summary"].to_pylist()
+    assert {row["mask"] for row in found if row["best"]} == {"ones", "half"}
+
+
+def test_the_order_that_separates_the_sides_counts_in_all_its_rows() -> None:
+    tables = summarise_audio("clean", {}, {"m": curves("m", signed=(0.5, 0.4), absolute=(0.7, 0.2))}, BOOTSTRAP)
+    for name in ("points", "areas"):
+        assert {row["ranking"] for row in tables[name].to_pylist() if row["best"]} == {"absolute"}
+    areas = {(row["ranking"], row["side"], row["by"]): row["value"] for row in tables["areas"].to_pylist()}
+    assert areas["absolute", "insertion", "bins"] == pytest.approx(0.7)
+    assert areas["signed", "deletion", "energy"] == pytest.approx(0.4)
+
+
+def test_every_score_of_every_variant_has_a_mean_with_an_interval() -> None:
+    table = scores("m", relu={"ff": 0.5}, top={"ff": 0.4})
+    rows = summarise_audio("clean", {"m": table}, {}, BOOTSTRAP)["summary"].to_pylist()
+    assert len(rows) == 2 * len((*SPECTRAL, *WRITTEN))
+    (ff,) = (row for row in rows if (row["mask"], row["score"]) == ("relu", "ff"))
+    assert ff["value"] == pytest.approx(0.5)
+    assert ff["low"] < 0.5 < ff["high"]
+    assert ff["n"] == WINDOWS
+
+
+def test_differences_are_of_the_same_windows() -> None:
+    own, rival = scores("lmac", own={"ff": 0.5}), scores("m", relu={"ff": 0.3})
+    rows = summarise_audio("clean", {"lmac": own, "m": rival}, {}, BOOTSTRAP)["differences"].to_pylist()
+    (ff,) = (row for row in rows if row["score"] == "ff")
+    # Both vary alike over windows: their difference does not vary at all.
+    assert (ff["method"], ff["mask"], ff["rival"]) == ("lmac", "own", "m")
+    assert (ff["value"], ff["low"], ff["high"]) == pytest.approx((0.2, 0.2, 0.2))
+
+
+def test_differences_in_area_are_of_the_best_orders() -> None:
+    own, rival = curves("lmac", signed=(0.8, 0.1)), curves("m", signed=(0.1, 0.9), absolute=(0.5, 0.3))
+    rows = summarise_audio("clean", {}, {"lmac": own, "m": rival}, BOOTSTRAP)["differences"].to_pylist()
+    found = {row["score"]: row["value"] for row in rows}
+    assert found == {
+        "insertion by bins": pytest.approx(0.3),
+        "insertion by energy": pytest.approx(0.3),
+        "deletion by bins": pytest.approx(-0.2),
+        "deletion by energy": pytest.approx(-0.2),
+    }
+
+
+def test_a_method_is_not_held_against_itself() -> None:
+    assert summarise_audio("clean", {"lmac": scores("lmac", own={})}, {}, BOOTSTRAP)["differences"].num_rows == 0
+
+
+def test_the_tables_are_of_their_schemas() -> None:
+    tables = summarise_audio("clean", {"m": scores("m", a={})}, {"m": curves("m", signed=(1.0, 0.0))}, BOOTSTRAP)
+    assert all(tables[name].schema == TABLES[name] for name in tables)
+
+
+def test_localisation_is_of_the_mask_that_counts_and_the_better_order() -> None:
+    rest = {"snr_db": [0.0] * WINDOWS, "average_precision": [0.5] * WINDOWS}
+    sdr = {"si_sdr_mixture": [0.0] * WINDOWS, "si_sdr_masked_in": [3.0] * WINDOWS}
+    batches = [
+        {**place("m"), **rest, **sdr, "mask": mask, "ranking": order, "auroc": [auroc] * WINDOWS}
+        for mask in ("a", "b")
+        for order, auroc in (("signed", 0.4), ("absolute", 0.7))
+    ]
+    found = best_localisation(table_of(LOCALISED, batches), "b")
+    assert set(found["mask"].to_pylist()) == {"b"}
+    assert found["auroc"].to_pylist() == [0.7] * WINDOWS

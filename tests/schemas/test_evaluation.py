@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.evaluation_config import EvaluationConfig
+from schemas.evaluation_tables import SCORES, SPECTRAL, TABLES, WRITTEN
+
+
+def test_every_column_is_described_and_stands_once_in_its_table() -> None:
+    for name, schema in TABLES.items():
+        assert len(set(schema.names)) == len(schema.names), name
+        assert all((field.metadata or {}).get(b"description") for field in schema), name
+
+
+def test_what_is_scored_of_the_written_audio_is_scored_of_the_spectrum() -> None:
+    assert {name.removesuffix("_audio") for name in WRITTEN} <= set(SPECTRAL)
+    assert {*SPECTRAL, *WRITTEN} <= set(SCORES.names)
+
+
+@pytest.mark.parametrize("budgets", [(0.5, 0.01), (0.01, 0.01, 0.5), (0.02, 0.5), (0.01, 0.2)])
+def test_budgets_grow_and_reach_over_the_areas(budgets: tuple[float, ...]) -> None:
+    for name in ("bins", "energy"):
+        with pytest.raises(ValidationError, match=f"{name} must"):
+            EvaluationConfig.model_validate({name: budgets})
+
+
+@pytest.mark.parametrize("wrong", [{"bins": (0.01, 0.5, 1.5)}, {"limit": 0}, {"methods": ()}, {"metods": ("all",)}])
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        EvaluationConfig.model_validate(wrong)
