@@ -61,7 +61,7 @@ DIFFERENCES = pa.schema(
     [
         _AUDIO, _METHOD, _MASK,
         _field("rival", _TEXT, "the method compared with, in its best variant"),
-        _field("score", _TEXT, "a column of scores, or `insertion by bins`, `deletion by energy` and so on"),
+        _field("score", _TEXT, "a column of scores, an area as `insertion by bins`, or `ff at 10% of bins`"),
         *_INTERVAL,
     ]
 )  # fmt: skip

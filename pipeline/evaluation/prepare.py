@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pipeline.evaluation.contaminate import (
     CLEAN,
@@ -61,8 +60,6 @@ def prepare(
         raise EvaluationError(f"--contaminate gives {twice[0]!r} twice: each audio needs a name of its own")
     curves = _curves(config.curves, wanted)
     explainer = Explainer.load(config.explainer, device)
-    # Convolutions are quicker so on CPUs.
-    explainer.classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     compared = contenders(explainer, config.methods, config.against, config.refine, config.seed)
     windows = _windows(input_url, config, explainer, scratch / "input", on_skip)
     known = [label if label in explainer.config.labels else None for label in windows.labels]

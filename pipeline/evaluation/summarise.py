@@ -43,6 +43,15 @@ class Curves:
             for by in BY
         }
 
+    def at_sizes(self) -> dict[str, np.ndarray]:
+        """AD and FF `[W]` at every size, by names such as `ff at 10% of bins`."""
+        return {
+            f"{score} at {budget:.0%} of {by}": self.values[by][:, place, POINT_SCORES.index(score)]
+            for by in BY
+            for place, budget in enumerate(self.budgets[by])
+            for score in ("ad", "ff")
+        }
+
 
 def soft_variants(scores: pa.Table) -> dict[str, np.ndarray]:
     """Scores `[W, S]` in the order of `SOFT` by mask, of one audio and method."""
@@ -106,6 +115,7 @@ def summarise_audio(
         chosen[method] = (chosen.get(method, ("", ""))[0], order)
         found = orders[order].areas()
         columns.setdefault(method, {}).update({f"{side} by {by}": values for (side, by), values in found.items()})
+        columns[method].update(orders[order].at_sizes())
         for how, one in orders.items():
             place = {"audio": audio, "method": method, "ranking": how, "best": how == order}
             for by in BY:

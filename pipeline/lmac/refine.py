@@ -14,7 +14,7 @@ from pipeline.models.classifier import Classifier
 # The mask may grow neither in bins nor in energy; its ranking is refined at these sizes, in turn.
 _BUDGETS = ((0.02, False), (0.5, True), (0.1, False), (0.77, True))
 _LAMBDA_IN, _LAMBDA_OUT, _LAMBDA_SIZE = 2.0, 1.5, 50.0
-_RATE = 0.3
+_RATE = 1.0
 
 
 def refine(

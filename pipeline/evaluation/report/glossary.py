@@ -49,7 +49,8 @@ AREAS = {
 
 
 def score(name: str) -> Score:
-    """The score of a column, `x_audio` being that of the written audio, or of an area as `insertion by bins`."""
+    """The score of a column, `x_audio` being that of the written audio; of an area as `insertion by bins`; or at a size
+    as `ff at 10% of bins`."""
     if name in SCORES:
         return SCORES[name]
     spectral = SCORES.get(name.removesuffix("_audio"))
@@ -58,6 +59,9 @@ def score(name: str) -> Score:
     area = AREAS.get(name.split(" ")[0])
     if area:
         return Score(name, area.better, area.digits, area.meaning)
+    at_size = SCORES.get(name.split(" at ")[0])
+    if at_size:
+        return Score(name, at_size.better, at_size.digits, at_size.meaning)
     return Score(spoken(name), None, 3, "")
 
 

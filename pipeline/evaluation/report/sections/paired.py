@@ -7,6 +7,7 @@ from pipeline.evaluation.report.glossary import score, spoken
 from pipeline.evaluation.report.plots.differences import forest
 from pipeline.evaluation.report.read import Difference, Results
 from pipeline.evaluation.report.standing import OWN
+from pipeline.evaluation.report.verdict import SIZES
 
 EXPLAINED = (
     "What all methods share, clips that are easy or hard, falls out of a difference on the same clips; so it can be "
@@ -33,7 +34,13 @@ def paired(results: Results) -> Section | None:
                     "the worse; hollow: it holds 0.",
                 )
             )
-        blocks.append(Folded(f"All paired differences on {audio}", [_table(rows, audio)]))
+        sized = {f"{name} at {at.budget:.0%} of {at.by}": name for name in ("ad", "ff") for at in SIZES}
+        for name in ("ad", "ff"):
+            if there := [row for row in rows if sized.get(row.score) == name]:
+                what = f"{score(name).name} at equal size on {audio}"
+                blocks.append(Folded(f"Paired differences in {what}", [_table(there, what)]))
+        rest = [row for row in rows if " at " not in row.score]
+        blocks.append(Folded(f"All paired differences on {audio}", [_table(rest, audio)]))
     return Section("differences", "Paired differences", [Prose(EXPLAINED), *blocks]) if blocks else None
 
 
@@ -43,7 +50,7 @@ def _table(rows: list[Difference], audio: str) -> Table:
     for row in rows:
         pairs.setdefault((row.method, row.rival), {})[row.score] = row
     return Table(
-        caption=f"Paired differences on {audio}, mean (95% interval)",
+        caption=f"Paired differences: {audio}, mean (95% interval)",
         columns=["difference", *(score(name).heading for name in names)],
         rows=[
             [

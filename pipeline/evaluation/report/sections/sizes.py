@@ -23,10 +23,13 @@ from pipeline.evaluation.report.verdict import AREA_ORDER, SIZES
 
 SCORES = ("ad", "ff", "fid_in")
 BEST_RIVAL = " †"
+# What everybody can do without a method, and what says how much of a figure is size alone.
+SHOWN = ("energy", "random")
 EXPLAINED = (
     "Every method puts the bins of a window in order, and a binary mask keeps the first of them, up to a share of the "
     "bins or of the energy. So no method gains by a larger mask. A method may still buy energy with bins, by keeping "
-    "many quiet ones, or bins with energy: both shares stand beside every figure."
+    "many quiet ones, or bins with energy: both shares stand beside every figure. Random and constant orders are "
+    "controls: they are shown, but are nobody's rivals."
 )
 
 
@@ -77,14 +80,14 @@ def sizes_table(results: Results, audio: str) -> Table:
         winners = _winners(here, rivals_only=True)
         leaders = _winners({variant: scores for variant, scores in here.items() if variant.method != ORACLE})
         for variant in here:
-            if is_own(variant.method) or variant in winners.values() or variant.method == "energy":
+            if is_own(variant.method) or variant in winners.values() or variant.method in SHOWN:
                 rows.append(_row(at, variant, here, winners, leaders))
     return Table(
         caption=f"At equal size on {audio}: binary masks of the first bins, mean (95% interval)",
         columns=["kept", "method", "bins kept", "energy kept", *(score(name).heading for name in SCORES)],
         rows=rows,
         headings=2,
-        note=f"{OWN}, every rival that is best in a figure (†), and energy, which keeps the loudest bins. "
+        note=f"{OWN}, every rival that is best in a figure (†), energy, which keeps the loudest bins, and random ones. "
         "Strong: the best of all methods.",
     )
 
