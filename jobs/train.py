@@ -22,6 +22,7 @@ from pipeline.lmac.training import Scores, Task, fit
 from pipeline.lmac.windowset import load_windows
 from pipeline.models.build import build_classifier, build_decoder
 from pipeline.models.checkpoint import has_explainer, load_card, load_explainer, save_explainer
+from pipeline.models.decoder import Decoder
 from pipeline.storage.filesystem import display_url, is_url
 from pipeline.storage.labels import load_labels
 from schemas.explainer_config import ExplainerConfig
@@ -104,6 +105,9 @@ def decoder(
     data: Data,
     out: Out,
     classifier: Annotated[str, typer.Option(help="The classifier: an explainer's name, path or URL.")],
+    start: Annotated[
+        str | None, typer.Option(help="An explainer whose decoder to go on from, as for fine-tuning; else anew.")
+    ] = None,
     labels: Labels = None,
     select: Select = None,
     validation: Validation = "0.1",
@@ -133,10 +137,11 @@ def decoder(
         sets = split(windows, select or [], validation, test, recipe.training.loop.seed)
         torch.manual_seed(recipe.training.loop.seed)
         model = build_decoder(explainer, loaded.classifier)
+        begun = _go_on_from(start, model, explainer) if start else ""
         task = DecoderTask(
             model, loaded.classifier, sets.train, sets.validation, recipe.training, explainer.mask_domain
         )
-        scores = _fit(task, recipe.training.loop, sets, scratch, f"{loaded.digest}-{recipe.model_dump_json()}")
+        scores = _fit(task, recipe.training.loop, sets, scratch, f"{loaded.digest}{begun}-{recipe.model_dump_json()}")
         if sets.test is not None:
             scores["test"] = mean_faithfulness(loaded.classifier, model, sets.test, explainer.mask_domain)
         card = model_card(explainer.name, "decoder", sets.how, _command(), scores, load_card(classifier))
@@ -166,6 +171,21 @@ def _recipe(
     }
     options = {f"training.loop.{key}": value for key, value in loop.items()}
     return load_config(kind, config, {"name": name, **options})
+
+
+def _go_on_from(start: str, model: Decoder, explainer: ExplainerConfig) -> str:
+    """Give the decoder the weights of another one of its shape; the digest of where they came from."""
+    found = load_explainer(start)
+    if found.decoder is None or (found.config.decoder, found.config.front_end) != (
+        explainer.decoder,
+        explainer.front_end,
+    ):
+        raise fail(
+            f"--start {start}: its decoder is {found.config.decoder or 'not there'}, the one to train is "
+            f"{explainer.decoder}: they and their front ends must be alike"
+        )
+    model.load_state_dict(found.decoder.state_dict())
+    return f"-{found.digest}"
 
 
 def _prepare(out: str) -> Path:

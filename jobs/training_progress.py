@@ -30,9 +30,9 @@ def training_progress(epochs: int) -> Iterator[tuple[Callable[[Epoch], None], Ca
         def report(epoch: Epoch) -> None:
             train = " ".join(f"{name} {value:.3f}" for name, value in epoch.train.items())
             held_out = " ".join(f"{name} {value:.3f}" for name, value in epoch.validation.items())
-            best = " (best)" if epoch.best and epoch.validation else ""
+            kept = " (kept)" if epoch.best and epoch.validation else ""
             line = f"epoch {epoch.epoch} of {epoch.epochs}: {train}"
-            console.print(f"{line}; validation: {held_out}{best}" if held_out else line)
+            console.print(f"{line}; validation: {held_out}{kept}" if held_out else line)
             progress.update(bar, description=f"epoch {min(epoch.epoch + 1, epochs)} of {epochs}", completed=0)
 
         yield report, step

@@ -17,7 +17,8 @@ class LoopConfig(Config):
     """How long and how fast to train; one epoch sees every window once, but for what fills no batch.
 
     `patience` is the number of epochs without a better validation score after which training stops, 0 for
-    never; `ema` is the decay per step of the averaged weights, which are the ones validated and saved.
+    never; `ema` is the decay per step of the averaged weights, which are the ones validated and saved. `keep` says
+    which epoch's: the `best` by its validation score, or the `last`, for which validation only tells how good it is.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 60
@@ -26,6 +27,7 @@ class LoopConfig(Config):
     weight_decay: Weight = 1e-2
     warmup: Share = 0.1
     ema: Share = 0.99
+    keep: Literal["best", "last"] = "best"
     patience: Annotated[int, Field(ge=0)] = 0
     seed: int = 0
     bf16: bool = True
@@ -41,7 +43,7 @@ class AugmentConfig(Config):
     """
 
     mixup: Share = 0.5
-    silence: Share = 0.0
+    silence: Share = 0.05
     gain_db: Weight = 10.0
     noise: Share = 0.3
     stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
@@ -100,23 +102,32 @@ class DecoderTraining(Config):
     that of windows with white noise, `stretch` the largest relative change of tempo and of pitch. `budgets` is the
     share of windows whose mask is cut, at a random size, out of the ranking that its logits make: a share of bins
     within `budget_bins` or a share of energy within `budget_energy`. What is learnt is then a ranking.
-    `lambda_range` weighs the squares of logits beyond ±8, which a sigmoid no longer tells apart: left alone they grow by
-    thousands, and no gradient finds its way through. `objective: lmac-reference` is that of the paper's own code, for comparison.
+    `lambda_range` weighs the squares of logits beyond ±8, which a sigmoid no longer tells apart: left alone they grow
+    by thousands, and no gradient finds its way through. `objective: lmac-reference` is that of the paper's own code,
+    for comparison.
     """
 
-    loop: LoopConfig = LoopConfig(epochs=45, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
+    loop: LoopConfig = LoopConfig(epochs=42, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
     objective: ObjectiveConfig = ObjectiveConfig(
-        lambda_in=2.0, lambda_out=1.5, lambda_s=20.0, masked_out="log_complement", size="hinge", target_mean=0.13
+        lambda_in=1.5,
+        lambda_out=2.5,
+        lambda_s=20.0,
+        lambda_e=10.0,
+        masked_out="log_complement",
+        softness=0.5,
+        size="hinge",
+        target_mean=0.125,
+        target_energy=0.66,
     )
     mixtures: Share = 0.5
     mixture_db: Weight = 6.0
     gain_db: Weight = 6.0
     noise: Share = 0.0
-    stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
-    budgets: Share = 0.0
+    stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    budgets: Share = 0.5
     budget_bins: tuple[Share, Share] = (0.01, 0.3)
     budget_energy: tuple[Share, Share] = (0.3, 0.9)
-    lambda_range: Weight = 0.0
+    lambda_range: Weight = 0.02
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -148,6 +159,6 @@ class DecoderRecipe(Config):
     """All of `lmac train decoder` but data and classifier; by default it keeps the classifier's name."""
 
     name: str | None = None
-    decoder: DecoderConfig = DecoderConfig()
+    decoder: DecoderConfig = DecoderConfig(evidence=4, detail=True)
     mask_domain: Literal["magnitude", "log1p"] = "magnitude"
     training: DecoderTraining = DecoderTraining()

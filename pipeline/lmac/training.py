@@ -65,7 +65,7 @@ def fit(
     report: Callable[[Progress], None],
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> State:
-    """Train `task.module` in place and leave the best averaged weights in it.
+    """Train `task.module` in place and leave the averaged weights of the best epoch (or the last) in it.
 
     Goes on from `checkpoint` where one of the same `fingerprint` (data and configuration) lies there,
     bit for bit as if it had never stopped: each epoch draws from a generator of its own. Without
@@ -118,7 +118,7 @@ def fit(
             raise TrainingError(
                 f"the validation score is not a number in epoch {epoch + 1}: try a smaller learning_rate"
             )
-        better = score > state.best_score
+        better = score > state.best_score or config.keep == "last"
         if better:
             state.best_score, state.best_epoch, best = score, epoch, _copy(average.module)
         state.epoch = epoch + 1

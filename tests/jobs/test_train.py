@@ -75,6 +75,13 @@ def test_from_scenes_to_an_explainer(train: Train, scenes: str, recipe: Path, tm
     assert f"lmac train classifier {scenes} {classifier} --config {recipe}" in card
     assert f"lmac train decoder {scenes} {decoder} --classifier {classifier}" in card
 
+    again = ["--classifier", classifier, "--config", small, "--start"]
+    code, said = train("decoder", scenes, tmp_path / "again", *again, decoder)
+    assert code == 0, said
+    code, said = train("decoder", scenes, tmp_path / "neither", *again, classifier)
+    assert code == 1
+    assert f"error: --start {classifier}: its decoder is not there" in said
+
     code, said = train("decoder", scenes, decoder, "--classifier", classifier, "--config", small)
     assert code == 1
     assert said == f"error: {decoder} already holds an explainer: choose another place, or delete it first"

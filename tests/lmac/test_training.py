@@ -183,3 +183,11 @@ def test_the_learning_rate_rises_falls_and_ends_near_zero(tmp_path: Path, monkey
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert top in range(4, 8)  # a fifth of 30 steps
     assert rates[-1] < 0.05 * CONFIG.learning_rate
+
+
+def test_the_last_epoch_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+    task = Regression([1.0, 5.0, 2.0, 3.0, 4.0, 1.0])
+    state = run(task, tmp_path, CONFIG.model_copy(update={"keep": "last"}))
+    assert (state.best_epoch, state.best_score) == (5, 1.0)
+    for name, weight in task.module.state_dict().items():
+        assert torch.equal(weight, task.validated[5][name]), name
