@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
-import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.evaluation_progress import EvaluationProgress
-from jobs.messages import console, errors
+from jobs.messages import console, errors, shown_command
 from pipeline.evaluation.contenders import OWN, classifier_digest
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.pieces import Pieces
@@ -83,7 +82,7 @@ def _record(input_url: str, evaluation: Evaluation, tables: dict[str, pa.Table])
         "device": str(explainer.device),
         "versions": _versions(),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "command": shlex.join(["lmac", *(display_url(argument) for argument in sys.argv[1:])]),
+        "command": shown_command(sys.argv[1:]),
         "config": _shown(config),
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -19,6 +20,7 @@ from pipeline.lmac.training import TrainingError
 from pipeline.lmac.windowset import TrainingDataError
 from pipeline.models.checkpoint import ExplainerError
 from pipeline.storage.errors import InputError, StorageError
+from pipeline.storage.filesystem import display_url, is_url
 from schemas.yaml_config import ConfigError
 
 console = Console(highlight=False, soft_wrap=True)
@@ -48,6 +50,16 @@ def fail(message: str, code: int = FAILED) -> typer.Exit:
     """Print an error to stderr; raise what it returns."""
     errors.print(f"[bold red]error:[/] {escape(message)}")
     return typer.Exit(code)
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """The command line `lmac ...` without the credentials that a URL may hold, also behind `--option=` or `NAME=`."""
+
+    def shown(argument: str) -> str:
+        before, sign, after = argument.rpartition("=")
+        return before + sign + display_url(after) if is_url(after) else display_url(argument)
+
+    return shlex.join(["lmac", *(shown(argument) for argument in arguments)])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -12,7 +11,7 @@ import torch
 import typer
 from pydantic import BaseModel
 
-from jobs.messages import console, errors, fail, for_people
+from jobs.messages import console, errors, fail, for_people, shown_command
 from jobs.training_progress import training_progress
 from pipeline.lmac.holdout import Split, split
 from pipeline.lmac.model_card import model_card
@@ -176,13 +175,11 @@ def _recipe(
 def _go_on_from(start: str, model: Decoder, explainer: ExplainerConfig) -> str:
     """Give the decoder the weights of another one of its shape; the digest of where they came from."""
     found = load_explainer(start)
-    if found.decoder is None or (found.config.decoder, found.config.front_end) != (
-        explainer.decoder,
-        explainer.front_end,
-    ):
+    shape = {"decoder", "classifier", "front_end"}
+    if found.decoder is None or found.config.model_dump(include=shape) != explainer.model_dump(include=shape):
         raise fail(
-            f"--start {start}: its decoder is {found.config.decoder or 'not there'}, the one to train is "
-            f"{explainer.decoder}: they and their front ends must be alike"
+            f"--start {display_url(start)}: its decoder is {found.config.decoder or 'not there'}, the one to train is "
+            f"{explainer.decoder}: they, their classifiers' shapes and their front ends must be alike"
         )
     model.load_state_dict(found.decoder.state_dict())
     return f"-{found.digest}"
@@ -211,7 +208,7 @@ def _fit(task: Task, loop: LoopConfig, sets: Split, scratch: Path, recipe: str) 
 
 
 def _command() -> str:
-    return shlex.join(["lmac", *(display_url(argument) for argument in sys.argv[1:])])
+    return shown_command(sys.argv[1:])
 
 
 def _finish(out: str, scratch: Path, scores: dict[str, Scores]) -> None:

@@ -103,8 +103,8 @@ class DecoderTraining(Config):
     share of windows whose mask is cut, at a random size, out of the ranking that its logits make: a share of bins
     within `budget_bins` or a share of energy within `budget_energy`. What is learnt is then a ranking.
     `lambda_range` weighs the squares of logits beyond ±8, which a sigmoid no longer tells apart: left alone they grow
-    by thousands, and no gradient finds its way through. `objective: lmac-reference` is that of the paper's own code,
-    for comparison.
+    by thousands, and no gradient finds its way through. `objective: lmac-reference` are the terms of the paper's own
+    code, for comparison; the whole recipe is docs/lmac-reference.yaml.
     """
 
     loop: LoopConfig = LoopConfig(epochs=42, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)

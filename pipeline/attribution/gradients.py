@@ -43,7 +43,9 @@ def smoothgrad(classifier: Classifier, seed: int) -> Attribute:
 
     The noise has the window's RMS magnitude: loud bins rise above it, quiet ones do not.
     """
-    method = NoiseTunnel(Saliency(Logits(classifier)))
+    logits = Logits(classifier)
+    # Noise takes magnitudes below 0, where the classifier, which squares them, would hear them turned over.
+    method = NoiseTunnel(Saliency(lambda x: logits(x.clamp_min(0))))
 
     def attribute(x: Tensor, y: Tensor) -> Tensor:
         level = NOISE * float(x.detach().square().mean().sqrt())

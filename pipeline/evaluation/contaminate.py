@@ -57,8 +57,8 @@ def parse_contamination(text: str) -> Contamination:
         snr_db = float("nan")
     if not colon or not source or not np.isfinite(snr_db):
         raise EvaluationError(
-            f"{text!r} is no contamination: write mixture, white-noise:DB or FOLDER:DB, where DB is the sound "
-            "over the noise in decibels, such as white-noise:10"
+            f"{display_url(text)!r} is no contamination: write mixture, white-noise:DB or FOLDER:DB, where DB is "
+            "the sound over the noise in decibels, such as white-noise:10"
         )
     if source == "white-noise":
         return Contamination(f"white-noise {snr_db:g} dB", None, snr_db)
@@ -147,8 +147,8 @@ def _partners(windows: WindowSet, labels: Sequence[str | None], seed: int) -> Te
         ]
         if not others:
             raise EvaluationError(
-                f"{key!r} cannot be mixed: no other clip of another label is there; evaluate more clips, or leave "
-                "mixture out of --contaminate"
+                f"{key!r} cannot be mixed: no other clip of another label is there; evaluate more clips, or say "
+                "without it what to add: --contaminate white-noise:10, or --contaminate none"
             )
         rng = _rng(seed, "mixture", key)
         for window in np.flatnonzero(windows.clip_index == clip):

@@ -16,6 +16,7 @@ from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.heard import Heard
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.classifier import Classifier
+from pipeline.storage.filesystem import display_url
 
 OWN = "lmac"
 IDEAL = "ideal"
@@ -63,17 +64,16 @@ def contenders(
     if refine is not None:
         found.append(_own(f"{OWN}_refine_{refine}", explainer, refine))
     for name, url in against.items():
+        if name in (*RIVALS, IDEAL) or name.startswith(OWN):
+            raise EvaluationError(f"--against {name}=... has a name that means another method: choose one of your own")
         other = Explainer.load(url, str(explainer.device))
         if classifier_digest(other.classifier, other.config.labels) != digest:
             raise EvaluationError(
-                f"{url} explains another classifier than {explainer.config.name}: only decoders of one classifier can "
-                "be compared"
+                f"{display_url(url)} explains another classifier than {explainer.config.name}: only decoders of one "
+                "classifier can be compared"
             )
         found.append(_own(name, other))
     found += [_rival(name, classifier, digest, seed) for name in chosen_rivals(methods)]
-    names = [one.name for one in found]
-    if twice := sorted({name for name in (*names, IDEAL) if (*names, IDEAL).count(name) > 1}):
-        raise EvaluationError(f"--against {twice[0]}=... has the name of another method: choose another name")
     return found
 
 

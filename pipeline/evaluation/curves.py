@@ -27,7 +27,10 @@ def curve_scores(
     `p_in` on what it keeps, deletion `p_out` on the rest (Petsiuk et al. 2018, arXiv 1806.07421).
     """
     energy = heard.magnitude.square().flatten(1)
-    place = place_in_order(rank.flatten(1), seed)
+    # Bins that the classifier cannot hear come last for everybody. A decoder knows them; an attribution calls them 0,
+    # which is more than what speaks against the class, and would spend its budget of energy on rumble.
+    audible = classifier.front_end.audible[:, None]
+    place = place_in_order(rank.masked_fill(~audible, -torch.inf).flatten(1), seed)
     counts = {
         "bins": bins_within(place, budgets["bins"]),
         "energy": energy_within(place, energy, budgets["energy"]),

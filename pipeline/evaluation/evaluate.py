@@ -75,7 +75,7 @@ def _pieces_of(
         "rankings": contender.rankings,
         "domain": contender.domain,
     }
-    extra = {"curves": {"bins": config.bins, "energy": config.energy, "seed": config.seed}}
+    extra = {"curves": {"inaudible": "last", "bins": config.bins, "energy": config.energy, "seed": config.seed}}
     paths = {
         kind: pieces.path(kind, audio.name, contender.name, {**depends_on, **extra.get(kind, {})})
         for kind in _kinds(evaluation, audio)

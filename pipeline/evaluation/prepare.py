@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from pipeline.attribution.rivals import RIVALS
 from pipeline.evaluation.contaminate import (
     CLEAN,
     Audio,
@@ -16,7 +18,7 @@ from pipeline.evaluation.contaminate import (
     contaminated_audio,
     parse_contamination,
 )
-from pipeline.evaluation.contenders import Contender, classifier_digest, contenders
+from pipeline.evaluation.contenders import OWN, Contender, classifier_digest, contenders
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.localisation import Scenes, ideal, scenes_of
 from pipeline.lmac.explainer import Explainer
@@ -59,10 +61,16 @@ def prepare(
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise EvaluationError(f"--contaminate gives {twice[0]!r} twice: each audio needs a name of its own")
     curves = _curves(config.curves, wanted)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EvaluationError("--device cuda: there is no GPU here that torch can use; leave it out for the CPU")
+    if unknown := sorted(set(config.sanity.methods) - {OWN, *RIVALS, *config.against}):
+        raise EvaluationError(f"sanity.methods names {unknown[0]!r}, which is no method: choose from {OWN} and rivals")
     explainer = Explainer.load(config.explainer, device)
     compared = contenders(explainer, config.methods, config.against, config.refine, config.seed)
     windows = _windows(input_url, config, explainer, scratch / "input", on_skip)
     known = [label if label in explainer.config.labels else None for label in windows.labels]
+    if strange := sorted({label for label in windows.labels if label is not None and label not in known}):
+        on_note(f"labels that are none of the classifier's classes count as unknown: {', '.join(strange[:5])}")
     front_end = explainer.config.front_end
     audio = [clean_audio(windows)]
     for number, one in enumerate(wanted):

@@ -105,14 +105,20 @@ def _randomisation(
     how = contender.masks[0]
     rows = []
     before = [_coarse(soft_mask(r, h.magnitude, how), audible) for h, r in zip(heard, relevance, strict=True)]
+    order_of = contender.rankings[0]
+    orders = [ranking(r, order_of)[:, audible].cpu().numpy() for r in relevance]
     for order, (layer, worse) in enumerate(randomised(classifier, seed)):
         explain = relevance_of(contender.build(worse))
-        correlation, similarity = [], []
-        for one, original in zip(heard, before, strict=True):
-            mask = _coarse(soft_mask(explain(one), one.magnitude, how), audible)
+        correlation, similarity, bin_by_bin = [], [], []
+        for one, original, ranked in zip(heard, before, orders, strict=True):
+            found = explain(one)
+            mask = _coarse(soft_mask(found, one.magnitude, how), audible)
+            again = ranking(found, order_of)[:, audible].cpu().numpy()
+            bin_by_bin += [rank_correlation(a, b) for a, b in zip(ranked, again, strict=True)]
             correlation += [rank_correlation(a, b) for a, b in zip(original, mask, strict=True)]
             similarity += [_ssim(a, b) for a, b in zip(original, mask, strict=True)]
-        for measure, values in (("rank_correlation", correlation), ("ssim", similarity)):
+        measures = {"rank_correlation": correlation, "ssim": similarity, "rank_correlation_of_bins": bin_by_bin}
+        for measure, values in measures.items():
             rows.append(_row("randomisation", layer, measure, order, bootstrap, values))
         on_case()
     return rows

@@ -152,10 +152,16 @@ class Explainer:
         their sigmoid is the mask. `steps` of refinement follow the decoder.
         """
         output, y, heard = hear(self.classifier, magnitude, target, self.decoder.evidence)
+        if not steps:
+            return output, y, self.decoder(heard, magnitude)
+        # One by one: rounding differs from batch to batch, and many steps make much of it.
+        alone = [self._refined(*window, steps) for window in zip(magnitude.split(1), y.split(1), strict=True)]
+        return output, y, torch.cat(alone)
+
+    def _refined(self, magnitude: Tensor, target: Tensor, steps: int) -> Tensor:
+        _, y, heard = hear(self.classifier, magnitude, target, self.decoder.evidence)
         logits = self.decoder(heard, magnitude)
-        if steps:
-            logits = refined(self.classifier, magnitude, logits, y, steps, self.config.mask_domain)
-        return output, y, logits
+        return refined(self.classifier, magnitude, logits, y, steps, self.config.mask_domain)
 
     def _checked(self, waveforms: np.ndarray | Tensor) -> Tensor:
         # A copy: arrays out of an object store are read-only, which a tensor cannot be.

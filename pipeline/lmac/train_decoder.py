@@ -74,8 +74,9 @@ class DecoderTask:
         if self.validation is None:
             return {}
         scores = mean_faithfulness(self.classifier, self.module, self.validation, self.domain)
-        # What is asked for together: FF high, AD low, at the size that was asked for.
-        over = max(0.0, scores["mask_mean"] - self.config.objective.target_mean)
+        # What is asked for together: FF high, AD low, at the size that was asked for, if one was.
+        sized = self.config.objective.size == "hinge"
+        over = max(0.0, scores["mask_mean"] - self.config.objective.target_mean) if sized else 0.0
         return {"score": scores["ff"] - scores["ad"] / 100 - 5 * over, **scores}
 
 

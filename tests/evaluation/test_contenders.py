@@ -53,7 +53,7 @@ def test_a_decoder_of_another_classifier_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["saliency", "lmac", "ideal"])
 def test_a_name_that_is_taken_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match=f"--against {name}=... has the name of another method"):
+    with pytest.raises(EvaluationError, match=f"--against {name}=... has a name that means another method"):
         contenders(explainer(), ["saliency"], {name: saved(tmp_path / "same", seed=0)}, None, 0)
 
 

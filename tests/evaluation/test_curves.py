@@ -79,3 +79,15 @@ def test_budgets_beyond_a_half_do_not_change_an_area() -> None:
 def test_an_area_needs_its_ends() -> None:
     with pytest.raises(ValueError, match=r"0\.01 to 0\.5 needs both"):
         area(np.zeros(3), (0.02, 0.1, 0.5))
+
+
+def test_no_method_spends_its_budget_on_bins_that_the_classifier_cannot_hear() -> None:
+    one, classifier = heard(), LowOrHigh()
+    deaf = ~classifier.front_end.audible[:, None]
+    assert deaf.any()
+    rank = rank_by_frequency(one)
+    wasteful, knowing = rank.masked_fill(deaf, torch.inf), rank.masked_fill(deaf, -torch.inf)
+    first, second = (curve_scores(classifier, one, r, BUDGETS, seed=0) for r in (wasteful, knowing))
+    for (by, budget, got), (_, _, wanted) in zip(first, second, strict=True):
+        for name, values in got.items():
+            assert torch.equal(values, wanted[name]), (by, budget, name)

@@ -152,3 +152,53 @@ def test_the_energy_kept_is_that_of_the_loud_bins_kept() -> None:
 def test_silence_keeps_nothing() -> None:
     silence = torch.zeros(1, 6, 4)
     assert energy_kept(silence, silence).item() == 0
+
+
+LN = math.log
+
+# Logits are the two bins' energies in a steady sound of |X|^2 = ln 9 and ln 3: p = 9 / (9 + 3) of the first class.
+SOUND = torch.tensor([[[LN(9) ** 0.5], [LN(3) ** 0.5]]], dtype=torch.float64)
+# Drawn once from a uniform distribution, and rounded, so that all can be worked out by hand.
+RANDOM = torch.tensor([[[0.5], [0.8]]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("mask", "wanted"),
+    [
+        # All: in 9 : 3, out 1 : 1 of silence.
+        (torch.ones_like(SOUND), {"p_in": 3 / 4, "p_out": 1 / 2, "ai": 0, "ad": 0, "ag": 0, "ff": 1 / 4, "fid_in": 1}),
+        # Nothing: the other way round.
+        (
+            torch.zeros_like(SOUND),
+            {"p_in": 1 / 2, "p_out": 3 / 4, "ai": 0, "ad": 100 / 3, "ag": 0, "ff": 0, "keep": 1},
+        ),
+        # The evidence alone: in 9 : 1, out 1 : 3.
+        (
+            torch.tensor([[[1.0], [0.0]]], dtype=torch.float64),
+            {"p_in": 9 / 10, "p_out": 1 / 4, "ai": 100, "ai_001": 100, "ad": 0, "ag": 60, "ff": 1 / 2, "keep": 0},
+        ),
+        # Random: in 9^0.25 : 3^0.64, out 9^0.25 : 3^0.04.
+        (
+            RANDOM,
+            {
+                "p_in": 1 / (1 + 3 ** (0.64 - 0.5)),
+                "p_out": 1 / (1 + 3 ** (0.04 - 0.5)),
+                "ai": 0,
+                "ad": 100 * (3 / 4 - 1 / (1 + 3**0.14)) / (3 / 4),
+                "ag": 0,
+                "ff": 3 / 4 - 1 / (1 + 3**-0.46),
+                "fid_in": 0,
+                "keep": 1,
+            },
+        ),
+    ],
+    ids=["ones", "empty", "oracle", "random"],
+)
+def test_masks_on_a_sound_are_scored_as_worked_out_by_hand(mask: Tensor, wanted: dict[str, float]) -> None:
+    def classify(magnitude: Tensor) -> Tensor:
+        return magnitude.square().sum(dim=2).softmax(1)
+
+    inside, outside = (classify(apply_mask(SOUND, m, "magnitude")) for m in (mask, 1 - mask))
+    got = faithfulness(classify(SOUND), inside, outside, torch.tensor([0]))
+    assert got["p"].item() == pytest.approx(3 / 4)
+    assert {name: got[name].item() for name in wanted} == pytest.approx(wanted)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.run_config import RunConfig
-from schemas.training_config import DecoderRecipe, LoopConfig
+from schemas.training_config import LMAC_REFERENCE, DecoderRecipe, LoopConfig
 from schemas.yaml_config import ConfigError, load_config
 
 
@@ -80,3 +80,12 @@ def test_what_a_section_does_not_name_keeps_the_default_it_has_there() -> None:
     default, changed = DecoderRecipe().training.loop, load_config(DecoderRecipe, None, {"training.loop.epochs": 3})
     assert changed.training.loop == default.model_copy(update={"epochs": 3})
     assert default != LoopConfig()
+
+
+def test_the_reference_recipe_has_nothing_of_this_project_s_own() -> None:
+    recipe = load_config(DecoderRecipe, Path(__file__).parents[2] / "docs" / "lmac-reference.yaml", {})
+    training = recipe.training
+    assert training.objective == LMAC_REFERENCE
+    assert (training.budgets, training.mixtures, training.stretch, training.noise, training.lambda_range) == (0,) * 5
+    assert (recipe.decoder.evidence, recipe.decoder.detail, recipe.mask_domain) == (0, False, "log1p")
+    assert (training.loop.batch_size, training.loop.learning_rate) == (16, 2e-4)

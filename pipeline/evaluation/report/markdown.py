@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 from pipeline.evaluation.report.document import Block, Cell, Code, Document, Folded, Heading, Picture, Prose, Table
@@ -34,7 +35,7 @@ def _block(block: Block) -> str:
         return _code(block.text)
     if isinstance(block, Folded):
         inside = "\n\n".join(_block(inner) for inner in block.blocks)
-        return f"<details>\n<summary>{escape(block.title)}</summary>\n\n{inside}\n\n</details>"
+        return f"<details>\n<summary>{html.escape(block.title)}</summary>\n\n{inside}\n\n</details>"
     raise TypeError(f"no such block: {block!r}")
 
 

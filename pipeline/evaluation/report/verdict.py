@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.evaluation.report.glossary import AREAS, SCORES
 from pipeline.evaluation.report.numerals import number, span
 from pipeline.evaluation.report.read import Area, Interval, Results, Size, Variant
-from pipeline.evaluation.report.standing import OWN, best, called, counted, is_rival
+from pipeline.evaluation.report.standing import CONTROLS, OWN, best, called, counted, is_rival
 
 # The sizes at which methods are told apart: below, little is left to hear; above, everybody keeps nearly all.
 SIZES = (
@@ -45,51 +46,74 @@ class Duel:
 
 @dataclass(frozen=True)
 class Verdict:
-    """On one audio: by score the duels at each of `SIZES` that was measured, and those of the areas."""
+    """On one audio: by score the duels at each of `SIZES` that was measured, and those of the areas.
+
+    `rows` are against rivals, `rows_with_controls` against random and constant orders too.
+    """
 
     audio: str
     rows: dict[str, dict[Size, Duel]]
     areas: dict[Area, Duel]
+    rows_with_controls: dict[str, dict[Size, Duel]]
 
 
 def judge(results: Results, audio: str) -> Verdict:
-    """Hold `lmac` against the best rival in AD and FF at every size, and in every area; empty without either."""
-    points, areas = results.points.get(audio, {}), results.areas.get(audio, {})
+    """Hold `lmac` against the best rival in AD and FF at every size, and in every area; empty without either.
+
+    Of `lmac` the order that counts, of rivals whichever of theirs is best in this very figure.
+    """
+    areas = results.areas.get(audio, {})
+    duels: dict[Area, Duel] = {}
+    for area in AREA_ORDER:
+        values = {variant: areas[variant][area] for variant in _standing(areas) if area in areas[variant]}
+        if duel := _duel(values, AREAS[area.side].better == "higher"):
+            duels[area] = duel
+    return Verdict(audio, _rows(results, audio), duels, _rows(results, audio, CONTROLS))
+
+
+def _rows(results: Results, audio: str, also: tuple[str, ...] = ()) -> dict[str, dict[Size, Duel]]:
+    points = results.points.get(audio, {})
     rows: dict[str, dict[Size, Duel]] = {}
     for score in ("ad", "ff"):
-        higher = SCORES[score].better == "higher"
         at = {
             size: {
                 variant: points[variant][size][score]
-                for variant in counted(points)
+                for variant in _standing(points)
                 if score in points[variant].get(size, {})
             }
             for size in SIZES
         }
-        rows[score] = {size: duel for size, values in at.items() if (duel := _duel(values, higher))}
-    duels: dict[Area, Duel] = {}
-    for area in AREA_ORDER:
-        values = {variant: areas[variant][area] for variant in counted(areas) if area in areas[variant]}
-        if duel := _duel(values, AREAS[area.side].better == "higher"):
-            duels[area] = duel
-    return Verdict(audio, rows, duels)
+        higher = SCORES[score].better == "higher"
+        rows[score] = {size: duel for size, values in at.items() if (duel := _duel(values, higher, also))}
+    return rows
+
+
+def _standing(variants: Iterable[Variant]) -> list[Variant]:
+    found = list(variants)
+    return [variant for variant in found if variant.method != OWN or variant in counted(found)]
 
 
 def sentences(verdict: Verdict) -> str:
     """The verdict for people."""
-    counts = [
-        f"on {SCORES[score].name} in {sum(duel.ahead for duel in duels.values())} of {len(duels)} rows"
-        + (f" (level in {level})" if (level := sum(duel.level for duel in duels.values())) else "")
-        for score, duels in verdict.rows.items()
-        if duels
-    ]
     said = []
-    if counts:
-        said.append(f"At equal size, {OWN} is ahead of the best rival {' and '.join(counts)}.")
+    if counts := _counts(verdict.rows):
+        said.append(f"At equal size, {OWN} is ahead of the best rival {counts}.")
+        if (with_controls := _counts(verdict.rows_with_controls)) != counts:
+            said.append(f"With random and constant orders among the rivals, it is {with_controls}.")
     if verdict.areas:
         shown = [f"{area.side} by {area.by} {_against(duel)}" for area, duel in verdict.areas.items()]
         said.append(f"Areas: {'; '.join(shown)}.")
     return " ".join(said) or f"{OWN} and a rival were not both measured at equal size."
+
+
+def _counts(rows: dict[str, dict[Size, Duel]]) -> str:
+    counts = [
+        f"on {SCORES[score].name} in {sum(duel.ahead for duel in duels.values())} of {len(duels)} rows"
+        + (f" (level in {level})" if (level := sum(duel.level for duel in duels.values())) else "")
+        for score, duels in rows.items()
+        if duels
+    ]
+    return " and ".join(counts)
 
 
 def _against(duel: Duel) -> str:
@@ -99,9 +123,9 @@ def _against(duel: Duel) -> str:
     return f"{own} against {rival} of {duel.rival_name}: {duel.outcome}"
 
 
-def _duel(values: dict[Variant, Interval], higher: bool) -> Duel | None:
+def _duel(values: dict[Variant, Interval], higher: bool, also: tuple[str, ...] = ()) -> Duel | None:
     own = best({variant: value for variant, value in values.items() if variant.method == OWN}, higher)
-    rivals = {variant: value for variant, value in values.items() if is_rival(variant.method)}
+    rivals = {variant: value for variant, value in values.items() if is_rival(variant.method) or variant.method in also}
     rival = best(rivals, higher)
     if own is None or rival is None:
         return None

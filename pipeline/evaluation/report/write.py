@@ -17,6 +17,9 @@ def write_report(directory: Path) -> None:
     document = compose(read_results(directory))
     plots = directory / "plots"
     plots.mkdir(exist_ok=True)
+    # Of an earlier report with more audio.
+    for stale in plots.glob("*.png"):
+        stale.unlink()
     for picture in document.pictures():
         (plots / f"{picture.name}.png").write_bytes(picture.png)
     (directory / "report.md").write_text(markdown.render(document), encoding="utf-8")

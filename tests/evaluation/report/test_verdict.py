@@ -80,9 +80,25 @@ def test_without_lmac_no_verdict_is_made_up(tmp_path: Path) -> None:
     assert "not both measured" in sentences(judged(tmp_path, {"saliency": 10.0, "energy": 20.0}))
 
 
-def test_a_variant_that_does_not_count_is_no_rival_where_another_does(tmp_path: Path) -> None:
+def test_a_rival_takes_part_in_each_row_with_whichever_order_is_best_there(tmp_path: Path) -> None:
     write_facts(tmp_path)
     size = SIZES[0]
-    chance = point("energy", *size, "ad", 1.0, best=False) | {"ranking": "absolute"}
-    write_table(tmp_path, "points", [point("lmac", *size, "ad", 10), point("energy", *size, "ad", 20), chance])
-    assert judge(read_results(tmp_path), "clean").rows["ad"][size].rival.value == 20
+    other = point("energy", *size, "ad", 1.0, best=False) | {"ranking": "absolute"}
+    write_table(tmp_path, "points", [point("lmac", *size, "ad", 10), point("energy", *size, "ad", 20), other])
+    assert judge(read_results(tmp_path), "clean").rows["ad"][size].rival.value == 1
+
+
+def test_an_order_of_lmac_that_does_not_count_takes_no_part(tmp_path: Path) -> None:
+    write_facts(tmp_path)
+    size = SIZES[0]
+    other = point("lmac", *size, "ad", 1.0, best=False) | {"ranking": "absolute"}
+    write_table(tmp_path, "points", [point("lmac", *size, "ad", 10), point("energy", *size, "ad", 20), other])
+    assert judge(read_results(tmp_path), "clean").rows["ad"][size].own.value == 10
+
+
+def test_controls_are_nobodys_rivals_and_the_verdict_says_what_they_would_change(tmp_path: Path) -> None:
+    verdict = judged(tmp_path, {"lmac": 10.0, "energy": 20.0, "random": 1.0})
+    assert {duel.rival_name for duel in verdict.rows["ad"].values()} == {"energy"}
+    said = sentences(verdict)
+    assert "ahead of the best rival on AD in 7 of 7 rows" in said
+    assert "With random and constant orders among the rivals, it is on AD in 0 of 7 rows" in said

@@ -14,12 +14,12 @@ TESTS = {
         "Does the mask depend on what the classifier has learnt?",
         "The classifier's layers are randomised from the top, one more at a time. A mask that hardly changes explains "
         "the sound, not the classifier: with all layers random its rank correlation with the original should be below "
-        "0.2.",
+        "0.2. Masks are compared as means over 4 x 4 bins that the classifier hears, orders bin by bin.",
     ),
     "stability": (
         "Is the mask stable?",
-        "Overlap (intersection over union) of the mask, cut at the same size, before and after a change that leaves "
-        "the sound the same. Under faint noise it should be at least 0.8.",
+        "Overlap (intersection over union) of the tenth of the bins that comes first, before and after a change that "
+        "leaves the sound the same. Under faint noise it should be at least 0.8.",
     ),
     "masked_out": (
         "Is what the mask removes still recognised?",
