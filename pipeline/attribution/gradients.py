@@ -44,8 +44,12 @@ def smoothgrad(classifier: Classifier, seed: int) -> Attribute:
     The noise has the window's RMS magnitude: loud bins rise above it, quiet ones do not.
     """
     logits = Logits(classifier)
-    # Noise takes magnitudes below 0, where the classifier, which squares them, would hear them turned over.
-    method = NoiseTunnel(Saliency(lambda x: logits(x.clamp_min(0))))
+
+    def heard(x: Tensor) -> Tensor:
+        # Noise takes magnitudes below 0, where the classifier, which squares them, would have slopes of the other sign.
+        return logits(x + (x.abs() - x).detach())
+
+    method = NoiseTunnel(Saliency(heard))
 
     def attribute(x: Tensor, y: Tensor) -> Tensor:
         level = NOISE * float(x.detach().square().mean().sqrt())

@@ -24,7 +24,7 @@ from tests.models.make import noise, tone
 
 WAVEFORMS = noise(8, 400)
 MAGNITUDES = noise(8, 65, 40).abs()
-OFF = AugmentConfig(mixup=0, gain_db=0, noise=0, stretch=0, drop_bands=0, drop_spans=0)
+OFF = AugmentConfig(mixup=0, silence=0, gain_db=0, noise=0, stretch=0, drop_bands=0, drop_spans=0)
 
 CHANGES: dict[str, tuple[Callable[[Tensor, Generator], Tensor], Tensor]] = {
     "roll": (roll_in_time, WAVEFORMS),

@@ -57,18 +57,13 @@ def front(results: Results, audio: str, palette: Palette) -> bytes:
     figure = Figure(figsize=(11, 4.9), layout="constrained")
     paid, bins, energy = figure.subplots(1, 3)
     for variant in order:
-        # Both kinds of budget stop along one and the same order of bins.
-        stops = sorted(
-            (100 * at["bins_kept"].value, 100 * at["energy_kept"].value, at["p_in"].value - at["p_out"].value)
-            for at in points.get(variant, {}).values()
-            if {"bins_kept", "energy_kept", "p_in", "p_out"} <= at.keys()
-        )
-        shown = [(b, e, gap) for b, e, gap in stops if b > 0 and e > 0]
         look = palette.line(variant.method) | {"label": plain(called(variant, order))}
-        paid.plot([b for b, _, _ in shown], [e for _, e, _ in shown], **look)
-        bins.plot([b for b, _, _ in shown], [gap for _, _, gap in shown], **look)
-        by_energy = sorted((e, gap) for _, e, gap in shown)
-        energy.plot([e for e, _ in by_energy], [gap for _, gap in by_energy], **look)
+        # Each kind of budget is a way of its own: means over windows of the two do not lie on one line.
+        for by, spent, gained in (("bins", paid, bins), ("energy", None, energy)):
+            stops = _stops(points.get(variant, {}), by)
+            if spent is not None:
+                spent.plot([b for b, _, _ in stops], [e for _, e, _ in stops], **look)
+            gained.plot([b if by == "bins" else e for b, e, _ in stops], [gap for _, _, gap in stops], **look)
     for axis, x, title in (
         (paid, "bins", "what a method buys energy with"),
         (bins, "bins", "p_in - p_out (higher is better)"),
@@ -84,6 +79,17 @@ def front(results: Results, audio: str, palette: Palette) -> bytes:
     figure.suptitle(f"The front over both sizes: {plain(audio)}", fontsize=12)
     _legend(figure, [paid, bins, energy])
     return png(figure)
+
+
+def _stops(points: dict[Size, dict[str, Interval]], by: str) -> list[tuple[float, float, float]]:
+    """Shares of bins and of energy kept in percent, and `p_in - p_out`, at each budget of a kind."""
+    needed = {"bins_kept", "energy_kept", "p_in", "p_out"}
+    found = [
+        (100 * at["bins_kept"].value, 100 * at["energy_kept"].value, at["p_in"].value - at["p_out"].value)
+        for size, at in sorted(points.items(), key=lambda item: item[0].budget)
+        if size.by == by and needed <= at.keys()
+    ]
+    return [(b, e, gap) for b, e, gap in found if b > 0 and e > 0]
 
 
 def _along(points: dict[Size, dict[str, Interval]], by: str, score: str) -> list[tuple[float, Interval]]:
