@@ -93,8 +93,9 @@ class DecoderConfig(Config):
     """The mask decoder: channels per depth, from the log-mel itself down to the deepest representation.
 
     `evidence` is how many of the deepest representations are given together with what they contribute to the class
-    explained; with 0 the decoder hears the sound but not the question, and has one mask for all classes. With `detail`
-    the mask tells apart the bins of one mel band, by how loud each is among them.
+    explained, up to all of them, the log-mel itself being the last; with 0 the decoder hears the sound but not the
+    question, and has one mask for all classes. With `detail` the mask tells apart the bins of one mel band, by how loud
+    each is among them.
     """
 
     kind: Literal["unet"] = "unet"
@@ -104,10 +105,9 @@ class DecoderConfig(Config):
 
     @model_validator(mode="after")
     def _evidence_has_depths(self) -> DecoderConfig:
-        if self.evidence >= len(self.channels):
+        if self.evidence > len(self.channels):
             raise ValueError(
-                f"evidence must be less than the number of depths ({len(self.channels)}): the log-mel itself has none, "
-                f"got {self.evidence}"
+                f"evidence must be at most the number of depths ({len(self.channels)}), got {self.evidence}"
             )
         return self
 

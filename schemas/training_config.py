@@ -101,13 +101,14 @@ class DecoderTraining(Config):
     `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of its own; `noise`
     that of windows with white noise, `stretch` the largest relative change of tempo and of pitch. `budgets` is the
     share of windows whose mask is cut, at a random size, out of the ranking that its logits make: a share of bins
-    within `budget_bins` or a share of energy within `budget_energy`. What is learnt is then a ranking.
+    within `budget_bins`, or a share of energy within `budget_energy`, for which bins are ranked by what they give for
+    their energy. What is learnt is then a ranking.
     `lambda_range` weighs the squares of logits beyond ±8, which a sigmoid no longer tells apart: left alone they grow
     by thousands, and no gradient finds its way through. `objective: lmac-reference` are the terms of the paper's own
     code, for comparison; the whole recipe is docs/lmac-reference.yaml.
     """
 
-    loop: LoopConfig = LoopConfig(epochs=42, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
+    loop: LoopConfig = LoopConfig(epochs=60, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
     objective: ObjectiveConfig = ObjectiveConfig(
         lambda_in=1.5,
         lambda_out=2.5,
@@ -116,7 +117,7 @@ class DecoderTraining(Config):
         masked_out="log_complement",
         softness=0.5,
         size="hinge",
-        target_mean=0.125,
+        target_mean=0.115,
         target_energy=0.66,
     )
     mixtures: Share = 0.5
@@ -124,9 +125,9 @@ class DecoderTraining(Config):
     gain_db: Weight = 6.0
     noise: Share = 0.0
     stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
-    budgets: Share = 0.5
-    budget_bins: tuple[Share, Share] = (0.01, 0.3)
-    budget_energy: tuple[Share, Share] = (0.3, 0.9)
+    budgets: Share = 0.6
+    budget_bins: tuple[Share, Share] = (0.007, 0.3)
+    budget_energy: tuple[Share, Share] = (0.3, 0.97)
     lambda_range: Weight = 0.02
 
     @field_validator("objective", mode="before")
@@ -159,6 +160,6 @@ class DecoderRecipe(Config):
     """All of `lmac train decoder` but data and classifier; by default it keeps the classifier's name."""
 
     name: str | None = None
-    decoder: DecoderConfig = DecoderConfig(evidence=4, detail=True)
+    decoder: DecoderConfig = DecoderConfig(channels=(24, 32, 48, 64, 96), evidence=5, detail=True)
     mask_domain: Literal["magnitude", "log1p"] = "magnitude"
     training: DecoderTraining = DecoderTraining()

@@ -7,6 +7,10 @@ import re
 import torch
 from torch import Tensor
 
+from pipeline.lmac.budget import POWER_FLOOR, per_energy
+
+PER_ENERGY = "_per_energy"
+RANKINGS = "signed, absolute, signed_per_energy, absolute_per_energy, odds_per_energy"
 MASKS = "as_written, ones, half, relu_max, abs_max, relu_pN, abs_pN, topN, abs_topN (N a percentage, 1 to 99)"
 _SCALED = re.compile(r"(relu|abs)_(?:max|p([1-9]\d?))")
 _TOP = re.compile(r"(abs_)?top([1-9]\d?)")
@@ -40,22 +44,36 @@ def soft_mask(relevance: Tensor, magnitude: Tensor, how: str) -> Tensor:
     elif scaled := _SCALED.fullmatch(how):
         mask = _scaled(relevance, scaled[1], int(scaled[2]) if scaled[2] else None)
     elif top := _TOP.fullmatch(how):
-        mask = _top(ranking(relevance, "absolute" if top[1] else "signed"), int(top[2]) / 100)
+        mask = _top(ranking(relevance, magnitude, "absolute" if top[1] else "signed"), int(top[2]) / 100)
     else:
         raise ValueError(f"there is no way {how!r} to make a mask of relevance, choose one of {MASKS}")
     return mask.to(magnitude.dtype)
 
 
-def ranking(relevance: Tensor, how: str) -> Tensor:
-    """The relevance `[B, F, T]` in an order of bins, higher is kept first: `signed` as it is, or its `absolute` value.
+def ranking(relevance: Tensor, magnitude: Tensor, how: str) -> Tensor:
+    """Relevance `[B, F, T]` of magnitudes `[B, F, T]` as an order of bins, higher is kept first.
 
-    Bins of relevance -inf, which a decoder never keeps, stay last in both. Raises ValueError for any other `how`.
+    - `signed`: as it is; `absolute`: its absolute value;
+    - `signed_per_energy`, `absolute_per_energy`: the same over the power of the bin, for budgets of energy alone;
+    - `odds_per_energy`: of a decoder's logits, the odds that they stand for over the power of the bin.
+
+    Bins of relevance -inf, which a decoder never keeps, stay last. Raises ValueError for any other `how`.
     """
-    if how == "signed":
-        return relevance
-    if how == "absolute":
-        return torch.where(relevance == -torch.inf, relevance, relevance.abs())
-    raise ValueError(f"there is no ranking {how!r}, choose 'signed' or 'absolute'")
+    if how == "odds_per_energy":
+        return per_energy(relevance, magnitude)
+    part = how.removesuffix(PER_ENERGY)
+    if part not in ("signed", "absolute"):
+        raise ValueError(f"there is no ranking {how!r}, choose one of {RANKINGS}")
+    never = relevance == -torch.inf
+    value = relevance if part == "signed" else relevance.abs()
+    if is_per_energy(how):
+        value = value / (magnitude.square() + POWER_FLOOR)
+    return value.masked_fill(never, -torch.inf)
+
+
+def is_per_energy(how: str) -> bool:
+    """Whether a ranking is one for budgets of energy alone."""
+    return how.endswith(PER_ENERGY)
 
 
 def _scaled(relevance: Tensor, part: str, percentile: int | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,11 @@ from pipeline.storage.filesystem import display_url
 
 OWN = "lmac"
 IDEAL = "ideal"
+
+
+def is_own(method: str) -> bool:
+    """Whether a method is the explainer itself, refined or not."""
+    return method == OWN or re.fullmatch(rf"{OWN}_refine_\d+", method) is not None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ SCORES = ("p", "p_in", "p_out", "ad", "ff", "fid_in")
 def curve_scores(
     classifier: Classifier, heard: Heard, rank: Tensor, budgets: Mapping[str, Sequence[float]], seed: int
 ) -> list[tuple[str, float, dict[str, Tensor]]]:
-    """For each kind of budget (`bins`, `energy`) and each budget: `bins_kept`, `energy_kept` and scores, `[B]` each.
+    """For each kind of budget (`bins`, `energy`) given and each budget: shares kept of both, and scores, `[B]` each.
 
     The mask keeps the first bins of `rank` `[B, F, T]` (the highest first) and multiplies the magnitude; insertion is
     `p_in` on what it keeps, deletion `p_out` on the rest (Petsiuk et al. 2018, arXiv 1806.07421).
@@ -32,8 +32,8 @@ def curve_scores(
     audible = classifier.front_end.audible[:, None]
     place = place_in_order(rank.masked_fill(~audible, -torch.inf).flatten(1), seed)
     counts = {
-        "bins": bins_within(place, budgets["bins"]),
-        "energy": energy_within(place, energy, budgets["energy"]),
+        by: bins_within(place, shares) if by == "bins" else energy_within(place, energy, shares)
+        for by, shares in budgets.items()
     }
     points = [(by, budget, counts[by][:, k]) for by in counts for k, budget in enumerate(budgets[by])]
 

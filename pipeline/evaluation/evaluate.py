@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
-from pipeline.attribution.masks import ranking, soft_mask
+from pipeline.attribution.masks import is_per_energy, ranking, soft_mask
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.contaminate import CLEAN, Audio
 from pipeline.evaluation.contenders import IDEAL, Contender
@@ -71,13 +71,16 @@ def _pieces_of(
     depends_on = {
         "audio": audio.digest,
         "method": contender.digest,
-        "masks": contender.masks,
-        "rankings": contender.rankings,
         "domain": contender.domain,
     }
-    extra = {"curves": {"inaudible": "last", "bins": config.bins, "energy": config.energy, "seed": config.seed}}
+    orders, masks = {"rankings": contender.rankings}, {"masks": contender.masks}
+    extra: dict[str, dict[str, Any]] = {
+        "scores": masks,
+        "curves": {**orders, "bins": config.bins, "energy": config.energy, "seed": config.seed},
+        "localisation": {**masks, **orders},
+    }
     paths = {
-        kind: pieces.path(kind, audio.name, contender.name, {**depends_on, **extra.get(kind, {})})
+        kind: pieces.path(kind, audio.name, contender.name, {**depends_on, **extra[kind]})
         for kind in _kinds(evaluation, audio)
     }
     missing = [kind for kind, path in paths.items() if not path.exists()]
@@ -99,7 +102,7 @@ def _measured(
 ) -> dict[str, list[Columns]]:
     classifier, config = evaluation.explainer.classifier, evaluation.config
     relevance = contender.relevance(heard)
-    ranks = {how: ranking(relevance, how) for how in contender.rankings}
+    ranks = {how: ranking(relevance, heard.magnitude, how) for how in contender.rankings}
     masks = {}
     if "scores" in kinds or "localisation" in kinds:
         masks = {how: in_255ths(soft_mask(relevance, heard.magnitude, how)) for how in contender.masks}
@@ -109,14 +112,18 @@ def _measured(
         columns["scores"] = [{"mask": how, **one} for how, one in zip(masks, scores, strict=True)]
     if "curves" in kinds:
         budgets = {"bins": config.bins, "energy": config.energy}
+        of_energy = {"energy": config.energy}
         columns["curves"] = [
             {"ranking": how, "by": by, "budget": budget, **values}
             for how, rank in ranks.items()
-            for by, budget, values in curve_scores(classifier, heard, rank, budgets, config.seed)
+            for by, budget, values in curve_scores(
+                classifier, heard, rank, of_energy if is_per_energy(how) else budgets, config.seed
+            )
         ]
     if "localisation" in kinds:
         assert evaluation.scenes is not None
-        columns["localisation"] = localised(classifier, heard, evaluation.scenes, ranks, masks, contender.domain)
+        plain = {how: rank for how, rank in ranks.items() if not is_per_energy(how)}
+        columns["localisation"] = localised(classifier, heard, evaluation.scenes, plain, masks, contender.domain)
     return columns
 
 

@@ -106,14 +106,16 @@ def _randomisation(
     rows = []
     before = [_coarse(soft_mask(r, h.magnitude, how), audible) for h, r in zip(heard, relevance, strict=True)]
     order_of = contender.rankings[0]
-    orders = [ranking(r, order_of)[:, audible].cpu().numpy() for r in relevance]
+    orders = [
+        ranking(r, h.magnitude, order_of)[:, audible].cpu().numpy() for h, r in zip(heard, relevance, strict=True)
+    ]
     for order, (layer, worse) in enumerate(randomised(classifier, seed)):
         explain = relevance_of(contender.build(worse))
         correlation, similarity, bin_by_bin = [], [], []
         for one, original, ranked in zip(heard, before, orders, strict=True):
             found = explain(one)
             mask = _coarse(soft_mask(found, one.magnitude, how), audible)
-            again = ranking(found, order_of)[:, audible].cpu().numpy()
+            again = ranking(found, one.magnitude, order_of)[:, audible].cpu().numpy()
             bin_by_bin += [rank_correlation(a, b) for a, b in zip(ranked, again, strict=True)]
             correlation += [rank_correlation(a, b) for a, b in zip(original, mask, strict=True)]
             similarity += [_ssim(a, b) for a, b in zip(original, mask, strict=True)]
@@ -138,20 +140,23 @@ def _stability(
     frames = config.shift_frames
     # Frames that hear the edge, which the shift moves, are left out on either side.
     edge = -(-front_end.n_fft // front_end.hop_length)
-    rng = torch.Generator().manual_seed(seed)
 
-    def noise(waveform: Tensor) -> Tensor:
-        white = torch.randn(waveform.shape, generator=rng).to(waveform.device)
-        return at_snr(waveform, white, config.noise_db)
+    def noise(one: Heard) -> Tensor:
+        # Drawn for each window by its number: the same whatever the batch.
+        drawn = [
+            torch.randn(one.waveform.shape[1], generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
+            for index in one.indices.tolist()
+        ]
+        return at_snr(one.waveform, torch.stack(drawn).to(one.waveform.device), config.noise_db)
 
-    def later(waveform: Tensor) -> Tensor:
-        delay = min(frames * front_end.hop_length, waveform.shape[1])
-        return torch.nn.functional.pad(waveform, (delay, 0))[:, : waveform.shape[1]]
+    def later(one: Heard) -> Tensor:
+        n = one.waveform.shape[1]
+        return torch.nn.functional.pad(one.waveform, (min(frames * front_end.hop_length, n), 0))[:, :n]
 
-    def louder(decibels: float) -> Callable[[Tensor], Tensor]:
-        return lambda waveform: waveform * 10 ** (decibels / 20)
+    def louder(decibels: float) -> Callable[[Heard], Tensor]:
+        return lambda one: one.waveform * 10 ** (decibels / 20)
 
-    changes: list[tuple[str, Callable[[Tensor], Tensor], int]] = [
+    changes: list[tuple[str, Callable[[Heard], Tensor], int]] = [
         (f"white noise at {config.noise_db:g} dB", noise, 0),
         (f"later by {frames} frames", later, frames),
         (f"gain of +{config.gain_db:g} dB", louder(config.gain_db), 0),
@@ -161,11 +166,13 @@ def _stability(
     for order, (case, change, shift) in enumerate(changes):
         overlap: list[float] = []
         for one, original in zip(heard, relevance, strict=True):
-            changed = contender.relevance(hear(classifier, change(one.waveform), one.indices, one.target))
+            other = hear(classifier, change(one), one.indices, one.target)
+            first = ranking(original, one.magnitude, contender.rankings[0])
+            second = ranking(contender.relevance(other), other.magnitude, contender.rankings[0])
             if shift:
                 last = original.shape[2] - edge
-                original, changed = original[:, :, edge : last - shift], changed[:, :, edge + shift : last]
-            overlap += top_overlap(original, changed, contender.rankings[0], seed)
+                first, second = first[:, :, edge : last - shift], second[:, :, edge + shift : last]
+            overlap += top_overlap(first, second, seed)
         rows.append(_row("stability", case, "iou", order, bootstrap, overlap))
         on_case()
     return rows
@@ -190,11 +197,11 @@ def _masked_out(
     return rows
 
 
-def top_overlap(first: Tensor, second: Tensor, how: str, seed: int) -> list[float]:
-    """Intersection over union of the highest tenths of two relevances `[B, F, T]`, per window."""
+def top_overlap(first: Tensor, second: Tensor, seed: int) -> list[float]:
+    """Intersection over union of the highest tenths of two orders of bins `[B, F, T]`, per window."""
     tops = []
     for values in (first, second):
-        place = place_in_order(ranking(values, how).flatten(1), seed)
+        place = place_in_order(values.flatten(1), seed)
         tops.append(first_bins(place, torch.full((len(place),), round(TOP * place.shape[1]), device=place.device)))
     union = (tops[0] | tops[1]).sum(dim=1).clamp_min(1)
     return ((tops[0] & tops[1]).sum(dim=1) / union).tolist()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
-from pipeline.evaluation.contenders import OWN
+from pipeline.evaluation.contenders import is_own
 from pipeline.evaluation.curves import SCORES as CURVE_SCORES
 from pipeline.evaluation.curves import area
 from schemas.evaluation_tables import AREAS, DIFFERENCES, POINTS, SPECTRAL, SUMMARY, WRITTEN
@@ -26,28 +26,31 @@ LARGEST_MEAN = 0.5
 SHOWN_WHOLE = "constant"
 
 Row = dict[str, Any]
+# By score, the mask or order that counts and the values `[W]`.
+Columns = dict[str, tuple[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Curves:
-    """One ranking's curves: by kind of budget the budgets, and scores `[W, K, S]` in the order of `POINT_SCORES`."""
+    """One ranking's curves: by kind of budget the budgets, and scores `[W, K, S]` in the order of `POINT_SCORES`.
+
+    A ranking per energy has curves for budgets of energy alone.
+    """
 
     budgets: dict[str, tuple[float, ...]]
     values: dict[str, np.ndarray]
 
-    def areas(self) -> dict[tuple[str, str], np.ndarray]:
-        """Areas `[W]` by side and kind of budget."""
+    def areas(self, by: str) -> dict[str, np.ndarray]:
+        """Areas `[W]` by side, of one kind of budget."""
         return {
-            (side, by): area(self.values[by][:, :, POINT_SCORES.index(score)], self.budgets[by])
+            side: area(self.values[by][:, :, POINT_SCORES.index(score)], self.budgets[by])
             for side, score in SIDES.items()
-            for by in BY
         }
 
-    def at_sizes(self) -> dict[str, np.ndarray]:
-        """AD and FF `[W]` at every size, by names such as `ff at 10% of bins`."""
+    def at_sizes(self, by: str) -> dict[str, np.ndarray]:
+        """AD and FF `[W]` at every size of one kind of budget, by names such as `ff at 10% of bins`."""
         return {
             f"{score} at {budget:.0%} of {by}": self.values[by][:, place, POINT_SCORES.index(score)]
-            for by in BY
             for place, budget in enumerate(self.budgets[by])
             for score in ("ad", "ff")
         }
@@ -82,14 +85,14 @@ def best_mask(variants: Mapping[str, np.ndarray]) -> str:
     return max(small or means, key=lambda how: means[how]["ff"] - means[how]["ad"] / 100)
 
 
-def best_ranking(variants: Mapping[str, Curves]) -> str:
-    """The order that serves a method best: insertion less deletion, by bins and by energy, on this very audio."""
+def best_ranking(variants: Mapping[str, Curves], by: str) -> str:
+    """The order that serves a method best for one kind of budget: insertion less deletion, on this very audio."""
 
     def won(how: str) -> float:
-        areas = variants[how].areas()
-        return sum(float(areas["insertion", by].mean() - areas["deletion", by].mean()) for by in BY)
+        areas = variants[how].areas(by)
+        return float(areas["insertion"].mean() - areas["deletion"].mean())
 
-    return max(variants, key=won)
+    return max((how for how in variants if by in variants[how].values), key=won)
 
 
 def summarise_audio(
@@ -99,40 +102,32 @@ def summarise_audio(
     summary: list[Row] = []
     points: list[Row] = []
     areas: list[Row] = []
-    columns: dict[str, dict[str, np.ndarray]] = {}
-    chosen: dict[str, tuple[str, str]] = {}
+    columns: dict[str, Columns] = {}
     for method, table in scores.items():
         variants = soft_variants(table)
         best = best_mask(variants)
-        chosen[method] = (best, "")
-        columns[method] = dict(zip(SOFT, variants[best].T, strict=True))
+        columns[method] = {name: (best, values) for name, values in zip(SOFT, variants[best].T, strict=True)}
         for how, values in variants.items():
             place = {"audio": audio, "method": method, "mask": how, "best": how == best or method == SHOWN_WHOLE}
             summary += _rows([{**place, "score": name} for name in SOFT], bootstrap.interval(values))
     for method, table in curves.items():
         orders = curve_variants(table)
-        order = best_ranking(orders)
-        chosen[method] = (chosen.get(method, ("", ""))[0], order)
-        found = orders[order].areas()
-        columns.setdefault(method, {}).update({f"{side} by {by}": values for (side, by), values in found.items()})
-        columns[method].update(orders[order].at_sizes())
-        for how, one in orders.items():
-            place = {"audio": audio, "method": method, "ranking": how, "best": how == order}
-            for by in BY:
-                names = [
-                    {**place, "by": by, "budget": budget, "score": name}
-                    for budget in one.budgets[by]
-                    for name in POINT_SCORES
-                ]
-                points += _rows(names, bootstrap.interval(one.values[by].reshape(len(one.values[by]), -1)))
-            taken = one.areas()
-            sides = [{**place, "by": by, "side": side} for side, by in taken]
-            areas += _rows(sides, bootstrap.interval(np.stack(list(taken.values()), axis=1)))
+        own = columns.setdefault(method, {})
+        for by in BY:
+            order = best_ranking(orders, by)
+            counted = {f"{side} by {by}": values for side, values in orders[order].areas(by).items()}
+            own.update({name: (order, values) for name, values in {**counted, **orders[order].at_sizes(by)}.items()})
+            for how, one in orders.items():
+                if by in one.values:
+                    place = {"audio": audio, "method": method, "ranking": how, "best": how == order, "by": by}
+                    found_points, found_areas = _curve_rows(place, one, by, bootstrap)
+                    points += found_points
+                    areas += found_areas
     return {
         "summary": pa.Table.from_pylist(summary, SUMMARY),
         "points": pa.Table.from_pylist(points, POINTS),
         "areas": pa.Table.from_pylist(areas, AREAS),
-        "differences": pa.Table.from_pylist(_differences(audio, columns, chosen, bootstrap), DIFFERENCES),
+        "differences": pa.Table.from_pylist(_differences(audio, columns, bootstrap), DIFFERENCES),
     }
 
 
@@ -145,24 +140,28 @@ def best_localisation(rows: pa.Table, mask: str | None) -> pa.Table:
     return rows.filter(pc.equal(rows["ranking"], best)).drop_columns(["ranking"])
 
 
-def _differences(
-    audio: str,
-    columns: Mapping[str, Mapping[str, np.ndarray]],
-    chosen: Mapping[str, tuple[str, str]],
-    bootstrap: Bootstrap,
-) -> list[Row]:
-    if OWN not in columns:
-        return []
+def _curve_rows(place: Row, one: Curves, by: str, bootstrap: Bootstrap) -> tuple[list[Row], list[Row]]:
+    names = [{**place, "budget": budget, "score": name} for budget in one.budgets[by] for name in POINT_SCORES]
+    points = _rows(names, bootstrap.interval(one.values[by].reshape(len(one.values[by]), -1)))
+    taken = one.areas(by)
+    sides = [{**place, "side": side} for side in taken]
+    return points, _rows(sides, bootstrap.interval(np.stack(list(taken.values()), axis=1)))
+
+
+def _differences(audio: str, columns: Mapping[str, Columns], bootstrap: Bootstrap) -> list[Row]:
     rows: list[Row] = []
-    for rival, theirs in columns.items():
-        names = [name for name in columns[OWN] if name in theirs and name != "p"]
-        if rival == OWN or not names:
+    for method, ours in columns.items():
+        if not is_own(method):
             continue
-        apart = np.stack([columns[OWN][name] - theirs[name] for name in names], axis=1)
-        mask, order = chosen[OWN]
-        place = {"audio": audio, "method": OWN, "rival": rival}
-        heads = [{**place, "mask": mask if name in SOFT else order, "score": name} for name in names]
-        rows += _rows(heads, bootstrap.interval(apart))
+        for rival, theirs in columns.items():
+            names = [name for name in ours if name in theirs and name != "p"]
+            if rival == method or not names:
+                continue
+            apart = np.stack([ours[name][1] - theirs[name][1] for name in names], axis=1)
+            place = {"audio": audio, "method": method, "rival": rival}
+            rows += _rows(
+                [{**place, "mask": ours[name][0], "score": name} for name in names], bootstrap.interval(apart)
+            )
     return rows
 
 

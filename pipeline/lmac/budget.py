@@ -10,6 +10,8 @@ from torch import Generator, Tensor
 from pipeline.lmac.augment import uniform
 
 _LEVELS = 4096
+# About the power of 16-bit rounding in a bin: quieter ones cost the same.
+POWER_FLOOR = 1e-7
 
 
 def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
@@ -27,6 +29,21 @@ def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
     above = held.flip(1).cumsum(1)  # cost of the topmost 1, 2, ... levels
     levels_kept = (above <= share[:, None].double() * weight.sum(1, keepdim=True)).sum(1)
     return low[:, 0] + span[:, 0] * (_LEVELS - levels_kept) / (_LEVELS - 1)
+
+
+def per_energy(logits: Tensor, magnitude: Tensor) -> Tensor:
+    """Logits `[B, F, T]` per energy: the log of the mask's odds over the power of the bin in `magnitude` `[B, F, T]`.
+
+    The order of bins for a budget of energy: what pays most for what it costs comes first (Dantzig 1957).
+    """
+    return logits - (magnitude.square() + POWER_FLOOR).log()
+
+
+def budgeted(logits: Tensor, magnitude: Tensor, by_energy: Tensor) -> tuple[Tensor, Tensor]:
+    """An order of bins and their cost, `[B, F, T]`: for budgets of energy where `by_energy` `[B]`, else of bins."""
+    of_energy = by_energy[:, None, None]
+    rank = torch.where(of_energy, per_energy(logits, magnitude), logits)
+    return rank, torch.where(of_energy, magnitude.square(), torch.ones_like(magnitude))
 
 
 def cut(logits: Tensor, at: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pipeline.lmac.budget import cut, threshold
+from pipeline.lmac.budget import budgeted, cut, threshold
 from pipeline.lmac.faithfulness import energy_kept
 from pipeline.lmac.objective import apply_mask, log_complement
 from pipeline.models.classifier import Classifier
@@ -40,10 +40,10 @@ def refine(
             now = start + front_end.spread(change)
             mask = torch.sigmoid(now) * heard
             share, by_energy = _BUDGETS[step % len(_BUDGETS)]
-            cost = magnitude.square() if by_energy else torch.ones_like(magnitude)
-            ranked = now.masked_fill(~audible, -torch.inf)
-            at = threshold(ranked.detach(), cost, torch.full_like(mean, share))
-            masks = torch.cat([mask, cut(ranked, at)])
+            of_energy = torch.full_like(mean, by_energy, dtype=torch.bool)
+            rank, cost = budgeted(now.masked_fill(~audible, -torch.inf), magnitude, of_energy)
+            at = threshold(rank.detach(), cost, torch.full_like(mean, share))
+            masks = torch.cat([mask, cut(rank, at)])
             twice = magnitude.repeat(2, 1, 1)
             inside, outside = apply_mask(twice, masks, domain), apply_mask(twice, 1 - masks, domain)
             logits_in, logits_out = classifier(torch.cat([inside, outside])).logits.float().chunk(2)

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from pipeline.lmac.augment import add_noise, mixture, random_gain, roll_in_time, stretch
-from pipeline.lmac.budget import cut, random_budget, threshold
+from pipeline.lmac.budget import budgeted, cut, random_budget, threshold
 from pipeline.lmac.faithfulness import faithfulness
 from pipeline.lmac.objective import apply_mask, objective
 from pipeline.lmac.training import Scores
@@ -61,14 +61,15 @@ class DecoderTask:
 
     def _masks(self, logits: Tensor, magnitude: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """Masks of a size of their own, some of them cut at a random budget instead; and which are not."""
-        free = torch.sigmoid(logits)
+        mask = torch.sigmoid(logits)
         if not self.config.budgets:
-            return free, torch.ones(len(logits), dtype=torch.bool)
+            return mask, torch.ones(len(logits), dtype=torch.bool)
         share, by_energy = random_budget(len(logits), self.config.budget_bins, self.config.budget_energy, rng)
-        cost = torch.where(by_energy[:, None, None], magnitude.square(), torch.ones_like(magnitude))
         sized = torch.rand(len(logits), generator=rng) >= self.config.budgets
-        at = threshold(logits.detach(), cost, share)
-        return torch.where(sized[:, None, None], free, cut(logits, at)), sized
+        chosen = (~sized).nonzero()[:, 0]
+        rank, cost = budgeted(logits[chosen], magnitude[chosen], by_energy[chosen])
+        at = threshold(rank.detach(), cost, share[chosen])
+        return mask.index_copy(0, chosen, cut(rank, at)), sized
 
     def validate(self) -> Scores:
         if self.validation is None:

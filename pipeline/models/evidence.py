@@ -23,8 +23,9 @@ def hear(
     Returns the classifier's output, the classes explained `[B]` (`target`, or the classifier's own decisions), and
     its representations. The `evidence` deepest of them, `h` `[B, C, T', M']`, carry `h * d o / d h` as C more channels,
     where `o = log p_y / (1 - p_y)` are the log odds of the class explained: what each unit there contributes to this
-    class rather than another, to first order (as LayerCAM, Jiang et al. 2021, but not summed over channels). It is
-    scaled to unit RMS per window, and compressed by asinh.
+    class rather than another, to first order (as LayerCAM, Jiang et al. 2021, but not summed over channels). Of the
+    log-mel itself, which has no zero that means nothing, it is the slope `d o / d h` alone: what a little more of that
+    band would do. All of it is scaled to unit RMS per window, and compressed by asinh.
     """
     with torch.set_grad_enabled(evidence > 0):
         # A leaf that wants a gradient makes autograd keep the path from every representation to the logits.
@@ -39,7 +40,7 @@ def hear(
         slopes = torch.autograd.grad(odds.sum(), deep)
     heard = [h.detach() for h in output.representations]
     for depth, (h, slope) in enumerate(zip(deep, slopes, strict=True), len(heard) - evidence):
-        contribution = (h.detach() * slope).float()
+        contribution = (h.detach() * slope if depth else slope).float()
         scale = contribution.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)
         # Compressed, as a few units contribute a hundred times more than most.
         heard[depth] = torch.cat([h.detach(), torch.asinh(contribution / scale).to(h.dtype)], dim=1)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.attribution.masks import ranking, soft_mask
+from pipeline.attribution.masks import is_per_energy, ranking, soft_mask
 from tests.models.make import noise
 
 EVERY = ["relu_max", "relu_p99", "relu_p50", "abs_max", "abs_p99", "top10", "top20", "abs_top10"]
@@ -137,11 +137,28 @@ def test_a_relevance_of_another_shape_is_refused() -> None:
 
 
 def test_rankings_are_signed_or_absolute_and_what_is_never_kept_stays_last() -> None:
-    some = torch.tensor([[[-3.0, 1.0, -torch.inf, 2.0]]])
-    assert ranking(some, "signed").argsort(descending=True).tolist() == [[[3, 1, 0, 2]]]
-    assert ranking(some, "absolute").argsort(descending=True).tolist() == [[[0, 3, 1, 2]]]
+    some, sound = torch.tensor([[[-3.0, 1.0, -torch.inf, 2.0]]]), torch.ones(1, 1, 4)
+    assert ranking(some, sound, "signed").argsort(descending=True).tolist() == [[[3, 1, 0, 2]]]
+    assert ranking(some, sound, "absolute").argsort(descending=True).tolist() == [[[0, 3, 1, 2]]]
+
+
+@pytest.mark.parametrize(
+    ("how", "order"),
+    [("signed_per_energy", [1, 3, 0, 2]), ("absolute_per_energy", [0, 1, 3, 2]), ("odds_per_energy", [1, 0, 3, 2])],
+)
+def test_per_energy_what_pays_most_for_what_it_costs_comes_first(how: str, order: list[int]) -> None:
+    some, sound = torch.tensor([[[-0.3, 0.1, -torch.inf, 2.0]]]), torch.tensor([[[0.1, 0.1, 0.1, 1.0]]])
+    assert ranking(some, sound, how).argsort(descending=True).tolist() == [[order]]
+    assert is_per_energy(how)
+
+
+def test_silent_bins_cost_something_per_energy() -> None:
+    rank = ranking(torch.ones(1, 1, 2), torch.tensor([[[0.0, 1.0]]]), "signed_per_energy")
+    assert rank.isfinite().all()
+    assert rank[0, 0, 0] > rank[0, 0, 1]
 
 
 def test_an_unknown_ranking_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="'signed' or 'absolute'"):
-        ranking(relevance(), "random")
+    for how in ("random", "odds", "random_per_energy"):
+        with pytest.raises(ValueError, match="choose one of signed, absolute"):
+            ranking(relevance(), relevance(), how)

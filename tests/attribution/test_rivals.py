@@ -106,7 +106,7 @@ def test_its_masks_and_rankings_are_known(name: str) -> None:
     sizes = [float(soft_mask(relevance, X[:1], how).mean()) for how in method.masks]
     assert 0 < max(sizes) <= 1  # one that takes the positive part may find none
     for how in method.rankings:
-        assert ranking(relevance, how).shape == X[:1].shape
+        assert ranking(relevance, X[:1], how).shape == X[:1].shape
     assert method.masks
     assert method.rankings
     assert method.name == name

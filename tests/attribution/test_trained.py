@@ -28,7 +28,7 @@ def test_a_decoder_is_measured_by_the_very_mask_that_it_writes(steps: int) -> No
 def test_its_ranking_agrees_with_its_mask_and_is_finer() -> None:
     method = trained("lmac", EXPLAINER)
     relevance = method.attribute(MAGNITUDE[:1], torch.tensor([0]))
-    order = ranking(relevance, method.rankings[0]).flatten().argsort()
+    order = ranking(relevance, MAGNITUDE[:1], method.rankings[0]).flatten().argsort()
     mask = soft_mask(relevance, MAGNITUDE[:1], "as_written").flatten()
     assert (mask[order].diff() >= 0).all()
     assert len(relevance.unique()) > len(mask.unique())

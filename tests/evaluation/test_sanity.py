@@ -146,8 +146,8 @@ def test_without_labels_there_is_no_accuracy() -> None:
 
 def test_overlap_is_whole_with_itself_and_nothing_with_its_inverse() -> None:
     relevance = torch.rand(2, 20, 10, generator=torch.Generator().manual_seed(0))
-    assert top_overlap(relevance, relevance, "signed", 0) == [1.0, 1.0]
-    assert top_overlap(relevance, -relevance, "signed", 0) == [0.0, 0.0]
+    assert top_overlap(relevance, relevance, 0) == [1.0, 1.0]
+    assert top_overlap(relevance, -relevance, 0) == [0.0, 0.0]
 
 
 def test_rank_correlation_sees_order_alone() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline.evaluation.bootstrap import Bootstrap
@@ -86,6 +87,24 @@ def test_the_order_that_separates_the_sides_counts_in_all_its_rows() -> None:
     areas = {(row["ranking"], row["side"], row["by"]): row["value"] for row in tables["areas"].to_pylist()}
     assert areas["absolute", "insertion", "bins"] == pytest.approx(0.7)
     assert areas["signed", "deletion", "energy"] == pytest.approx(0.4)
+
+
+def test_an_order_per_energy_may_count_for_energy_and_another_for_bins() -> None:
+    table = curves("m", signed=(0.5, 0.4), signed_per_energy=(0.7, 0.2))
+    of_energy = pc.or_(pc.not_equal(table["ranking"], "signed_per_energy"), pc.equal(table["by"], "energy"))
+    tables = summarise_audio("clean", {}, {"m": table.filter(of_energy)}, BOOTSTRAP)
+    for name in ("points", "areas"):
+        counting = {(row["by"], row["ranking"]) for row in tables[name].to_pylist() if row["best"]}
+        assert counting == {("bins", "signed"), ("energy", "signed_per_energy")}
+
+
+def test_refined_masks_are_held_against_all_too() -> None:
+    tables = {name: scores(name, own={"ff": ff}) for name, ff in (("lmac", 0.5), ("lmac_refine_3", 0.6), ("m", 0.1))}
+    rows = summarise_audio("clean", tables, {}, BOOTSTRAP)["differences"].to_pylist()
+    found = {(row["method"], row["rival"]): row["value"] for row in rows if row["score"] == "ff"}
+    assert found["lmac_refine_3", "lmac"] == pytest.approx(0.1)
+    assert found["lmac_refine_3", "m"] == pytest.approx(0.5)
+    assert not any(method == "m" for method, _ in found)
 
 
 def test_every_score_of_every_variant_has_a_mean_with_an_interval() -> None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.lmac.budget import cut, random_budget, threshold
+from pipeline.lmac.budget import budgeted, cut, random_budget, threshold
 from tests.models.make import noise
 
 
@@ -51,3 +51,24 @@ def test_budgets_are_drawn_within_their_ranges_and_of_both_kinds() -> None:
     bins = share[~by_energy]
     assert ((bins >= 0.01) & (bins <= 0.3)).all()
     assert (bins < 0.055).float().mean().item() == pytest.approx(0.5, abs=0.12)  # half of a logarithmic range
+
+
+def test_bins_are_ranked_by_what_they_give_and_for_energy_by_what_they_give_for_it() -> None:
+    logits, sound = torch.tensor([[[0.0, 1.0]]]).repeat(2, 1, 1), torch.tensor([[[0.1, 1.0]]]).repeat(2, 1, 1)
+    rank, cost = budgeted(logits, sound, torch.tensor([False, True]))
+    assert rank[0, 0, 1] > rank[0, 0, 0]
+    assert rank[1, 0, 0] > rank[1, 0, 1]
+    torch.testing.assert_close(cost, torch.tensor([[[1.0, 1.0]], [[0.01, 1.0]]]))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 99), st.floats(0.2, 0.9))
+def test_per_energy_a_budget_of_energy_holds_more_of_the_odds_than_in_another_order(seed: int, share: float) -> None:
+    logits, sound = noise(1, 30, 40, seed=seed, amplitude=2.0), noise(1, 30, 40, seed=seed + 1).abs() + 0.01
+    rank, cost = budgeted(logits, sound, torch.tensor([True]))
+
+    def held(order: torch.Tensor) -> float:
+        at = threshold(order, cost, torch.tensor([share]))
+        return float((logits.exp() * (order > at[:, None, None])).sum())
+
+    assert held(rank) >= held(logits) * 0.98  # a threshold is one of 4096 levels

@@ -85,9 +85,33 @@ def test_the_classifier_gathers_no_gradients() -> None:
     assert all(p.grad is None for p in classifier.parameters())
 
 
-def test_evidence_of_the_log_mel_itself_is_refused() -> None:
-    with pytest.raises(ValidationError, match="less than the number of depths"):
-        DecoderConfig(evidence=5)
+def test_evidence_of_more_depths_than_there_are_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at most the number of depths"):
+        DecoderConfig(evidence=6)
+
+
+def test_evidence_of_the_log_mel_is_the_slope_of_the_log_odds() -> None:
+    _, y, heard = hear(CNN, SOUND, None, 5)
+    slope, step = heard[0][:, 1].sinh(), 1e-3
+    log_mel = CNN.front_end.log_mel(SOUND)
+
+    def odds(of: torch.Tensor) -> torch.Tensor:
+        logits = CNN.from_log_mel(of).logits.double()
+        own = logits.gather(1, y[:, None])[:, 0]
+        return own - logits.scatter(1, y[:, None], -torch.inf).logsumexp(1)
+
+    def ratio(frames: slice, bands: slice) -> torch.Tensor:
+        moved = torch.zeros_like(log_mel)
+        moved[:, frames, bands] = step
+        risen = (odds(log_mel + moved) - odds(log_mel - moved)) / (2 * step)
+        # The slope is of the standardised log-mel.
+        deviation = (CNN.norm0.running_var + CNN.norm0.eps).sqrt() / CNN.norm0.weight
+        return risen / (slope / deviation)[:, frames, bands].sum(dim=(1, 2))
+
+    # Scaled to unit RMS: what remains is one factor for each window.
+    scale = ratio(slice(3, 6), slice(4, 7))
+    assert (scale > 0).all()
+    torch.testing.assert_close(ratio(slice(8, 12), slice(10, 14)), scale, rtol=0.05, atol=0)
 
 
 def test_detail_tells_apart_the_bins_of_one_band_by_their_loudness() -> None:

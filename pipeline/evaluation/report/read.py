@@ -30,7 +30,10 @@ class Interval(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """A method, how its relevance was made a mask or an order, and whether this is the way that counts."""
+    """A method, how its relevance was made a mask or an order, and whether this is the way that counts.
+
+    Where one order counts for budgets of bins and another for those of energy, the two are one variant.
+    """
 
     method: str
     how: str
@@ -139,8 +142,11 @@ def read_results(directory: Path) -> Results:
 
     def variants(name: str, how: str) -> dict[str, dict[Variant, list[dict[str, Any]]]]:
         nested: dict[str, dict[Variant, list[dict[str, Any]]]] = {}
-        for row in sorted(rows[name], key=lambda row: order[row["method"]]):
-            variant = Variant(row["method"], row[how], row["best"])
+        ordered = sorted(rows[name], key=lambda row: order[row["method"]])
+        counting = {} if how == "mask" else _counting(ordered)
+        for row in ordered:
+            called = counting[row["audio"], row["method"]] if row["best"] and counting else row[how]
+            variant = Variant(row["method"], called, row["best"])
             nested.setdefault(row["audio"], {}).setdefault(variant, []).append(row)
         return nested
 
@@ -192,6 +198,15 @@ def _read(directory: Path, name: str) -> pa.Table:
             f"{path} has no column {', '.join(missing)}; it was written by another version: evaluate again"
         )
     return table.select(schema.names).cast(schema)
+
+
+def _counting(rows: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """The order that counts, or both, by audio and method."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        if row["best"]:
+            found.setdefault((row["audio"], row["method"]), {})[row["ranking"]] = None
+    return {place: ", ".join(hows) for place, hows in found.items()}
 
 
 def _order(first: list[str], others: Iterable[str]) -> dict[str, int]:

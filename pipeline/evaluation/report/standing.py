@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 
+from pipeline.evaluation.contenders import IDEAL, is_own
 from pipeline.evaluation.report.glossary import spoken
 from pipeline.evaluation.report.read import Area, Interval, Results, Variant
 
-OWN = "lmac"
-# Knows the truth, which no method does.
-ORACLE = "ideal"
 # What explains nothing is shown, but is nobody's rival: at 77% of the energy a random order keeps most bins.
 CONTROLS = ("random", "constant")
 
 
-def is_own(method: str) -> bool:
-    """Whether it is the explainer itself, refined or not."""
-    return method == OWN or re.fullmatch(r"lmac_refine_\d+", method) is not None
-
-
 def is_rival(method: str) -> bool:
     """Whether it is what `lmac` is measured against."""
-    return not is_own(method) and method != ORACLE and method not in CONTROLS
+    return not is_own(method) and method != IDEAL and method not in CONTROLS
 
 
 def counted(variants: Iterable[Variant]) -> list[Variant]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.evaluation.contenders import OWN
 from pipeline.evaluation.report.glossary import AREAS, SCORES
 from pipeline.evaluation.report.numerals import number, span
 from pipeline.evaluation.report.read import Area, Interval, Results, Size, Variant
-from pipeline.evaluation.report.standing import CONTROLS, OWN, best, called, counted, is_rival
+from pipeline.evaluation.report.standing import CONTROLS, best, called, counted, is_rival
 
 # The sizes at which methods are told apart: below, little is left to hear; above, everybody keeps nearly all.
 SIZES = (

@@ -9,8 +9,9 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipeline.evaluation.contenders import IDEAL, OWN, is_own
 from pipeline.evaluation.report.read import Results
-from pipeline.evaluation.report.standing import ORACLE, OWN, is_own, leading_rivals
+from pipeline.evaluation.report.standing import leading_rivals
 
 # Okabe and Ito's colours, which the colour-blind tell apart; the first is the explainer's own.
 OWN_COLOUR = "#D55E00"
@@ -48,7 +49,7 @@ class Palette:
             return OWN_COLOUR
         if method in self.leaders:
             return RIVAL_COLOURS[self.leaders.index(method)]
-        return "black" if method == ORACLE else "#8a8a8a"
+        return "black" if method == IDEAL else "#8a8a8a"
 
     def line(self, method: str) -> dict[str, Any]:
         """Keyword arguments of a line."""
@@ -59,7 +60,7 @@ class Palette:
             return look | {"linewidth": 1.8, "markersize": 4, "zorder": 4, "linestyle": "--"}
         if method in self.leaders:
             return look | {"linewidth": 1.8, "markersize": 4, "zorder": 3}
-        if method == ORACLE:
+        if method == IDEAL:
             return look | {"linewidth": 1.2, "markersize": 3, "zorder": 2, "linestyle": ":"}
         place = self.methods.index(method) if method in self.methods else 0
         return look | {

@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from pipeline.evaluation.contenders import OWN
 from pipeline.evaluation.report.glossary import SCORES
 from pipeline.evaluation.report.plots.canvas import Palette, plain, png
 from pipeline.evaluation.report.read import Interval, Results, Size
-from pipeline.evaluation.report.standing import OWN, called, is_rival, ranked
+from pipeline.evaluation.report.standing import called, is_rival, ranked
 
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 WIDE_TICKS = (0.1, 0.3, 1, 3, 10, 30, 100)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pipeline.evaluation.contenders import OWN
 from pipeline.evaluation.report.document import Block, Cell, Folded, Heading, Picture, Prose, Section, Table, difference
 from pipeline.evaluation.report.glossary import score, spoken
 from pipeline.evaluation.report.plots.differences import forest
 from pipeline.evaluation.report.read import Difference, Results
-from pipeline.evaluation.report.standing import OWN
 from pipeline.evaluation.report.verdict import SIZES
 
 EXPLAINED = (

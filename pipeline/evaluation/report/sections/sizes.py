@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+from pipeline.evaluation.contenders import IDEAL, OWN, is_own
 from pipeline.evaluation.report.document import Block, Cell, Folded, Heading, Picture, Prose, Section, Table, measured
 from pipeline.evaluation.report.glossary import AREAS, score
 from pipeline.evaluation.report.numerals import number, percent, size
 from pipeline.evaluation.report.plots.canvas import Palette
 from pipeline.evaluation.report.plots.curves import curves, front
 from pipeline.evaluation.report.read import Interval, Results, Size, Variant
-from pipeline.evaluation.report.standing import (
-    ORACLE,
-    OWN,
-    best,
-    called,
-    counted,
-    is_own,
-    is_rival,
-    overall,
-    ranked,
-)
+from pipeline.evaluation.report.standing import best, called, counted, is_rival, overall, ranked
 from pipeline.evaluation.report.verdict import AREA_ORDER, SIZES
 
 SCORES = ("ad", "ff", "fid_in")
 BEST_RIVAL = " †"
 # What everybody can do without a method, and what says how much of a figure is size alone.
-SHOWN = ("energy", "random")
+SHOWN = ("energy", "random", "constant")
 EXPLAINED = (
     "Every method puts the bins of a window in order, and a binary mask keeps the first of them, up to a share of the "
     "bins or of the energy. So no method gains by a larger mask. A method may still buy energy with bins, by keeping "
-    "many quiet ones, or bins with energy: both shares stand beside every figure. Random and constant orders are "
-    "controls: they are shown, but are nobody's rivals."
+    "many quiet ones, or bins with energy: both shares stand beside every figure. For a budget of energy every "
+    "method may also put the bins in the order of what they give for their energy; the better of its orders counts. "
+    "Random and constant orders are controls: they are shown, but are nobody's rivals. Per energy the constant one "
+    "keeps the quietest bins first, nearly all of them: what a budget of energy alone rewards."
 )
 
 
@@ -48,7 +41,7 @@ def areas_table(results: Results, audio: str) -> Table:
     order = [variant for variant in ranked(results, audio) if variant in areas]
     top = {
         area: best(
-            {variant: areas[variant][area] for variant in order if area in areas[variant] and variant.method != ORACLE},
+            {variant: areas[variant][area] for variant in order if area in areas[variant] and variant.method != IDEAL},
             AREAS[area.side].better == "higher",
         )
         for area in AREA_ORDER
@@ -78,7 +71,7 @@ def sizes_table(results: Results, audio: str) -> Table:
     for at in SIZES:
         here = {variant: sizes[at] for variant, sizes in points.items() if at in sizes}
         winners = _winners(here, rivals_only=True)
-        leaders = _winners({variant: scores for variant, scores in here.items() if variant.method != ORACLE})
+        leaders = _winners({variant: scores for variant, scores in here.items() if variant.method != IDEAL})
         for variant in here:
             if is_own(variant.method) or variant in winners.values() or variant.method in SHOWN:
                 rows.append(_row(at, variant, here, winners, leaders))
