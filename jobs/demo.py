@@ -35,7 +35,8 @@ def demo(
         write_scenes(scenes, SCENES, SEED, format="tar", scenes_per_shard=SHARD)
         console.print(f"lmac explain {scenes} {explained} --explainer scenes --listenables both", markup=False)
         content = ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out"))
-        with RunProgress() as progress:
+        progress = RunProgress()
+        with progress.bar:
             result = run(scenes, explained, RunConfig(content=content), progress)
         print_summary(explained, result, summarise(explained))
         examples = pick_examples(explained, 6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,7 +11,7 @@ from jobs.messages import console
 
 
 class EvaluationProgress:
-    """Reports an evaluation to the console; a context manager."""
+    """Reports an evaluation to the console, while its `bar` is entered."""
 
     def __init__(self) -> None:
         self.bar = Progress(
@@ -26,15 +25,6 @@ class EvaluationProgress:
         )
         self.task = self.bar.add_task("loading", total=None)
         self.what, self.total, self.done, self.started = "", 0, 0, 0.0
-
-    def __enter__(self) -> EvaluationProgress:
-        self.bar.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.__exit__(kind, error, trace)
 
     def begin(self, what: str, total: int) -> None:
         self.what, self.total, self.done, self.started = what, total, 0, time.monotonic()

@@ -23,7 +23,7 @@ from pipeline.evaluation.pieces import Pieces
 from pipeline.evaluation.prepare import Evaluation, prepare
 from pipeline.evaluation.report import write_report
 from pipeline.evaluation.tables import accuracy, mean_probability, write_tables
-from pipeline.storage.filesystem import display_url
+from pipeline.storage.filesystem import recorded_url
 from schemas.evaluation_config import EvaluationConfig
 
 _SHOWN = {
@@ -39,7 +39,8 @@ _PACKAGES = ("lmac", "torch", "captum", "numpy")
 
 def evaluate_into(out: Path, input_url: str, settings: EvaluationConfig, device: str) -> None:
     """Evaluate an input and write tables, report and plots into the folder `out`."""
-    with tempfile.TemporaryDirectory(prefix="lmac-evaluate-") as scratch, EvaluationProgress() as progress:
+    progress = EvaluationProgress()
+    with tempfile.TemporaryDirectory(prefix="lmac-evaluate-") as scratch, progress.bar:
         evaluation = prepare(input_url, settings, Path(scratch), device, _skipped, progress.note)
         kept = {"windows": evaluation.windows.digest(), "versions": _versions()}
         tables = evaluate(evaluation, Pieces(out / "pieces", kept), progress)
@@ -68,7 +69,7 @@ def _record(input_url: str, evaluation: Evaluation, tables: dict[str, pa.Table])
         "explainer": explainer.config.name,
         "explainer_digest": explainer.digest,
         "classifier_digest": classifier_digest(explainer.classifier, explainer.config.labels),
-        "input": display_url(input_url),
+        "input": recorded_url(input_url),
         "input_digest": evaluation.windows.digest(),
         "clips": len(evaluation.windows.keys),
         "clips_left_out": evaluation.windows.skipped,
@@ -89,10 +90,10 @@ def _record(input_url: str, evaluation: Evaluation, tables: dict[str, pa.Table])
 
 def _shown(config: EvaluationConfig) -> dict[str, Any]:
     values = config.model_dump(mode="json")
-    values["explainer"] = display_url(config.explainer)
-    values["against"] = {name: display_url(url) for name, url in config.against.items()}
-    values["contaminate"] = [display_url(text) for text in config.contaminate]
-    values["labels"] = display_url(config.labels) if config.labels else None
+    values["explainer"] = recorded_url(config.explainer)
+    values["against"] = {name: recorded_url(url) for name, url in config.against.items()}
+    values["contaminate"] = [recorded_url(text) for text in config.contaminate]
+    values["labels"] = recorded_url(config.labels) if config.labels else None
     return values
 
 

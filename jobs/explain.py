@@ -81,7 +81,8 @@ def explain(
                 "cluster.streams_per_actor": streams_per_actor,
             },
         )
-        with RunProgress() as progress:
+        progress = RunProgress()
+        with progress.bar:
             result = run(input_url, output_url, settings, progress)
         print_summary(output_url, result, summarise(output_url))
     if result.manifest.quarantined:

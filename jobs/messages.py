@@ -20,7 +20,7 @@ from pipeline.lmac.training import TrainingError
 from pipeline.lmac.windowset import TrainingDataError
 from pipeline.models.checkpoint import ExplainerError
 from pipeline.storage.errors import InputError, StorageError
-from pipeline.storage.filesystem import display_url, is_url
+from pipeline.storage.filesystem import is_url, recorded_url
 from schemas.yaml_config import ConfigError
 
 console = Console(highlight=False, soft_wrap=True)
@@ -53,11 +53,15 @@ def fail(message: str, code: int = FAILED) -> typer.Exit:
 
 
 def shown_command(arguments: Sequence[str]) -> str:
-    """The command line `lmac ...` without the credentials that a URL may hold, also behind `--option=` or `NAME=`."""
+    """The command line `lmac ...` as a record may hold it: without credentials and without this machine's folders.
+
+    Both may also stand behind `--option=` or `NAME=`.
+    """
 
     def shown(argument: str) -> str:
-        before, sign, after = argument.rpartition("=")
-        return before + sign + display_url(after) if is_url(after) else display_url(argument)
+        before, sign, after = argument.partition("=")
+        whole = not sign or is_url(argument) or argument.startswith("/")
+        return recorded_url(argument) if whole else before + sign + shown(after)
 
     return shlex.join(["lmac", *(shown(argument) for argument in arguments)])
 

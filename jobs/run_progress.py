@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -19,7 +18,7 @@ LINE_EVERY_S = 5.0
 
 
 class RunProgress:
-    """Reports a run to the console; a context manager."""
+    """Reports a run to the console, while its `bar` is entered."""
 
     def __init__(self) -> None:
         self.bar = Progress(
@@ -38,15 +37,6 @@ class RunProgress:
         self.clips = self.windows = self.errors = 0
         self.started: float | None = None
         self.last_line = 0.0
-
-    def __enter__(self) -> RunProgress:
-        self.bar.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.__exit__(kind, error, trace)
 
     def planned(self, listing: Listing, work: list[Work]) -> None:
         self.sizes = {shard.shard_id: max(shard.size_bytes, 1) for shard in listing.shards}

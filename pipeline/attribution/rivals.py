@@ -40,7 +40,7 @@ _RIVALS = {
     "guided_gradcam": _Rival(lambda c, seed: guided_gradcam(c), _SIGNED, _BOTH),
     "occlusion": _Rival(lambda c, seed: occlusion(c), _MAP, _POSITIVE, 2),
     "energy": _Rival(lambda c, seed: controls.energy, ("relu_p99", "relu_p90", "top20")),
-    "random": _Rival(lambda c, seed: controls.random(seed), ("relu_max", "top10")),
+    "random": _Rival(lambda c, seed: controls.random(seed), ("top20", "top10")),
     # Per energy it keeps the quietest bins first, which every budget of energy rewards.
     "constant": _Rival(lambda c, seed: controls.constant, ("ones", "half"), _POSITIVE),
 }

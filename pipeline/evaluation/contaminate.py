@@ -129,7 +129,7 @@ def _rms(waveform: Tensor) -> Tensor:
 
 
 def _rng(*words: object) -> np.random.Generator:
-    # By name and not by number: a window is contaminated alike in any selection of clips.
+    # By name and not by number: white noise and noise of a folder are the same in any selection of clips.
     return np.random.default_rng(list(hashlib.sha256(repr(words).encode()).digest()))
 
 

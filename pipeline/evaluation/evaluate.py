@@ -15,7 +15,7 @@ from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.contaminate import CLEAN, Audio
 from pipeline.evaluation.contenders import IDEAL, Contender
 from pipeline.evaluation.curves import curve_scores
-from pipeline.evaluation.heard import Heard, hear
+from pipeline.evaluation.heard import Heard, listen
 from pipeline.evaluation.localisation import localised
 from pipeline.evaluation.measure import in_255ths, soft_scores
 from pipeline.evaluation.pieces import Columns, Pieces, read_piece, table_of
@@ -130,7 +130,7 @@ def _measured(
 def _heard(evaluation: Evaluation, audio: Audio, windows: Tensor) -> Iterator[Heard]:
     for indices in windows.split(evaluation.config.batch_size):
         waveform = audio.waveforms(indices).to(evaluation.explainer.device)
-        yield hear(evaluation.explainer.classifier, waveform, indices)
+        yield listen(evaluation.explainer.classifier, waveform, indices)
 
 
 def _named(evaluation: Evaluation, heard: Heard) -> Columns:

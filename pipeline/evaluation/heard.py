@@ -31,14 +31,9 @@ class Heard:
         fields = (self.indices, self.waveform, self.stft, self.magnitude, self.full, self.target)
         return Heard(*(field[:count] for field in fields))
 
-    def sound(self, classifier: Classifier, magnitude: Tensor) -> Tensor:
-        """Waveforms `[B, n]` of other magnitudes `[B, F, T]` with the phase of these windows."""
-        phase = torch.polar(torch.ones_like(self.magnitude), self.stft.angle())
-        return classifier.front_end.istft(magnitude * phase, self.waveform.shape[1])
-
 
 @torch.no_grad()
-def hear(classifier: Classifier, waveform: Tensor, indices: Tensor, target: Tensor | None = None) -> Heard:
+def listen(classifier: Classifier, waveform: Tensor, indices: Tensor, target: Tensor | None = None) -> Heard:
     """One pass over waveforms `[B, n]`; the class explained is the decision, unless `target` `[B]` is given."""
     stft = classifier.front_end.stft(waveform)
     magnitude = stft.abs()

@@ -22,7 +22,7 @@ def in_255ths(mask: Tensor) -> Tensor:
 
 def listenable(classifier: Classifier, heard: Heard, masked: Tensor) -> Tensor:
     """The written waveform `[B, n]` of a masked magnitude `[B, F, T]`: original phase, 16 bits."""
-    return to_pcm_grid(heard.sound(classifier, masked))[0]
+    return to_pcm_grid(classifier.front_end.with_phase(masked, heard.stft, heard.waveform.shape[1]))[0]
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from pipeline.attribution.masks import ranking, soft_mask
 from pipeline.evaluation.bootstrap import LEVEL, Bootstrap
 from pipeline.evaluation.contaminate import at_snr
 from pipeline.evaluation.contenders import Contender, relevance_of
-from pipeline.evaluation.heard import Heard, class_probabilities, hear
+from pipeline.evaluation.heard import Heard, class_probabilities, listen
 from pipeline.evaluation.measure import in_255ths
 from pipeline.evaluation.sizes import first_bins, place_in_order
 from pipeline.lmac.objective import apply_mask
@@ -76,7 +76,7 @@ def sanity_rows(
     `truth` `[W]` are the windows' true classes, -1 where unknown; `bootstrap` is over the clips of these windows. The
     class explained is fixed to the decision of the whole classifier on the sound as it is.
     """
-    heard = [hear(classifier, waveform, indices) for indices, waveform in batches()]
+    heard = [listen(classifier, waveform, indices) for indices, waveform in batches()]
     relevance = [contender.relevance(one) for one in heard]
     on_case()
     rows = _stability(classifier, contender, heard, relevance, bootstrap, config, seed, on_case)
@@ -166,7 +166,7 @@ def _stability(
     for order, (case, change, shift) in enumerate(changes):
         overlap: list[float] = []
         for one, original in zip(heard, relevance, strict=True):
-            other = hear(classifier, change(one), one.indices, one.target)
+            other = listen(classifier, change(one), one.indices, one.target)
             first = ranking(original, one.magnitude, contender.rankings[0])
             second = ranking(contender.relevance(other), other.magnitude, contender.rankings[0])
             if shift:

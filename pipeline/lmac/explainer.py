@@ -115,8 +115,7 @@ class Explainer:
         scores["mask_mean"] = kept.mean(dim=(1, 2))
         scores["energy_kept"] = energy_kept(magnitude, inside)
 
-        phase = torch.polar(torch.ones_like(magnitude), stft.angle())
-        sound = self.classifier.front_end.istft(torch.cat([inside * phase, outside * phase]), x.shape[1])
+        sound = self.classifier.front_end.with_phase(torch.cat([inside, outside]), stft.repeat(2, 1, 1), x.shape[1])
         if lengths is not None:
             stop = torch.as_tensor(lengths, device=self.device).repeat(2)[:, None]
             sound = sound * (torch.arange(x.shape[1], device=self.device) < stop)
@@ -151,9 +150,10 @@ class Explainer:
         The logits are a ranking of bins by how much they speak for the class, -inf where the classifier cannot hear;
         their sigmoid is the mask. `steps` of refinement follow the decoder.
         """
-        output, y, heard = hear(self.classifier, magnitude, target, self.decoder.evidence)
         if not steps:
+            output, y, heard = hear(self.classifier, magnitude, target, self.decoder.evidence)
             return output, y, self.decoder(heard, magnitude)
+        output, y, _ = hear(self.classifier, magnitude, target, evidence=0)
         # One by one: rounding differs from batch to batch, and many steps make much of it.
         alone = [self._refined(*window, steps) for window in zip(magnitude.split(1), y.split(1), strict=True)]
         return output, y, torch.cat(alone)

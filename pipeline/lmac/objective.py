@@ -67,7 +67,8 @@ def objective(
         energy = (energy_kept(magnitude[own], masked_in[own]).mean() - config.target_energy).clamp_min(0)
     guidance = zero
     if config.guidance is not None:
-        guidance = _guidance(magnitude, mask, masked_in, config.guidance)
+        audible = classifier.front_end.audible
+        guidance = _guidance(magnitude[:, audible], mask[:, audible], masked_in[:, audible], config.guidance)
     total = config.lambda_in * loss_in + config.lambda_out * loss_out + config.lambda_s * size
     total = total + config.lambda_e * energy + (config.guidance.weight * guidance if config.guidance else 0.0)
     return ObjectiveTerms(total, loss_in, loss_out, size, energy, guidance)
@@ -84,7 +85,8 @@ def _guidance(magnitude: Tensor, mask: Tensor, masked_in: Tensor, config: Guidan
     """The fine-tuning term of L-MAC FT (section 3.3): towards the loud bins, where the mask is already like the sound.
 
     Binary cross-entropy of the mask with the spectrogram binarised at a share of its maximum, for the windows whose
-    masked-in spectrogram correlates with the whole one above a limit; both of log(1 + |X|).
+    masked-in spectrogram correlates with the whole one above a limit; both of log(1 + |X|). Of the audible bins alone:
+    the mask is 0 elsewhere whatever the decoder does.
     """
     whole, part = magnitude.log1p().flatten(1), masked_in.log1p().flatten(1)
     alike = torch.nn.functional.cosine_similarity(

@@ -66,6 +66,10 @@ class FrontEnd(nn.Module):
             normalized=False,
         )
 
+    def with_phase(self, magnitude: Tensor, stft: Tensor, length: int) -> Tensor:
+        """Waveforms `[B, length]` of magnitudes `[B, F, T]` with the phase of a complex STFT `[B, F, T]`."""
+        return self.istft(magnitude * torch.polar(torch.ones_like(magnitude), stft.angle()), length)
+
     def log_mel(self, magnitude: Tensor) -> Tensor:
         """Log-mel power `[B, T, n_mels]` of linear magnitudes `[B, F, T]`; differentiable everywhere."""
         mel = magnitude.square().transpose(1, 2) @ self.mel_weights

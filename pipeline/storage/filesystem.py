@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -76,6 +77,20 @@ def display_url(url: str) -> str:
         return url
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def recorded_url(url: str) -> str:
+    """Return a URL or path as a record may hold it: without credentials, and without the folders of this machine.
+
+    Of an absolute local path what lies below the current folder remains, else its last name alone.
+    """
+    if is_url(url):
+        return display_url(url)
+    path = Path(url)
+    if not path.is_absolute():
+        return url
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else path.name
 
 
 def is_plain(path: str) -> bool:

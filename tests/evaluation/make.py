@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.evaluation.contenders import Contender
-from pipeline.evaluation.heard import Heard, hear
+from pipeline.evaluation.heard import Heard, listen
 from pipeline.lmac.windowset import WindowSet
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from tests.models.make import CONFIG, front_end, noise, tone
@@ -42,7 +42,7 @@ def low_and_high(batch: int = 1) -> Tensor:
 
 def heard(batch: int = 1, classifier: Classifier | None = None) -> Heard:
     """`low_and_high` as a classifier (`LowOrHigh`) hears it."""
-    return hear(classifier or LowOrHigh(), low_and_high(batch), torch.arange(batch))
+    return listen(classifier or LowOrHigh(), low_and_high(batch), torch.arange(batch))
 
 
 def rank_by_frequency(heard: Heard, lowest_first: bool = True) -> Tensor:

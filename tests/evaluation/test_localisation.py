@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.attribution.masks import soft_mask
-from pipeline.evaluation.heard import Heard, hear
+from pipeline.evaluation.heard import Heard, listen
 from pipeline.evaluation.localisation import Scenes, ideal, localised, scenes_of
 from pipeline.evaluation.measure import in_255ths
 from pipeline.lmac.windowset import WindowSet
@@ -37,7 +37,7 @@ def windows(gain: float = 1.0, **changed: object) -> WindowSet:
 
 def heard() -> Heard:
     found = windows()
-    return hear(LowOrHigh(), found.waveforms(torch.arange(COUNT)), torch.arange(COUNT))
+    return listen(LowOrHigh(), found.waveforms(torch.arange(COUNT)), torch.arange(COUNT))
 
 
 def notes_of(found: WindowSet) -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.evaluation.heard import class_probabilities, hear
+from pipeline.evaluation.heard import class_probabilities, listen
 from pipeline.evaluation.measure import in_255ths, soft_scores
 from pipeline.lmac.explainer import Explainer
 from schemas.evaluation_tables import SPECTRAL, WRITTEN
@@ -57,7 +57,7 @@ def test_the_scores_are_those_of_the_explainer(domain: str) -> None:
     explainer = Explainer(CONFIG.model_copy(update={"mask_domain": domain}), classifier, decoder)
     waveform = noise(2, CONFIG.front_end.window_samples)
     explanation = explainer.explain(waveform)
-    one = hear(explainer.classifier, waveform, torch.arange(2))
+    one = listen(explainer.classifier, waveform, torch.arange(2))
     (scores,) = soft_scores(explainer.classifier, one, [torch.from_numpy(explanation.mask)], domain)
     for name, value in explanation.scores.items():
         np.testing.assert_allclose(scores[name], value, rtol=1e-4, atol=1e-4, err_msg=name)

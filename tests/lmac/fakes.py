@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,10 @@ from tests.models.make import CONFIG, small_models
 class LinearClassifier(Classifier):
     """Logits `weights [C, F] @ magnitude`, averaged over time: the evidence lies in bins that one can read off."""
 
-    def __init__(self, weights: Tensor) -> None:
+    def __init__(self, weights: Tensor, audible: Tensor | None = None) -> None:
         super().__init__()
         self.weights = nn.Parameter(weights, requires_grad=False)
+        self.front_end = SimpleNamespace(audible=weights.any(dim=0) if audible is None else audible)  # type: ignore[assignment]
         self.n_classes = len(weights)
 
     @property

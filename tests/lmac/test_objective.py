@@ -164,7 +164,15 @@ def test_masks_cut_at_a_budget_do_not_count_as_large() -> None:
 def test_guidance_pulls_towards_the_loud_bins_where_the_mask_is_already_like_the_sound() -> None:
     config = PAPER.model_copy(update={"guidance": GuidanceConfig()})
     magnitude = torch.tensor([[[3.0], [3.0], [0.1], [0.1]]])
-    three = LinearClassifier(torch.eye(4)[:2])
+    three = LinearClassifier(torch.eye(4)[:2], audible=torch.ones(4, dtype=torch.bool))
     loud, quiet = torch.tensor([[[0.9], [0.9], [0.1], [0.1]]]), torch.tensor([[[0.01], [0.01], [0.9], [0.9]]])
     assert objective(three, magnitude, loud, FIRST, config).guidance.item() == pytest.approx(-math.log(0.9), rel=1e-4)
     assert objective(three, magnitude, quiet, FIRST, config).guidance.item() == 0  # too unlike to be guided
+
+
+def test_guidance_does_not_ask_for_what_cannot_be_heard() -> None:
+    config = PAPER.model_copy(update={"guidance": GuidanceConfig()})
+    magnitude = torch.tensor([[[3.0], [0.1], [3.0]]])
+    deaf = LinearClassifier(torch.eye(3)[:2], audible=torch.tensor([True, True, False]))
+    mask = torch.tensor([[[0.9], [0.1], [0.0]]])
+    assert objective(deaf, magnitude, mask, FIRST, config).guidance.item() == pytest.approx(-math.log(0.9), rel=1e-4)

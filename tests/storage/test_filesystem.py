@@ -7,13 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.storage.errors import StorageError, explain
-from pipeline.storage.filesystem import display_url, is_plain, join, open_filesystem, resolve
+from pipeline.storage.filesystem import display_url, is_plain, join, open_filesystem, recorded_url, resolve
 
 
 def test_a_url_is_shown_without_credentials_and_query() -> None:
     assert display_url("https://me:secret@host:81/a/b.wav?token=x#y") == "https://host:81/a/b.wav"
     assert display_url("s3://bucket/a b/c.wav") == "s3://bucket/a b/c.wav"
     assert display_url("/data/a?b.wav") == "/data/a?b.wav"
+
+
+def test_a_record_holds_neither_credentials_nor_folders_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recorded_url("https://me:secret@host/a.wav?token=x") == "https://host/a.wav"
+    assert recorded_url(str(tmp_path / "data" / "a.csv")) == "data/a.csv"
+    assert recorded_url("/home/somebody/data/esc10") == "esc10"
+    assert recorded_url("data/esc10") == "data/esc10"
 
 
 def test_local_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
