@@ -135,6 +135,31 @@ def test_a_table_that_lacks_a_column_is_refused_by_name(written: Path, tmp_path:
         write_report(tmp_path)
 
 
+def test_rows_show_the_rival_that_is_best_in_each_and_what_quiet_bins_alone_would_do(tmp_path: Path) -> None:
+    write_facts(tmp_path, audio=["clean"], methods=["lmac", "first", "second", "constant"])
+    rows = [
+        {**point(method, by, budget, name, value), **({"ranking": order} if order else {})}
+        for by, budget in (("bins", 0.1), ("energy", 0.5))
+        for method, ad, ff, order in (
+            ("lmac", 12.0, 0.61, ""),
+            ("first", 11.0, 0.2, ""),
+            ("second", 31.0, 0.55, "absolute"),
+            ("constant", 6.0, 0.64, "signed_per_energy"),
+        )
+        if order != "signed_per_energy" or by == "energy"
+        for name, value in (("ad", ad), ("ff", ff), ("fid_in", 0.9), ("bins_kept", 0.3), ("energy_kept", 0.4))
+    ]
+    write_table(tmp_path, "points", rows)
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    (bins,) = (line for line in text.splitlines() if line.startswith("| 10% of bins | 12.0"))
+    assert "first: 11.0 / 0.200" in bins
+    assert "second: 31.0 / 0.550" in bins
+    assert "6.0" not in bins
+    (energy,) = (line for line in text.splitlines() if line.startswith("| 50% of energy | 12.0"))
+    assert "6.0 / 0.640 / 0.90" in energy
+
+
 def test_silent_listenables_are_counted_and_left_out_of_the_mean(written: Path) -> None:
     section = (written / "report.md").read_text("utf-8").split(TITLES["localisation"])[1]
     row = next(line for line in section.splitlines() if line.startswith("| lmac |"))

@@ -9,6 +9,7 @@ from pipeline.evaluation.report.numerals import number, percent, size
 from pipeline.evaluation.report.plots.canvas import Palette
 from pipeline.evaluation.report.plots.curves import curves, front
 from pipeline.evaluation.report.read import Interval, Results, Size, Variant
+from pipeline.evaluation.report.sections.rows import rows_table
 from pipeline.evaluation.report.standing import best, called, counted, is_rival, overall, ranked
 from pipeline.evaluation.report.verdict import AREA_ORDER, SIZES
 
@@ -97,6 +98,8 @@ def _audio(results: Results, audio: str, place: int, palette: Palette) -> list[B
                 f"{audio}: p_in (above) and p_out (below) against the share kept; bands are 95% intervals.",
             )
         )
+    if rows := rows_table(results, audio):
+        blocks.append(rows)
     if results.areas.get(audio):
         blocks.append(areas_table(results, audio))
     if results.points.get(audio):
