@@ -30,6 +30,24 @@ def test_the_evidence_first_convinces_at_once_and_its_loss_is_felt() -> None:
     assert row["ff"].item() > 0.9
 
 
+def test_half_of_the_bins_say_what_their_energy_says() -> None:
+    one = heard()
+    energy = one.magnitude.square().sum(dim=2)[0].double()
+    n = one.magnitude.shape[1]
+    kept, rest = energy[: n // 2].sum(), energy[n // 2 :].sum()  # an odd number: the middle bin is cut in time
+    row = curves(lowest_first=True)["bins", 0.5]
+
+    def p_of_low(low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(8.0 * (low - high) / (low + high + 1.0))
+
+    zero = torch.zeros(())
+    assert row["p"].item() == pytest.approx(p_of_low(kept, rest).item(), abs=1e-3)
+    assert row["p_in"].item() == pytest.approx(p_of_low(kept, zero).item(), abs=1e-3)
+    assert row["p_out"].item() == pytest.approx(p_of_low(zero, rest).item(), abs=1e-3)
+    assert row["ff"].item() == pytest.approx(p_of_low(kept, rest).item() - p_of_low(zero, rest).item(), abs=2e-3)
+    assert row["energy_kept"].item() == pytest.approx((kept / (kept + rest)).item(), abs=1e-3)
+
+
 def test_the_evidence_last_convinces_nobody() -> None:
     row = curves(lowest_first=False)["bins", 0.2]
     assert row["p_in"].item() < 0.05

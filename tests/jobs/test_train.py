@@ -72,12 +72,17 @@ def test_from_scenes_to_an_explainer(train: Train, scenes: str, recipe: Path, tm
         "decoder.safetensors",
     ]
     card = (decoder / "README.md").read_text()
-    assert f"lmac train classifier {scenes} {classifier} --config {recipe}" in card
-    assert f"lmac train decoder {scenes} {decoder} --classifier {classifier}" in card
+    # Without the folders of this machine.
+    assert "lmac train classifier data classifier --config recipe.yaml" in card
+    assert "lmac train decoder data explainer --classifier classifier" in card
 
+    guided = "training: {objective: {masked_out: log_complement, size: hinge, guidance: {correlation: 0.0}}}\n"
+    small.write_text(small.read_text() + guided)
     again = ["--classifier", classifier, "--config", small, "--start"]
     code, said = train("decoder", scenes, tmp_path / "again", *again, decoder)
     assert code == 0, said
+    first, second = (load_explainer(str(one)).digest for one in (decoder, tmp_path / "again"))
+    assert first != second
     code, said = train("decoder", scenes, tmp_path / "neither", *again, classifier)
     assert code == 1
     assert f"error: --start {classifier}: its decoder is not there" in said
