@@ -100,7 +100,7 @@ def _pieces_of(
 def _measured(
     evaluation: Evaluation, contender: Contender, heard: Heard, kinds: Sequence[str]
 ) -> dict[str, list[Columns]]:
-    classifier, config = evaluation.explainer.classifier, evaluation.config
+    judge, config = evaluation.judge, evaluation.config
     relevance = contender.relevance(heard)
     ranks = {how: ranking(relevance, heard.magnitude, how) for how in contender.rankings}
     masks = {}
@@ -108,7 +108,7 @@ def _measured(
         masks = {how: in_255ths(soft_mask(relevance, heard.magnitude, how)) for how in contender.masks}
     columns: dict[str, list[Columns]] = {}
     if "scores" in kinds:
-        scores = soft_scores(classifier, heard, list(masks.values()), contender.domain)
+        scores = soft_scores(judge, heard, list(masks.values()), contender.domain)
         columns["scores"] = [{"mask": how, **one} for how, one in zip(masks, scores, strict=True)]
     if "curves" in kinds:
         budgets = {"bins": config.bins, "energy": config.energy}
@@ -117,20 +117,20 @@ def _measured(
             {"ranking": how, "by": by, "budget": budget, **values}
             for how, rank in ranks.items()
             for by, budget, values in curve_scores(
-                classifier, heard, rank, of_energy if is_per_energy(how) else budgets, config.seed
+                judge, heard, rank, of_energy if is_per_energy(how) else budgets, config.seed
             )
         ]
     if "localisation" in kinds:
         assert evaluation.scenes is not None
         plain = {how: rank for how, rank in ranks.items() if not is_per_energy(how)}
-        columns["localisation"] = localised(classifier, heard, evaluation.scenes, plain, masks, contender.domain)
+        columns["localisation"] = localised(judge, heard, evaluation.scenes, plain, masks, contender.domain)
     return columns
 
 
 def _heard(evaluation: Evaluation, audio: Audio, windows: Tensor) -> Iterator[Heard]:
     for indices in windows.split(evaluation.config.batch_size):
         waveform = audio.waveforms(indices).to(evaluation.explainer.device)
-        yield listen(evaluation.explainer.classifier, waveform, indices)
+        yield listen(evaluation.judge, waveform, indices)
 
 
 def _named(evaluation: Evaluation, heard: Heard) -> Columns:

@@ -24,6 +24,7 @@ from pipeline.evaluation.localisation import Scenes, ideal, scenes_of
 from pipeline.lmac.explainer import Explainer
 from pipeline.lmac.holdout import parse_selection
 from pipeline.lmac.windowset import WindowSet, load_windows
+from pipeline.models.classifier import Classifier
 from pipeline.storage.labels import load_labels
 from schemas.evaluation_config import EvaluationConfig
 
@@ -31,9 +32,14 @@ from schemas.evaluation_config import EvaluationConfig
 @dataclass(frozen=True)
 class Evaluation:
     """What is compared on what: windows, the audio made of them, contenders (`lmac` first), `curves` the names of audio
-    with curves, `truth` `[W]` true classes or -1, and the scenes that the windows are, if any."""
+    with curves, `truth` `[W]` true classes or -1, and the scenes that the windows are, if any.
+
+    `judge` is the explainer's classifier, folded: it says the same in less time, but attribution methods need the
+    other's modules.
+    """
 
     explainer: Explainer
+    judge: Classifier
     windows: WindowSet
     truth: np.ndarray
     audio: Sequence[Audio]
@@ -66,6 +72,7 @@ def prepare(
     if unknown := sorted(set(config.sanity.methods) - {OWN, *RIVALS, *config.against}):
         raise EvaluationError(f"sanity.methods names {unknown[0]!r}, which is no method: choose from {OWN} and rivals")
     explainer = Explainer.load(config.explainer, device)
+    judge = explainer.classifier.folded().to(memory_format=torch.channels_last)
     compared = contenders(explainer, config.methods, config.against, config.refine, config.seed)
     windows = _windows(input_url, config, explainer, scratch / "input", on_skip)
     known = [label if label in explainer.config.labels else None for label in windows.labels]
@@ -81,7 +88,7 @@ def prepare(
         compared.append(ideal(explainer.classifier, scenes, digest))
     index = {label: number for number, label in enumerate(explainer.config.labels)}
     truth = np.array([-1 if known[clip] is None else index[str(known[clip])] for clip in windows.clip_index])
-    return Evaluation(explainer, windows, truth, audio, curves, compared, scenes, config)
+    return Evaluation(explainer, judge, windows, truth, audio, curves, compared, scenes, config)
 
 
 def _windows(
