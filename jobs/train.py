@@ -127,7 +127,7 @@ def decoder(
         explainer = loaded.config.model_copy(
             update={
                 "name": recipe.name or loaded.config.name,
-                "decoder": recipe.decoder,
+                "decoder": recipe.decoder.fitted(len(loaded.classifier.representation_channels)),
                 "mask_domain": recipe.mask_domain,
             }
         )

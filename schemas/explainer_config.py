@@ -95,20 +95,29 @@ class DecoderConfig(Config):
     `evidence` is how many of the deepest representations are given together with what they contribute to the class
     explained, up to all of them, the log-mel itself being the last; with 0 the decoder hears the sound but not the
     question, and has one mask for all classes. With `detail` the mask tells apart the bins of one mel band, by how loud
-    each is among them.
+    each is among them. Before a classifier is known both may be left open (None): a decoder is then `fitted` to it.
     """
 
     kind: Literal["unet"] = "unet"
-    channels: tuple[Channels, ...] = (16, 24, 32, 48, 64)
-    evidence: Annotated[int, Field(ge=0)] = 0
+    channels: tuple[Channels, ...] | None = (16, 24, 32, 48, 64)
+    evidence: Annotated[int, Field(ge=0)] | None = 0
     detail: bool = False
+
+    def fitted(self, depths: int) -> DecoderConfig:
+        """The same for a classifier of so many representations: channels for each, evidence of all, if left open."""
+        widths = (24, 32, 48, 64, *[96] * depths)[:depths]
+        return self.model_copy(
+            update={
+                "channels": widths if self.channels is None else self.channels,
+                "evidence": depths if self.evidence is None else self.evidence,
+            }
+        )
 
     @model_validator(mode="after")
     def _evidence_has_depths(self) -> DecoderConfig:
-        if self.evidence > len(self.channels):
-            raise ValueError(
-                f"evidence must be at most the number of depths ({len(self.channels)}), got {self.evidence}"
-            )
+        if self.channels is not None and self.evidence is not None and self.evidence > len(self.channels):
+            depths = len(self.channels)
+            raise ValueError(f"evidence must be at most the number of depths ({depths}), got {self.evidence}")
         return self
 
 

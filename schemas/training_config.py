@@ -160,6 +160,6 @@ class DecoderRecipe(Config):
     """All of `lmac train decoder` but data and classifier; by default it keeps the classifier's name."""
 
     name: str | None = None
-    decoder: DecoderConfig = DecoderConfig(channels=(24, 32, 48, 64, 96), evidence=5, detail=True)
+    decoder: DecoderConfig = DecoderConfig(channels=None, evidence=None, detail=True)
     mask_domain: Literal["magnitude", "log1p"] = "magnitude"
     training: DecoderTraining = DecoderTraining()

@@ -23,5 +23,5 @@ def build_decoder(config: ExplainerConfig, classifier: Classifier) -> Decoder:
         raise ValueError(
             f"explainer {config.name!r} has a classifier but no decoder: train one with `lmac train decoder`"
         )
-    channels = decoder_channels(classifier, config.decoder.evidence)
-    return Decoder(config.decoder, classifier.front_end, channels)
+    fitted = config.decoder.fitted(len(classifier.representation_channels))
+    return Decoder(fitted, classifier.front_end, decoder_channels(classifier, fitted.evidence or 0))

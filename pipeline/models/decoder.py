@@ -62,14 +62,15 @@ class Decoder(nn.Module):
 
     def __init__(self, config: DecoderConfig, front_end: FrontEnd, representation_channels: tuple[int, ...]):
         super().__init__()
-        widths = config.channels
+        config = config.fitted(len(representation_channels))
+        widths = config.channels or ()
         if len(widths) != len(representation_channels):
             raise ValueError(
                 f"decoder.channels names {len(widths)} depths, the classifier has "
                 f"{len(representation_channels)}: give one number of channels for each"
             )
         self.front_end = front_end
-        self.evidence = config.evidence
+        self.evidence = config.evidence or 0
         self.reduce = nn.ModuleList(
             nn.Conv2d(channels, width, 1) for channels, width in zip(representation_channels, widths, strict=True)
         )

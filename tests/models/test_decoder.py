@@ -103,3 +103,12 @@ def test_a_decoder_of_another_depth_than_the_classifier_is_refused() -> None:
 def test_a_configuration_without_decoder_builds_none() -> None:
     with pytest.raises(ValueError, match="'small' has a classifier but no decoder"):
         build_decoder(CONFIG.model_copy(update={"decoder": None}), CNN)
+
+
+def test_a_decoder_left_open_is_fitted_to_the_depths_of_the_classifier() -> None:
+    left = DecoderConfig(channels=None, evidence=None)
+    assert left.fitted(3).channels == (24, 32, 48)
+    assert left.fitted(6).channels == (24, 32, 48, 64, 96, 96)
+    assert left.fitted(6).evidence == 6
+    given = DecoderConfig(channels=(4, 4, 4), evidence=1)
+    assert given.fitted(3) == given
