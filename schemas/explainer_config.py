@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 EXPLAINER_FORMAT: Literal[1] = 1
 
@@ -18,7 +18,11 @@ class Config(BaseModel):
 class FrontEndConfig(Config):
     """STFT and log-mel of the classifier's input; lengths in samples, frequencies in Hz.
 
-    `log_floor` is added to the mel power before the logarithm, with waveforms in [-1, 1].
+    `log` is the natural logarithm of the mel power plus `log_floor` (`ln`), or 10 log10 of the mel power, at least
+    `log_floor` (`db`), with waveforms in [-1, 1]. Beyond its edges a window is silent (`pad_mode: constant`) or its own
+    mirror image. With `quantised` it is first clipped to full scale and cut to 16 bits, as laion-clap does with all it
+    hears. Rounding of an STFT in `single` precision lies some 100 dB below a loud tone, which a floor of 1e-10 lets the
+    classifier hear; transformers computes it in `double`. The defaults are CNN10's; CLAP's differ.
     """
 
     sample_rate: Annotated[int, Field(ge=8000, le=192_000)] = 32_000
@@ -28,7 +32,20 @@ class FrontEndConfig(Config):
     f_min: Annotated[float, Field(ge=0)] = 50.0
     f_max: Annotated[float, Field(gt=0)] = 14_000.0
     log_floor: Annotated[float, Field(gt=0)] = 1e-5
+    log: Literal["ln", "db"] = "ln"
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    mel_norm: Literal["slaney", "none"] = "slaney"
+    pad_mode: Literal["constant", "reflect"] = "constant"
+    quantised: bool = False
+    precision: Literal["single", "double"] = "single"
     window_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # An explainer's digest is of this text: what came later is written only where it was chosen.
+        later = ("log", "mel_scale", "mel_norm", "pad_mode", "quantised", "precision")
+        defaults = {name: type(self).model_fields[name].default for name in later}
+        return {name: value for name, value in handler(self).items() if name not in defaults or value != defaults[name]}
 
     @model_validator(mode="after")
     def _consistent(self) -> FrontEndConfig:
@@ -89,6 +106,88 @@ class Cnn10Config(Config):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
+class ClapConfig(Config):
+    """The audio branch of CLAP (Wu et al. 2023, arXiv 2211.06687): HTSAT (Chen et al. 2022, arXiv 2202.00874).
+
+    HTSAT folds the log-mel into a square image of `image_size`, cuts that into patches of `patch_size`, on which our
+    depths rest, embeds them in `channels`, and passes `depths` blocks of `heads` attention heads per stage, each stage
+    with twice the channels at half the resolution, attending within `attention_window` patches. A `fusion` checkpoint
+    has weights for long audio too, which windows never use. Windows shorter than `clip_s` are repeated up to it
+    (`repeatpad`) or are followed by silence (`pad`).
+
+    Classes come from a `bank` of text embeddings, made of `prompts` and `templates` by the text encoder of that digest,
+    or from a `linear` head.
+    """
+
+    kind: Literal["clap"] = "clap"
+    image_size: Annotated[int, Field(ge=16)] = 256
+    patch_size: Literal[4] = 4
+    channels: Channels = 96
+    depths: Annotated[tuple[Channels, ...], Field(min_length=1)] = (2, 2, 6, 2)
+    heads: Annotated[tuple[Channels, ...], Field(min_length=1)] = (4, 8, 16, 32)
+    attention_window: Annotated[int, Field(ge=1)] = 8
+    mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
+    fusion: bool = False
+    projection: Channels = 512
+    clip_s: Annotated[float, Field(gt=0)] = 10.0
+    short_windows: Literal["repeatpad", "pad"] = "repeatpad"
+    head: Literal["bank", "linear"] = "bank"
+    prompts: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    text_encoder: str = ""
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> ClapConfig:
+        if len(self.heads) != len(self.depths):
+            raise ValueError(f"depths names {len(self.depths)} stages and heads {len(self.heads)}: give one for each")
+        for stage, heads in enumerate(self.heads):
+            if self.stage_channels[stage] % heads:
+                raise ValueError(
+                    f"the {self.stage_channels[stage]} channels of stage {stage + 1} do not divide among {heads} heads"
+                )
+        smallest, rest = divmod(self.image_size, self.patch_size << (len(self.depths) - 1))
+        if rest or smallest < self.attention_window:
+            raise ValueError(
+                f"an image of {self.image_size} in patches of {self.patch_size} must halve {len(self.depths) - 1} "
+                f"times and then still be as large as attention_window, {self.attention_window}"
+            )
+        return self
+
+    @property
+    def stage_channels(self) -> tuple[int, ...]:
+        """Channels of each stage of HTSAT."""
+        return tuple(self.channels << stage for stage in range(len(self.depths)))
+
+    def refuse_front_end(self, front_end: FrontEndConfig) -> None:
+        """Raise ValueError where HTSAT cannot hear through a front end: its image or its clip are of other sizes."""
+        coarsest = self.patch_size << (len(self.depths) - 1)
+        if self.image_size % front_end.n_mels or front_end.n_mels % coarsest:
+            raise ValueError(
+                f"front_end.n_mels must divide the image of {self.image_size} and be a multiple of {coarsest} "
+                f"for this CLAP, got {front_end.n_mels}"
+            )
+        if front_end.window_s > self.clip_s:
+            raise ValueError(
+                f"front_end.window_s must be at most the {self.clip_s:g} s that this CLAP hears at once, "
+                f"got {front_end.window_s:g} s"
+            )
+        if round(self.clip_s * front_end.sample_rate) % front_end.hop_length:
+            raise ValueError(
+                f"the {self.clip_s:g} s that this CLAP hears at once must be a whole number of hops, "
+                f"got a hop_length of {front_end.hop_length} at {front_end.sample_rate} Hz"
+            )
+        longest = self.image_size * self.image_size // front_end.n_mels
+        if self.clip_frames(front_end) > longest:
+            raise ValueError(
+                f"{self.clip_s:g} s are {self.clip_frames(front_end)} frames of the front end, "
+                f"of which the image of this CLAP holds {longest}"
+            )
+
+    def clip_frames(self, front_end: FrontEndConfig) -> int:
+        """STFT frames of `clip_s`."""
+        return round(self.clip_s * front_end.sample_rate) // front_end.hop_length + 1
+
+
 class DecoderConfig(Config):
     """The mask decoder: channels per depth, from the log-mel itself down to the deepest representation.
 
@@ -131,9 +230,19 @@ class ExplainerConfig(Config):
     name: str
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     front_end: FrontEndConfig
-    classifier: Cnn10Config
+    classifier: Annotated[Cnn10Config | ClapConfig, Field(discriminator="kind")]
     decoder: DecoderConfig | None = None
     mask_domain: Literal["magnitude", "log1p"] = "magnitude"
+
+    @model_validator(mode="after")
+    def _clap_fits(self) -> ExplainerConfig:
+        if isinstance(self.classifier, ClapConfig):
+            self.classifier.refuse_front_end(self.front_end)
+            if self.classifier.prompts and len(self.classifier.prompts) != len(self.labels):
+                raise ValueError(
+                    f"{len(self.labels)} labels for {len(self.classifier.prompts)} prompts: each prompt is a class"
+                )
+        return self
 
     @model_validator(mode="after")
     def _labels_differ(self) -> ExplainerConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def chosen_rivals(methods: Sequence[str]) -> list[str]:
 
 def classifier_digest(classifier: Classifier, labels: Sequence[str]) -> str:
     """SHA-256 of a classifier: its labels, its front end and its weights."""
-    digest = hashlib.sha256(repr((tuple(labels), classifier.front_end.config)).encode())
+    digest = hashlib.sha256(json.dumps([*labels, classifier.front_end.config.model_dump_json()]).encode())
     for name, tensor in sorted(classifier.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.classifier import Classifier
 from pipeline.models.cnn10 import Cnn10
 from pipeline.models.decoder import Decoder
 from pipeline.models.evidence import decoder_channels
-from schemas.explainer_config import ExplainerConfig
+from schemas.explainer_config import ClapConfig, ExplainerConfig
 
 
 def build_classifier(config: ExplainerConfig) -> Classifier:
     """The classifier that a configuration describes, with random weights."""
+    if isinstance(config.classifier, ClapConfig):
+        return ClapClassifier(config.classifier, config.front_end, len(config.labels))
     return Cnn10(config.classifier, config.front_end, len(config.labels))
 
 

@@ -13,7 +13,7 @@ class FrontEnd(nn.Module):
     """STFT, its inverse, and a log-mel of the *linear* magnitude, so that a mask on it can be heard.
 
     Shapes: waveform `[B, n]` in [-1, 1], STFT `[B, F, T]` complex with `F = n_fft / 2 + 1` and
-    `T = ceil(n / hop_length) + 1` centred frames, log-mel `[B, T, n_mels]` (natural logarithm of power).
+    `T = ceil(n / hop_length) + 1` centred frames, log-mel `[B, T, n_mels]` (logarithm of power as `log` says).
     """
 
     window: Tensor
@@ -28,30 +28,37 @@ class FrontEnd(nn.Module):
             config.f_max,
             config.n_mels,
             config.sample_rate,
-            norm="slaney",
-            mel_scale="slaney",
+            norm=None if config.mel_norm == "none" else config.mel_norm,
+            mel_scale=config.mel_scale,
         )
         # Both follow from the config, so neither is stored with the weights.
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
         self.register_buffer("mel_weights", mel_weights, persistent=False)
 
     def stft(self, waveform: Tensor) -> Tensor:
-        """Complex STFT `[B, F, T]` of waveforms `[B, n]`, with silence beyond the edges."""
+        """Complex STFT `[B, F, T]` of waveforms `[B, n]`, with silence or the mirror image beyond the edges."""
+        if self.config.quantised:
+            waveform = (waveform.clamp(-1, 1) * 32767).trunc() / 32767
         # A whole number of hops, so that the last frame is centred at or beyond the last sample and the
         # inverse is well conditioned there.
         padded = nn.functional.pad(waveform, (0, -waveform.shape[-1] % self.config.hop_length))
-        # Silence and not reflection: a window shorter than half an FFT has nothing to reflect.
-        return torchaudio.functional.spectrogram(
+        # A window shorter than half an FFT has nothing to reflect: silence is beyond its edges always.
+        reflects = self.config.pad_mode == "reflect" and padded.shape[-1] > self.config.n_fft // 2
+        window = self.window
+        if self.config.precision == "double":
+            padded, window = padded.double(), torch.hann_window(len(window), dtype=torch.float64, device=window.device)
+        stft = torchaudio.functional.spectrogram(
             padded,
             pad=0,
-            window=self.window,
+            window=window,
             n_fft=self.config.n_fft,
             hop_length=self.config.hop_length,
             win_length=self.config.n_fft,
             power=None,
             normalized=False,
-            pad_mode="constant",
+            pad_mode="reflect" if reflects else "constant",
         )
+        return stft.to(waveform.dtype.to_complex())
 
     def istft(self, stft: Tensor, length: int) -> Tensor:
         """Waveforms `[B, length]` of a complex STFT `[B, F, T]`, by least squares (Griffin and Lim 1984)."""
@@ -71,8 +78,10 @@ class FrontEnd(nn.Module):
         return self.istft(magnitude * torch.polar(torch.ones_like(magnitude), stft.angle()), length)
 
     def log_mel(self, magnitude: Tensor) -> Tensor:
-        """Log-mel power `[B, T, n_mels]` of linear magnitudes `[B, F, T]`; differentiable everywhere."""
+        """Log-mel power `[B, T, n_mels]` of linear magnitudes `[B, F, T]`; its gradient is finite everywhere."""
         mel = magnitude.square().transpose(1, 2) @ self.mel_weights
+        if self.config.log == "db":
+            return 10 * torch.log10(mel.clamp_min(self.config.log_floor))
         return torch.log(mel + self.config.log_floor)
 
     def spread(self, mel_map: Tensor) -> Tensor:

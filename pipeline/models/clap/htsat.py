@@ -1,0 +1,103 @@
+"""HTSAT, the audio encoder of CLAP, as transformers has it, its stages laid out in time and mel bands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.clap.layout import Clip, Place
+from schemas.explainer_config import ClapConfig
+
+if TYPE_CHECKING:
+    from transformers import ClapAudioConfig
+
+
+class Htsat(nn.Module):
+    """Log-mel `[B, T, n_mels]` -> projected embedding `[B, D]`, not normalised, and representations shallow to deep.
+
+    Of the representations (see `ClassifierOutput`) the first is the log-mel standardised, the second the embedded
+    patches, then follow the stages of Swin blocks: `[B, C_k, ceil(T / 2^k), n_mels / 2^k]`. The patches, four frames
+    and bands wide, are interpolated to the resolution of two, so that no depth is coarser than twice the one before.
+
+    `weights` is transformers' ClapAudioModelWithProjection, with its names of weights. It stays in evaluation mode:
+    batch normalisation never learns here.
+    """
+
+    def __init__(self, config: ClapConfig, n_mels: int, clip_frames: int) -> None:
+        super().__init__()
+        # A few seconds, which nobody without a CLAP should wait for.
+        from transformers.models.clap.modeling_clap import ClapAudioModelWithProjection
+
+        self.weights = ClapAudioModelWithProjection(audio_config(config, n_mels))
+        self.repeated = config.short_windows == "repeatpad"
+        self.n_mels, self.clip_frames = n_mels, clip_frames
+        self.strips = config.image_size // n_mels
+        self.image_frames = config.image_size * self.strips
+        self.side = config.image_size // config.patch_size
+        cells = [config.patch_size, *(config.patch_size << stage for stage in range(len(config.depths)))]
+        strides = [max(cells[0] // 2, 1), *cells[1:]]
+        self.places = nn.ModuleList(
+            Place(n_mels, self.strips, stride, cell) for stride, cell in zip(strides, cells, strict=True)
+        )
+
+    def train(self, mode: bool = True) -> Htsat:
+        super().train(mode)
+        self.weights.eval()
+        return self
+
+    def forward(self, log_mel: Tensor, silence: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """`silence` `[n_mels]` is the log-mel of it, which follows a window that is shorter than the clip."""
+        encoder: Any = self.weights.audio_model.audio_encoder
+        clip = Clip(log_mel.shape[1], self.clip_frames, self.image_frames, self.repeated)
+        # One channel: the other three of a fusion checkpoint are heard of audio that is longer than a clip only.
+        x = standardised(encoder.batch_norm, log_mel)
+        quiet = standardised(encoder.batch_norm, silence[None, None])
+        heard = torch.cat([x, quiet.expand(len(x), -1, -1, -1)], dim=2)[:, :, clip.frame_of_clip().to(x.device)]
+        tokens = encoder.patch_embed(encoder.reshape_mel2img(heard), ())
+        representations = [x]
+
+        def keep(place: nn.Module, tokens: Tensor) -> Tensor:
+            representation = place(tokens, clip)
+            representations.append(representation)
+            return place.through(tokens, representation, clip)  # type: ignore[operator]
+
+        tokens = keep(self.places[0], tokens)
+        for stage, (layer, place) in enumerate(zip(encoder.layers, self.places[1:], strict=True)):
+            size = (self.side >> stage, self.side >> stage)
+            for block in layer.blocks:
+                tokens = block(tokens, size)[0]
+            tokens = keep(place, tokens)
+            if layer.downsample is not None:
+                tokens = layer.downsample(tokens, size)
+        embedding = self.weights.audio_projection(encoder.norm(tokens).mean(dim=1))
+        return embedding, tuple(representations)
+
+
+def standardised(batch_norm: nn.Module, log_mel: Tensor) -> Tensor:
+    """A log-mel `[B, T, n_mels]` normalised per band, `[B, 1, T, n_mels]`."""
+    x: Tensor = batch_norm(log_mel.transpose(1, 2)[..., None])
+    return x.permute(0, 3, 2, 1)
+
+
+def audio_config(config: ClapConfig, n_mels: int) -> ClapAudioConfig:
+    """What transformers calls the same sizes."""
+    from transformers import ClapAudioConfig
+
+    return ClapAudioConfig(
+        window_size=config.attention_window,
+        num_mel_bins=n_mels,
+        spec_size=config.image_size,
+        patch_size=config.patch_size,
+        patch_stride=(config.patch_size, config.patch_size),
+        patch_embeds_hidden_size=config.channels,
+        hidden_size=config.stage_channels[-1],
+        depths=config.depths,
+        num_attention_heads=config.heads,
+        num_hidden_layers=len(config.depths),
+        mlp_ratio=config.mlp_ratio,
+        enable_fusion=config.fusion,
+        projection_dim=config.projection,
+        hidden_dropout_prob=0.0,
+    )

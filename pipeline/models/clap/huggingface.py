@@ -1,0 +1,171 @@
+"""A directory of a Hugging Face ClapModel: what it says of the audio branch, and the weights of that alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap.foreign import only_tensors, read_safetensors, read_torch, refuse_misfits
+from schemas.explainer_config import ClapConfig, FrontEndConfig
+
+CONFIG, SAFETENSORS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
+# The extractor has a file of its own, or since transformers 5 a part of the processor's.
+EXTRACTOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
+
+_TEXT = ("text_model.", "text_projection.", "logit_scale_t")
+_DERIVED = ("relative_position_index", "num_batches_tracked")
+_SCALE = "logit_scale_a"
+# Choices that HTSAT has nowhere been trained with, and that are not implemented here.
+_FIXED = {
+    "hidden_act": "gelu",
+    "projection_hidden_act": "relu",
+    "patch_embed_input_channels": 1,
+    "flatten_patch_embeds": True,
+    "enable_patch_layer_norm": True,
+    "qkv_bias": True,
+    "aff_block_r": 4,
+    "layer_norm_eps": 1e-5,
+}
+
+
+def read_audio_config(directory: Path) -> dict[str, Any]:
+    """All settings of the audio branch. Raises ClapError when there are none, or some that are not implemented here."""
+    # A few seconds, which nobody without a CLAP should wait for.
+    from transformers import ClapConfig as TheirConfig
+
+    read = _read_json(directory / CONFIG)
+    if read.get("model_type") != "clap":
+        raise ClapError(
+            f"{directory / CONFIG} is of a model of type {read.get('model_type')!r}: give a ClapModel's directory"
+        )
+    try:
+        config: Any = TheirConfig.from_dict(read)
+        audio: dict[str, Any] = config.audio_config.to_dict()
+    except Exception as error:  # whatever transformers finds wrong
+        raise ClapError(f"{directory / CONFIG} is not understood: {error}") from None
+    for name, value in _FIXED.items():
+        if audio.get(name, value) != value:
+            raise ClapError(f"{directory / CONFIG}: {name} must be {value!r}, got {audio[name]!r}")
+    if audio.get("enable_fusion") and audio.get("fusion_type") == "channel_map":
+        raise ClapError(f"{directory / CONFIG}: fusion_type 'channel_map' is not supported, the others are")
+    return audio
+
+
+def clap_config(audio: Mapping[str, Any], front_end: Mapping[str, Any], directory: Path) -> ClapConfig:
+    """The sizes of the audio branch. Raises ClapError when they do not go together."""
+    patch, stride = _one(audio["patch_size"]), _one(audio["patch_stride"])
+    if patch is None or patch != stride:
+        raise ClapError(f"{directory / CONFIG}: patches must be square and side by side, got {patch} every {stride}")
+    try:
+        config = ClapConfig.model_validate(
+            {
+                "image_size": audio["spec_size"],
+                "patch_size": patch,
+                "channels": audio["patch_embeds_hidden_size"],
+                "depths": tuple(audio["depths"]),
+                "heads": tuple(audio["num_attention_heads"]),
+                "attention_window": audio["window_size"],
+                "mlp_ratio": audio["mlp_ratio"],
+                "fusion": audio["enable_fusion"],
+                "projection": audio["projection_dim"],
+                "clip_s": front_end["max_length_s"],
+                "short_windows": front_end["padding"],
+            }
+        )
+    except ValidationError as error:
+        raise ClapError(f"{directory}: this CLAP is not one that can be heard through: {error}") from None
+    heard, made = audio["num_mel_bins"], front_end["feature_size"]
+    if heard != made:
+        raise ClapError(f"{directory}: num_mel_bins is {heard}, the feature extractor makes {made}")
+    return config
+
+
+def read_extractor(directory: Path) -> dict[str, Any]:
+    """All settings of the feature extractor. Raises ClapError when one is missing or not implemented here."""
+    if (directory / EXTRACTOR).is_file():
+        path, read = directory / EXTRACTOR, _read_json(directory / EXTRACTOR)
+    elif (directory / PROCESSOR).is_file():
+        path, read = directory / PROCESSOR, _read_json(directory / PROCESSOR).get("feature_extractor", {})
+    else:
+        raise ClapError(f"{directory} has no {EXTRACTOR}, which says what CLAP hears: put the checkpoint's there")
+    needed = ("sampling_rate", "fft_window_size", "hop_length", "feature_size", "frequency_min", "frequency_max")
+    for name in (*needed, "max_length_s", "truncation", "padding"):
+        if name not in read:
+            raise ClapError(f"{path} lacks {name!r}: put the checkpoint's own file there")
+    if read.get("top_db") is not None or read.get("padding_value", 0.0) != 0.0:
+        raise ClapError(
+            f"{path}: top_db and padding_value are not supported, got {read['top_db']}, {read['padding_value']}"
+        )
+    if read["truncation"] not in ("fusion", "rand_trunc"):
+        raise ClapError(f"{path}: truncation must be 'fusion' or 'rand_trunc', got {read['truncation']!r}")
+    return dict(read)
+
+
+def front_end_config(extractor: Mapping[str, Any], directory: Path) -> FrontEndConfig:
+    """The front end that hears what the feature extractor makes. Raises ClapError when it cannot be one."""
+    slaney = extractor["truncation"] != "fusion"
+    try:
+        return FrontEndConfig(
+            sample_rate=extractor["sampling_rate"],
+            n_fft=extractor["fft_window_size"],
+            hop_length=extractor["hop_length"],
+            n_mels=extractor["feature_size"],
+            f_min=extractor["frequency_min"],
+            f_max=extractor["frequency_max"],
+            log="db",
+            log_floor=1e-10,
+            mel_scale="slaney" if slaney else "htk",
+            mel_norm="slaney" if slaney else "none",
+            pad_mode="reflect",
+            precision="double",
+            window_s=extractor["max_length_s"],
+        )
+    except ValidationError as error:
+        raise ClapError(f"{directory}: its feature extractor is not one that can be inverted: {error}") from None
+
+
+def read_weights(directory: Path) -> tuple[dict[str, Tensor], Path]:
+    """All weights but those of the text branch, and the file they are of. Raises ClapError when there is none."""
+    if (directory / SAFETENSORS).is_file():
+        path = directory / SAFETENSORS
+        return read_safetensors(path, _TEXT), path
+    if (directory / PICKLED).is_file():
+        path = directory / PICKLED
+        found = only_tensors(read_torch(path), path)
+        return {name: weight for name, weight in found.items() if not name.startswith(_TEXT)}, path
+    raise ClapError(f"{directory} has neither {SAFETENSORS} nor {PICKLED}: put the checkpoint's weights there")
+
+
+def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The weights that are `wanted`; raises ClapError for the first that is missing, left over or of another shape."""
+    audio = {name: weight for name, weight in weights.items() if not name.endswith(_DERIVED)}
+    refuse_misfits(audio, {_SCALE: [], **{name: list(weight.shape) for name, weight in wanted.items()}}, path)
+    return {name: audio[name] for name in wanted}
+
+
+def logit_scale(weights: Mapping[str, Tensor]) -> float:
+    """What cosines of audio to text are multiplied by."""
+    return float(weights[_SCALE].float().exp())
+
+
+def _one(size: Any) -> int | None:
+    sizes = {size} if isinstance(size, int) else set(size)
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ClapError(f"{path} is not there: give the directory of a Hugging Face ClapModel") from None
+    except (OSError, ValueError) as error:
+        raise ClapError(f"{path} cannot be read: {error}") from None
+    if not isinstance(read, dict):
+        raise ClapError(f"{path} is not a JSON object")
+    return read

@@ -1,0 +1,113 @@
+"""Prompts as a person gives them -> a class bank: the classes of a zero-shot classifier, embedded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.models.clap.faults import ClapError
+from pipeline.storage.errors import explained
+from pipeline.storage.filesystem import display_url, is_url, open_filesystem
+from schemas.class_bank import PLACE, ClassBankConfig, check_prompts, check_templates
+
+BETWEEN, COMMENT = ";", "#"
+_FILE_SUFFIX = ".txt"
+# Beyond this two classes share their sound: no clip would ever tell them apart.
+_SAME_COSINE = 0.99999
+
+
+class Embedder(Protocol):
+    """What a class bank needs of a text encoder."""
+
+    digest: str
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings [n, D], each of unit length."""
+
+
+@dataclass(frozen=True)
+class ClassBank:
+    """Classes from prompts; `embeddings` [C, D], float32, each of unit length, in the order of `config.prompts`."""
+
+    config: ClassBankConfig
+    embeddings: Tensor
+
+
+def parse_prompts(given: str) -> tuple[str, ...]:
+    """Return the prompts of `"a dog barking; rain on a roof"`, or of a .txt file or URL with one a line.
+
+    Spaces are trimmed and made one. In a file, blank lines and those that begin with `#` are skipped.
+    Raises ClapError when there is no prompt, one says nothing, two are equal, or the file is not there or not text.
+    """
+    in_file = BETWEEN not in given and (is_url(given.strip()) or given.strip().lower().endswith(_FILE_SUFFIX))
+    where = display_url(given.strip()) if in_file else "the prompts"
+    prompts = _lines(given.strip(), where) if in_file else _trimmed(given.split(BETWEEN))
+    try:
+        check_prompts(prompts)
+    except ValueError as error:
+        raise ClapError(f"{where}: {error}") from None
+    return prompts
+
+
+def make_class_bank(encoder: Embedder, prompts: Sequence[str], templates: Sequence[str] = (PLACE,)) -> ClassBank:
+    """Embed each prompt in every template and average: the mean of unit vectors, made a unit vector again.
+
+    An ensemble of templates as in CLIP (Radford et al. 2021, arXiv 2103.00020, section 3.1.4).
+    Raises ClapError for prompts or templates that cannot be used, for those the encoder refuses, and for two prompts
+    of which the embeddings are as good as the same.
+    """
+    try:
+        check_prompts(prompts)
+        check_templates(templates)
+    except ValueError as error:
+        raise ClapError(str(error)) from None
+    texts = [template.replace(PLACE, prompt) for prompt in prompts for template in templates]
+    each = encoder.embed(texts).view(len(prompts), len(templates), -1)
+    embeddings = F.normalize(each.mean(dim=1), dim=-1)
+    _check_apart(embeddings, prompts)
+    config = ClassBankConfig(prompts=tuple(prompts), templates=tuple(templates), text_encoder=encoder.digest)
+    return ClassBank(config, embeddings)
+
+
+def _trimmed(pieces: Sequence[str]) -> tuple[str, ...]:
+    """Return the pieces with their spaces made one, without the empty ones."""
+    return tuple(prompt for prompt in (" ".join(piece.split()) for piece in pieces) if prompt)
+
+
+def _lines(url: str, where: str) -> tuple[str, ...]:
+    fs, path = open_filesystem(url)
+    with explained(f"reading prompts from {where}"):
+        try:
+            content: bytes = fs.cat_file(path)
+        except FileNotFoundError:
+            raise ClapError(
+                f"{where}: there is no such file of prompts; prompts themselves are given with {BETWEEN!r} between them"
+            ) from None
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ClapError(f"{where} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    for number, line in enumerate(lines, 1):
+        if BETWEEN in line and not line.lstrip().startswith(COMMENT):
+            raise ClapError(
+                f"{where}, line {number}: {line.strip()!r} holds {BETWEEN!r}; a file holds one prompt a line"
+            )
+    return _trimmed([line for line in lines if not line.lstrip().startswith(COMMENT)])
+
+
+def _check_apart(embeddings: Tensor, prompts: Sequence[str]) -> None:
+    exact = embeddings.double()
+    cosines = torch.triu(exact @ exact.T, diagonal=1)
+    closest = int(cosines.argmax())
+    first, second = divmod(closest, len(prompts))
+    cosine = float(cosines[first, second])
+    if cosine > _SAME_COSINE:
+        raise ClapError(
+            f"the text encoder hears no difference between {prompts[first]!r} and {prompts[second]!r} (cosine "
+            f"{cosine:.6f}): leave one out or say it in other words"
+        )

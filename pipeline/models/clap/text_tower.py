@@ -1,0 +1,122 @@
+"""The weights of a CLAP's text encoder, from laion's checkpoints or Hugging Face's, in the one module for both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap.foreign import only_tensors, read_safetensors, read_torch, refuse_misfits
+from pipeline.models.clap.laion import read_laion
+from pipeline.models.clap.source import CONFIG, WEIGHTS, ClapSource
+
+if TYPE_CHECKING:
+    from transformers.models.clap.configuration_clap import ClapTextConfig
+
+# Numbers of positions and types, which the module makes itself; some versions of transformers save them.
+_CONSTANTS = ("text_model.embeddings.position_ids", "text_model.embeddings.token_type_ids")
+# `text_transform.` of laion's, which only its training used, is none of them.
+_TEXT = ("text_model.", "text_branch.", "text_projection.")
+
+
+@dataclass(frozen=True)
+class RobertaTower:
+    """Sizes of a RoBERTa with laion-clap's projection behind it; `max_tokens` is what laion's own path cuts at."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    intermediate: int
+    positions: int
+    projection: int
+    max_tokens: int
+
+    def config(self) -> ClapTextConfig:
+        """Return the same in transformers' words."""
+        from transformers.models.clap.configuration_clap import ClapTextConfig
+
+        return ClapTextConfig(
+            vocab_size=self.vocabulary,
+            hidden_size=self.hidden,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            intermediate_size=self.intermediate,
+            max_position_embeddings=self.positions,
+            projection_dim=self.projection,
+            # RoBERTa's own. transformers' copies of laion's checkpoints are computed with 1e-12.
+            layer_norm_eps=1e-5,
+        )
+
+
+# All of laion's published checkpoints were trained with it (Wu et al. 2022, arXiv 2211.06687, section 3.2).
+ROBERTA_BASE = RobertaTower(
+    vocabulary=50_265,
+    hidden=768,
+    layers=12,
+    heads=12,
+    intermediate=3072,
+    positions=514,
+    projection=512,
+    max_tokens=77,
+)
+
+
+def build_text_tower(source: ClapSource, tower: RobertaTower) -> Any:
+    """Return transformers' ClapTextModelWithProjection, in evaluation mode and frozen, with a checkpoint's weights.
+
+    Raises ClapError for a weight that is missing, has no place, or is of another shape, by its name in the checkpoint.
+    """
+    from transformers.models.clap.modeling_clap import ClapTextModelWithProjection
+
+    config = tower.config() if source.kind == "laion" else _huggingface_config(source)
+    # Memory is taken and filled by the checkpoint's own tensors, not by random ones first.
+    with torch.device("meta"):
+        model = ClapTextModelWithProjection(config)
+    state = _weights(source, {name: weight.shape for name, weight in model.state_dict().items()})
+    positions = torch.arange(config.max_position_embeddings)[None]
+    state |= dict(zip(_CONSTANTS, (positions, torch.zeros_like(positions)), strict=True))
+    model.load_state_dict(state, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def _weights(source: ClapSource, wanted: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+    """Return the weights of the text encoder, float32, by transformers' names, with the wanted shapes."""
+    path, theirs = source.path, {name: name for name in wanted}
+    if source.kind == "laion":
+        found, theirs = read_laion(path), {name: _laion_name(name) for name in wanted}
+    else:
+        path = next((path / file for file in WEIGHTS if (path / file).is_file()), path / WEIGHTS[0])
+        if path.suffix == ".safetensors":
+            found = read_safetensors(path, unwanted=("audio_",))
+        else:
+            found = only_tensors(read_torch(path), path)
+    constants = {theirs[name] for name in _CONSTANTS}
+    text = {name: weight for name, weight in found.items() if name.startswith(_TEXT) and name not in constants}
+    refuse_misfits(text, {theirs[name]: shape for name, shape in wanted.items() if name not in _CONSTANTS}, path)
+    return {name: text[theirs[name]].float() for name in wanted if name not in _CONSTANTS}
+
+
+def _laion_name(name: str) -> str:
+    """Return what laion calls a weight: its text branch is a RobertaModel, its projection a list of layers."""
+    for ours, theirs in (("text_model.", "text_branch."), ("text_projection.linear1.", "text_projection.0.")):
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    return name.replace("text_projection.linear2.", "text_projection.2.")
+
+
+def _huggingface_config(source: ClapSource) -> ClapTextConfig:
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers.models.clap.configuration_clap import ClapConfig
+
+    path = source.path / CONFIG
+    try:
+        config: Any = ClapConfig.from_dict(json.loads(path.read_bytes())).text_config
+    except (OSError, ValueError, TypeError, AttributeError, StrictDataclassError) as error:
+        raise ClapError(f"{path} is not understood: {str(error) or type(error).__name__}") from None
+    return config

@@ -1,0 +1,60 @@
+"""Small CLAPs with random weights for the tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.clap_originals import randomised
+from pipeline.models.clap import laion
+from pipeline.models.clap.classifier import ClapClassifier
+from schemas.explainer_config import ClapConfig, FrontEndConfig
+
+# As transformers hears: laion cuts to 16 bits first, and computes in single precision.
+THEIRS = {"quantised": False, "precision": "double"}
+FRONT_END = laion.FRONT_END.model_copy(update=THEIRS)
+FUSION_FRONT_END = laion.FUSION_FRONT_END.model_copy(update=THEIRS)
+SMALL = ClapConfig(channels=8, depths=(1, 1, 2, 1), heads=(2, 2, 4, 4), projection=16)
+# The same sizes in transformers' words.
+SMALL_AUDIO = {
+    "patch_embeds_hidden_size": 8,
+    "depths": [1, 1, 2, 1],
+    "num_attention_heads": [2, 2, 4, 4],
+    "hidden_size": 64,
+    "projection_dim": 16,
+}
+SMALL_TEXT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "vocab_size": 100,
+}
+
+
+def small_clap(
+    config: ClapConfig = SMALL, front_end: FrontEndConfig = FRONT_END, n_classes: int = 3, seed: int = 0
+) -> ClapClassifier:
+    """A classifier of CLAP's kind with few and random weights."""
+    torch.manual_seed(seed)
+    classifier = ClapClassifier(config, front_end, n_classes)
+    randomised(classifier.htsat, seed)
+    return classifier.eval().requires_grad_(False)
+
+
+def write_small(directory: Path, *, fusion: bool = False, safe: bool = True) -> Any:
+    """Write a small ClapModel with random weights as Hugging Face does, and return it."""
+    from transformers import ClapConfig as TheirConfig
+    from transformers import ClapFeatureExtractor, ClapModel
+
+    audio = {**SMALL_AUDIO, "enable_fusion": fusion}
+    model = randomised(ClapModel(TheirConfig(text_config=SMALL_TEXT, audio_config=audio, projection_dim=16)))
+    model.save_pretrained(directory)  # type: ignore[operator]
+    if not safe:
+        (directory / "model.safetensors").unlink()
+        torch.save(model.state_dict(), directory / "pytorch_model.bin")
+    truncation = "fusion" if fusion else "rand_trunc"
+    ClapFeatureExtractor(frequency_min=50, frequency_max=14_000, truncation=truncation).save_pretrained(directory)
+    return model

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.clap_originals import LaionAudio, huggingface_clap, randomised
+from benchmarks.clap_parity import compare, embed, noises, pair, tones
+from pipeline.models.clap import laion
+from pipeline.models.clap.audio import load_clap_audio
+from pipeline.models.clap.faults import ClapError
+from tests.models.clap.make import FRONT_END, FUSION_FRONT_END, SMALL, small_clap, write_small
+from tests.models.make import noise, tone
+
+NORM = "audio_branch.layers.1.blocks.0.norm1.weight"
+
+
+@pytest.fixture
+def small_laion(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """The weights of a laion-clap checkpoint that has our small sizes."""
+    monkeypatch.setitem(laion.SIZES, 8, SMALL)
+    state: dict[str, Tensor] = {"logit_scale_a": torch.tensor(3.0), "logit_scale_t": torch.tensor(4.0)}
+    own = small_clap().htsat.weights.state_dict()
+    for name, weight in own.items():
+        theirs = laion.laion_name(name)
+        # Query comes before key and value in their one matrix.
+        if ".query." in name:
+            weight = torch.cat([own[name.replace("query", part)] for part in ("query", "key", "value")])
+        if ".key." not in name and ".value." not in name:
+            state[theirs] = weight
+    harmless = ("tscam_conv.weight", "layers.0.blocks.0.attn_mask", "spectrogram_extractor.stft.conv_real.weight")
+    state |= {f"audio_branch.{name}": torch.zeros(2) for name in harmless}
+    return state | {"audio_transform.sequential.0.bias": torch.zeros(2), "text_branch.pooler.bias": torch.zeros(3)}
+
+
+def write_laion(path: Path, state: dict[str, Tensor]) -> Path:
+    state = {f"module.{name}": weight for name, weight in state.items()}
+    torch.save({"epoch": 3, "score": np.float64(0.5), "optimizer": {"state": {}}, "state_dict": state}, path)
+    return path
+
+
+def sound(n: int = 480_000) -> Tensor:
+    return torch.cat([noise(1, n), tone(700.0, n, 48_000)])
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("fusion", [True, False], ids=["fusion", "unfused"])
+def test_a_hugging_face_directory_gives_the_embedding_that_transformers_gives(
+    tmp_path: Path, safe: bool, fusion: bool
+) -> None:
+    from transformers import ClapFeatureExtractor
+
+    model = write_small(tmp_path, fusion=fusion, safe=safe)
+    clap = load_clap_audio(tmp_path)
+    heard = ClapFeatureExtractor.from_pretrained(tmp_path)(
+        [x.numpy() for x in noise(2, 480_000)], sampling_rate=48_000, return_tensors="pt"
+    )
+    features = heard["input_features"].float()
+    with torch.no_grad():
+        theirs = model.get_audio_features(features, is_longer=torch.zeros(2, 1, dtype=torch.bool)).pooler_output
+        ours = embed(clap.with_bank(torch.eye(16)[:3]), noise(2, 480_000))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    assert clap.front_end == (FUSION_FRONT_END if fusion else FRONT_END)
+    assert clap.logit_scale == pytest.approx(1 / 0.07, rel=1e-5)
+
+
+def test_a_short_window_is_heard_as_transformers_hears_it_up_to_the_seams(tmp_path: Path) -> None:
+    from transformers import ClapFeatureExtractor
+
+    model = write_small(tmp_path)
+    clap = load_clap_audio(tmp_path, window_s=3.0).with_bank(torch.eye(16)[:3])
+    waveforms = sound(144_000)
+    extractor = ClapFeatureExtractor.from_pretrained(tmp_path)
+    heard = extractor([x.numpy() for x in waveforms], sampling_rate=48_000, return_tensors="pt")
+    with torch.no_grad():
+        theirs = model.get_audio_features(heard["input_features"].float()).pooler_output
+        ours = embed(clap, waveforms)
+    assert torch.nn.functional.cosine_similarity(ours, theirs).min() > 0.995
+    assert (theirs[0] @ theirs[1]) < 0.9
+
+
+def test_the_extractor_may_be_told_of_in_the_processors_file(tmp_path: Path) -> None:
+    write_small(tmp_path)
+    extractor = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    (tmp_path / "preprocessor_config.json").unlink()
+    (tmp_path / "processor_config.json").write_text(json.dumps({"feature_extractor": extractor}))
+    assert load_clap_audio(tmp_path).front_end == FRONT_END
+
+
+def test_a_checkpoint_of_laion_gives_the_weights_it_holds(tmp_path: Path, small_laion: dict[str, Tensor]) -> None:
+    clap = load_clap_audio(write_laion(tmp_path / "clap.pt", small_laion))
+    assert clap.logit_scale == pytest.approx(np.exp(3.0))
+    assert clap.front_end == laion.FRONT_END
+    classifier, original = clap.with_bank(torch.eye(16)[:3]), small_clap()
+    for name, weight in original.htsat.state_dict().items():
+        assert torch.equal(classifier.htsat.state_dict()[name], weight), name
+    assert classifier.logit_scale == pytest.approx(np.exp(3.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["laion HTSAT-tiny", "laion HTSAT-tiny, fusion", "Hugging Face, unfused", "Hugging Face, fused"],
+)
+def test_real_sizes_give_the_embeddings_of_the_originals(tmp_path: Path, name: str) -> None:
+    original, ours = pair(name, tmp_path)
+    waveforms = torch.cat([noises()[1:3], tones()[2:3]])
+    with torch.no_grad():
+        parity = compare(original(waveforms), embed(ours, waveforms))
+    assert parity.cosine >= 0.9999
+    assert parity.difference <= 1e-4
+    assert parity.spread < 0.9  # the waveforms differ: a constant embedding would not do
+
+
+@pytest.mark.slow
+def test_not_to_cut_to_16_bits_would_be_a_difference_from_laion() -> None:
+    model = randomised(LaionAudio("tiny", False))
+    with torch.no_grad():
+        parity = compare(model(tones()[:2]), model(tones()[:2], quantised=False))
+    assert parity.difference > 1e-4
+
+
+@pytest.mark.slow
+def test_a_fused_model_of_transformers_changes_with_is_longer_and_ours_never_is(tmp_path: Path) -> None:
+    model: Any = huggingface_clap({"enable_fusion": True})
+    features = torch.randn(1, 1, 1001, 64).expand(-1, 4, -1, -1) * 20 - 40
+    with torch.no_grad():
+        longer, not_longer = (
+            model.get_audio_features(features, is_longer=torch.tensor([[flag]])).pooler_output for flag in (True, False)
+        )
+    assert torch.nn.functional.cosine_similarity(longer, not_longer) < 0.9999
+
+
+def lacks(state: dict[str, Tensor]) -> None:
+    del state[NORM]
+
+
+def has_one_more(state: dict[str, Tensor]) -> None:
+    state["audio_branch.layers.4.norm.weight"] = torch.zeros(3)
+
+
+def has_another_shape(state: dict[str, Tensor]) -> None:
+    state[NORM] = torch.zeros(3)
+
+
+def has_no_scale(state: dict[str, Tensor]) -> None:
+    del state["logit_scale_a"]
+
+
+def is_of_unknown_size(state: dict[str, Tensor]) -> None:
+    state["audio_branch.patch_embed.proj.weight"] = torch.zeros(7, 1, 4, 4)
+
+
+def is_no_htsat(state: dict[str, Tensor]) -> None:
+    del state["audio_branch.patch_embed.proj.weight"]
+
+
+def has_other_filters(state: dict[str, Tensor]) -> None:
+    state["audio_branch.logmel_extractor.melW"] = torch.rand(513, 64)
+
+
+def has_a_strange_weight(state: dict[str, Tensor]) -> None:
+    state["video_branch.weight"] = torch.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lacks, f"lacks the weight '{NORM}'"),
+        (has_one_more, "has a weight 'audio_branch.layers.4.norm.weight' for which"),
+        (has_another_shape, f"the weight '{NORM}' is (3,), this CLAP asks for (16,)"),
+        (has_no_scale, "lacks the weight 'logit_scale_a'"),
+        (is_of_unknown_size, "an HTSAT of 7 channels is not known"),
+        (is_no_htsat, "not one with HTSAT"),
+        (has_other_filters, "mel filters"),
+        (has_a_strange_weight, "has a weight 'video_branch.weight'"),
+    ],
+)
+def test_a_checkpoint_of_laion_that_does_not_fit_is_refused_by_name(
+    tmp_path: Path, small_laion: dict[str, Tensor], spoil: Callable[[dict[str, Tensor]], None], message: str
+) -> None:
+    spoil(small_laion)
+    path = write_laion(tmp_path / "clap.pt", small_laion)
+    with pytest.raises(ClapError, match=re.escape(message)) as refused:
+        load_clap_audio(path)
+    assert str(path) in str(refused.value)
+
+
+def test_a_missing_last_block_is_missed(tmp_path: Path, small_laion: dict[str, Tensor]) -> None:
+    short = {name: weight for name, weight in small_laion.items() if "layers.2.blocks.1." not in name}
+    with pytest.raises(ClapError, match=r"lacks the weight 'audio_branch\.layers\.2\.blocks\.1\."):
+        load_clap_audio(write_laion(tmp_path / "clap.pt", short))
+
+
+HF_NORM = "audio_model.audio_encoder.layers.1.blocks.0.layernorm_before.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({HF_NORM: None}, f"lacks the weight '{HF_NORM}'"),
+        ({"audio_model.more": torch.zeros(2)}, "has a weight 'audio_model.more' for which"),
+        ({HF_NORM: torch.zeros(3)}, f"the weight '{HF_NORM}' is (3,), this CLAP asks for (16,)"),
+        ({"logit_scale_a": None}, "lacks the weight 'logit_scale_a'"),
+    ],
+)
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "pytorch_model.bin"])
+def test_a_hugging_face_checkpoint_that_does_not_fit_is_refused_by_name(
+    tmp_path: Path, change: dict[str, Tensor | None], message: str, safe: bool
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    write_small(tmp_path, safe=safe)
+    path = tmp_path / ("model.safetensors" if safe else "pytorch_model.bin")
+    state = {**(load_file(path) if safe else torch.load(path)), **change}
+    state = {name: weight for name, weight in state.items() if weight is not None}
+    save_file(state, path) if safe else torch.save(state, path)
+    with pytest.raises(ClapError, match=re.escape(message)) as refused:
+        load_clap_audio(tmp_path)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("config.json", None, "config.json is not there"),
+        ("config.json", {"model_type": "bert"}, "is of a model of type 'bert'"),
+        ("config.json", {"projection_hidden_act": "gelu"}, "projection_hidden_act must be 'relu', got 'gelu'"),
+        ("preprocessor_config.json", None, "has no preprocessor_config.json"),
+        ("preprocessor_config.json", {"truncation": "sometimes"}, "truncation must be"),
+        ("preprocessor_config.json", {"hop_length": 9000}, "hop_length must be at most"),
+        ("preprocessor_config.json", {"feature_size": 32}, "num_mel_bins is 64, the feature extractor makes 32"),
+        ("preprocessor_config.json", {"top_db": 80}, "top_db and padding_value are not supported"),
+        ("preprocessor_config.json", {"padding": "repeat"}, "short_windows"),
+        ("model.safetensors", None, "has neither model.safetensors nor pytorch_model.bin"),
+    ],
+)
+def test_a_directory_that_says_too_little_or_something_else_is_refused(
+    tmp_path: Path, file: str, change: dict[str, object] | None, message: str
+) -> None:
+    write_small(tmp_path)
+    path = tmp_path / file
+    if change is None:
+        path.unlink()
+    else:
+        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ClapError, match=re.escape(message)) as refused:
+        load_clap_audio(tmp_path)
+    assert str(tmp_path) in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off", bytes(range(256)) * 40])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "clap.pt"
+    path.write_bytes(content)
+    with pytest.raises(ClapError, match=r"clap\.pt is not a checkpoint that can be read safely"):
+        load_clap_audio(path)
+    write_small(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(ClapError, match=r"model\.safetensors is not a safetensors file"):
+        load_clap_audio(tmp_path)
+
+
+def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path: Path, small_laion: dict[str, Tensor]) -> None:
+    path = write_laion(tmp_path / "clap.pt", small_laion)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ClapError, match=r"clap\.pt is not a checkpoint"):
+        load_clap_audio(path)
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"state_dict": [1]}, {"a": "b"}, {3: torch.zeros(2)}])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "clap.pt")
+    with pytest.raises(ClapError, match="give a checkpoint of"):
+        load_clap_audio(tmp_path / "clap.pt")
+
+
+class Runs:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_checkpoint_is_not_run_and_nobody_is_advised_to(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": Runs(tmp_path / "made")}}, tmp_path / "clap.pt")
+    with pytest.raises(ClapError, match="can be read safely") as refused:
+        load_clap_audio(tmp_path / "clap.pt")
+    assert not (tmp_path / "made").exists()
+    assert "weights_only" not in str(refused.value)
+    assert "mkdir" in str(refused.value)
+
+
+def test_a_path_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ClapError, match="neither a file nor a directory"):
+        load_clap_audio(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("window_s", [10.5, 0.0])
+def test_a_window_that_clap_cannot_hear_is_refused(tmp_path: Path, window_s: float) -> None:
+    write_small(tmp_path)
+    with pytest.raises(ClapError, match="window_s"):
+        load_clap_audio(tmp_path, window_s=window_s)
+
+
+@pytest.mark.parametrize("bank", [torch.eye(15)[:3], torch.ones(3, 16), torch.ones(16)])
+def test_class_embeddings_of_another_size_or_length_are_refused(tmp_path: Path, bank: Tensor) -> None:
+    write_small(tmp_path)
+    with pytest.raises(ValueError, match=r"\[n_classes, 16\], of length 1"):
+        load_clap_audio(tmp_path).with_bank(bank)
+
+
+def test_what_is_said_of_the_classes_is_kept(tmp_path: Path) -> None:
+    write_small(tmp_path)
+    clap = load_clap_audio(tmp_path)
+    bank = clap.with_bank(torch.eye(16)[:2], ["a dog", "rain"], ["the sound of {}"], "abc")
+    assert bank.config.prompts == ("a dog", "rain")
+    assert bank.config.templates == ("the sound of {}",)
+    assert bank.config.text_encoder == "abc"
+    assert torch.equal(bank.class_embeddings, torch.eye(16)[:2])
+    assert clap.with_linear_head(5)(torch.rand(1, 513, 301)).logits.shape == (1, 5)
