@@ -1,0 +1,22 @@
+"""The contrastive loss, in which a caption may hold of several mixtures of the batch."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+
+def soft_contrastive(per_audio: Tensor, per_text: Tensor, held: Tensor) -> Tensor:
+    """Mean of the two cross-entropies of scaled similarities, `[B, B]` per audio and per text, to soft targets.
+
+    `held` `[B texts, B audio]` is 1 where a caption holds of a mixture. The target of a caption is spread evenly over
+    the mixtures that it holds of, that of a mixture over the captions that hold of it. With the identity this is the
+    loss of CLAP (Wu et al. 2023, arXiv 2211.06687, equation 2).
+
+    Raises ValueError when a caption holds of no mixture of the batch, or none holds of a mixture.
+    """
+    if not (held.sum(dim=0) > 0).all() or not (held.sum(dim=1) > 0).all():
+        raise ValueError("each caption must hold of a mixture of the batch, and of each mixture a caption")
+    of_text = held / held.sum(dim=1, keepdim=True)
+    of_audio = held.T / held.T.sum(dim=1, keepdim=True)
+    return 0.5 * (cross_entropy(per_audio.float(), of_audio) + cross_entropy(per_text.float(), of_text))

@@ -1,0 +1,54 @@
+"""A CLAP and prompts -> a classifier whose classes are the prompts, ready to be given a decoder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from pipeline.models.checkpoint import LoadedExplainer
+from pipeline.models.clap.audio import load_clap_audio
+from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap.prompts import make_class_bank, parse_prompts
+from pipeline.models.clap.source import resolve_clap
+from pipeline.models.clap.text import load_text_encoder
+from schemas.class_bank import PLACE, check_templates
+from schemas.explainer_config import ExplainerConfig
+
+PREFIX = "clap:"
+
+
+def load_zero_shot(
+    where: str, prompts: str, templates: Sequence[str] = (PLACE,), window_s: float | None = None
+) -> LoadedExplainer:
+    """Load a CLAP as a classifier without a decoder; `where` is what `resolve_clap` takes, with or without `clap:`.
+
+    `prompts` are `"a dog barking; rain on a roof"` or the path of a .txt file with one a line, `window_s` the seconds
+    of a window, by default as many as CLAP was trained on. All that can be wrong with the prompts themselves is found
+    before anything is downloaded.
+    Raises ClapError for what cannot be used, StorageError for what cannot be fetched.
+    """
+    classes = parse_prompts(prompts)
+    if len(classes) < 2:
+        raise ClapError(f"{classes[0]!r} is the only prompt: a classifier needs two or more to choose from")
+    try:
+        check_templates(templates)
+    except ValueError as error:
+        raise ClapError(str(error)) from None
+    source = resolve_clap(where.removeprefix(PREFIX))
+    audio = load_clap_audio(source.path, window_s)
+    bank = make_class_bank(load_text_encoder(source), classes, templates)
+    known = bank.config
+    classifier = audio.with_bank(bank.embeddings, known.prompts, known.templates, known.text_encoder)
+    config = ExplainerConfig(name="clap", labels=known.prompts, front_end=audio.front_end, classifier=classifier.config)
+    classifier.requires_grad_(False)
+    return LoadedExplainer(config, classifier, None, weights_digest(config, classifier))
+
+
+def weights_digest(config: ExplainerConfig, classifier: ClapClassifier) -> str:
+    """SHA-256 of a configuration and of all weights, as a directory of the same would have one of its files."""
+    digest = hashlib.sha256(config.model_dump_json().encode())
+    for name, tensor in sorted(classifier.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
