@@ -1,0 +1,63 @@
+"""All of docs/evaluation: the explainers that ship beside their rivals; what lies among the pieces is not measured again.
+
+python -m benchmarks.evaluation data/esc10 runs
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path("docs/evaluation")
+RIVALS = (
+    "saliency,input_x_gradient,smoothgrad,integrated_gradients,deeplift,guided_backprop,gradcam,guided_gradcam,"
+    "random,constant,energy"
+)
+# On mixtures those that were ahead somewhere on the recordings as they are, and what everybody can do.
+STRONGEST = "saliency,input_x_gradient,deeplift,random,energy"
+
+
+def lmac(*words: object) -> None:
+    """Run a command of lmac, which must succeed."""
+    subprocess.run([sys.executable, "-c", "from jobs.cli import main; main()", *map(str, words)], check=True)
+
+
+def evaluate(name: str, out: Path, *words: object) -> None:
+    """Evaluate into a folder, whose pieces are shared, and copy the report of it into the documentation."""
+    lmac("evaluate", *words, "--batch-size", 4, "--out", out)
+    shutil.rmtree(DOCS / name, ignore_errors=True)
+    shutil.copytree(out / "plots", DOCS / name / "plots")
+    shutil.copy(out / "report.md", DOCS / name / "report.md")
+
+
+def main() -> None:
+    """Train the reference, make the scenes, evaluate all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("esc10", type=Path, help="folder of ESC-10; the scenes are made beside it")
+    parser.add_argument("runs", type=Path, help="where the reference and pieces are kept")
+    given = parser.parse_args()
+    table, reference = given.esc10 / "meta" / "esc10.csv", given.runs / "esc10-reference"
+    if not reference.exists():
+        recipe = ("--classifier", "esc10", "--validation", "none", "--config", "docs/lmac-reference.yaml")
+        lmac("train", "decoder", given.esc10, reference, *recipe, "--labels", table, "--select", "fold=1,2,3,4")
+    scenes = given.esc10.parent / "scenes-test"
+    if not scenes.exists():
+        lmac("data", "scenes", scenes, "--count", 100, "--seed", 990)
+
+    clips = (given.esc10, "--explainer", "esc10", "--labels", table, "--select", "fold=5")
+    beside = ("--against", f"reference={reference}")
+    out = given.runs / "evaluation" / "esc10"
+    evaluate("esc10", out, *clips, *beside, "--contaminate", "none", "--methods", RIVALS)
+    evaluate("esc10-mixtures", out, *clips, *beside, "--contaminate", "mixture", "--methods", STRONGEST, "--no-sanity")
+    alone = ("--contaminate", "none", "--methods", "energy", "--no-sanity")
+    evaluate("esc10-refined", out, *clips, *alone, "--refine", 10)
+    rivals = "saliency,input_x_gradient,deeplift,gradcam,energy,random"
+    wide = ("--contaminate", "none", "--methods", rivals, "--no-sanity")
+    evaluate("scenes", given.runs / "evaluation" / "scenes", scenes, "--explainer", "scenes", *wide)
+
+
+if __name__ == "__main__":
+    main()
