@@ -1,4 +1,4 @@
-"""All of docs/evaluation: the explainers that ship beside their rivals; what lies among the pieces is not measured again.
+"""All of docs/evaluation: the explainers that ship beside their rivals; what was measured once is not measured again.
 
 python -m benchmarks.evaluation data/esc10 runs
 """
