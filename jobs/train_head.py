@@ -15,6 +15,7 @@ from pipeline.lmac.holdout import split
 from pipeline.lmac.model_card import model_card
 from pipeline.lmac.train_classifier import clip_accuracy
 from pipeline.lmac.train_head import embeddings_and_classes, fit_head
+from pipeline.lmac.training import Scores
 from pipeline.lmac.windowset import WindowSet, load_windows
 from pipeline.models.checkpoint import save_explainer
 from pipeline.models.clap.audio import load_clap_audio
@@ -62,8 +63,10 @@ def head(
                 return embeddings_and_classes(model, part, lambda done: bar.update(task, completed=done))
 
         held_out = embedded(sets.validation) if sets.validation is not None else None
-        found = fit_head(model, embedded(sets.train), held_out)
-        scores = {"validation": found} if found else {}
+        strength = fit_head(model, windows.classes, embedded(sets.train), held_out)
+        scores: dict[str, Scores] = {}
+        if sets.validation is not None:
+            scores["validation"] = {**clip_accuracy(model, sets.validation), "strength": strength}
         if sets.test is not None:
             scores["test"] = clip_accuracy(model, sets.test)
         explainer = ExplainerConfig(

@@ -181,6 +181,7 @@ def _sanity(evaluation: Evaluation, pieces: Pieces, watcher: Watcher) -> list[pa
 def _timing(evaluation: Evaluation, pieces: Pieces, watcher: Watcher) -> list[pa.Table]:
     first, size = evaluation.contenders[0], min(evaluation.config.batch_size, len(evaluation.windows))
     depends_on = {"own": first.digest, "batch": size, "device": str(evaluation.explainer.device)}
+    depends_on["threads"] = torch.get_num_threads()
     tables = []
     timed = [one for one in evaluation.contenders if one.build is not None]
     for contender in timed:

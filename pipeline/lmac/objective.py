@@ -66,9 +66,11 @@ def objective(
     if config.lambda_e and bool(own.any()):
         energy = (energy_kept(magnitude[own], masked_in[own]).mean() - config.target_energy).clamp_min(0)
     guidance = zero
-    if config.guidance is not None:
+    if config.guidance is not None and bool(own.any()):
+        # Of a mask cut at a budget, which is 0 or 1, the cross-entropy would be all that is learnt.
         audible = classifier.front_end.audible
-        guidance = _guidance(magnitude[:, audible], mask[:, audible], masked_in[:, audible], config.guidance)
+        whole, of_own, kept = (part[own][:, audible] for part in (magnitude, mask, masked_in))
+        guidance = _guidance(whole, of_own, kept, config.guidance)
     total = config.lambda_in * loss_in + config.lambda_out * loss_out + config.lambda_s * size
     total = total + config.lambda_e * energy + (config.guidance.weight * guidance if config.guidance else 0.0)
     return ObjectiveTerms(total, loss_in, loss_out, size, energy, guidance)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.lmac.training import Scores
 from pipeline.lmac.windowset import TrainingDataError, WindowSet
 from pipeline.models.clap.classifier import ClapClassifier
 
@@ -30,17 +29,23 @@ def embeddings_and_classes(
 
 
 def fit_head(
-    classifier: ClapClassifier, train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray] | None
-) -> Scores:
+    classifier: ClapClassifier,
+    classes: Sequence[str],
+    train: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray] | None,
+) -> float:
     """Fit the head in place by logistic regression on embeddings `[N, D]` and class numbers `[N]`.
 
     Held-out windows, where there are some, choose how strongly it is regularised, by their cross-entropy; without any
-    it is the third of `STRENGTHS`. Returns their scores. Raises TrainingDataError for a class without any window.
+    it is the third of `STRENGTHS`. Returns it. Raises TrainingDataError for a class without any window.
     """
     assert classifier.classify is not None
     missing = sorted(set(range(classifier.n_classes)) - set(train[1].tolist()))
     if missing:
-        raise TrainingDataError(f"{len(missing)} of {classifier.n_classes} classes have no window to learn from")
+        raise TrainingDataError(
+            f"no window to learn {', '.join(classes[index] for index in missing[:5])} from: each label that there is "
+            "needs a clip that is trained on; leave clips of the others out of the data or of --labels"
+        )
     strengths = STRENGTHS if held_out is not None else STRENGTHS[2:3]
     fitted = [LogisticRegression(C=strength, max_iter=2000).fit(*train) for strength in strengths]
     losses = [_loss(head, *held_out) if held_out is not None else 0.0 for head in fitted]
@@ -49,10 +54,7 @@ def fit_head(
     with torch.no_grad():
         classifier.classify.weight.copy_(torch.from_numpy(weights))
         classifier.classify.bias.copy_(torch.from_numpy(bias))
-    if held_out is None:
-        return {}
-    accuracy = float((best.predict(held_out[0]) == held_out[1]).mean())
-    return {"accuracy": accuracy, "loss": min(losses), "strength": float(best.C)}
+    return float(best.C)
 
 
 def _loss(head: LogisticRegression, x: np.ndarray, y: np.ndarray) -> float:

@@ -170,6 +170,18 @@ def test_guidance_pulls_towards_the_loud_bins_where_the_mask_is_already_like_the
     assert objective(three, magnitude, quiet, FIRST, config).guidance.item() == 0  # too unlike to be guided
 
 
+def test_guidance_is_of_masks_of_a_size_of_their_own() -> None:
+    config = PAPER.model_copy(update={"guidance": GuidanceConfig(correlation=0.0)})
+    magnitude = torch.tensor([[[3.0], [3.0], [0.1], [0.1]]]).expand(2, 4, 1)
+    three = LinearClassifier(torch.eye(4)[:2], audible=torch.ones(4, dtype=torch.bool))
+    masks = torch.tensor([[[0.9], [0.9], [0.1], [0.1]], [[0.0], [1.0], [1.0], [0.0]]], requires_grad=True)
+    terms = objective(three, magnitude, masks, FIRST.expand(2), config, sized=torch.tensor([True, False]))
+    assert terms.guidance.item() == pytest.approx(-math.log(0.9), rel=1e-4)
+    (slope,) = torch.autograd.grad(terms.guidance, masks)
+    assert slope[0].abs().max() < 10
+    assert (slope[1] == 0).all()
+
+
 def test_guidance_does_not_ask_for_what_cannot_be_heard() -> None:
     config = PAPER.model_copy(update={"guidance": GuidanceConfig()})
     magnitude = torch.tensor([[[3.0], [0.1], [3.0]]])

@@ -41,9 +41,10 @@ def rows_table(results: Results, audio: str) -> Table | None:
                 _cell(points[quiet].get(at)) if quiet and at.by == "energy" else Cell(""),
             ]
         )
+    measured_methods = {variant.method for variant in rivals}
     names = " / ".join(score(name).name for name in FIGURES)
     return Table(
-        caption=f"{OWN} and the best of all rivals, row by row, on {audio}: {names}",
+        caption=f"{OWN} and the best of {len(measured_methods)} rivals, row by row, on {audio}: {names}",
         columns=[
             "kept",
             *(spoken(v.method) for v in own),
@@ -53,7 +54,8 @@ def rows_table(results: Results, audio: str) -> Table | None:
         ],
         rows=rows,
         note="Binary masks of the first bins; in small the shares of bins and of energy that they keep. The rival is "
-        "taken anew in each row and for each figure, in whichever of its orders serves it best there. To keep the "
+        "taken anew in each row and for each figure, in whichever of its orders serves it best there; of "
+        f"{OWN} the order that counts for the areas. To keep the "
         "quietest bins first is a control for budgets of energy: it explains nothing, and keeps nearly all bins.",
     )
 

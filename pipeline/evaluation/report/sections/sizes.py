@@ -81,8 +81,9 @@ def sizes_table(results: Results, audio: str) -> Table:
         columns=["kept", "method", "bins kept", "energy kept", *(score(name).heading for name in SCORES)],
         rows=rows,
         headings=2,
-        note=f"{OWN}, every rival that is best in a figure (†), energy, which keeps the loudest bins, and random ones. "
-        "Strong: the best of all methods.",
+        note=f"{OWN}, every rival that is best in a figure (†), energy, which keeps the loudest bins, and controls. "
+        "Strong: the best of all methods. Each is in the order that counts for its areas; the table of rows takes the "
+        "best of all orders.",
     )
 
 
