@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.flow.make import assert_same_explanations, rows
+from tests.flow.make import assert_same_explanations, rows, short_clips, write_folder
 
 pytestmark = pytest.mark.slow
-PARTS = 24
+# So many that no run is done before it is stopped, even on a busy machine.
+PARTS = 80
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ def workers(pids: set[int]) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def disturbed(many_clips: str, tiny_explainer: str, tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
+def disturbed(tiny_explainer: str, tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     folder = tmp_path_factory.mktemp("resume")
+    many_clips = write_folder(folder / "clips", short_clips(PARTS))
     assert finish(start(many_clips, folder / "whole", tiny_explainer)).returncode == 0
     output = folder / "output"
 
