@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from pipeline.lmac.augment import drop, uniform
+from pipeline.lmac.augment import drop, roll_in_time, uniform
 from schemas.clap_mini_config import MiniTraining
 
 
@@ -15,21 +15,13 @@ def augmented(log_mel: Tensor, mel_weights: Tensor, floor: float, config: MiniTr
     `mel_weights` `[F, n_mels]` are the filters and `floor` the least power. What was taken out is at the floor, as are
     bins that a mask leaves nothing of. Digital silence stays so.
     """
-    power = 10 ** (rolled(log_mel, rng) / 10)
+    power = 10 ** (roll_in_time(log_mel, rng) / 10)
     power = torch.where(power > 1.01 * floor, power, torch.zeros_like(power))
     power = power * 10 ** (uniform((len(power), 1, 1), -config.gain_db, config.gain_db, rng) / 10)
     power = with_noise(power, mel_weights, config.noise, rng)
     dropped = drop(power.transpose(1, 2), config.drop_bands, config.drop_spans, rng).transpose(1, 2)
     power = torch.where(torch.rand((len(power), 1, 1), generator=rng) < config.drop, dropped, power)
     return 10 * torch.log10(power.clamp_min(floor))
-
-
-def rolled(log_mel: Tensor, rng: Generator) -> Tensor:
-    """Each log-mel of `[B, T, n_mels]` rotated by its own random number of frames."""
-    n = log_mel.shape[1]
-    shift = torch.randint(n, (len(log_mel), 1), generator=rng)
-    place = (torch.arange(n)[None] + shift) % n
-    return log_mel.gather(1, place[..., None].expand_as(log_mel))
 
 
 def with_noise(power: Tensor, mel_weights: Tensor, share: float, rng: Generator) -> Tensor:

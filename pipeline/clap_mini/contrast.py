@@ -20,3 +20,8 @@ def soft_contrastive(per_audio: Tensor, per_text: Tensor, held: Tensor) -> Tenso
     of_text = held / held.sum(dim=1, keepdim=True)
     of_audio = held.T / held.T.sum(dim=1, keepdim=True)
     return 0.5 * (cross_entropy(per_audio.float(), of_audio) + cross_entropy(per_text.float(), of_text))
+
+
+def hit_rate(cosines: Tensor, held: Tensor) -> float:
+    """Share of mixtures of which the nearest caption holds; cosines `[B audio, B texts]`, held `[B texts, B audio]`."""
+    return float(held.T.gather(1, cosines.detach().argmax(dim=1, keepdim=True)).mean())

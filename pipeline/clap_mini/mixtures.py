@@ -11,10 +11,9 @@ from pipeline.clap_mini.contents import Contents, Event
 from pipeline.scenes import BACKGROUNDS, CLASSES
 from pipeline.scenes.backgrounds import BACKGROUND_SYNTHESISERS
 from pipeline.scenes.scene import EVENT_SYNTHESISERS
-from pipeline.scenes.synthesis import Signal
+from pipeline.scenes.synthesis import Signal, gain_to, power
 from schemas.clap_mini_config import MixtureConfig
 
-_PEAK_LIMIT = 0.98
 _STREAM = 0x71ED  # keeps mixtures apart from scenes of the same seed
 
 
@@ -62,15 +61,15 @@ def mix(
         event = sources.event(kind, rng)
         start = int(rng.integers(0, n - len(event) + 1))
         span = slice(start, start + len(event))
-        against = 1.0 if place is None else _power(background[span])
-        events[number, span] = event * np.sqrt(against / _power(event)) * 10.0 ** (snr_db / 20.0)
+        against = 1.0 if place is None else power(background[span])
+        events[number, span] = event * np.sqrt(against / power(event)) * 10.0 ** (snr_db / 20.0)
         heard.append(Event(kind, None if place is None else snr_db))
     contents = Contents(tuple(heard), place)
-    level = 10.0 ** (rng.uniform(*config.level_dbfs) / 20.0)
+    level_dbfs = rng.uniform(*config.level_dbfs)
     total = events.sum(axis=0) + background
     if not contents.events and place is None:
         return Mixture(total.astype(np.float32), events.astype(np.float32), background.astype(np.float32), contents)
-    gain = min(level / np.sqrt(_power(total)), _PEAK_LIMIT / np.abs(total).max())
+    gain = gain_to(total, level_dbfs)
     # The sum is taken of the rounded parts, so that it is exact in float32 too.
     parts, rest = (events * gain).astype(np.float32), (background * gain).astype(np.float32)
     return Mixture(parts.sum(axis=0, dtype=np.float32) + rest, parts, rest, contents)
@@ -89,7 +88,3 @@ def render_mixture(
     config = config or MixtureConfig()
     sources = Synthesised(sample_rate, round(sample_rate * duration_s), config.event_s)
     return mix(sources, n_events, True, config, np.random.default_rng([seed, index, n_events, _STREAM]))
-
-
-def _power(signal: Signal) -> float:
-    return float(np.mean(signal**2))

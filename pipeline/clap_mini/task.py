@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from pipeline.clap_mini.augment import augmented
 from pipeline.clap_mini.captions import Captioner
 from pipeline.clap_mini.contents import Contents, holding
-from pipeline.clap_mini.contrast import soft_contrastive
+from pipeline.clap_mini.contrast import hit_rate, soft_contrastive
 from pipeline.clap_mini.mixture_bank import MixtureBank
 from pipeline.clap_mini.unseen import Unseen, event_accuracy
 from pipeline.clap_mini.vocabulary import SPECIAL
@@ -63,8 +63,8 @@ class ClapMiniTask:
         cosines = said.audio_embeds.float() @ said.text_embeds.float().T
         scale = self.module.logit_scale_a.exp()
         loss = soft_contrastive(scale * cosines, self.module.logit_scale_t.exp() * cosines.T, held)
-        hits = held.T.gather(1, cosines.detach().argmax(dim=1, keepdim=True)).mean()
-        return loss, {"loss": float(loss.detach()), "hits": float(hits), "scale": float(scale.detach())}
+        hits = hit_rate(cosines, held)
+        return loss, {"loss": float(loss.detach()), "hits": hits, "scale": float(scale.detach())}
 
     def captioned(self, indices: Tensor, rng: Generator) -> tuple[list[Contents], dict[str, Tensor], Tensor]:
         """What is in mixtures, a new caption of each for the text encoder, and which holds of which, `[B, B]`."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from pipeline.clap_mini.contents import Contents
-from pipeline.clap_mini.contrast import soft_contrastive
+from pipeline.clap_mini.contrast import hit_rate, soft_contrastive
 from pipeline.lmac.training import Scores
 from pipeline.scenes import BACKGROUNDS, CLASSES
 
@@ -52,8 +52,7 @@ def teach_texts(task: ClapMiniTask, steps: int, seed: int) -> Scores:
         loss.backward()
         optimizer.step()
         schedule.step()
-        hits = held.T.gather(1, cosines.argmax(dim=1, keepdim=True)).mean()
-        scores = {"loss": float(loss.detach()), "hits": float(hits)}
+        scores = {"loss": float(loss.detach()), "hits": hit_rate(cosines, held)}
     return scores
 
 

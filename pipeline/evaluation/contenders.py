@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pipeline.attribution.trained import trained
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.heard import Heard
 from pipeline.lmac.explainer import Explainer
+from pipeline.models.checkpoint import weights_digest
 from pipeline.models.classifier import Classifier
 from pipeline.storage.filesystem import display_url
 
@@ -97,11 +96,7 @@ def chosen_rivals(methods: Sequence[str]) -> list[str]:
 
 def classifier_digest(classifier: Classifier, labels: Sequence[str]) -> str:
     """SHA-256 of a classifier: its labels, its front end and its weights."""
-    digest = hashlib.sha256(json.dumps([*labels, classifier.front_end.config.model_dump_json()]).encode())
-    for name, tensor in sorted(classifier.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return weights_digest(classifier, *labels, classifier.front_end.config.model_dump_json())
 
 
 def _own(name: str, explainer: Explainer, refine: int = 0) -> Contender:

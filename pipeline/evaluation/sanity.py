@@ -34,29 +34,53 @@ Relevance = Callable[[Heard], Tensor]
 
 
 def layers_from_the_top(classifier: Classifier) -> list[str]:
-    """Names of the parts of a classifier that hold weights, from the decision down; blocks of a list count as one."""
-    names: dict[str, None] = {}
-    for name, module in classifier.named_modules():
-        if hasattr(module, "reset_parameters") and any(True for _ in module.parameters(recurse=False)):
-            words = name.split(".")
-            number = next((place for place, word in enumerate(words) if word.isdigit()), 0)
-            names[".".join(words[: number + 1])] = None
-    return list(reversed(names))
+    """Names of the parts of a classifier that hold weights, from the decision down; blocks of a list count as one.
+
+    The order is that in which a window of silence passes them, as that in which they were made may be another.
+    """
+    passed: dict[str, None] = {}
+
+    def passing(name: str) -> Callable[..., None]:
+        return lambda *_: passed.setdefault(_part(name))
+
+    held = [(name, module) for name, module in classifier.named_modules() if list(module.parameters(recurse=False))]
+    hooks = [module.register_forward_pre_hook(passing(name)) for name, module in held]
+    try:
+        config = classifier.front_end.config
+        with torch.no_grad():
+            classifier(torch.zeros(1, config.n_freq, config.n_frames, device=classifier.front_end.window.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    # What no window passes, as weights for longer audio, is randomised last.
+    rest = dict.fromkeys(_part(name) for name, _ in held if _part(name) not in passed)
+    return [*reversed(passed), *rest]
+
+
+def _part(name: str) -> str:
+    """The name up to its first number: the block of a list that a module belongs to, or the module itself."""
+    words = name.split(".")
+    number = next((place for place, word in enumerate(words) if word.isdigit()), len(words) - 1)
+    return ".".join(words[: number + 1])
 
 
 def randomised(classifier: Classifier, seed: int) -> Iterator[tuple[str, Classifier]]:
     """Copies of a classifier with one more layer random each time, from the top: its name, and the copy.
 
-    Weights are drawn as at the start of a training, and running statistics of normalisation start anew.
+    Weights are drawn as at the start of a training, and running statistics of normalisation start anew; weights of
+    modules that do not say how they start are drawn from a normal distribution of 0.02.
     """
     worse = copy.deepcopy(classifier)
     for layer in layers_from_the_top(classifier):
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
             for module in worse.get_submodule(layer).modules():
                 reset = getattr(module, "reset_parameters", None)
                 if reset is not None:
                     reset()
+                else:
+                    for weight in module.parameters(recurse=False):
+                        weight.normal_(std=0.02)
         worse.eval().requires_grad_(False)
         yield layer, copy.deepcopy(worse)
 

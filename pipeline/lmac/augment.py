@@ -17,10 +17,11 @@ def uniform(shape: tuple[int, ...], low: float, high: float, rng: Generator) -> 
 
 
 def roll_in_time(waveform: Tensor, rng: Generator) -> Tensor:
-    """Each waveform of `[B, n]` rotated by its own random number of samples."""
+    """Each waveform of `[B, n]`, or log-mel of `[B, T, n_mels]`, rotated in time by its own random number of places."""
     n = waveform.shape[1]
     shift = torch.randint(n, (len(waveform), 1), generator=rng)
-    return waveform.gather(1, (torch.arange(n)[None] + shift) % n)
+    place = ((torch.arange(n)[None] + shift) % n).reshape(len(waveform), n, *[1] * (waveform.ndim - 2))
+    return waveform.gather(1, place.expand_as(waveform))
 
 
 def random_gain(waveform: Tensor, gain_db: float, rng: Generator) -> Tensor:

@@ -115,7 +115,7 @@ class Explainer:
         scores["mask_mean"] = kept.mean(dim=(1, 2))
         scores["energy_kept"] = energy_kept(magnitude, inside)
 
-        sound = self.classifier.front_end.with_phase(torch.cat([inside, outside]), stft.repeat(2, 1, 1), x.shape[1])
+        sound = self.classifier.front_end.with_phase(torch.cat([inside, outside]), stft, x.shape[1])
         if lengths is not None:
             stop = torch.as_tensor(lengths, device=self.device).repeat(2)[:, None]
             sound = sound * (torch.arange(x.shape[1], device=self.device) < stop)

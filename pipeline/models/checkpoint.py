@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from importlib import resources
 
@@ -92,6 +93,15 @@ def load_explainer(name_or_url: str) -> LoadedExplainer:
         if module is not None:
             module.eval().requires_grad_(False)
     return LoadedExplainer(config, classifier, decoder, digest.hexdigest())
+
+
+def weights_digest(module: nn.Module, *words: str) -> str:
+    """SHA-256 of a module's weights by name, and of the words that say what else it depends on."""
+    digest = hashlib.sha256(json.dumps(words).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def has_explainer(name_or_url: str) -> bool:

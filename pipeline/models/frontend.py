@@ -74,8 +74,9 @@ class FrontEnd(nn.Module):
         )
 
     def with_phase(self, magnitude: Tensor, stft: Tensor, length: int) -> Tensor:
-        """Waveforms `[B, length]` of magnitudes `[B, F, T]` with the phase of a complex STFT `[B, F, T]`."""
-        return self.istft(magnitude * torch.polar(torch.ones_like(magnitude), stft.angle()), length)
+        """Waveforms `[k B, length]` of magnitudes `[k B, F, T]`, k of a window, with the phase of STFTs `[B, F, T]`."""
+        phase = torch.polar(torch.ones_like(stft.real), stft.angle())
+        return self.istft((magnitude.unflatten(0, (-1, len(stft))) * phase).flatten(0, 1), length)
 
     def log_mel(self, magnitude: Tensor) -> Tensor:
         """Log-mel power `[B, T, n_mels]` of linear magnitudes `[B, F, T]`; its gradient is finite everywhere."""

@@ -11,7 +11,7 @@ from pipeline.scenes.backgrounds import BACKGROUND_SYNTHESISERS, Synthesiser
 from pipeline.scenes.events_impulsive import clock_tick, dog_bark, knock
 from pipeline.scenes.events_noise import rain, wind
 from pipeline.scenes.events_tonal import alarm_beep, bell, bird_chirp, engine, siren
-from pipeline.scenes.synthesis import Signal
+from pipeline.scenes.synthesis import gain_to, power
 
 EVENT_SYNTHESISERS: dict[str, Synthesiser] = {
     "siren": siren,
@@ -28,7 +28,6 @@ EVENT_SYNTHESISERS: dict[str, Synthesiser] = {
 CLASSES: tuple[str, ...] = tuple(EVENT_SYNTHESISERS)
 BACKGROUNDS: tuple[str, ...] = tuple(BACKGROUND_SYNTHESISERS)
 
-_PEAK_LIMIT = 0.98
 _MAX_EVENT_SHARE = 0.8  # of the scene: there is always background alone to tell the event from
 _LABEL_STREAM = 0x1ABE1  # keeps the draw of labels apart from the draws of scenes
 
@@ -118,10 +117,10 @@ def render_scene(seed: int, index: int, config: SceneConfig | None = None, label
     background = BACKGROUND_SYNTHESISERS[background_kind](surrounding, n, config.sample_rate)
     event = EVENT_SYNTHESISERS[label](sounding, event_n, config.sample_rate)
     target = np.zeros(n)
-    target[span] = event * np.sqrt(_power(background[span]) / _power(event)) * 10.0 ** (snr_db / 20.0)
+    target[span] = event * np.sqrt(power(background[span]) / power(event)) * 10.0 ** (snr_db / 20.0)
 
     mixture = target + background
-    gain = min(10.0 ** (level_dbfs / 20.0) / np.sqrt(_power(mixture)), _PEAK_LIMIT / np.abs(mixture).max())
+    gain = gain_to(mixture, level_dbfs)
     # The sum is taken of the rounded parts, so that it is exact in float32 too.
     target32, background32 = (target * gain).astype(np.float32), (background * gain).astype(np.float32)
     return Scene(
@@ -137,7 +136,3 @@ def render_scene(seed: int, index: int, config: SceneConfig | None = None, label
         index=index,
         seed=seed,
     )
-
-
-def _power(signal: Signal) -> float:
-    return float(np.mean(signal**2))

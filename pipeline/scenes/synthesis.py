@@ -13,6 +13,8 @@ SpectrumShape = Callable[[Signal], Signal]
 FRAME = 1024  # samples a frame of `moving_noise`; consecutive frames overlap by half
 _TABLE = 4096  # points of a wavetable: linear interpolation errs by less than -80 dB at 40 harmonics
 
+PEAK_LIMIT = 0.98
+
 
 def power_law(exponent: float) -> SpectrumShape:
     """Magnitude of noise whose power falls as 1/f^exponent: 1 is pink, 2 is brown; flat below 20 Hz."""
@@ -116,6 +118,16 @@ def add_at(out: Signal, start: int, piece: Signal) -> None:
     stop = min(out.size, start + piece.size)
     if start < stop:
         out[start:stop] += piece[: stop - start]
+
+
+def power(signal: Signal) -> float:
+    """The mean square of a signal."""
+    return float(np.mean(signal**2))
+
+
+def gain_to(signal: Signal, level_dbfs: float) -> float:
+    """What brings a signal to an RMS in dBFS, or as near to it as a peak of 0.98 allows."""
+    return float(min(10.0 ** (level_dbfs / 20.0) / np.sqrt(power(signal)), PEAK_LIMIT / np.abs(signal).max()))
 
 
 def unit_rms(signal: Signal) -> Signal:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.clap_mini.augment import augmented, rolled, with_noise
+from pipeline.clap_mini.augment import augmented, with_noise
 from pipeline.clap_mini.mixture_bank import LOG_MELS, draw_mixture, make_mixture_bank
 from pipeline.clap_mini.mixtures import Synthesised, mix, render_mixture
+from pipeline.lmac.augment import roll_in_time
 from pipeline.models.frontend import FrontEnd
 from schemas.clap_mini_config import MiniTraining, MixtureConfig
 from tests.clap_mini.make import TINY
@@ -96,7 +97,7 @@ NOTHING = MiniTraining(gain_db=0, noise=0, drop_bands=0, drop_spans=0)
 
 def test_turning_in_time_loses_nothing() -> None:
     log_mel = torch.randn(3, 51, 16)
-    turned = rolled(log_mel, generator())
+    turned = roll_in_time(log_mel, generator())
     assert torch.equal(turned.sort(dim=1).values, log_mel.sort(dim=1).values)
     assert not torch.equal(turned, log_mel)
 
@@ -104,7 +105,7 @@ def test_turning_in_time_loses_nothing() -> None:
 def test_with_everything_off_only_time_is_turned() -> None:
     log_mel = torch.randn(3, 51, 16) * 10 - 40
     assert torch.allclose(
-        augmented(log_mel, WEIGHTS, 1e-10, NOTHING, generator()), rolled(log_mel, generator()), atol=1e-4
+        augmented(log_mel, WEIGHTS, 1e-10, NOTHING, generator()), roll_in_time(log_mel, generator()), atol=1e-4
     )
 
 

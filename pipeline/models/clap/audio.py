@@ -12,10 +12,9 @@ from torch import Tensor
 from pipeline.models.clap import huggingface, laion
 from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap.foreign import logit_scale
 from pipeline.models.clap.htsat import audio_config
 from schemas.explainer_config import ClapConfig, FrontEndConfig
-
-_DERIVED = ("relative_position_index", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _from_file(path: Path) -> ClapAudio:
     laion.refuse_other_filters(weights, path)
     front_end = laion.FUSION_FRONT_END if config.fusion else laion.FRONT_END
     taken = laion.audio_weights(weights, _wanted(config, front_end), path)
-    return ClapAudio(config, front_end, taken, laion.logit_scale(weights))
+    return ClapAudio(config, front_end, taken, logit_scale(weights))
 
 
 def _from_directory(path: Path) -> ClapAudio:
@@ -99,7 +98,7 @@ def _from_directory(path: Path) -> ClapAudio:
     config = huggingface.clap_config(audio, extractor, path)
     weights, file = huggingface.read_weights(path)
     taken = huggingface.audio_weights(weights, _wanted(config, front_end), file)
-    return ClapAudio(config, front_end, taken, huggingface.logit_scale(weights))
+    return ClapAudio(config, front_end, taken, logit_scale(weights))
 
 
 def _wanted(config: ClapConfig, front_end: FrontEndConfig) -> dict[str, Tensor]:
@@ -108,4 +107,4 @@ def _wanted(config: ClapConfig, front_end: FrontEndConfig) -> dict[str, Tensor]:
     with torch.device("meta"):
         model = ClapAudioModelWithProjection(audio_config(config, front_end.n_mels))
     # What follows from sizes, or counts batches, is no weight.
-    return {name: weight for name, weight in model.state_dict().items() if not name.endswith(_DERIVED)}
+    return {name: weight for name, weight in model.state_dict().items() if not name.endswith(huggingface.DERIVED)}

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from pipeline.models.clap.faults import ClapError
 
+SCALE = "logit_scale_a"
+
 # A training checkpoint keeps its scores as numpy's scalars, under the name that numpy then had for their maker.
 _NUMPY: list[Any] = [
     (scalar, "numpy.core.multiarray.scalar"),
@@ -82,3 +84,8 @@ def refuse_misfits(found: Mapping[str, Tensor], wanted: Mapping[str, Collection[
             raise ClapError(
                 f"{path}: the weight {name!r} is {tuple(found[name].shape)}, this CLAP asks for {tuple(wanted[name])}"
             )
+
+
+def logit_scale(weights: Mapping[str, Tensor]) -> float:
+    """What cosines of audio to text are multiplied by; both formats keep its logarithm under one name."""
+    return float(weights[SCALE].float().exp())

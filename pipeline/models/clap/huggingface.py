@@ -11,16 +11,15 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import only_tensors, read_safetensors, read_torch, refuse_misfits
+from pipeline.models.clap.foreign import SCALE, only_tensors, read_safetensors, read_torch, refuse_misfits
+from pipeline.models.clap.source import CONFIG, EXTRACTORS, WEIGHTS
 from schemas.explainer_config import ClapConfig, FrontEndConfig
 
-CONFIG, SAFETENSORS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
-# The extractor has a file of its own, or since transformers 5 a part of the processor's.
-EXTRACTOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
+SAFETENSORS, PICKLED = WEIGHTS
+EXTRACTOR, PROCESSOR = EXTRACTORS
 
 _TEXT = ("text_model.", "text_projection.", "logit_scale_t")
-_DERIVED = ("relative_position_index", "num_batches_tracked")
-_SCALE = "logit_scale_a"
+DERIVED = ("relative_position_index", "num_batches_tracked")
 # Choices that HTSAT has nowhere been trained with, and that are not implemented here.
 _FIXED = {
     "hidden_act": "gelu",
@@ -130,28 +129,26 @@ def front_end_config(extractor: Mapping[str, Any], directory: Path) -> FrontEndC
         raise ClapError(f"{directory}: its feature extractor is not one that can be inverted: {error}") from None
 
 
-def read_weights(directory: Path) -> tuple[dict[str, Tensor], Path]:
-    """All weights but those of the text branch, and the file they are of. Raises ClapError when there is none."""
+def read_weights(directory: Path, unwanted: tuple[str, ...] = _TEXT) -> tuple[dict[str, Tensor], Path]:
+    """All weights but those whose name begins with an unwanted word (the text branch's), and the file they are of.
+
+    Raises ClapError when there is none.
+    """
     if (directory / SAFETENSORS).is_file():
         path = directory / SAFETENSORS
-        return read_safetensors(path, _TEXT), path
+        return read_safetensors(path, unwanted), path
     if (directory / PICKLED).is_file():
         path = directory / PICKLED
         found = only_tensors(read_torch(path), path)
-        return {name: weight for name, weight in found.items() if not name.startswith(_TEXT)}, path
+        return {name: weight for name, weight in found.items() if not name.startswith(unwanted)}, path
     raise ClapError(f"{directory} has neither {SAFETENSORS} nor {PICKLED}: put the checkpoint's weights there")
 
 
 def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """The weights that are `wanted`; raises ClapError for the first that is missing, left over or of another shape."""
-    audio = {name: weight for name, weight in weights.items() if not name.endswith(_DERIVED)}
-    refuse_misfits(audio, {_SCALE: [], **{name: list(weight.shape) for name, weight in wanted.items()}}, path)
+    audio = {name: weight for name, weight in weights.items() if not name.endswith(DERIVED)}
+    refuse_misfits(audio, {SCALE: [], **{name: list(weight.shape) for name, weight in wanted.items()}}, path)
     return {name: audio[name] for name in wanted}
-
-
-def logit_scale(weights: Mapping[str, Tensor]) -> float:
-    """What cosines of audio to text are multiplied by."""
-    return float(weights[_SCALE].float().exp())
 
 
 def _one(size: Any) -> int | None:

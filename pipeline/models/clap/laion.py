@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import only_tensors, read_torch, refuse_misfits
+from pipeline.models.clap.foreign import SCALE, only_tensors, read_torch, refuse_misfits
 from pipeline.models.frontend import FrontEnd
 from schemas.explainer_config import ClapConfig, FrontEndConfig
 
@@ -43,7 +43,7 @@ _UNUSED = re.compile(
     r"|.*\.(attn_mask|relative_position_index|num_batches_tracked)$"
 )
 _FILTERS = "audio_branch.logmel_extractor.melW"
-_PATCHES, _SCALE = "audio_branch.patch_embed.proj.weight", "logit_scale_a"
+_PATCHES = "audio_branch.patch_embed.proj.weight"
 
 # In order: the first that fits a name of transformers' is applied, the next to what is left.
 _RENAMED = (
@@ -91,7 +91,7 @@ def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
     Raises ClapError for the first weight that is missing, left over or of another shape, by the checkpoint's name.
     """
     theirs = {name: laion_name(name) for name in wanted}
-    shapes: dict[str, list[int]] = {_SCALE: []}
+    shapes: dict[str, list[int]] = {SCALE: []}
     for name, laion in theirs.items():
         shape = list(wanted[name].shape)
         # One matrix there for three here, query over key over value.
@@ -103,11 +103,6 @@ def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
         third = _third(name)
         taken[name] = audio[laion] if third is None else audio[laion].chunk(3)[third]
     return taken
-
-
-def logit_scale(weights: Mapping[str, Tensor]) -> float:
-    """What cosines of audio to text are multiplied by."""
-    return float(weights[_SCALE].float().exp())
 
 
 def refuse_other_filters(weights: Mapping[str, Tensor], path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from pipeline.models.checkpoint import weights_digest
 from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.source import ClapSource
 from pipeline.models.clap.text_tower import ROBERTA_BASE, RobertaTower, build_text_tower
@@ -70,9 +70,4 @@ def load_text_encoder(source: ClapSource, *, tower: RobertaTower = ROBERTA_BASE)
 def _digest(tower: Any, tokens: Tokens) -> str:
     config = {name: getattr(tower.config, name) for name in ("num_attention_heads", "layer_norm_eps", "hidden_act")}
     about = {**config, "projection_hidden_act": tower.config.projection_hidden_act, "max_tokens": tokens.longest}
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    digest.update(tokens.definition.encode())
-    for name, weight in sorted(tower.state_dict().items()):
-        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-        digest.update(weight.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return weights_digest(tower, json.dumps(about, sort_keys=True), tokens.definition)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import only_tensors, read_safetensors, read_torch, refuse_misfits
+from pipeline.models.clap.foreign import refuse_misfits
+from pipeline.models.clap.huggingface import read_weights
 from pipeline.models.clap.laion import read_laion
-from pipeline.models.clap.source import CONFIG, WEIGHTS, ClapSource
+from pipeline.models.clap.source import CONFIG, ClapSource
 
 if TYPE_CHECKING:
     from transformers.models.clap.configuration_clap import ClapTextConfig
@@ -91,11 +92,7 @@ def _weights(source: ClapSource, wanted: Mapping[str, Sequence[int]]) -> dict[st
     if source.kind == "laion":
         found, theirs = read_laion(path), {name: _laion_name(name) for name in wanted}
     else:
-        path = next((path / file for file in WEIGHTS if (path / file).is_file()), path / WEIGHTS[0])
-        if path.suffix == ".safetensors":
-            found = read_safetensors(path, unwanted=("audio_",))
-        else:
-            found = only_tensors(read_torch(path), path)
+        found, path = read_weights(path, unwanted=("audio_",))
     constants = {theirs[name] for name in _CONSTANTS}
     text = {name: weight for name, weight in found.items() if name.startswith(_TEXT) and name not in constants}
     refuse_misfits(text, {theirs[name]: shape for name, shape in wanted.items() if name not in _CONSTANTS}, path)

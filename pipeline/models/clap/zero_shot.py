@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
-from pipeline.models.checkpoint import LoadedExplainer
+from pipeline.models.checkpoint import LoadedExplainer, weights_digest
 from pipeline.models.clap.audio import load_clap_audio
-from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.prompts import make_class_bank, parse_prompts
 from pipeline.models.clap.source import resolve_clap
@@ -42,13 +40,4 @@ def load_zero_shot(
     classifier = audio.with_bank(bank.embeddings, known.prompts, known.templates, known.text_encoder)
     config = ExplainerConfig(name="clap", labels=known.prompts, front_end=audio.front_end, classifier=classifier.config)
     classifier.requires_grad_(False)
-    return LoadedExplainer(config, classifier, None, weights_digest(config, classifier))
-
-
-def weights_digest(config: ExplainerConfig, classifier: ClapClassifier) -> str:
-    """SHA-256 of a configuration and of all weights, as a directory of the same would have one of its files."""
-    digest = hashlib.sha256(config.model_dump_json().encode())
-    for name, tensor in sorted(classifier.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return LoadedExplainer(config, classifier, None, weights_digest(classifier, config.model_dump_json()))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from pipeline.evaluation.sanity import layers_from_the_top, randomised
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.build import build_classifier, build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
@@ -172,3 +173,15 @@ def test_what_a_configuration_builds_is_what_it_says() -> None:
     assert isinstance(built, ClapClassifier)
     assert built.representation_channels == (1, 8, 8, 16, 32, 64)
     assert built.n_classes == 3
+
+
+def test_its_layers_are_randomised_from_the_projection_down_to_the_input_and_all_of_them() -> None:
+    classifier = small_clap()
+    layers = layers_from_the_top(classifier)
+    assert ".audio_projection." in layers[0]
+    assert layers[-1].endswith("batch_norm")
+    assert [name[-1] for name in layers if ".layers." in name] == ["3", "2", "1", "0"]
+    *_, (_, worst) = randomised(classifier, 0)
+    kept = classifier.state_dict()
+    same = [name for name, weight in worst.named_parameters() if weight.ndim > 1 and torch.equal(weight, kept[name])]
+    assert same == []
