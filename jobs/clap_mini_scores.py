@@ -1,4 +1,4 @@
-"""The zero-shot figures of a clap-mini, for people."""
+"""The figures of a clap-mini and of masks for its prompts, for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from rich.table import Table
 
 from jobs.messages import console
 from pipeline.clap_mini.evaluate import ZeroShotScores
+from pipeline.clap_mini.evaluate_masks import MaskScores
 
 
 def print_zero_shot(scores: ZeroShotScores) -> None:
@@ -25,4 +26,24 @@ def print_zero_shot(scores: ZeroShotScores) -> None:
         ("cosine of silence to any class, highest", scores.silent_similarity, "digital silence"),
     ):
         table.add_row(name, f"{value:.3f}", of)
+    console.print(table)
+
+
+def print_masks(scores: MaskScores) -> None:
+    """Print one line for each figure."""
+    table = Table("masks for prompts", "value", "of", box=None)
+    of = f"{scores.mixtures} mixtures of two events"
+    for name, value, what in (
+        ("AUROC against the ideal ratio mask of the event named", scores.auroc, of),
+        ("AUROC of the magnitude itself", scores.auroc_energy, of),
+        ("AUROC of the mask for the other event", scores.auroc_other, of),
+        ("IoU of the two masks, cut at 0.5", scores.iou, f"{scores.iou_pairs} mixtures where either keeps a bin"),
+        ("mean of the mask, event present", scores.present, of),
+        ("mean of the mask, event absent", scores.absent, of),
+        ("absent over present", scores.absent / max(scores.present, 1e-9), of),
+        ("rank correlation of mean and similarity", scores.follows, of),
+        ("SI-SDR gained, dB", scores.si_sdr_gain, of),
+        ("SI-SDR gained where the event is the quieter part, dB", scores.si_sdr_gain_below_0, of),
+    ):
+        table.add_row(name, f"{value:.3f}", what)
     console.print(table)

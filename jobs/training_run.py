@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,8 +33,9 @@ def recipe_of(
     learning_rate: float | None,
     patience: int | None,
     seed: int | None,
+    more: Mapping[str, Any] | None = None,
 ) -> R:
-    """A recipe: its defaults, the YAML over them, options over both."""
+    """A recipe: its defaults, the YAML over them, options over both; `more` are options by their dotted names."""
     loop: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -42,7 +44,7 @@ def recipe_of(
         "seed": seed,
     }
     options = {f"training.loop.{key}": value for key, value in loop.items()}
-    return load_config(kind, config, {"name": name, **options})
+    return load_config(kind, config, {"name": name, **options, **(more or {})})
 
 
 def prepared_folder(out: str) -> Path:

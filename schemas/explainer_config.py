@@ -195,20 +195,33 @@ class DecoderConfig(Config):
     explained, up to all of them, the log-mel itself being the last; with 0 the decoder hears the sound but not the
     question, and has one mask for all classes. With `detail` the mask tells apart the bins of one mel band, by how loud
     each is among them. Before a classifier is known both may be left open (None): a decoder is then `fitted` to it.
+
+    A `prompted` decoder hears the text embedding of the prompt too, and the evidence is for the prompt's similarity
+    alone, whatever other prompts there are: it explains any prompt (LMAC-ZS). It needs a CLAP with a bank of classes.
     """
 
     kind: Literal["unet"] = "unet"
     channels: tuple[Channels, ...] | None = (16, 24, 32, 48, 64)
     evidence: Annotated[int, Field(ge=0)] | None = 0
     detail: bool = False
+    prompted: bool = False
 
-    def fitted(self, depths: int) -> DecoderConfig:
-        """The same for a classifier of so many representations: channels for each, evidence of all, if left open."""
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # As for the front end: written only where it was chosen.
+        return {name: value for name, value in handler(self).items() if name != "prompted" or value}
+
+    def fitted(self, depths: int, prompted: bool | None = None) -> DecoderConfig:
+        """The same for a classifier of so many representations: channels for each, evidence of all, if left open.
+
+        `prompted` says anew whether the decoder is.
+        """
         widths = (24, 32, 48, 64, *[96] * depths)[:depths]
         return self.model_copy(
             update={
                 "channels": widths if self.channels is None else self.channels,
                 "evidence": depths if self.evidence is None else self.evidence,
+                "prompted": self.prompted if prompted is None else prompted,
             }
         )
 
@@ -242,6 +255,13 @@ class ExplainerConfig(Config):
                 raise ValueError(
                     f"{len(self.labels)} labels for {len(self.classifier.prompts)} prompts: each prompt is a class"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _prompts_to_hear(self) -> ExplainerConfig:
+        banked = isinstance(self.classifier, ClapConfig) and self.classifier.head == "bank"
+        if self.decoder is not None and self.decoder.prompted and not banked:
+            raise ValueError("decoder.prompted needs a CLAP whose classes are prompts: this classifier has no text")
         return self
 
     @model_validator(mode="after")

@@ -79,6 +79,7 @@ class ObjectiveConfig(Config):
     share of energy kept over `target_energy`, likewise: without it a mask keeps what is loud.
     """
 
+    kind: Literal["lmac"] = "lmac"
     lambda_in: Weight = 4.0
     lambda_out: Weight = 0.2
     lambda_s: Weight = 0.4
@@ -89,6 +90,23 @@ class ObjectiveConfig(Config):
     target_mean: Share = 0.12
     target_energy: Share = 0.6
     guidance: GuidanceConfig | None = None
+
+
+class ZeroShotObjective(Config):
+    """The objective of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615) as pipeline.lmac.zero_shot writes it out.
+
+    Each window is explained for `prompts` prompts, each of which with the share `fitting` is drawn among those that fit
+    it, in proportion to their probability, else among all. `lambda_apart` weighs what the masks of two prompts for one
+    window share, the less alike the prompts are the more.
+    """
+
+    kind: Literal["lmac-zs"] = "lmac-zs"
+    prompts: Annotated[int, Field(ge=1)] = 2
+    fitting: Share = 0.6
+    lambda_in: Weight = 4.0
+    lambda_out: Weight = 4.0
+    lambda_s: Weight = 2.0
+    lambda_apart: Weight = 2.0
 
 
 # The objective of the paper's own code, with its quirk: the term of size is summed over the batch.
@@ -105,11 +123,12 @@ class DecoderTraining(Config):
     their energy. What is learnt is then a ranking.
     `lambda_range` weighs the squares of logits beyond ±8, which a sigmoid no longer tells apart: left alone they grow
     by thousands, and no gradient finds its way through. `objective: lmac-reference` are the terms of the paper's own
-    code, for comparison; the whole recipe is docs/lmac-reference.yaml.
+    code, for comparison; the whole recipe is docs/lmac-reference.yaml. `objective: lmac-zs` trains a decoder that
+    listens to the prompt, for a CLAP whose classes are prompts; `budgets` are not used by it.
     """
 
     loop: LoopConfig = LoopConfig(epochs=60, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
-    objective: ObjectiveConfig = ObjectiveConfig(
+    objective: Annotated[ObjectiveConfig | ZeroShotObjective, Field(discriminator="kind")] = ObjectiveConfig(
         lambda_in=1.5,
         lambda_out=2.5,
         lambda_s=20.0,
@@ -134,10 +153,13 @@ class DecoderTraining(Config):
     @classmethod
     def _by_name(cls, value: Any) -> Any:
         if isinstance(value, str):
-            if value != "lmac-reference":
-                raise ValueError(f"an objective's only name is 'lmac-reference', got {value!r}; else give its settings")
-            return LMAC_REFERENCE
-        return value
+            named = {"lmac-reference": LMAC_REFERENCE, "lmac-zs": ZeroShotObjective()}
+            if value not in named:
+                raise ValueError(
+                    f"an objective's name is one of {', '.join(named)}, got {value!r}; else give its settings"
+                )
+            return named[value]
+        return {"kind": "lmac", **value} if isinstance(value, dict) else value
 
     @field_validator("budget_bins", "budget_energy")
     @classmethod

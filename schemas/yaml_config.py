@@ -49,11 +49,16 @@ def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(defaults)
     for name, value in values.items():
         section = merged.get(name)
-        if isinstance(section, dict):
+        if isinstance(section, dict) and not _other_kind(section, value):
             merged[name] = _over(section, value) if isinstance(value, dict) else section if value is None else value
         else:
             merged[name] = value
     return merged
+
+
+def _other_kind(section: Mapping[str, Any], value: Any) -> bool:
+    # A section of another kind has other settings: the defaults of the first say nothing about it.
+    return isinstance(value, dict) and "kind" in value and value["kind"] != section.get("kind")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.clap_mini.mixture_bank import INDEX, LOG_MELS, make_mixture_bank
 from pipeline.clap_mini.model import build_clap, save_clap
+from pipeline.clap_mini.prompts import write_prompts
 from pipeline.clap_mini.task import ClapMiniTask
 from pipeline.clap_mini.text_first import teach_texts
 from pipeline.clap_mini.unseen import unseen_scenes
@@ -32,7 +33,7 @@ def train_clap_mini(
     step: Step = lambda done, total: None,
     rendering: Step = lambda done, total: None,
 ) -> Scores:
-    """Train a clap-mini and save it in `out`; the scores of its validation.
+    """Train a clap-mini and save it in `out`, with prompts to explain it for; the scores of its validation.
 
     Goes on from the checkpoint in `scratch`, where mixtures are rendered too. `rendering` hears of those,
     `step` of training steps. Raises TrainingError as `fit` does.
@@ -50,4 +51,5 @@ def train_clap_mini(
     fingerprint = f"{bank.digest}-{recipe.model_dump_json()}"
     state = fit(task, loop, checkpoint, fingerprint, report, step)
     save_clap(out, model, tokenizer, recipe)
+    write_prompts(out)
     return state.history[state.best_epoch]

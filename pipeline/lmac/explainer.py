@@ -16,6 +16,7 @@ from pipeline.models.checkpoint import ExplainerError, load_explainer
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.decoder import Decoder
 from pipeline.models.evidence import hear
+from pipeline.models.ranking import rank_bins
 from schemas.explainer_config import ExplainerConfig
 
 MaskKind = Literal["soft", "binary"]
@@ -151,16 +152,14 @@ class Explainer:
         their sigmoid is the mask. `steps` of refinement follow the decoder.
         """
         if not steps:
-            output, y, heard = hear(self.classifier, magnitude, target, self.decoder.evidence)
-            return output, y, self.decoder(heard, magnitude)
+            return rank_bins(self.decoder, self.classifier, magnitude, target)
         output, y, _ = hear(self.classifier, magnitude, target, evidence=0)
         # One by one: rounding differs from batch to batch, and many steps make much of it.
         alone = [self._refined(*window, steps) for window in zip(magnitude.split(1), y.split(1), strict=True)]
         return output, y, torch.cat(alone)
 
     def _refined(self, magnitude: Tensor, target: Tensor, steps: int) -> Tensor:
-        _, y, heard = hear(self.classifier, magnitude, target, self.decoder.evidence)
-        logits = self.decoder(heard, magnitude)
+        _, y, logits = rank_bins(self.decoder, self.classifier, magnitude, target)
         return refined(self.classifier, magnitude, logits, y, steps, self.config.mask_domain)
 
     def _checked(self, waveforms: np.ndarray | Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from pipeline.lmac.training import Scores
 from pipeline.lmac.windowset import WindowSet
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
-from pipeline.models.evidence import hear
-from schemas.training_config import DecoderTraining
+from pipeline.models.ranking import rank_bins
+from schemas.training_config import DecoderTraining, ObjectiveConfig
 
 _RANGE = 8.0
 
@@ -31,6 +31,9 @@ class DecoderTask:
         config: DecoderTraining,
         domain: str,
     ) -> None:
+        if not isinstance(config.objective, ObjectiveConfig):
+            raise ValueError(f"a DecoderTask has the objective lmac, got {config.objective.kind}")
+        self.objective = config.objective
         self.module = decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # A third of a step's time is the frozen classifier's; folded it takes less.
         self.classifier = classifier.folded().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -38,7 +41,7 @@ class DecoderTask:
         self.n_windows = len(train)
 
     def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
-        config, evidence = self.config, self.module.evidence
+        config = self.config
         with torch.no_grad():
             waveform = random_gain(roll_in_time(self.train.waveforms(indices), rng), config.gain_db, rng)
             waveform = mixture(waveform, config.mixtures, config.mixture_db, rng)
@@ -46,10 +49,10 @@ class DecoderTask:
             magnitude = self.classifier.front_end.stft(waveform).abs()
             magnitude = stretch(magnitude, config.stretch, rng) if config.stretch else magnitude
         with torch.autocast("cpu", torch.bfloat16, enabled=config.loop.bf16):
-            _, target, heard = hear(self.classifier, magnitude, None, evidence)
-            logits = self.module(heard, magnitude).float()
+            _, target, logits = rank_bins(self.module, self.classifier, magnitude)
+            logits = logits.float()
             mask, sized = self._masks(logits, magnitude, rng)
-            terms = objective(self.classifier, magnitude, mask, target, config.objective, self.domain, sized)
+            terms = objective(self.classifier, magnitude, mask, target, self.objective, self.domain, sized)
             loss = terms.total + config.lambda_range * beyond(logits)
         return loss, {
             "loss": float(loss.detach()),
@@ -76,8 +79,8 @@ class DecoderTask:
             return {}
         scores = mean_faithfulness(self.classifier, self.module, self.validation, self.domain)
         # What is asked for together: FF high, AD low, at the size that was asked for, if one was.
-        sized = self.config.objective.size == "hinge"
-        over = max(0.0, scores["mask_mean"] - self.config.objective.target_mean) if sized else 0.0
+        sized = self.objective.size == "hinge"
+        over = max(0.0, scores["mask_mean"] - self.objective.target_mean) if sized else 0.0
         return {"score": scores["ff"] - scores["ad"] / 100 - 5 * over, **scores}
 
 
@@ -97,8 +100,8 @@ def mean_faithfulness(
     sums: Scores = {}
     for batch in torch.arange(len(windows)).split(batch_size):
         magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
-        output, _, heard = hear(classifier, magnitude, None, decoder.evidence)
-        mask = decoder.mask(heard, magnitude)
+        output, _, logits = rank_bins(decoder, classifier, magnitude)
+        mask = torch.sigmoid(logits)
         masked = torch.cat([apply_mask(magnitude, m, domain) for m in (mask, 1 - mask)])
         inside, outside = classifier(masked).logits.softmax(1).chunk(2)
         full = output.logits.softmax(1)

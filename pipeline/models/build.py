@@ -7,6 +7,7 @@ from pipeline.models.classifier import Classifier
 from pipeline.models.cnn10 import Cnn10
 from pipeline.models.decoder import Decoder
 from pipeline.models.evidence import decoder_channels
+from pipeline.models.film import n_prompt_features
 from schemas.explainer_config import ClapConfig, ExplainerConfig
 
 
@@ -27,4 +28,5 @@ def build_decoder(config: ExplainerConfig, classifier: Classifier) -> Decoder:
             f"explainer {config.name!r} has a classifier but no decoder: train one with `lmac train decoder`"
         )
     fitted = config.decoder.fitted(len(classifier.representation_channels))
-    return Decoder(fitted, classifier.front_end, decoder_channels(classifier, fitted.evidence or 0))
+    told = n_prompt_features(config.classifier.projection) if isinstance(config.classifier, ClapConfig) else 0
+    return Decoder(fitted, classifier.front_end, decoder_channels(classifier, fitted.evidence or 0), told)

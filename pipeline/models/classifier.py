@@ -52,6 +52,13 @@ class Classifier(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no last convolutional block")
 
+    def prompts(self, classes: Tensor) -> Tensor:
+        """Text embeddings `[B, D]` of length 1 of classes `[B]`.
+
+        Raises NotImplementedError where classes are no prompts.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no prompts")
+
     def from_log_mel(self, log_mel: Tensor) -> ClassifierOutput:
         """Classify log-mels `[B, T, n_mels]` of the front end, as `forward` does those of its magnitudes.
 

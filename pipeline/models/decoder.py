@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.film import Film
 from pipeline.models.frontend import FrontEnd
 from schemas.explainer_config import DecoderConfig
 
@@ -58,9 +59,18 @@ class Decoder(nn.Module):
 
     With `detail` a second map at mel resolution says how far, within a mel band, the louder bins come before the
     quieter ones: the classifier hears their sum, and a few partials may hold most of it.
+
+    A `prompted` decoder is told of a prompt `[B, prompt_features]` at every depth (FiLM). Raises ValueError where
+    channels do not fit the classifier, or where there is nothing of a prompt to be told.
     """
 
-    def __init__(self, config: DecoderConfig, front_end: FrontEnd, representation_channels: tuple[int, ...]):
+    def __init__(
+        self,
+        config: DecoderConfig,
+        front_end: FrontEnd,
+        representation_channels: tuple[int, ...],
+        prompt_features: int = 0,
+    ):
         super().__init__()
         config = config.fitted(len(representation_channels))
         widths = config.channels or ()
@@ -76,13 +86,16 @@ class Decoder(nn.Module):
         )
         self.upsample = nn.ModuleList(Upsample(width) for width in widths[1:])
         self.merge = nn.ModuleList(Merge(below, skip, skip) for skip, below in pairwise(widths))
-        self.detail = config.detail
+        self.detail, self.prompted = config.detail, config.prompted
+        if self.prompted and not prompt_features:
+            raise ValueError("decoder.prompted needs a CLAP whose classes are prompts: this classifier has no text")
+        self.films = nn.ModuleList(Film(prompt_features, width) for width in widths) if self.prompted else None
         self.out = nn.Conv2d(widths[0], 2 if config.detail else 1, 1)
 
-    def forward(self, representations: Sequence[Tensor], magnitude: Tensor) -> Tensor:
-        x = nn.functional.gelu(self.reduce[-1](representations[-1]))
+    def forward(self, representations: Sequence[Tensor], magnitude: Tensor, prompt: Tensor | None = None) -> Tensor:
+        x = nn.functional.gelu(self._reduced(-1, representations, prompt))
         for depth in reversed(range(len(self.merge))):
-            skip = self.reduce[depth](representations[depth])
+            skip = self._reduced(depth, representations, prompt)
             x = self.merge[depth](self.upsample[depth](x, skip.shape[-2:]), skip)
         out = self.out(x)
         logits = self.front_end.spread(out[:, 0])
@@ -90,6 +103,12 @@ class Decoder(nn.Module):
             logits = logits + self.front_end.spread(out[:, 1]) * self.front_end.loudness_in_band(magnitude)
         return logits.masked_fill(~self.front_end.audible[:, None], -torch.inf)
 
-    def mask(self, representations: Sequence[Tensor], magnitude: Tensor) -> Tensor:
+    def mask(self, representations: Sequence[Tensor], magnitude: Tensor, prompt: Tensor | None = None) -> Tensor:
         """The mask `[B, F, T]` in [0, 1]."""
-        return torch.sigmoid(self.forward(representations, magnitude))
+        return torch.sigmoid(self.forward(representations, magnitude, prompt))
+
+    def _reduced(self, depth: int, representations: Sequence[Tensor], prompt: Tensor | None) -> Tensor:
+        x: Tensor = self.reduce[depth](representations[depth])
+        if self.films is not None:
+            x = self.films[depth](x, prompt)
+        return x

@@ -16,7 +16,7 @@ def decoder_channels(classifier: Classifier, evidence: int) -> tuple[int, ...]:
 
 
 def hear(
-    classifier: Classifier, magnitude: Tensor, target: Tensor | None, evidence: int
+    classifier: Classifier, magnitude: Tensor, target: Tensor | None, evidence: int, prompted: bool = False
 ) -> tuple[ClassifierOutput, Tensor, tuple[Tensor, ...]]:
     """Classify linear magnitudes `[B, F, T]` and prepare what the decoder takes, all of it without gradients.
 
@@ -25,7 +25,8 @@ def hear(
     where `o = log p_y / (1 - p_y)` are the log odds of the class explained: what each unit there contributes to this
     class rather than another, to first order (as LayerCAM, Jiang et al. 2021, but not summed over channels). Of the
     log-mel itself, which has no zero that means nothing, it is the slope `d o / d h` alone: what a little more of that
-    band would do. All of it is scaled to unit RMS per window, and compressed by asinh.
+    band would do. All of it is scaled to unit RMS per window, and compressed by asinh. Of a `prompted` decoder `o` is
+    the logit of the class itself, its prompt's similarity: what other classes there are must not matter to it.
     """
     with torch.set_grad_enabled(evidence > 0):
         # A leaf that wants a gradient makes autograd keep the path from every representation to the logits.
@@ -35,9 +36,9 @@ def hear(
             return output, y, output.representations
         logits = output.logits.float()
         own = logits.gather(1, y[:, None])[:, 0]
-        odds = own - logits.scatter(1, y[:, None], -torch.inf).logsumexp(1)
+        explained = own if prompted else own - logits.scatter(1, y[:, None], -torch.inf).logsumexp(1)
         deep = output.representations[-evidence:]
-        slopes = torch.autograd.grad(odds.sum(), deep)
+        slopes = torch.autograd.grad(explained.sum(), deep)
     heard = [h.detach() for h in output.representations]
     for depth, (h, slope) in enumerate(zip(deep, slopes, strict=True), len(heard) - evidence):
         contribution = (h.detach() * slope if depth else slope).float()

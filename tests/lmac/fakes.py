@@ -39,7 +39,7 @@ class OracleDecoder(Decoder):
         super().__init__(CONFIG.decoder, small_models()[0].front_end, (1, *CONFIG.classifier.channels))  # type: ignore[arg-type]
         self.known = known
 
-    def forward(self, representations: Sequence[Tensor], magnitude: Tensor) -> Tensor:
+    def forward(self, representations: Sequence[Tensor], magnitude: Tensor, prompt: Tensor | None = None) -> Tensor:
         return torch.logit(self.known(*magnitude.shape[1:])).expand(len(magnitude), -1, -1)
 
 

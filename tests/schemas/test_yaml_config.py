@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.run_config import RunConfig
-from schemas.training_config import LMAC_REFERENCE, DecoderRecipe, LoopConfig
+from schemas.training_config import LMAC_REFERENCE, DecoderRecipe, LoopConfig, ZeroShotObjective
 from schemas.yaml_config import ConfigError, load_config
 
 
@@ -89,3 +89,11 @@ def test_the_reference_recipe_has_nothing_of_this_project_s_own() -> None:
     assert (training.budgets, training.mixtures, training.stretch, training.noise, training.lambda_range) == (0,) * 5
     assert (recipe.decoder.evidence, recipe.decoder.detail, recipe.mask_domain) == (0, False, "log1p")
     assert (training.loop.batch_size, training.loop.learning_rate) == (16, 2e-4)
+
+
+def test_a_section_of_another_kind_takes_no_defaults_from_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "zs.yaml"
+    file.write_text("training: {objective: {kind: lmac-zs, lambda_s: 3}}\n")
+    objective = load_config(DecoderRecipe, file, {}).training.objective
+    assert objective == ZeroShotObjective(lambda_s=3)
+    assert load_config(DecoderRecipe, None, {"training.objective": "lmac-zs"}).training.objective == ZeroShotObjective()

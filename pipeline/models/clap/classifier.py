@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,19 @@ class ClapClassifier(Classifier):
     @property
     def last_block(self) -> nn.Module:
         return self.htsat.places[-1]
+
+    def prompts(self, classes: Tensor) -> Tensor:
+        if self.classify is not None:
+            raise NotImplementedError("the classes of a linear head are no prompts")
+        return self.class_embeddings[classes]
+
+    def of_prompts(self, embeddings: Tensor) -> ClapClassifier:
+        """A copy whose classes are other text embeddings `[n, D]` of length 1; it says of no prompts what they are."""
+        other = deepcopy(self)
+        other.config = self.config.model_copy(update={"prompts": (), "templates": ()})
+        other.class_embeddings = embeddings.to(self.class_embeddings)
+        other.n_classes = len(embeddings)
+        return other
 
     def forward(self, magnitude: Tensor) -> ClassifierOutput:
         return self.from_log_mel(self.front_end.log_mel(magnitude))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from pipeline.models.checkpoint import LoadedExplainer, weights_digest
 from pipeline.models.clap.audio import load_clap_audio
 from pipeline.models.clap.faults import ClapError
@@ -41,3 +43,11 @@ def load_zero_shot(
     config = ExplainerConfig(name="clap", labels=known.prompts, front_end=audio.front_end, classifier=classifier.config)
     classifier.requires_grad_(False)
     return LoadedExplainer(config, classifier, None, weights_digest(classifier, config.model_dump_json()))
+
+
+def embed_prompts(where: str, prompts: Sequence[str]) -> Tensor:
+    """Embeddings `[n, D]` of length 1 of prompts as they are, by the text encoder of a CLAP.
+
+    Raises ClapError and StorageError as `load_zero_shot` does.
+    """
+    return load_text_encoder(resolve_clap(where.removeprefix(PREFIX))).embed(prompts)

@@ -1,0 +1,76 @@
+"""The objective of LMAC-ZS: a mask for a prompt (Paissan, Della Libera, Ravanelli, Subakan 2024, arXiv 2405.17615)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.lmac.objective import apply_mask
+from pipeline.models.clap.classifier import ClapClassifier
+from schemas.training_config import ZeroShotObjective
+
+
+@dataclass(frozen=True)
+class ZeroShotTerms:
+    """The objective and its terms, each a scalar averaged over the batch, before its weight."""
+
+    total: Tensor
+    masked_in: Tensor
+    masked_out: Tensor
+    size: Tensor
+    apart: Tensor
+
+
+def zero_shot_objective(
+    clap: ClapClassifier,
+    magnitude: Tensor,
+    mask: Tensor,
+    prompt: Tensor,
+    similarity: Tensor,
+    usual: Tensor,
+    config: ZeroShotObjective,
+    domain: str = "magnitude",
+) -> ZeroShotTerms:
+    """`lambda_in in + lambda_out out + lambda_s size + lambda_apart apart` of masks for prompts.
+
+    magnitude `[B, F, T]`; mask `[B, K, F, T]`, for K prompts of each window, which are the classes `prompt` `[B, K]` of
+    the CLAP; `similarity` `[B, K]` the cosines s of prompts and windows, `usual` `[B, K]` the cosine u that a prompt
+    has with sounds at large. With t the prompt's text embedding and f the audio branch,
+
+    - s_in = t f(M X), s_out = t f((1 - M) X);
+    - in: what fits, s > u, must go on fitting, max(0, s - s_in); what does not must not begin to, max(0, s_in - u);
+    - out: what is left must be no nearer to the prompt than any sound is, max(0, s_out - u);
+    - size: the mean of M; of a prompt that does not fit it is the only term that a mask changes, which empties it;
+    - apart: the mean of M_i M_k over the pairs of prompts of a window, times 1 - cos(t_i, t_k): masks of unlike prompts
+      are unlike.
+
+    Of the paper's text its abstract and what others say of its method could be read, its equations and code could not:
+    that a decoder M(t, h) takes the prompt's embedding beside the representations, and that the similarity
+    t_i f(M(t_i, h_j) X_j) is to reproduce t_i f(X_j), for matching and other pairs of a batch. The hinges about u, the
+    masked-out side in this form, and `apart` in this form are ours.
+    """
+    n, k = prompt.shape
+    flat = mask.flatten(0, 1)
+    whole = magnitude.repeat_interleave(k, dim=0)
+    heard = clap(torch.cat([apply_mask(whole, flat, domain), apply_mask(whole, 1 - flat, domain)])).embedding.float()
+    text = clap.prompts(prompt.flatten())
+    s_in, s_out = ((part * text).sum(1).reshape(n, k) for part in heard.chunk(2))
+    masked_in = torch.where(similarity > usual, similarity - s_in, s_in - usual).clamp_min(0).mean()
+    masked_out = (s_out - usual).clamp_min(0).mean()
+    size = mask.mean()
+    apart = _shared(mask, text.reshape(n, k, -1))
+    total = config.lambda_in * masked_in + config.lambda_out * masked_out + config.lambda_s * size
+    return ZeroShotTerms(total + config.lambda_apart * apart, masked_in, masked_out, size, apart)
+
+
+def _shared(mask: Tensor, text: Tensor) -> Tensor:
+    """Mean over pairs of different prompts of what their masks share, each as far as the prompts differ."""
+    n, k = mask.shape[:2]
+    if k < 2:
+        return mask.new_zeros(())
+    flat = mask.flatten(2)
+    both = flat @ flat.transpose(1, 2) / flat.shape[2]
+    unlike = (1 - text @ text.transpose(1, 2)).clamp_min(0)
+    return (both * unlike * ~torch.eye(k, dtype=torch.bool)).sum() / (n * k * (k - 1))
