@@ -41,15 +41,15 @@ def counts(output_url: str) -> dict[str, tuple[int, int]]:
 
 
 def by_clip(output_url: str) -> dict[tuple[str, int], tuple[str, str, np.ndarray]]:
-    """Of each window, named by the clip's key without suffix and its number: clip_id, label, mask."""
+    """Of each window, named by the clip's key without suffix and its number: clip_id, decision, and its mask."""
     predictions = read_table(output_url, "predictions", ["window_id", "clip_id", "key", "window_index", "label"])
-    masks = read_table(output_url, "masks", ["window_id", "mask"])
-    mask_of = dict(zip(masks.column(0).to_pylist(), masks.column(1).to_pylist(), strict=True))
+    masks = read_table(output_url, "masks", ["window_id", "label", "mask"])
+    mask_of = {(row["window_id"], row["label"]): row["mask"] for row in masks.to_pylist()}
     return {
         (without_audio_suffix(row["key"]), row["window_index"]): (
             row["clip_id"],
             row["label"],
-            np.frombuffer(mask_of[row["window_id"]], np.uint8),
+            np.frombuffer(mask_of[row["window_id"], row["label"]], np.uint8),
         )
         for row in predictions.to_pylist()
     }
@@ -72,7 +72,7 @@ def differing_tables(one: str, other: str) -> dict[str, int]:
     """For each table: how many rows of two runs differ in any column, after sorting."""
     result = {}
     for name, schema in TABLES.items():
-        keys = [(column, "ascending") for column in ("clip_id", "window_id", "kind") if column in schema.names]
+        keys = [(column, "ascending") for column in ("clip_id", "window_id", "label", "kind") if column in schema.names]
         a, b = (read_table(url, name).sort_by(keys) for url in (one, other))  # type: ignore[arg-type]
         result[name] = _differing_rows(a, b)
     return result

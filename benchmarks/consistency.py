@@ -1,6 +1,6 @@
 """The same clips from a folder and from tar shards on a real S3 server, with 1 and 2 actors, batch 1 and 16:
 
-python -m benchmarks.consistency data/esc10 --labels data/esc10/meta/esc10.csv
+python -m benchmarks.consistency data/esc10 --truth data/esc10/meta/esc10.csv
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("input", type=Path, help="a folder of audio files")
     parser.add_argument("--explainer", default="esc10")
-    parser.add_argument("--labels")
+    parser.add_argument("--truth")
     arguments = parser.parse_args()
     options = ["--explainer", arguments.explainer]
-    options += ["--labels", arguments.labels] if arguments.labels else []
+    options += ["--truth", arguments.truth] if arguments.truth else []
     with tempfile.TemporaryDirectory() as scratch, serve_s3(Path(scratch) / "s3") as server:
         folder = arguments.input.resolve()
         write_tars(folder, server.bucket_dir / "tars")

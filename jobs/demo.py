@@ -54,7 +54,7 @@ def print_examples(output_url: str, examples: list[Example]) -> None:
     console.print("to listen to: the part that made the decision")
     for one in examples:
         console.print(
-            f"  {one.label}: p {one.probability:.2f}, of the part alone {one.p_in_audio:.2f}, "
+            f"  {one.label}: p {one.p:.2f}, of the part alone {one.p_in_audio:.2f}, "
             f"of the rest {one.p_out_audio:.2f}; mask mean {one.mask_mean:.2f}",
             markup=False,
         )

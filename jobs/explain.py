@@ -35,7 +35,12 @@ def explain(
     output_url: Annotated[str, typer.Argument(metavar="OUTPUT", help="Where tables and clips go; path or s3:// URL.")],
     explainer: Annotated[str | None, typer.Option(help="esc10, scenes, or a path or URL. [default: esc10]")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
-    labels: Annotated[str | None, typer.Option(help="CSV or JSONL with a row per clip: path, label, more.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Which labels get a mask: top1, topk:3, all, or 'rain; wind'. [default: top1]")
+    ] = None,
+    truth: Annotated[
+        str | None, typer.Option(help="CSV or JSONL of true labels, a row per clip: path, label, more.")
+    ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the true label.")] = None,
     mask: Annotated[Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5.")] = None,
     refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
@@ -65,6 +70,7 @@ def explain(
             {
                 "content.explainer": explainer,
                 "content.labels": labels,
+                "content.truth": truth,
                 "content.label_column": label_column,
                 "content.mask": mask,
                 "content.refine": refine,
@@ -103,7 +109,7 @@ def print_summary(output_url: str, result: RunResult, summary: RunSummary) -> No
             shown.add_row(
                 escape(row.label),
                 str(row.windows),
-                f"{row.probability:.2f}",
+                f"{row.p:.2f}",
                 f"{row.ad:.1f}",
                 f"{row.ff:.2f}",
                 f"{row.fid_in:.2f}",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from schemas.explainer_config import Config
+from schemas.label_choice import LabelChoice
+
+# Masks that are explained, held and written as one.
+PART_MASKS = 4096
 
 
 class ContentConfig(Config):
@@ -16,6 +20,8 @@ class ContentConfig(Config):
     clip's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
     `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
     cost of an explanation. `listenables` are the sides that are written as FLAC; their scores are computed in any case.
+    `labels` says which labels of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
+    semicolons. `truth` is a table of true labels, which reach the column `label_true`.
     """
 
     explainer: str = "esc10"
@@ -25,10 +31,17 @@ class ContentConfig(Config):
     window_hop_s: Annotated[float, Field(gt=0)] | None = None
     min_tail: Annotated[float, Field(ge=0, le=1)] = 0.5
     max_clip_seconds: Annotated[float, Field(gt=0)] = 3600.0
-    labels: str | None = None
+    labels: str = "top1"
+    truth: str | None = None
     label_column: str | None = None
-    part_windows: Annotated[int, Field(ge=1, le=4096)] = 32
+    part_windows: Annotated[int, Field(ge=1, le=PART_MASKS)] = 32
     files_per_shard: Annotated[int, Field(ge=1)] = 64
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_a_choice(cls, labels: str) -> str:
+        # One spelling of each choice, as two runs on one output are compared by it.
+        return str(LabelChoice.parse(labels))
 
 
 class ClusterConfig(Config):

@@ -55,7 +55,7 @@ PREDICTIONS = _table(
 
 MASKS = _table(
     "masks",
-    "one row per window and label: the part of the sound that made the decision",
+    "one row per window and label: the part of the sound that speaks for the label",
     [
         CLIP_ID,
         WINDOW_ID,
@@ -86,8 +86,8 @@ FAITHFULNESS = _table(
         _field("ad", pa.float32(), "average drop: 100 max(0, p - p_in) / p", "%"),
         _field("ag", pa.float32(), "average gain: 100 max(0, p_in - p) / (1 - p)", "%"),
         _field("ff", pa.float32(), "faithfulness: p - p_out"),
-        _field("fid_in", pa.float32(), "1 where the masked-in input is classified as the label, else 0"),
-        _field("keep", pa.float32(), "1 where the masked-out input still is, else 0"),
+        _field("fid_in", pa.float32(), "1 where the label is the decision on the masked-in input, else 0"),
+        _field("keep", pa.float32(), "1 where it is the decision on the masked-out input, else 0"),
         _field("ad_double_softmax", pa.float32(), "ad with softmax applied twice, as in published tables", "%"),
         _field("sps", pa.float32(), "sparseness: Gini index of the mask"),
         _field("comp", pa.float32(), "complexity: entropy of the mask scaled to sum 1", "nat"),

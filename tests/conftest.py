@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.scenes import write_scenes
 from tests.flow.make import mixed_clips, save_tiny, write_folder
 from tests.s3 import S3Server, serve_s3
 
@@ -57,6 +58,22 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_explainer: str) -> T
     config.write_text("content: {part_windows: 4, files_per_shard: 3}\ncluster: {actors: 1, cpus_per_actor: 1}\n")
     command = ["explain", source, output, "--explainer", tiny_explainer, "--config", str(config)]
     command += ["--listenables", "both", "--device", "cpu"]
+    return TinyRun(source, output, tiny_explainer, command, printed_by(command))
+
+
+@pytest.fixture(scope="session")
+def two_labels_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """Four scenes of one window each, of which the two most probable labels are explained."""
+    folder = tmp_path_factory.mktemp("two-labels")
+    source, output = str(folder / "scenes"), str(folder / "output")
+    write_scenes(source, 4, seed=5, format="flac")
+    command = ["explain", source, output, "--explainer", "esc10", "--labels", "topk: 2", "--part-windows", "3"]
+    command += ["--device", "cpu", "--actors", "1", "--cpus-per-actor", "1"]
+    return TinyRun(source, output, "esc10", command, printed_by(command))
+
+
+def printed_by(command: list[str]) -> str:
+    """Run `lmac` to its end, on one thread an actor."""
     done = subprocess.run(
         [sys.executable, "-c", "from jobs.cli import main; main()", *command],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -65,4 +82,4 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_explainer: str) -> T
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    return TinyRun(source, output, tiny_explainer, command, done.stdout)
+    return done.stdout

@@ -1,4 +1,4 @@
-"""Examples of a run: for each label the window that is explained best, with its sound before and after."""
+"""Examples of a run: for each label the window in which it is explained best, with its sound before and after."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pipeline.storage.shards import clip_id, printable
 from schemas.records import TableName
 
 _COLUMNS: dict[TableName, list[str]] = {
-    "predictions": ["clip_id", "window_id", "shard", "key", "start_s", "label", "label_true", "probability"],
-    "faithfulness": ["clip_id", "window_id", "p_in_audio", "p_out_audio", "mask_mean", "fid_in", "ff"],
-    "clips": ["clip_id", "window_id", "kind", "uri"],
+    "predictions": ["clip_id", "window_id", "shard", "key", "start_s", "label_true"],
+    "faithfulness": ["clip_id", "window_id", "label", "p", "p_in_audio", "p_out_audio", "mask_mean", "fid_in", "ff"],
+    "clips": ["clip_id", "window_id", "label", "kind", "uri"],
 }
 
 
 @dataclass(frozen=True)
 class Example:
-    """One window of a run, as its tables have it; `uri` is its masked-in listenable, below the output."""
+    """One window and label of a run, as its tables have them; `uri` is the masked-in listenable, below the output."""
 
     clip_id: str
     window_id: str
@@ -36,7 +36,7 @@ class Example:
     start_s: float
     label: str
     label_true: str | None
-    probability: float
+    p: float
     p_in_audio: float
     p_out_audio: float
     mask_mean: float
@@ -44,17 +44,16 @@ class Example:
 
 
 def pick_examples(output_url: str, count: int) -> list[Example]:
-    """Up to `count` windows of different labels, those with the most faithful explanations (fid_in, then ff)."""
+    """Up to `count` windows of different labels explained, those with the most faithful ones (fid_in, then ff)."""
     with connect(output_url, _COLUMNS) as db:
         rows = db.execute(
             """
-            SELECT clip_id, window_id, shard, key, start_s, p.label, label_true, probability,
+            SELECT clip_id, window_id, shard, key, start_s, label, label_true, p,
                    p_in_audio, p_out_audio, mask_mean, uri
-            FROM predictions p JOIN faithfulness f USING (clip_id, window_id)
-                 JOIN clips c USING (clip_id, window_id)
-            WHERE c.kind = 'masked_in'
-            QUALIFY row_number() OVER (PARTITION BY p.label ORDER BY fid_in DESC, ff DESC, window_id) = 1
-            ORDER BY fid_in DESC, ff DESC, window_id LIMIT ?
+            FROM faithfulness JOIN clips USING (clip_id, window_id, label) JOIN predictions USING (clip_id, window_id)
+            WHERE kind = 'masked_in'
+            QUALIFY row_number() OVER (PARTITION BY label ORDER BY fid_in DESC, ff DESC, window_id) = 1
+            ORDER BY fid_in DESC, ff DESC, window_id, label LIMIT ?
             """,
             [count],
         ).fetchall()
@@ -65,11 +64,11 @@ def panels_of(input_url: str, output_url: str, examples: list[Example]) -> list[
     """What a picture of each example needs, read back from the run's input and output."""
     output = RunOutput(output_url)
     originals = _originals(input_url, examples)
-    with connect(output_url, {"masks": ["window_id", "mask", "n_freq", "n_frames", "hop_s", "bin_hz"]}) as db:
+    with connect(output_url, {"masks": ["window_id", "label", "mask", "n_freq", "n_frames", "hop_s", "bin_hz"]}) as db:
         masks = {
-            row[0]: row[1:]
+            row[:2]: row[2:]
             for row in db.execute(
-                "SELECT window_id, mask, n_freq, n_frames, hop_s, bin_hz FROM masks "
+                "SELECT window_id, label, mask, n_freq, n_frames, hop_s, bin_hz FROM masks "
                 "WHERE window_id IN (SELECT unnest(?))",
                 [[example.window_id for example in examples]],
             ).fetchall()
@@ -77,7 +76,7 @@ def panels_of(input_url: str, output_url: str, examples: list[Example]) -> list[
     result = []
     for example in examples:
         masked_in, rate = soundfile.read(io.BytesIO(output.read_bytes(example.uri)), dtype="float32")
-        mask, n_freq, n_frames, hop_s, bin_hz = masks[example.window_id]
+        mask, n_freq, n_frames, hop_s, bin_hz = masks[example.window_id, example.label]
         data, name = originals[example.clip_id]
         start = round(example.start_s * rate)
         result.append(
@@ -89,7 +88,7 @@ def panels_of(input_url: str, output_url: str, examples: list[Example]) -> list[
                 hop_s=hop_s,
                 bin_hz=bin_hz,
                 title=example.key,
-                subtitle=f"{example.label}, p {example.probability:.2f}; kept part alone {example.p_in_audio:.2f}, "
+                subtitle=f"{example.label}, p {example.p:.2f}; kept part alone {example.p_in_audio:.2f}, "
                 f"the rest {example.p_out_audio:.2f}",
             )
         )

@@ -11,11 +11,11 @@ from schemas.records import TableName
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """Means over the windows of one label; `ad` in percent."""
+    """Means over the explanations of one label; `windows` that have one, `p` of the label; `ad` in percent."""
 
     label: str
     windows: int
-    probability: float
+    p: float
     ad: float
     ff: float
     fid_in: float
@@ -25,7 +25,7 @@ class LabelSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """All labels together (`total`), each label, and by reason the clips that could not be used.
+    """All explanations together (`total`), each label explained, and by reason the clips that could not be used.
 
     Of the `labelled` windows, which came with a label that is a class of the explainer, `accuracy` is the share
     whose label is that one; None where there are none.
@@ -39,12 +39,12 @@ class RunSummary:
 
 
 _MEANS = """
-    count(*), avg(probability), avg(ad), avg(ff), avg(fid_in), avg(mask_mean), avg(energy_kept)
-    FROM predictions JOIN faithfulness USING (window_id)
+    count(DISTINCT window_id), avg(p), avg(ad), avg(ff), avg(fid_in), avg(mask_mean), avg(energy_kept)
+    FROM faithfulness
 """
 _COLUMNS: dict[TableName, list[str]] = {
-    "predictions": ["window_id", "label", "label_true", "probability"],
-    "faithfulness": ["window_id", "ad", "ff", "fid_in", "mask_mean", "energy_kept"],
+    "predictions": ["label", "label_true"],
+    "faithfulness": ["window_id", "label", "p", "ad", "ff", "fid_in", "mask_mean", "energy_kept"],
     "errors": ["reason"],
 }
 
@@ -54,7 +54,7 @@ def summarise(output_url: str) -> RunSummary:
     record = RunOutput(output_url).read_run_record()
     classes = record.explainer.get("labels", []) if record else []
     with connect(output_url, _COLUMNS) as db:
-        labels = db.execute(f"SELECT predictions.label, {_MEANS} GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
+        labels = db.execute(f"SELECT label, {_MEANS} GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
         total = db.execute(f"SELECT 'all', {_MEANS}").fetchone()
         errors = db.execute("SELECT reason, count(*) FROM errors GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
         known = db.execute(

@@ -47,7 +47,7 @@ class ExplainActor:
         root_url: str,
         output_url: str,
         shard: Shard,
-        labels: LabelTable | None,
+        truth: LabelTable | None,
         start: Cursor,
         first: int,
         share: float,
@@ -55,7 +55,7 @@ class ExplainActor:
         """Explain the rest of a shard; yields the commit of each part once it is written."""
         front_end = self.explainer.config.front_end
         stream: Any = decode_shard.options(**STREAM).remote(
-            root_url, shard, front_end, self.content, labels, start, first, share
+            root_url, shard, front_end, self.content, truth, start, first, share
         )
         writes: deque[ray.ObjectRef] = deque()
         for reference in stream:

@@ -53,8 +53,8 @@ class _Slot:
 class Dispatcher:
     """Hands out shards until all are done or given up.
 
-    `start_actor` makes an actor; `arguments` are the input's root, the output, and the labels; `refresh` reads
-    from storage what is left of a shard, as an actor that died may have committed more than it told.
+    `start_actor` makes an actor; `arguments` are the input's root, the output, and the true labels; `refresh`
+    reads from storage what is left of a shard, as an actor that died may have committed more than it told.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Dispatcher:
         reporter: Reporter,
     ) -> None:
         self.crew, self.attempts, self.start_actor = crew, attempts, start_actor
-        self.root_url, self.output_url, self.labels = arguments
+        self.root_url, self.output_url, self.truth = arguments
         self.refresh, self.reporter = refresh, reporter
         self.charged: Counter[str] = Counter()
         self.failed_starts = 0
@@ -134,7 +134,7 @@ class Dispatcher:
                         self.root_url,
                         self.output_url,
                         work.shard,
-                        self.labels,
+                        self.truth,
                         work.start,
                         work.first,
                         work.share,

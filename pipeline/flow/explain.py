@@ -18,15 +18,18 @@ def explain_part(
 ) -> ExplainedPart:
     """Explain the windows of a part, `batch_size` at a time; a part without windows costs nothing."""
     lengths = np.array([row.length for row in part.rows], dtype=np.int64)
+    firsts = range(0, len(part.rows), batch_size)
     batches = [
         explainer.explain(
             part.waveforms[first : first + batch_size],
             lengths=lengths[first : first + batch_size],
+            labels=content.labels,
             mask=content.mask,
             refine=content.refine,
         )
-        for first in range(0, len(part.rows), batch_size)
+        for first in firsts
     ]
+    windows = [first + batch.window for first, batch in zip(firsts, batches, strict=True)]
     sound = {
         "masked_in": ("masked_in", "gain_db_in"),
         "masked_out": ("masked_out", "gain_db_out"),
@@ -38,6 +41,7 @@ def explain_part(
         shard_uri=printable(shard_uri),
         front_end=explainer.config.front_end,
         labels=list(explainer.config.labels),
+        window=np.concatenate(windows) if windows else np.zeros(0),
         label_index=_join(batches, "label_index"),
         probabilities=_join(batches, "probabilities"),
         embedding=_join(batches, "embedding"),

@@ -89,7 +89,7 @@ def cut_parts(
     shard: Shard,
     front_end: FrontEndConfig,
     content: ContentConfig,
-    labels: LabelTable | None = None,
+    truth: LabelTable | None = None,
     start: Cursor | None = None,
     first: int = 0,
     share: float = 0.0,
@@ -122,7 +122,7 @@ def cut_parts(
             last=last,
         )
 
-    stream = _items(root_url, shard, front_end, content, labels, start)
+    stream = _items(root_url, shard, front_end, content, truth, start)
     if start != Cursor():
         stream = _reaching(stream, start, shard)
     for item in stream:
@@ -153,7 +153,7 @@ def _items(
     shard: Shard,
     front_end: FrontEndConfig,
     content: ContentConfig,
-    labels: LabelTable | None,
+    truth: LabelTable | None,
     start: Cursor,
 ) -> Iterator[_Item]:
     rate, n = front_end.sample_rate, front_end.window_samples
@@ -171,8 +171,8 @@ def _items(
             error = ErrorRow(clip.clip_id, clip.key, "decode", fault.reason, fault.message, size)
             yield _Item(place, error, None, True, size)
             continue
-        metadata = {**clip.metadata, **(labels.metadata_of(clip.key) if labels else {})}
-        label = label_of(metadata, clip.key, content.label_column, labels)
+        metadata = {**clip.metadata, **(truth.metadata_of(clip.key) if truth else {})}
+        label = label_of(metadata, clip.key, content.label_column, truth)
         spans = cut_windows(len(decoded.waveform), n, hop, round(content.min_tail * n))
         for index, span in enumerate(spans):
             if clip.ordinal == start.clip and index < start.window:

@@ -23,14 +23,16 @@ BANDS, SPANS = 32, 50
 class ExplainedPart:
     """A part without its waveforms, and what the explainer said of it; picklable, and free of torch.
 
-    `mask` `[W, F, T]` uint8; `listenables` by kind, `[W, n]` int16; the rest `[W]` or `[W, ...]` in the order of
-    `rows`.
+    `probabilities` and `embedding` `[W, ...]` are in the order of the part's rows. The rest has a row for each window
+    and label explained: which window (`window` `[R]`), which label, `mask` `[R, F, T]` uint8, `listenables` by kind,
+    `[R, n]` int16, and more `[R]`.
     """
 
     part: Part
     shard_uri: str
     front_end: FrontEndConfig
     labels: list[str]
+    window: np.ndarray
     label_index: np.ndarray
     probabilities: np.ndarray
     embedding: np.ndarray
@@ -49,14 +51,19 @@ class Listenable:
 
 
 def tables_of(explained: ExplainedPart) -> tuple[dict[str, pa.Table], list[Listenable]]:
-    """The part's rows for each table, sorted by clip_id and window, and its listenables."""
+    """The part's rows for each table, sorted by clip_id and window, and its listenables.
+
+    The labels of a window stay in the order in which they were explained.
+    """
     rows = explained.part.rows
-    order = sorted(range(len(rows)), key=lambda i: (rows[i].clip_id, rows[i].window_index))
-    clips, listenables = _clips(explained, order)
+    place = [(row.clip_id, row.window_index) for row in rows]
+    order = sorted(range(len(rows)), key=lambda i: place[i])
+    asked = sorted(range(len(explained.window)), key=lambda r: place[explained.window[r]])
+    clips, listenables = _clips(explained, asked)
     contents: dict[str, list[dict[str, Any]]] = {
         "predictions": [_prediction(explained, i) for i in order],
-        "masks": [_mask(explained, i) for i in order],
-        "faithfulness": [_faithfulness(explained, i) for i in order],
+        "masks": [_mask(explained, r) for r in asked],
+        "faithfulness": [_faithfulness(explained, r) for r in asked],
         "clips": clips,
         "errors": [
             _error(explained.shard_uri, error)
@@ -69,6 +76,11 @@ def tables_of(explained: ExplainedPart) -> tuple[dict[str, pa.Table], list[Liste
 
 def _ids(row: WindowRow) -> dict[str, Any]:
     return {"clip_id": row.clip_id, "window_id": row.window_id}
+
+
+def _label(explained: ExplainedPart, r: int) -> dict[str, Any]:
+    window = explained.part.rows[explained.window[r]]
+    return {**_ids(window), "label": explained.labels[explained.label_index[r]]}
 
 
 def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
@@ -95,55 +107,50 @@ def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
     }
 
 
-def _mask(explained: ExplainedPart, i: int) -> dict[str, Any]:
-    mask, front_end = explained.mask[i], explained.front_end
+def _mask(explained: ExplainedPart, r: int) -> dict[str, Any]:
+    mask, front_end = explained.mask[r], explained.front_end
     return {
-        **_ids(explained.part.rows[i]),
-        "label": explained.labels[explained.label_index[i]],
+        **_label(explained, r),
         "mask": mask.tobytes(),
         "n_freq": mask.shape[0],
         "n_frames": mask.shape[1],
         "hop_s": front_end.hop_s,
         "bin_hz": front_end.bin_hz,
-        "mask_mean": explained.scores["mask_mean"][i],
-        "energy_kept": explained.scores["energy_kept"][i],
+        "mask_mean": explained.scores["mask_mean"][r],
+        "energy_kept": explained.scores["energy_kept"][r],
         "band_profile": profile(mask.mean(axis=1) / 255, BANDS),
         "time_profile": profile(mask.mean(axis=0) / 255, SPANS),
     }
 
 
-def _faithfulness(explained: ExplainedPart, i: int) -> dict[str, Any]:
-    values = {name: explained.scores[name][i] for name in FAITHFULNESS.names if name in explained.scores}
-    return {
-        **_ids(explained.part.rows[i]),
-        "label": explained.labels[explained.label_index[i]],
-        **values,
-    }
+def _faithfulness(explained: ExplainedPart, r: int) -> dict[str, Any]:
+    values = {name: explained.scores[name][r] for name in FAITHFULNESS.names if name in explained.scores}
+    return {**_label(explained, r), **values}
 
 
-def _clips(explained: ExplainedPart, order: list[int]) -> tuple[list[dict[str, Any]], list[Listenable]]:
+def _clips(explained: ExplainedPart, asked: list[int]) -> tuple[list[dict[str, Any]], list[Listenable]]:
     rate = explained.front_end.sample_rate
     rows, files = [], []
-    for i in order:
-        window = explained.part.rows[i]
+    for r in asked:
+        window = explained.part.rows[explained.window[r]]
         for kind, samples in explained.listenables.items():
-            waveform = samples[i, : window.length].astype(np.float32) / 32768
+            waveform = samples[r, : window.length].astype(np.float32) / 32768
             data = encode_flac(waveform, rate)
             digest = hashlib.sha256(data).hexdigest()
             # Of names, only digests and counters of our own go into a path.
-            path = f"audio/{explained.part.shard_id}/{window.window_id}.{kind}.{digest[:12]}.flac"
+            name = f"{window.window_id}.{explained.label_index[r]}.{kind}.{digest[:12]}.flac"
+            path = f"audio/{explained.part.shard_id}/{name}"
             files.append(Listenable(path, data))
             rows.append(
                 {
-                    **_ids(window),
-                    "label": explained.labels[explained.label_index[i]],
+                    **_label(explained, r),
                     "kind": kind,
                     "uri": path,
                     "duration_s": window.length / rate,
                     "sample_rate": rate,
                     "peak_dbfs": peak_dbfs(waveform),
                     "loudness_lufs": loudness_lufs(waveform, rate),
-                    "gain_db": explained.gain_db[kind][i],
+                    "gain_db": explained.gain_db[kind][r],
                     "sha256": digest,
                 }
             )

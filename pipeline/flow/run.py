@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import ray
 
-from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop
+from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop, check_labels
 from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
 from pipeline.flow.finalize import finalize
@@ -53,12 +53,13 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
     check_hop(content, loaded.config.front_end)
     if loaded.decoder is None:
         raise ExplainerError(f"{content.explainer!r} has no decoder: train one with `lmac train decoder`")
-    labels = load_labels(content.labels, content.label_column) if content.labels else None
+    check_labels(content, loaded.config)
+    truth = load_labels(content.truth, content.label_column) if content.truth else None
     listing = list_input(input_url, files_per_shard=content.files_per_shard)
-    check_coverage(listing, labels)
+    check_coverage(listing, truth)
     output = RunOutput(output_url)
     check_apart(input_url, output)
-    record = _run_record(listing, content, loaded, labels)
+    record = _run_record(listing, content, loaded, truth)
     before = _agree(output, record)
     commits = output.commits() if before else []
     work = plan(listing.shards, commits)
@@ -71,7 +72,7 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
         with crew(cluster) as sized:
             reporter.crewed(sized)
             starter = make_starter(sized, content, loaded.digest, sized.device, sized.cpus, cluster.batch_size)
-            shared = ray.put(labels) if labels is not None else None
+            shared = ray.put(truth) if truth is not None else None
             dispatcher = Dispatcher(
                 sized,
                 cluster.attempts,
@@ -85,12 +86,12 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
 
 
 def _run_record(
-    listing: Listing, content: ContentConfig, loaded: LoadedExplainer, labels: LabelTable | None
+    listing: Listing, content: ContentConfig, loaded: LoadedExplainer, truth: LabelTable | None
 ) -> RunRecord:
-    # Neither the explainer's nor the labels' place is recorded: it may be a path of this machine. Their
+    # Neither the explainer's nor the true labels' place is recorded: it may be a path of this machine. Their
     # digests say what they are.
-    config = content.model_dump(mode="json", exclude={"explainer", "labels"})
-    config["labels_digest"] = labels.digest if labels else None
+    config = content.model_dump(mode="json", exclude={"explainer", "truth"})
+    config["truth_digest"] = truth.digest if truth else None
     return RunRecord(
         lmac_version=metadata.version("lmac"),
         input_digest=listing.digest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,23 +18,27 @@ from pipeline.models.decoder import Decoder
 from pipeline.models.evidence import hear
 from pipeline.models.ranking import rank_bins
 from schemas.explainer_config import ExplainerConfig
+from schemas.label_choice import LabelChoice
 
 MaskKind = Literal["soft", "binary"]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Explanations of a batch of B windows; arrays are on the CPU.
+    """Explanations of a batch of B windows, R in all: one for each window and label; arrays are on the CPU.
 
-    - `label_index` `[B]`, `labels`: the class explained, the classifier's own decision unless told otherwise;
-    - `probabilities` `[B, C]`, `embedding` `[B, D]`;
-    - `mask` `[B, F, T]` uint8: the mask in 255ths, exactly as it was applied;
-    - `masked_in`, `masked_out` `[B, n]`: the listenables, float32 on the 16-bit grid they are written on;
-    - `gain_db_in`, `gain_db_out` `[B]`: 0, or by how much a listenable was lowered to stay within full scale;
-    - `scores`: by name, `[B]` each; names ending in `_audio` are of the listenables classified again.
+    The labels of a window stand together. With `top1` each window has one, the classifier's decision, and R is B.
+
+    - `window` `[R]`: which of the windows is explained; `label_index` `[R]`, `labels`: the class explained;
+    - `probabilities` `[B, C]`, `embedding` `[B, D]`: of each window;
+    - `mask` `[R, F, T]` uint8: the mask in 255ths, exactly as it was applied;
+    - `masked_in`, `masked_out` `[R, n]`: the listenables, float32 on the 16-bit grid they are written on;
+    - `gain_db_in`, `gain_db_out` `[R]`: 0, or by how much a listenable was lowered to stay within full scale;
+    - `scores`: by name, `[R]` each; names ending in `_audio` are of the listenables classified again.
     """
 
     labels: tuple[str, ...]
+    window: np.ndarray
     label_index: np.ndarray
     probabilities: np.ndarray
     embedding: np.ndarray
@@ -44,6 +48,16 @@ class Explanation:
     gain_db_in: np.ndarray
     gain_db_out: np.ndarray
     scores: dict[str, np.ndarray]
+
+
+class _Windows(NamedTuple):
+    """What the masks of a batch are laid over: waveforms `[B, n]`, spectra `[B, F, T]`, probabilities `[B, C]`."""
+
+    waveforms: Tensor
+    lengths: np.ndarray | None
+    stft: Tensor
+    magnitude: Tensor
+    full: Tensor
 
 
 class Explainer:
@@ -83,25 +97,57 @@ class Explainer:
         waveforms: np.ndarray | Tensor,
         *,
         lengths: np.ndarray | None = None,
-        target: np.ndarray | None = None,
+        labels: str = "top1",
         mask: MaskKind = "soft",
         refine: int = 0,
     ) -> Explanation:
         """Explain waveforms `[B, n]` (or one, `[n]`) in [-1, 1] at the explainer's sample rate, any n.
 
-        `lengths` `[B]` are the samples of each that are sound and not padding; `target` `[B]` the class
-        numbers to explain, by default the classifier's decisions. A `binary` mask is the soft one at 0.5. `refine` is
-        a number of gradient steps that make each mask better for its own window (see `pipeline.lmac.refine`).
+        `lengths` `[B]` are the samples of each that are sound and not padding. `labels` says which classes of each
+        window are explained: `top1`, the decision; `topk:K`, by falling probability; `all`, by number; or names between
+        semicolons, in their order. A `binary` mask is the soft one at 0.5. `refine` is a number of gradient steps that
+        make each mask better for its own window (see `pipeline.lmac.refine`).
 
-        Raises ValueError when a waveform is empty or not finite, or a target is no class.
+        Raises ValueError when a waveform is empty or not finite, or the explainer has no such labels or one mask for
+        all of them.
         """
         x = self._checked(waveforms)
+        choice = LabelChoice.parse(labels)
+        choice.refuse_for(self.config)
         stft = self.classifier.front_end.stft(x)
         magnitude = stft.abs()
-        asked = None if target is None else self._checked_target(target, len(x))
-        output, y, logits = self.rank(magnitude, asked, refine)
-        full = output.logits.softmax(1)
+        count = choice.count(self.config.labels)
+        fixed = choice.indices(self.config.labels)
+        asked = None if fixed is None else torch.tensor(fixed, device=self.device).expand(len(x), count)
+        output, y, logits = self.rank(magnitude, None if asked is None else asked[:, 0], refine)
+        if asked is None:  # stable, so that the first is the decision where logits are equal
+            asked = output.logits.argsort(dim=1, descending=True, stable=True)[:, :count]
+        windows = _Windows(x, lengths, stft, magnitude, full=output.logits.softmax(1))
+        rows: dict[str, np.ndarray] = {}
+        scores: dict[str, np.ndarray] = {}
+        # Label by label: the device holds the masks and the sound of one at a time.
+        for place in range(count):
+            if place:
+                _, y, logits = self.rank(magnitude, asked[:, place], refine)
+            made, scored = self._masked(windows, y, logits, mask)
+            _lay(rows, made, place, count)
+            _lay(scores, scored, place, count)
+        label_index = asked.flatten().cpu().numpy()
+        return Explanation(
+            labels=tuple(self.config.labels[index] for index in label_index),
+            window=np.arange(len(x)).repeat(count),
+            label_index=label_index,
+            probabilities=windows.full.cpu().numpy(),
+            embedding=output.embedding.cpu().numpy(),
+            scores={name: _by_window(values) for name, values in scores.items()},
+            **{name: _by_window(values) for name, values in rows.items()},
+        )
 
+    def _masked(
+        self, windows: _Windows, y: Tensor, logits: Tensor, mask: MaskKind
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Of one label `[B]` of each window: mask, listenables and gains `[B, ...]`, and scores `[B]`, by name."""
+        x, lengths, stft, magnitude, full = windows
         # Quantised before use: the scores and the sound belong to the very mask that is stored.
         levels = (torch.sigmoid(logits) * 255).round().to(torch.uint8)
         if mask == "binary":
@@ -129,18 +175,14 @@ class Explainer:
 
         masked_in, masked_out = sound.chunk(2)
         gain_in, gain_out = gain_db.chunk(2)
-        return Explanation(
-            labels=tuple(self.config.labels[index] for index in y.tolist()),
-            label_index=y.cpu().numpy(),
-            probabilities=full.cpu().numpy(),
-            embedding=output.embedding.cpu().numpy(),
-            mask=levels.cpu().numpy(),
-            masked_in=masked_in.cpu().numpy(),
-            masked_out=masked_out.cpu().numpy(),
-            gain_db_in=gain_in.cpu().numpy(),
-            gain_db_out=gain_out.cpu().numpy(),
-            scores={name: value.float().cpu().numpy() for name, value in scores.items()},
-        )
+        made = {
+            "mask": levels,
+            "masked_in": masked_in,
+            "masked_out": masked_out,
+            "gain_db_in": gain_in,
+            "gain_db_out": gain_out,
+        }
+        return made, {name: value.float() for name, value in scores.items()}
 
     @torch.no_grad()
     def rank(
@@ -172,15 +214,6 @@ class Explainer:
             )
         return x
 
-    def _checked_target(self, target: np.ndarray, batch: int) -> Tensor:
-        y = torch.as_tensor(np.asarray(target)).long()
-        n_classes = len(self.config.labels)
-        if y.shape != (batch,) or bool(((y < 0) | (y >= n_classes)).any()):
-            raise ValueError(
-                f"target must name one class in 0..{n_classes - 1} for each of {batch} waveforms, got {y.tolist()}"
-            )
-        return y.to(self.device)
-
 
 def to_pcm_grid(sound: Tensor) -> tuple[Tensor, Tensor]:
     """Waveforms `[B, n]` as 16-bit FLAC will hold them, and the gain in dB `[B]` that this took.
@@ -191,3 +224,16 @@ def to_pcm_grid(sound: Tensor) -> tuple[Tensor, Tensor]:
     limit = 32767 / 32768
     gain = torch.where(peak > limit, limit / peak.clamp_min(limit), torch.ones_like(peak))
     return (sound * gain * 32768).round().clamp(-32768, 32767) / 32768, 20 * gain[:, 0].log10()
+
+
+def _lay(rows: dict[str, np.ndarray], values: dict[str, Tensor], place: int, count: int) -> None:
+    """Put values `[B, ...]` of one label at its place in rows `[B, count, ...]`, which the first of them makes."""
+    for name, value in values.items():
+        array = value.cpu().numpy()
+        if place == 0:
+            rows[name] = np.empty((len(array), count, *array.shape[1:]), array.dtype)
+        rows[name][:, place] = array
+
+
+def _by_window(rows: np.ndarray) -> np.ndarray:
+    return rows.reshape(-1, *rows.shape[2:])

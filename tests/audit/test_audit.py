@@ -53,7 +53,7 @@ def test_the_summary_is_the_means_of_the_tables(tiny_run: TinyRun) -> None:
         assert getattr(summary.total, name) == pytest.approx(np.mean([row[name] for row in scores]), abs=1e-5), name
     for line in summary.labels:
         chosen = [row["probability"] for row in predicted if row["label"] == line.label]
-        assert (line.windows, line.probability) == (len(chosen), pytest.approx(np.mean(chosen), abs=1e-6))
+        assert (line.windows, line.p) == (len(chosen), pytest.approx(np.mean(chosen), abs=1e-6))
     assert sum(line.windows for line in summary.labels) == 10
     assert summary.errors == dict.fromkeys(sorted(BAD.values()), 1)
     assert summary.accuracy is None  # the folders name no class of this explainer

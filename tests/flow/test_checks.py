@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.flow.run import RunConflictError
 from pipeline.models.checkpoint import ExplainerError
 from pipeline.storage.errors import InputError
+from schemas.run_config import ContentConfig
 from schemas.yaml_config import ConfigError
 from tests.conftest import TinyRun
 from tests.flow.make import content_of, explain, save_tiny, short_clips, write_folder
@@ -77,10 +79,33 @@ def test_a_hop_that_leaves_sound_unheard_is_refused(
         explain(source, tmp_path / "out", content_of(tiny_explainer, window_hop_s=hop))
 
 
-def test_labels_about_other_clips_are_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"explainer": "esc10", "labels": "rain; fish"},
+            "content.labels: 'fish': no label of .*, which has baby_cry",
+        ),
+        ({"explainer": "esc10", "labels": "topk:11"}, "content.labels: .* has 10 labels, got 'topk:11'"),
+        ({"explainer": "scenes", "labels": "all"}, "content.labels: .* one mask for all classes"),
+        (
+            {"explainer": "esc10", "labels": "all", "part_windows": 410},
+            "410 windows of 10 labels are more than the 4096 masks of a part: give --part-windows 409",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_explained_are_refused(
+    source: str, tmp_path: Path, settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        explain(source, tmp_path / "out", ContentConfig(**settings))
+    assert not (tmp_path / "out").exists()
+
+
+def test_true_labels_of_other_clips_are_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label\nelse.wav,cat\n")
     with pytest.raises(InputError, match="none of its 1 rows is about any of the 2 clips"):
-        explain(source, tmp_path / "out", content_of(tiny_explainer, labels=str(tmp_path / "labels.csv")))
+        explain(source, tmp_path / "out", content_of(tiny_explainer, truth=str(tmp_path / "labels.csv")))
 
 
 def test_a_classifier_without_a_decoder_is_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:

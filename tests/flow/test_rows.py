@@ -22,8 +22,10 @@ from pipeline.flow.rows import ExplainedPart, Listenable, profile, tables_of
 from pipeline.flow.tasks import commit_part
 from pipeline.lmac.explainer import Explainer
 from pipeline.storage.output import RunOutput
+from schemas.explainer_config import DecoderConfig
 from schemas.tables import TABLES
-from tests.flow.make import FRONT_END, RATE, all_parts, content_of, encoded, mixed_clips, sound, write_folder
+from tests.flow.make import FRONT_END, RATE, TINY, all_parts, content_of, encoded, mixed_clips, sound, write_folder
+from tests.models.make import small_models
 
 EVIL = ['../../x"; DROP TABLE.wav', "new\nline.wav", "quo'te.wav", "..%2f..%2fetc.wav"]
 
@@ -122,6 +124,28 @@ def test_flac_files_hold_exactly_the_samples_of_the_window(
         np.testing.assert_array_equal(samples, explained.listenables[row["kind"]][i, :length])
         assert row["duration_s"] == length / RATE
         assert row["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+def test_labels_of_a_window_stand_together_in_their_order(explained: ExplainedPart, tmp_path: Path) -> None:
+    config = TINY.model_copy(update={"decoder": DecoderConfig(channels=(4, 4, 4, 4, 4), evidence=5)})
+    content = content_of("tiny", part_windows=64, files_per_shard=64, labels="noise; low")
+    (part,) = all_parts(write_folder(tmp_path, mixed_clips()), content)
+    two = explain_part(Explainer(config, *small_models(config=config)), part, "a.tar", content, batch_size=4)
+    assert two.mask.shape == (20, *explained.mask.shape[1:])
+    tables, listenables = tables_of(two)
+    windows = tables["predictions"]["window_id"].to_pylist()
+    assert windows == tables_of(explained)[0]["predictions"]["window_id"].to_pylist()
+    index = {row.window_id: i for i, row in enumerate(part.rows)}
+    for name, sides in {"masks": 1, "faithfulness": 1, "clips": 2}.items():
+        places = zip(tables[name]["window_id"].to_pylist(), tables[name]["label"].to_pylist(), strict=True)
+        assert list(places) == [(w, label) for w in windows for label in ("noise", "low") for _ in range(sides)]
+    for row in tables["faithfulness"].to_pylist():
+        probabilities = two.probabilities[index[row["window_id"]]]
+        assert row["p"] == probabilities[TINY.labels.index(row["label"])]
+    for row in tables["clips"].to_pylist():
+        number = TINY.labels.index(row["label"])
+        assert row["uri"].startswith(f"audio/{part.shard_id}/{row['window_id']}.{number}.{row['kind']}.")
+    assert len({file.path for file in listenables}) == 40
 
 
 def test_names_from_the_input_reach_no_path_and_come_back_unchanged(explainer: Explainer, tmp_path: Path) -> None:

@@ -94,6 +94,20 @@ def test_a_config_that_is_not_there(source: str, tmp_path: Path) -> None:
     assert (code, said) == (1, f"error: {tmp_path / 'run.yaml'} cannot be read: No such file or directory")
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("truth.csv", "error: the options: content.labels: Value error, 'truth.csv' is a table, and that of the true "),
+        ("topk:0", "content.labels: Value error, topk: takes a whole number from 1 on, as in topk:3, got '0'"),
+        ("fish", "error: content.labels: 'fish': no label of the explainer 'esc10', which has baby_cry, chainsaw, "),
+    ],
+)
+def test_labels_that_make_no_sense(source: str, tmp_path: Path, labels: str, said: str) -> None:
+    code, output = run("explain", source, tmp_path / "out", "--labels", labels)
+    assert code == 1
+    assert said in output
+
+
 def test_a_gpu_where_there_is_none(source: str, tiny_explainer: str, tmp_path: Path, no_gpu: None) -> None:
     code, said = run("explain", source, tmp_path / "out", "--explainer", tiny_explainer, "--device", "cuda")
     assert code == 1

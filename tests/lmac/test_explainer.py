@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,15 @@ from pipeline.lmac.explainer import Explainer, Explanation
 from pipeline.lmac.faithfulness import complexity, energy_kept, sparseness
 from pipeline.lmac.objective import apply_mask
 from pipeline.models.checkpoint import ExplainerError, save_explainer
+from schemas.explainer_config import DecoderConfig
 from tests.models.make import CONFIG, FRONT_END, noise, small_models
 
 N = FRONT_END.window_samples
 EXPLAINER = Explainer(CONFIG, *small_models())
+# One whose decoder hears what speaks for the label that is asked for.
+TOLD = CONFIG.model_copy(update={"decoder": DecoderConfig(channels=(4, 4, 4, 4, 4), evidence=5)})
+ASKED = Explainer(TOLD, *small_models(config=TOLD))
+LENGTHS = np.array([N, 3_000, N, 5_000])
 SPECTRAL = {"p", "p_in", "p_out", "ai", "ad", "ag", "ff", "fid_in", "keep"}
 AUDIO = {f"{name}_audio" for name in SPECTRAL - {"p"}}
 
@@ -43,6 +49,7 @@ def test_shapes_and_types_are_those_stated(explained: Explanation) -> None:
     assert explained.probabilities.shape == (4, 3)
     assert explained.embedding.shape == (4, CONFIG.classifier.embedding)
     assert explained.gain_db_in.shape == explained.gain_db_out.shape == (4,)
+    np.testing.assert_array_equal(explained.window, np.arange(4))
     assert set(explained.scores) == {
         *SPECTRAL, *AUDIO, "ad_double_softmax", "ai_001", "sps", "comp", "mask_mean", "energy_kept"
     }  # fmt: skip
@@ -140,18 +147,80 @@ def test_any_length_is_explained_at_that_length(n: int) -> None:
     assert got.mask.shape[2] == -(-n // FRONT_END.hop_length) + 1
 
 
-def test_the_asked_class_is_explained(explained: Explanation) -> None:
-    target = (explained.label_index + 1) % 3
-    got = EXPLAINER.explain(windows(), target=target)
-    np.testing.assert_array_equal(got.label_index, target)
-    assert got.labels == tuple(CONFIG.labels[i] for i in target)
-    np.testing.assert_allclose(got.scores["p"], got.probabilities[np.arange(4), target], rtol=1e-6)
+def assert_rows_are(got: Explanation, chosen: np.ndarray, other: Explanation) -> None:
+    """Rows of one explanation against all of another, bit by bit."""
+    assert [got.labels[row] for row in chosen] == list(other.labels)
+    for name in ("window", "label_index", "mask", "masked_in", "masked_out", "gain_db_in", "gain_db_out"):
+        np.testing.assert_array_equal(getattr(got, name)[chosen], getattr(other, name), err_msg=name)
+    for name, values in other.scores.items():
+        np.testing.assert_array_equal(got.scores[name][chosen], values, err_msg=name)
 
 
-@pytest.mark.parametrize("target", [[3, 0, 0, 0], [-1, 0, 0, 0], [0, 0], 0])
-def test_a_target_that_is_no_class_for_each_window_is_refused(target: object) -> None:
-    with pytest.raises(ValueError, match=r"one class in 0..2 for each of 4 waveforms"):
-        EXPLAINER.explain(windows(), target=np.array(target))
+@pytest.fixture(scope="module")
+def decisions() -> Explanation:
+    return ASKED.explain(windows(), lengths=LENGTHS)
+
+
+def test_the_most_probable_labels_come_in_falling_order_window_by_window(decisions: Explanation) -> None:
+    got = ASKED.explain(windows(), lengths=LENGTHS, labels="topk:2")
+    np.testing.assert_array_equal(got.window, [0, 0, 1, 1, 2, 2, 3, 3])
+    best = (-got.probabilities).argsort(axis=1)[:, :2]
+    np.testing.assert_array_equal(got.label_index, best.flatten())
+    assert got.labels == tuple(CONFIG.labels[index] for index in best.flatten())
+    np.testing.assert_array_equal(got.scores["p"], got.probabilities[got.window, got.label_index])
+    assert_rows_are(got, np.arange(0, 8, 2), decisions)
+    assert got.probabilities.shape == (4, 3)
+    np.testing.assert_array_equal(got.embedding, decisions.embedding)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mask": "binary"}, {"refine": 2}], ids=str)
+def test_all_labels_come_by_number_and_that_of_the_decision_as_alone(settings: dict[str, Any]) -> None:
+    got = ASKED.explain(windows(), lengths=LENGTHS, labels="all", **settings)
+    assert got.labels == CONFIG.labels * 4
+    np.testing.assert_array_equal(got.window, np.arange(4).repeat(3))
+    decided = got.probabilities.argmax(axis=1)
+    assert len(set(decided.tolist())) > 1
+    alone = ASKED.explain(windows(), lengths=LENGTHS, **settings)
+    assert_rows_are(got, np.arange(4) * 3 + decided, alone)
+
+
+def test_masks_sounds_and_scores_are_of_the_label_that_the_row_names() -> None:
+    got = ASKED.explain(windows(), labels="all")
+    masks = got.mask.reshape(4, 3, *got.mask.shape[1:]).astype(int)
+    # More than rounding makes of one mask.
+    assert (np.abs(masks - np.roll(masks, 1, axis=1)).max(axis=(2, 3)) > 2).all()
+    classifier = ASKED.classifier
+    with torch.no_grad():
+        heard = classifier(classifier.front_end.stft(torch.from_numpy(got.masked_in)).abs()).logits.softmax(1)
+    np.testing.assert_allclose(got.scores["p_in_audio"], heard[np.arange(12), got.label_index], atol=1e-5)
+    np.testing.assert_array_equal(got.scores["fid_in_audio"], heard.argmax(1).numpy() == got.label_index)
+    np.testing.assert_allclose(got.scores["mask_mean"], got.mask.mean(axis=(1, 2)) / 255, atol=1e-5)
+
+
+def test_names_are_explained_in_the_order_given() -> None:
+    every, got = ASKED.explain(windows(), labels="all"), ASKED.explain(windows(), labels=" c;a ")
+    assert got.labels == ("c", "a") * 4
+    assert_rows_are(every, np.array([2, 0, 5, 3, 8, 6, 11, 9]), got)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("a; fish", "'fish': no label of the explainer 'small', which has a, b, c"),
+        ("topk:4", "has 3 labels, got 'topk:4'"),
+        ("topk:0", "takes a whole number from 1 on"),
+    ],
+)
+def test_labels_that_it_has_not_are_refused(labels: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ASKED.explain(windows(), labels=labels)
+
+
+@pytest.mark.parametrize("labels", ["all", "topk:2", "a"])
+def test_a_decoder_that_is_not_told_the_label_explains_the_decision_only(labels: str) -> None:
+    with pytest.raises(ValueError, match="one mask for all classes"):
+        EXPLAINER.explain(windows(), labels=labels)
+    assert EXPLAINER.explain(windows(), labels="topk:1").mask.shape[0] == 4
 
 
 @pytest.mark.parametrize("bad", [[], [[]], [0.0, np.nan], [0.0, np.inf], [[[0.0]]]], ids=repr)

@@ -1,0 +1,86 @@
+"""Which labels of a window are explained: `top1`, `topk:K`, `all`, or names between semicolons."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from schemas.explainer_config import DecoderConfig, ExplainerConfig
+
+BETWEEN = ";"
+FORMS = f"top1, topk:K, all, or labels with {BETWEEN!r} between them"
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class LabelChoice:
+    """The `top` most probable labels of each window, or those of `names`; with neither, all labels."""
+
+    top: int | None = None
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> LabelChoice:
+        """Read a choice as people write it.
+
+        Raises ValueError for a number below 1, a name that is empty or given twice, and the place of a table.
+        """
+        text = text.strip()
+        if text in ("all", "top1"):
+            return cls(top=1 if text == "top1" else None)
+        if text.startswith("topk:"):
+            number = text.removeprefix("topk:").strip()
+            if not re.fullmatch("[0-9]+", number) or int(number) < 1:
+                raise ValueError(f"topk: takes a whole number from 1 on, as in topk:3, got {number!r}")
+            return cls(top=int(number))
+        if text.lower().endswith(_TABLES):
+            raise ValueError(
+                f"{text!r} is a table, and that of the true labels is --truth (content.truth); --labels "
+                f"(content.labels) says which labels are explained: {FORMS}"
+            )
+        names = tuple(name.strip() for name in text.split(BETWEEN))
+        if not all(names):
+            raise ValueError(f"a label without a name in {text!r}: give {FORMS}")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"these labels are given twice: {', '.join(map(repr, twice))}")
+        return cls(names=names)
+
+    def __str__(self) -> str:
+        if self.names:
+            return f"{BETWEEN} ".join(self.names)
+        return "all" if self.top is None else "top1" if self.top == 1 else f"topk:{self.top}"
+
+    def refuse_for(self, explainer: ExplainerConfig) -> None:
+        """Raise ValueError for labels that an explainer has not, more than it has, or masks that would all be one."""
+        labels = explainer.labels
+        if self.top != 1 and not (explainer.decoder and _hears_the_question(explainer.decoder)):
+            raise ValueError(
+                f"the decoder of {explainer.name!r} hears the sound but not which label is asked for, and has one mask "
+                f"for all classes, got '{self}': give top1, or an explainer whose decoder.evidence is above 0 or that is prompted"
+            )
+        if strange := [name for name in self.names if name not in labels]:
+            more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+            raise ValueError(
+                f"{', '.join(map(repr, strange))}: no label of the explainer {explainer.name!r}, which has "
+                f"{', '.join(labels[:_SHOWN])}{more}; give {FORMS}"
+            )
+        if self.top is not None and self.top > len(labels):
+            raise ValueError(
+                f"the explainer {explainer.name!r} has {len(labels)} labels, got '{self}': give topk:{len(labels)} at "
+                "most, or all"
+            )
+
+    def indices(self, labels: tuple[str, ...]) -> tuple[int, ...] | None:
+        """The numbers of the labels explained among all `labels`; None where they differ from window to window."""
+        if self.top is not None:
+            return None
+        return tuple(labels.index(name) for name in self.names or labels)
+
+    def count(self, labels: tuple[str, ...]) -> int:
+        """How many of `labels` are explained of each window."""
+        return self.top or len(self.names or labels)
+
+
+def _hears_the_question(decoder: DecoderConfig) -> bool:
+    return bool(decoder.evidence) or decoder.prompted

@@ -1,0 +1,121 @@
+"""A run that explains more labels than the decision: its rows, its files, and what is read from them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.audit.examples import panels_of, pick_examples
+from pipeline.audit.summary import summarise
+from pipeline.models.checkpoint import load_config
+from pipeline.storage.output import RunOutput
+from schemas.records import TableName
+from schemas.run_config import ContentConfig
+from tests.conftest import TinyRun
+from tests.flow.make import Recorder, explain, rows
+from tests.flow.test_run import files_below
+
+pytestmark = pytest.mark.slow
+
+
+def by_window(output: str, table: TableName) -> dict[str, list[dict[str, Any]]]:
+    found = defaultdict(list)
+    for row in rows(output, table):
+        found[row["window_id"]].append(row)
+    return found
+
+
+def test_every_window_has_a_row_for_each_of_its_two_most_probable_labels(two_labels_run: TinyRun) -> None:
+    labels = load_config("esc10")[0].labels
+    predictions = rows(two_labels_run.output, "predictions")
+    assert len(predictions) == len({row["window_id"] for row in predictions}) == 4
+    tables: list[TableName] = ["masks", "faithfulness", "clips"]
+    found = {table: by_window(two_labels_run.output, table) for table in tables}
+    for row in predictions:
+        best = [labels[index] for index in np.argsort(row["probabilities"])[::-1][:2]]
+        assert best[0] == row["label"]
+        assert {table: [one["label"] for one in found[table][row["window_id"]]] for table in tables} == dict.fromkeys(
+            tables, best
+        )
+        p = [one["p"] for one in found["faithfulness"][row["window_id"]]]
+        np.testing.assert_array_equal(p, sorted(row["probabilities"])[:-3:-1])
+    manifest = RunOutput(two_labels_run.output).read_manifest()
+    assert (manifest.windows, manifest.clips, len(manifest.audio)) == (4, 4, 8)
+
+
+def test_the_mask_and_the_sound_of_another_label_are_others(two_labels_run: TinyRun) -> None:
+    labels = load_config("esc10")[0].labels
+    for masks in by_window(two_labels_run.output, "masks").values():
+        one, other = (np.frombuffer(row["mask"], np.uint8).astype(int) for row in masks)
+        assert np.abs(one - other).mean() > 1
+    for clips in by_window(two_labels_run.output, "clips").values():
+        for row in clips:
+            name = f"/{row['window_id']}.{labels.index(row['label'])}.masked_in.{row['sha256'][:12]}.flac"
+            assert row["uri"].endswith(name)
+        one, other = (soundfile.read(Path(two_labels_run.output) / row["uri"])[0] for row in clips)
+        assert np.abs(one - other).max() > 1e-3
+
+
+def test_the_decision_s_row_is_that_of_a_run_of_decisions(
+    two_labels_run: TinyRun, ray_address: str, tmp_path: Path
+) -> None:
+    content = ContentConfig(explainer="esc10", part_windows=3)
+    explain(two_labels_run.source, tmp_path / "out", content, address=ray_address)
+    two = {(row["window_id"], row["label"]): row for row in rows(two_labels_run.output, "masks")}
+    alone = rows(tmp_path / "out", "masks")
+    assert len(alone) == 4
+    for row in alone:
+        one, other = (np.frombuffer(x["mask"], np.uint8) for x in (row, two[row["window_id"], row["label"]]))
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_running_it_again_leaves_it_alone(two_labels_run: TinyRun) -> None:
+    before = files_below(two_labels_run.output)
+    reporter = Recorder()
+    content = ContentConfig(explainer="esc10", labels="topk:2", part_windows=3)
+    result = explain(two_labels_run.source, two_labels_run.output, content, reporter)
+    assert (reporter.commits, result.resumed) == ([], 2)
+    after = files_below(two_labels_run.output)
+    assert {path: data for path, (_, data) in after.items()} == {path: data for path, (_, data) in before.items()}
+
+
+def test_the_run_record_names_the_choice_and_holds_a_digest_of_the_truth(two_labels_run: TinyRun) -> None:
+    config = json.loads((Path(two_labels_run.output) / "_run.json").read_text())["config"]
+    assert config["labels"] == "topk:2"
+    assert config["truth_digest"] is None
+    assert "truth" not in config
+
+
+def test_the_summary_is_of_the_labels_explained_and_counts_windows_once(two_labels_run: TinyRun) -> None:
+    summary = summarise(two_labels_run.output)
+    scores = rows(two_labels_run.output, "faithfulness")
+    assert summary.total is not None
+    assert summary.total.windows == 4
+    assert "4 clips explained in 4 windows" in two_labels_run.stdout
+    assert {line.label for line in summary.labels} == {row["label"] for row in scores}
+    for line in [*summary.labels, summary.total]:
+        chosen = [row for row in scores if line.label in (row["label"], "all")]
+        assert line.windows == len({row["window_id"] for row in chosen})
+        for name in ("p", "ff", "mask_mean"):
+            assert getattr(line, name) == pytest.approx(np.mean([row[name] for row in chosen]), abs=1e-6)
+
+
+def test_an_example_s_sound_and_mask_are_of_its_label(two_labels_run: TinyRun) -> None:
+    chosen = pick_examples(two_labels_run.output, 20)
+    scores = rows(two_labels_run.output, "faithfulness")
+    assert sorted(example.label for example in chosen) == sorted({row["label"] for row in scores})
+    panels = panels_of(two_labels_run.source, two_labels_run.output, chosen)
+    uris = {(row["window_id"], row["label"]): row["uri"] for row in rows(two_labels_run.output, "clips")}
+    for example, panel in zip(chosen, panels, strict=True):
+        of_label = [row for row in scores if row["label"] == example.label]
+        (row,) = (row for row in of_label if row["window_id"] == example.window_id)
+        assert (row["fid_in"], row["ff"]) == max((rival["fid_in"], rival["ff"]) for rival in of_label)
+        assert (example.p, example.p_in_audio) == (row["p"], row["p_in_audio"])
+        assert example.uri == uris[example.window_id, example.label]
+        assert panel.mask.mean() == pytest.approx(row["mask_mean"], abs=1e-5)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.explainer_config import Cnn10Config, DecoderConfig, ExplainerConfig, FrontEndConfig
+from schemas.label_choice import LabelChoice
+from schemas.run_config import ContentConfig
+
+LABELS = ("rain", "wind", "a dog barking")
+
+
+def explainer(evidence: int = 5, labels: tuple[str, ...] = LABELS) -> ExplainerConfig:
+    decoder = DecoderConfig(evidence=evidence)
+    return ExplainerConfig(
+        name="birds", labels=labels, front_end=FrontEndConfig(), classifier=Cnn10Config(), decoder=decoder
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "same", "count", "indices"),
+    [
+        ("top1", "top1", 1, None),
+        (" topk:1", "top1", 1, None),
+        ("topk: 2", "topk:2", 2, None),
+        ("all", "all", 3, (0, 1, 2)),
+        ("wind", "wind", 1, (1,)),
+        ("a dog barking;rain", "a dog barking; rain", 2, (2, 0)),
+    ],
+)
+def test_a_choice_is_read_kept_and_made(text: str, same: str, count: int, indices: tuple[int, ...] | None) -> None:
+    choice = LabelChoice.parse(text)
+    assert str(choice) == same
+    assert LabelChoice.parse(same) == choice
+    choice.refuse_for(explainer())
+    assert (choice.count(LABELS), choice.indices(LABELS)) == (count, indices)
+    assert ContentConfig(labels=text).labels == same
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("topk:0", "topk: takes a whole number from 1 on, as in topk:3, got '0'"),
+        ("topk:-1", "got '-1'"),
+        ("topk:many", "got 'many'"),
+        ("topk:", "got ''"),
+        ("", "a label without a name in ''"),
+        ("rain; ", "a label without a name in 'rain;'"),
+        ("rain; wind; rain", "given twice: 'rain'"),
+        ("s3://bucket/labels.CSV", "'s3://bucket/labels.CSV' is a table, and that of the true labels is --truth"),
+        (
+            "labels.jsonl",
+            r"--truth \(content.truth\); --labels \(content.labels\) says which labels are explained",
+        ),
+    ],
+)
+def test_what_is_no_choice_is_refused_by_the_settings(text: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said) as caught:
+        ContentConfig(labels=text)
+    assert [issue["loc"] for issue in caught.value.errors()] == [("labels",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "said"),
+    [
+        (
+            "rain; fish",
+            {},
+            "^'fish': no label of the explainer 'birds', which has rain, wind, a dog barking; give",
+        ),
+        ("Rain", {}, "^'Rain': no label"),
+        ("topk:4", {}, "has 3 labels, got 'topk:4': give topk:3 at most, or all"),
+        ("all", {"evidence": 0}, "'birds' hears the sound but not which label .* one mask for all classes, got 'all'"),
+        ("rain", {"evidence": 0}, "one mask for all classes, got 'rain'"),
+    ],
+)
+def test_what_an_explainer_cannot_explain_is_refused(text: str, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        LabelChoice.parse(text).refuse_for(explainer(**settings))
+
+
+def test_the_decision_can_always_be_explained() -> None:
+    LabelChoice.parse("top1").refuse_for(explainer(evidence=0))
+    LabelChoice.parse("topk:1").refuse_for(explainer(evidence=0))
+
+
+def test_of_many_labels_a_few_are_shown() -> None:
+    many = tuple(f"label {number}" for number in range(527))
+    with pytest.raises(ValueError, match=r"which has label 0, .*, label 11 and 515 more; give") as caught:
+        LabelChoice.parse("fish").refuse_for(explainer(labels=many))
+    assert len(str(caught.value)) < 400
