@@ -11,6 +11,7 @@ from rich.table import Table
 
 from jobs.messages import FAILED, STRICT, console, for_people
 from jobs.run_progress import RunProgress
+from jobs.training_options import Prompts, Template
 from pipeline.audit.summary import RunSummary, summarise
 from pipeline.flow.run import RunResult, run
 from schemas.run_config import RunConfig
@@ -34,6 +35,11 @@ def explain(
     ],
     output_url: Annotated[str, typer.Argument(metavar="OUTPUT", help="Where tables and clips go; path or s3:// URL.")],
     explainer: Annotated[str | None, typer.Option(help="esc10, scenes, or a path or URL. [default: esc10]")] = None,
+    prompts: Prompts = None,
+    template: Template = None,
+    classifier: Annotated[
+        str | None, typer.Option(help="clap:WHERE, for --prompts, where the explainer comes without its CLAP.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
     labels: Annotated[
         str | None, typer.Option(help="Which labels get a mask: top1, topk:3, all, or 'rain; wind'. [default: top1]")
@@ -72,6 +78,9 @@ def explain(
                 "content.labels": labels,
                 "content.truth": truth,
                 "content.label_column": label_column,
+                "content.prompts": prompts,
+                "content.templates": template or None,
+                "content.classifier": classifier,
                 "content.mask": mask,
                 "content.refine": refine,
                 "content.listenables": _SIDES[listenables],

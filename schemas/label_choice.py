@@ -57,7 +57,7 @@ class LabelChoice:
         if self.top != 1 and not (explainer.decoder and _hears_the_question(explainer.decoder)):
             raise ValueError(
                 f"the decoder of {explainer.name!r} hears the sound but not which label is asked for, and has one mask "
-                f"for all classes, got '{self}': give top1, or an explainer whose decoder.evidence is above 0 or that is prompted"
+                f"for all classes, got '{self}': give top1, or an explainer whose decoder has evidence or is prompted"
             )
         if strange := [name for name in self.names if name not in labels]:
             more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 import ray
 
+from pipeline.flow.asked import explain_with, load_asked
 from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop, check_labels
 from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
 from pipeline.flow.finalize import finalize
 from pipeline.flow.plan import Work, plan, rest_of
-from pipeline.models.checkpoint import ExplainerError, LoadedExplainer, load_explainer
+from pipeline.models.checkpoint import ExplainerError, LoadedExplainer
 from pipeline.storage.labels import LabelTable, load_labels
 from pipeline.storage.listing import Listing, list_input
 from pipeline.storage.output import RunOutput
@@ -49,7 +50,7 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
     message for people; an output is touched by none of the first four.
     """
     content, cluster = config.content, config.cluster
-    loaded = load_explainer(content.explainer)
+    loaded = load_asked(content)
     check_hop(content, loaded.config.front_end)
     if loaded.decoder is None:
         raise ExplainerError(f"{content.explainer!r} has no decoder: train one with `lmac train decoder`")
@@ -71,6 +72,7 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
     if work:
         with crew(cluster) as sized:
             reporter.crewed(sized)
+            content = explain_with(content, loaded, output)
             starter = make_starter(sized, content, loaded.digest, sized.device, sized.cpus, cluster.batch_size)
             shared = ray.put(truth) if truth is not None else None
             dispatcher = Dispatcher(
@@ -89,8 +91,8 @@ def _run_record(
     listing: Listing, content: ContentConfig, loaded: LoadedExplainer, truth: LabelTable | None
 ) -> RunRecord:
     # Neither the explainer's nor the true labels' place is recorded: it may be a path of this machine. Their
-    # digests say what they are.
-    config = content.model_dump(mode="json", exclude={"explainer", "truth"})
+    # digests say what they are. Prompts are the explainer's labels.
+    config = content.model_dump(mode="json", exclude={"explainer", "classifier", "prompts", "templates", "truth"})
     config["truth_digest"] = truth.digest if truth else None
     return RunRecord(
         lmac_version=metadata.version("lmac"),

@@ -66,11 +66,18 @@ def save_explainer(
         fs.makedirs(root, exist_ok=True)
         if fs.exists(f"{root}/{CONFIG}"):
             fs.rm_file(f"{root}/{CONFIG}")
-        fs.pipe_file(f"{root}/{CLASSIFIER}", safetensors.torch.save(_weights(classifier)))
-        if decoder is not None:
-            fs.pipe_file(f"{root}/{DECODER}", safetensors.torch.save(_weights(decoder)))
+        for name, data in _weight_files(classifier, decoder).items():
+            fs.pipe_file(f"{root}/{name}", data)
         fs.pipe_file(f"{root}/{README}", readme.encode())
         fs.pipe_file(f"{root}/{CONFIG}", (config.model_dump_json(indent=2) + "\n").encode())
+
+
+def explainer_digest(config: ExplainerConfig, classifier: Classifier, decoder: Decoder | None) -> str:
+    """The digest that an explainer will have once it is saved and loaded again."""
+    digest = hashlib.sha256(config.model_dump_json().encode())
+    for data in _weight_files(classifier, decoder).values():
+        digest.update(hashlib.sha256(data).digest())
+    return digest.hexdigest()
 
 
 def load_explainer(name_or_url: str) -> LoadedExplainer:
@@ -139,6 +146,11 @@ def _read(name_or_url: str, file: str) -> bytes | None:
             return bytes(fs.cat_file(f"{root}/{file}"))
         except FileNotFoundError:
             return None
+
+
+def _weight_files(classifier: Classifier, decoder: Decoder | None) -> dict[str, bytes]:
+    files = {CLASSIFIER: safetensors.torch.save(_weights(classifier))}
+    return files if decoder is None else {**files, DECODER: safetensors.torch.save(_weights(decoder))}
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:

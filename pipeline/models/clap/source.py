@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.models.checkpoint import resolve, shipped
 from pipeline.models.clap.download import cached_download, cached_path, hub_snapshot, hub_url
 from pipeline.models.clap.faults import ClapError
 from pipeline.storage.filesystem import display_url, is_local, is_url, open_filesystem
@@ -24,6 +25,7 @@ LAION_FILES = (
     "music_speech_audioset_epoch_15_esc_89.98.pt",
 )
 CONFIG = "config.json"
+BESIDE = "clap"  # the folder of an explainer's directory
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 # What CLAP hears: a file of its own, or since transformers 5 a part of the processor's.
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
@@ -49,7 +51,7 @@ def resolve_clap(where: str) -> ClapSource:
     """Find a CLAP by a path, a URL, a name of laion's or a name on the Hugging Face hub, downloading it if need be.
 
     A path that exists is taken before a name; `hf://owner/name` is always one on the hub. What was downloaded once is
-    read from the cache.
+    read from the cache. A CLAP that comes with the package goes by the name of its explainer.
     Raises ClapError when there is nothing, or something else; StorageError when a download fails, saying what to fetch
     and where to put it.
     """
@@ -62,6 +64,8 @@ def resolve_clap(where: str) -> ClapSource:
         return _directory(path, also_hub_name=_is_hub_name(where))
     if where and path.exists():
         return _file(path)
+    if where in shipped() and (beside := clap_beside(where)):
+        return _directory(beside)
     if where in LAION_FILES:
         return _file(cached_download(hub_url(LAION_REPOSITORY, where), cached_path(where), check=check_is_checkpoint))
     if _is_hub_name(where):
@@ -70,8 +74,15 @@ def resolve_clap(where: str) -> ClapSource:
     raise ClapError(
         f"no CLAP at {where!r}: it does not exist{hint}. Give a checkpoint of laion-clap (file or URL), a directory "
         "of a Hugging Face ClapModel, its name on the hub (laion/clap-htsat-unfused), or one of: "
-        f"{', '.join(LAION_FILES)}"
+        f"{', '.join((*filter(clap_beside, shipped()), *LAION_FILES))}"
     )
+
+
+def clap_beside(explainer: str) -> Path | None:
+    """The directory of the CLAP that an explainer, by its name or path, has with it; None where it has none."""
+    fs, root = open_filesystem(resolve(explainer))
+    folder = Path(root) / BESIDE
+    return folder if is_local(fs) and (folder / CONFIG).is_file() else None
 
 
 def tokenizer_files(present: Collection[str]) -> tuple[str, ...] | None:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pipeline.models.checkpoint import LoadedExplainer, weights_digest
+from pipeline.models.checkpoint import LoadedExplainer, explainer_digest, weights_digest
 from pipeline.models.clap.audio import load_clap_audio
+from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.prompts import make_class_bank, parse_prompts
 from pipeline.models.clap.source import resolve_clap
 from pipeline.models.clap.text import load_text_encoder
+from pipeline.storage.filesystem import display_url
 from schemas.class_bank import PLACE, check_templates
 from schemas.explainer_config import ExplainerConfig
 
@@ -28,13 +30,7 @@ def load_zero_shot(
     before anything is downloaded.
     Raises ClapError for what cannot be used, StorageError for what cannot be fetched.
     """
-    classes = parse_prompts(prompts)
-    if len(classes) < 2:
-        raise ClapError(f"{classes[0]!r} is the only prompt: a classifier needs two or more to choose from")
-    try:
-        check_templates(templates)
-    except ValueError as error:
-        raise ClapError(str(error)) from None
+    classes = _classes(prompts, templates)
     source = resolve_clap(where.removeprefix(PREFIX))
     audio = load_clap_audio(source.path, window_s)
     bank = make_class_bank(load_text_encoder(source), classes, templates)
@@ -43,6 +39,50 @@ def load_zero_shot(
     config = ExplainerConfig(name="clap", labels=known.prompts, front_end=audio.front_end, classifier=classifier.config)
     classifier.requires_grad_(False)
     return LoadedExplainer(config, classifier, None, weights_digest(classifier, config.model_dump_json()))
+
+
+def with_prompts(
+    explainer: LoadedExplainer, where: str, prompts: str, templates: Sequence[str] = (PLACE,)
+) -> LoadedExplainer:
+    """The same explainer with other prompts for classes; `where` is the CLAP that it explains, for its text encoder.
+
+    Raises ClapError when the decoder does not listen to prompts, when it was trained for another CLAP, and as
+    `load_zero_shot` does.
+    """
+    config = explainer.config
+    if config.decoder is None or not config.decoder.prompted:
+        raise ClapError(
+            f"the explainer {config.name!r} has no decoder that listens to prompts, so that it explains its own "
+            "classes alone: train one with `lmac train decoder --objective lmac-zs`"
+        )
+    classes = _classes(prompts, templates)
+    source = resolve_clap(where.removeprefix(PREFIX))
+    audio = load_clap_audio(source.path, config.front_end.window_s)
+    bank = make_class_bank(load_text_encoder(source), classes, templates)
+    known = bank.config
+    classifier = audio.with_bank(bank.embeddings, known.prompts, known.templates, known.text_encoder)
+    own = explainer.classifier
+    assert isinstance(own, ClapClassifier)
+    if audio.front_end != config.front_end or weights_digest(classifier.htsat) != weights_digest(own.htsat):
+        raise ClapError(
+            f"the decoder of the explainer {config.name!r} was trained for another CLAP than {display_url(where)}: "
+            "give the one it was trained for"
+        )
+    named = config.model_copy(update={"labels": known.prompts, "classifier": classifier.config})
+    classifier.requires_grad_(False)
+    digest = explainer_digest(named, classifier, explainer.decoder)
+    return LoadedExplainer(named, classifier, explainer.decoder, digest)
+
+
+def _classes(prompts: str, templates: Sequence[str]) -> tuple[str, ...]:
+    classes = parse_prompts(prompts)
+    if len(classes) < 2:
+        raise ClapError(f"{classes[0]!r} is the only prompt: a classifier needs two or more to choose from")
+    try:
+        check_templates(templates)
+    except ValueError as error:
+        raise ClapError(str(error)) from None
+    return classes
 
 
 def embed_prompts(where: str, prompts: Sequence[str]) -> Tensor:
