@@ -1,4 +1,4 @@
-"""`lmac demo`: the whole of it on scenes made here, in a few minutes."""
+"""`lmac demo`: the whole of it on sounds made here, in a few minutes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import typer
 from jobs.explain import RESUME, print_summary
 from jobs.messages import console, for_people
 from jobs.run_progress import RunProgress
-from pipeline.audit.examples import Example, panels_of, pick_examples
+from pipeline.audit.examples import Example, panels_of, pick_examples, pick_windows
 from pipeline.audit.picture import draw
 from pipeline.audit.summary import summarise
+from pipeline.clap_mini.write import write_mixtures
 from pipeline.flow.run import run
 from pipeline.scenes import write_scenes
 from schemas.run_config import ContentConfig, RunConfig
@@ -21,32 +22,69 @@ from schemas.run_config import ContentConfig, RunConfig
 # Seed and numbers that no shipped explainer was trained on.
 SEED, SCENES, SHARD = 77, 60, 20
 PICTURES = 4
+MIXTURES, WINDOWS = 24, 3
+# In wordings that neither the CLAP nor its decoder was trained with.
+PROMPTS = (
+    "the bark of a dog; wailing police sirens; birds chirping; clocks ticking; knocking on wood; a running engine; "
+    "the beeping of an alarm; raindrops on a roof; the wind howling; church bells ringing"
+)
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the scenes and for what is made of them.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the sounds and for what is made of them.")] = Path(
         "demo-output"
     ),
+    zero_shot: Annotated[
+        bool, typer.Option("--zero-shot", help="Two sounds at once, explained for prompts, by a CLAP that ships.")
+    ] = False,
 ) -> None:
     """Make 60 scenes, explain them, and show what to look at and what to listen to."""
-    scenes, explained = str(out / "scenes"), str(out / "explained")
     with for_people(RESUME):
-        console.print(f"making {SCENES} scenes of known sounds over noise in {scenes}", markup=False)
-        write_scenes(scenes, SCENES, SEED, format="tar", scenes_per_shard=SHARD)
-        console.print(f"lmac explain {scenes} {explained} --explainer scenes --listenables both", markup=False)
-        content = ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out"))
-        progress = RunProgress()
-        with progress.bar:
-            result = run(scenes, explained, RunConfig(content=content), progress)
-        print_summary(explained, result, summarise(explained))
-        examples = pick_examples(explained, 6)
-        print_examples(explained, examples)
-        pictures = out / "pictures"
-        pictures.mkdir(exist_ok=True)
-        for example, panels in zip(examples[:PICTURES], panels_of(scenes, explained, examples[:PICTURES]), strict=True):
-            path = pictures / f"{_plain(example.label)}.png"
-            path.write_bytes(draw(panels))
-            console.print(f"picture: {path}", markup=False)
+        if zero_shot:
+            _of_prompts(out)
+        else:
+            _of_scenes(out)
+
+
+def _of_scenes(out: Path) -> None:
+    scenes, explained = str(out / "scenes"), str(out / "explained")
+    console.print(f"making {SCENES} scenes of known sounds over noise in {scenes}", markup=False)
+    write_scenes(scenes, SCENES, SEED, format="tar", scenes_per_shard=SHARD)
+    console.print(f"lmac explain {scenes} {explained} --explainer scenes --listenables both", markup=False)
+    _run(scenes, explained, ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out")))
+    examples = pick_examples(explained, 6)
+    print_examples(explained, examples)
+    _draw(scenes, explained, examples[:PICTURES], out / "pictures")
+
+
+def _of_prompts(out: Path) -> None:
+    mixtures, explained = out / "mixtures", str(out / "explained-prompts")
+    console.print(f"making {MIXTURES} mixtures of two sounds over noise in {mixtures}", markup=False)
+    write_mixtures(mixtures, MIXTURES, SEED)
+    console.print(
+        f'lmac explain {mixtures} {explained} --explainer clap-mini --labels topk:2 --prompts "{PROMPTS}"', markup=False
+    )
+    _run(str(mixtures), explained, ContentConfig(explainer="clap-mini", prompts=PROMPTS, labels="topk:2"))
+    examples = pick_windows(explained, WINDOWS)
+    print_examples(explained, examples)
+    _draw(str(mixtures), explained, examples, out / "pictures-prompts")
+
+
+def _run(source: str, output: str, content: ContentConfig) -> None:
+    progress = RunProgress()
+    with progress.bar:
+        result = run(source, output, RunConfig(content=content), progress)
+    print_summary(output, result, summarise(output))
+
+
+def _draw(source: str, output: str, examples: list[Example], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for example, panels in zip(examples, panels_of(source, output, examples), strict=True):
+        # Scenes have a label each; of a mixture there are two pictures.
+        several = sum(other.window_id == example.window_id for other in examples) > 1
+        path = folder / f"{_plain(f'{example.key}-{example.label}' if several else example.label)}.png"
+        path.write_bytes(draw(panels))
+        console.print(f"picture: {path}", markup=False)
 
 
 def print_examples(output_url: str, examples: list[Example]) -> None:

@@ -60,6 +60,23 @@ def pick_examples(output_url: str, count: int) -> list[Example]:
     return [Example(*row) for row in rows]
 
 
+def pick_windows(output_url: str, count: int) -> list[Example]:
+    """All labels explained of the `count` windows of which the worst explanation is the most faithful by ff, in turn."""
+    with connect(output_url, _COLUMNS) as db:
+        rows = db.execute(
+            """
+            SELECT clip_id, window_id, shard, key, start_s, label, label_true, p,
+                   p_in_audio, p_out_audio, mask_mean, uri
+            FROM faithfulness JOIN clips USING (clip_id, window_id, label) JOIN predictions USING (clip_id, window_id)
+            WHERE kind = 'masked_in'
+            QUALIFY dense_rank() OVER (ORDER BY min(ff) OVER (PARTITION BY window_id) DESC, window_id) <= ?
+            ORDER BY min(ff) OVER (PARTITION BY window_id) DESC, window_id, p DESC, label
+            """,
+            [count],
+        ).fetchall()
+    return [Example(*row) for row in rows]
+
+
 def panels_of(input_url: str, output_url: str, examples: list[Example]) -> list[Panels]:
     """What a picture of each example needs, read back from the run's input and output."""
     output = RunOutput(output_url)
