@@ -17,7 +17,9 @@ _AUDIO = _field(
 _METHOD = _field("method", _TEXT, "the explainer's decoder is `lmac`; rivals by their names")
 _MASK = _field("mask", _TEXT, "how the relevance was made a soft mask")
 _RANKING = _field(
-    "ranking", _TEXT, "how the relevance was made an order of bins: `signed`, `absolute`, or as `signed_per_energy`"
+    "ranking",
+    _TEXT,
+    "how the relevance was made an order of bins: `signed`, `absolute`, or as `signed_root_per_energy`",
 )
 _BEST = _field("best", _FLAG, "whether this is the variant of the method that counts, the one that serves it best")
 _BY = _field("by", _TEXT, "what a budget is a share of: `bins` or `energy`")

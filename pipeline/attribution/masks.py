@@ -10,7 +10,9 @@ from torch import Tensor
 from pipeline.lmac.budget import POWER_FLOOR, per_energy
 
 PER_ENERGY = "_per_energy"
-RANKINGS = "signed, absolute, signed_per_energy, absolute_per_energy, odds_per_energy"
+ROOT = "_root"
+_DEGREE = 3.0  # chosen on clips held out of the training of a decoder; 4 and 6 do the same
+RANKINGS = "signed, absolute; for budgets of energy signed, absolute or odds with _per_energy or _root_per_energy"
 MASKS = "as_written, ones, half, relu_max, abs_max, relu_pN, abs_pN, topN, abs_topN (N a percentage, 1 to 99)"
 _SCALED = re.compile(r"(relu|abs)_(?:max|p([1-9]\d?))")
 _TOP = re.compile(r"(abs_)?top([1-9]\d?)")
@@ -55,17 +57,23 @@ def ranking(relevance: Tensor, magnitude: Tensor, how: str) -> Tensor:
 
     - `signed`: as it is; `absolute`: its absolute value;
     - `signed_per_energy`, `absolute_per_energy`: the same over the power of the bin, for budgets of energy alone;
-    - `odds_per_energy`: of a decoder's logits, the odds that they stand for over the power of the bin.
+    - `odds_per_energy`: of a decoder's logits, the odds that they stand for over the power of the bin;
+    - `signed_root_per_energy` and so on: the cube root over the power. Relevance spans more decades than power does, and
+      what is a little less relevant and far quieter then comes first.
 
     Bins of relevance -inf, which a decoder never keeps, stay last. Raises ValueError for any other `how`.
     """
-    if how == "odds_per_energy":
-        return per_energy(relevance, magnitude)
     part = how.removesuffix(PER_ENERGY)
-    if part not in ("signed", "absolute"):
+    rooted = is_per_energy(how) and part.endswith(ROOT)
+    part = part.removesuffix(ROOT) if rooted else part
+    if part not in (("signed", "absolute", "odds") if is_per_energy(how) else ("signed", "absolute")):
         raise ValueError(f"there is no ranking {how!r}, choose one of {RANKINGS}")
+    if part == "odds":
+        return per_energy(relevance / _DEGREE if rooted else relevance, magnitude)
     never = relevance == -torch.inf
     value = relevance if part == "signed" else relevance.abs()
+    if rooted:
+        value = value.sign() * value.abs() ** (1 / _DEGREE)
     if is_per_energy(how):
         value = value / (magnitude.square() + POWER_FLOOR)
     return value.masked_fill(never, -torch.inf)

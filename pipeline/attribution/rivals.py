@@ -11,8 +11,8 @@ from pipeline.attribution.method import Attribute, Method
 from pipeline.attribution.occlusion import occlusion
 from pipeline.models.classifier import Classifier
 
-_BOTH = ("signed", "absolute", "signed_per_energy", "absolute_per_energy")
-_POSITIVE = ("signed", "signed_per_energy")
+_POSITIVE = ("signed", "signed_per_energy", "signed_root_per_energy")
+_BOTH = (*_POSITIVE, "absolute", "absolute_per_energy", "absolute_root_per_energy")
 # What served each best among the percentiles 99 and 90, the maximum and the topmost 10 and 20 of a hundred, on field
 # recordings: a tenth of the bins at 1 drops less than a hundredth, and the absolute value less than the positive part.
 _SIGNED = ("relu_p99", "relu_p90", "abs_p90", "top20")
@@ -42,7 +42,7 @@ _RIVALS = {
     "energy": _Rival(lambda c, seed: controls.energy, ("relu_p99", "relu_p90", "top20")),
     "random": _Rival(lambda c, seed: controls.random(seed), ("top20", "top10")),
     # Per energy it keeps the quietest bins first, which every budget of energy rewards.
-    "constant": _Rival(lambda c, seed: controls.constant, ("ones", "half"), _POSITIVE),
+    "constant": _Rival(lambda c, seed: controls.constant, ("ones", "half"), ("signed", "signed_per_energy")),
 }
 
 # In the order in which tables show them.

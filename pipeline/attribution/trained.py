@@ -22,4 +22,6 @@ def trained(name: str, explainer: Explainer, refine: int = 0) -> Method:
             _, _, logits = explainer.rank(magnitude.clone(), target.clone(), refine)
         return logits
 
-    return Method(name, attribute, masks=("as_written",), rankings=("signed", "odds_per_energy"))
+    return Method(
+        name, attribute, masks=("as_written",), rankings=("signed", "odds_per_energy", "odds_root_per_energy")
+    )

@@ -61,7 +61,7 @@ def pick_examples(output_url: str, count: int) -> list[Example]:
 
 
 def pick_windows(output_url: str, count: int) -> list[Example]:
-    """All labels explained of the `count` windows of which the worst explanation is the most faithful by ff, in turn."""
+    """All labels explained of the `count` windows whose worst explanation is the most faithful by ff, in turn."""
     with connect(output_url, _COLUMNS) as db:
         rows = db.execute(
             """

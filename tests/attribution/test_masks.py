@@ -152,6 +152,17 @@ def test_per_energy_what_pays_most_for_what_it_costs_comes_first(how: str, order
     assert is_per_energy(how)
 
 
+def test_the_root_lets_what_is_a_little_less_relevant_and_far_quieter_come_first() -> None:
+    sound = torch.tensor([[[1.0, 0.1, 1.0]]])
+    some = torch.tensor([[[1000.0, 1.0, -1.0]]])
+    assert ranking(some, sound, "signed_per_energy").argsort(descending=True).tolist() == [[[0, 1, 2]]]
+    assert ranking(some, sound, "signed_root_per_energy").argsort(descending=True).tolist() == [[[1, 0, 2]]]
+    assert ranking(-some, sound, "absolute_root_per_energy").argsort(descending=True).tolist() == [[[1, 0, 2]]]
+    odds = torch.tensor([[[6.0, 0.0, -torch.inf]]])
+    assert ranking(odds, sound, "odds_per_energy").argsort(descending=True).tolist() == [[[0, 1, 2]]]
+    assert ranking(odds, sound, "odds_root_per_energy").argsort(descending=True).tolist() == [[[1, 0, 2]]]
+
+
 def test_silent_bins_cost_something_per_energy() -> None:
     rank = ranking(torch.ones(1, 1, 2), torch.tensor([[[0.0, 1.0]]]), "signed_per_energy")
     assert rank.isfinite().all()
@@ -159,6 +170,6 @@ def test_silent_bins_cost_something_per_energy() -> None:
 
 
 def test_an_unknown_ranking_is_refused_with_the_known_ones() -> None:
-    for how in ("random", "odds", "random_per_energy"):
+    for how in ("random", "odds", "random_per_energy", "signed_root", "root_per_energy"):
         with pytest.raises(ValueError, match="choose one of signed, absolute"):
             ranking(relevance(), relevance(), how)
