@@ -58,8 +58,8 @@ def ranking(relevance: Tensor, magnitude: Tensor, how: str) -> Tensor:
     - `signed`: as it is; `absolute`: its absolute value;
     - `signed_per_energy`, `absolute_per_energy`: the same over the power of the bin, for budgets of energy alone;
     - `odds_per_energy`: of a decoder's logits, the odds that they stand for over the power of the bin;
-    - `signed_root_per_energy` and so on: the cube root over the power. Relevance spans more decades than power does, and
-      what is a little less relevant and far quieter then comes first.
+    - `signed_root_per_energy` and so on: the cube root over the power. Relevance spans more decades than power does,
+      and what is a little less relevant and far quieter then comes first.
 
     Bins of relevance -inf, which a decoder never keeps, stay last. Raises ValueError for any other `how`.
     """

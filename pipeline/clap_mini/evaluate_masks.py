@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.clap_mini.mixtures import Mixture, render_mixture
 from pipeline.clap_mini.wordings import EVENT_WORDS, TEMPLATES
 from pipeline.models.clap.classifier import ClapClassifier
-from pipeline.models.clap.text import TextEncoder
+from pipeline.models.clap.prompts import Embedder
 from pipeline.models.decoder import Decoder
 from pipeline.models.ranking import rank_bins
 from pipeline.scenes import CLASSES, ideal_ratio_mask
@@ -53,7 +53,7 @@ class MaskScores:
 def evaluate_masks(
     clap: ClapClassifier,
     decoder: Decoder,
-    text: TextEncoder,
+    text: Embedder,
     mixtures: int = 200,
     seed: int = TEST_SEED,
     held_out: bool = True,
