@@ -96,8 +96,9 @@ class ZeroShotObjective(Config):
     """The objective of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615) as pipeline.lmac.zero_shot writes it out.
 
     Each window is explained for `prompts` prompts, each of which with the share `fitting` is drawn among those that fit
-    it, in proportion to their probability, else among all. `lambda_apart` weighs what the masks of two prompts for one
-    window share, the less alike the prompts are the more.
+    it, in proportion to their probability, else among all. `target_mean` is the mean that a mask may have for nothing,
+    where its prompt fits as well as any window does; less where it fits less. `lambda_apart` weighs what the masks of two
+    prompts for one window share, the less alike the prompts are the more.
     """
 
     kind: Literal["lmac-zs"] = "lmac-zs"
@@ -106,6 +107,7 @@ class ZeroShotObjective(Config):
     lambda_in: Weight = 4.0
     lambda_out: Weight = 4.0
     lambda_s: Weight = 2.0
+    target_mean: Share = 0.0
     lambda_apart: Weight = 2.0
 
 

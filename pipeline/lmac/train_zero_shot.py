@@ -38,7 +38,7 @@ class ZeroShotTask:
         self.clap = clap.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train, self.validation, self.config, self.objective = train, validation, config, config.objective
         self.domain, self.n_windows = domain, len(train)
-        self.usual = usual_similarity(clap, train)
+        self.usual, self.best = known_similarities(clap, train)
 
     def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
         config = self.config
@@ -62,8 +62,10 @@ class ZeroShotTask:
             similarity = (output.embedding.float()[:, None] * self.clap.prompts(prompt)).sum(2)
         _, _, logits = rank_bins(self.module, self.clap, magnitude.repeat_interleave(k, dim=0), prompt.flatten())
         mask = torch.sigmoid(logits.float()).unflatten(0, prompt.shape)
-        usual = self.usual[prompt]
-        terms = zero_shot_objective(self.clap, magnitude, mask, prompt, similarity, usual, self.objective, self.domain)
+        usual, best = self.usual[prompt], self.best[prompt]
+        terms = zero_shot_objective(
+            self.clap, magnitude, mask, prompt, similarity, usual, best, self.objective, self.domain
+        )
         return terms, logits.float(), similarity > usual
 
     @torch.no_grad()
@@ -96,14 +98,12 @@ def draw_prompts(logits: Tensor, count: int, fitting: float, rng: Generator) -> 
 
 
 @torch.no_grad()
-def usual_similarity(clap: ClapClassifier, windows: WindowSet, limit: int = 256) -> Tensor:
-    """The mean cosine `[n_classes]` of each prompt to up to `limit` windows, evenly spread: what any sound has."""
+def known_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 256) -> tuple[Tensor, Tensor]:
+    """The mean and the highest cosine `[n_classes]` of each prompt to up to `limit` windows, evenly spread."""
     chosen = torch.linspace(0, len(windows) - 1, min(limit, len(windows))).long()
-    total = torch.zeros(clap.n_classes)
-    for batch in chosen.split(_BATCH):
-        embedding = clap(clap.front_end.stft(windows.waveforms(batch)).abs()).embedding
-        total += (embedding @ clap.prompts(torch.arange(clap.n_classes)).T).sum(0)
-    return total / len(chosen)
+    heard = [clap(clap.front_end.stft(windows.waveforms(batch)).abs()).embedding for batch in chosen.split(_BATCH)]
+    cosines = torch.cat(heard) @ clap.prompts(torch.arange(clap.n_classes)).T
+    return cosines.mean(dim=0), cosines.amax(dim=0)
 
 
 def _numbers(terms: ZeroShotTerms) -> Scores:
@@ -111,6 +111,6 @@ def _numbers(terms: ZeroShotTerms) -> Scores:
         "loss": float(terms.total.detach()),
         "masked_in": float(terms.masked_in.detach()),
         "masked_out": float(terms.masked_out.detach()),
-        "mask_mean": float(terms.size.detach()),
+        "size": float(terms.size.detach()),
         "apart": float(terms.apart.detach()),
     }

@@ -30,19 +30,21 @@ def zero_shot_objective(
     prompt: Tensor,
     similarity: Tensor,
     usual: Tensor,
+    best: Tensor,
     config: ZeroShotObjective,
     domain: str = "magnitude",
 ) -> ZeroShotTerms:
     """`lambda_in in + lambda_out out + lambda_s size + lambda_apart apart` of masks for prompts.
 
     magnitude `[B, F, T]`; mask `[B, K, F, T]`, for K prompts of each window, which are the classes `prompt` `[B, K]` of
-    the CLAP; `similarity` `[B, K]` the cosines s of prompts and windows, `usual` `[B, K]` the cosine u that a prompt
-    has with sounds at large. With t the prompt's text embedding and f the audio branch,
+    the CLAP; `similarity` `[B, K]` the cosines s of prompts and windows; `usual` and `best` `[B, K]` the cosine u that a
+    prompt has with sounds at large and the highest b with any of them. With t the prompt's text embedding and f the audio branch,
 
     - s_in = t f(M X), s_out = t f((1 - M) X);
     - in: what fits, s > u, must go on fitting, max(0, s - s_in); what does not must not begin to, max(0, s_in - u);
     - out: what is left must be no nearer to the prompt than any sound is, max(0, s_out - u);
-    - size: the mean of M; of a prompt that does not fit it is the only term that a mask changes, which empties it;
+    - size: the mean of M beyond `target_mean` times how far the prompt fits, (s - u) / (b - u) within [0, 1]; of a
+      prompt that does not fit it is the only term that a mask changes, which empties it;
     - apart: the mean of M_i M_k over the pairs of prompts of a window, times 1 - cos(t_i, t_k): masks of unlike prompts
       are unlike.
 
@@ -59,7 +61,8 @@ def zero_shot_objective(
     s_in, s_out = ((part * text).sum(1).reshape(n, k) for part in heard.chunk(2))
     masked_in = torch.where(similarity > usual, similarity - s_in, s_in - usual).clamp_min(0).mean()
     masked_out = (s_out - usual).clamp_min(0).mean()
-    size = mask.mean()
+    fits = ((similarity - usual) / (best - usual).clamp_min(1e-6)).clamp(0, 1)
+    size = (mask.mean(dim=(2, 3)) - config.target_mean * fits).clamp_min(0).mean()
     apart = _shared(mask, text.reshape(n, k, -1))
     total = config.lambda_in * masked_in + config.lambda_out * masked_out + config.lambda_s * size
     return ZeroShotTerms(total + config.lambda_apart * apart, masked_in, masked_out, size, apart)

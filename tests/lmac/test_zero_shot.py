@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.lmac.train_zero_shot import ZeroShotTask, draw_prompts, usual_similarity
+from pipeline.lmac.train_zero_shot import ZeroShotTask, draw_prompts, known_similarities
 from pipeline.lmac.training import fit
 from pipeline.lmac.windowset import WindowSet
 from pipeline.lmac.zero_shot import ZeroShotTerms, zero_shot_objective
@@ -26,8 +26,11 @@ def cosines(clap: ClapClassifier, magnitude: torch.Tensor) -> torch.Tensor:
     return clap(magnitude).embedding @ clap.class_embeddings[PROMPT[0]].T
 
 
-def terms(mask: torch.Tensor, similarity: torch.Tensor, usual: torch.Tensor) -> ZeroShotTerms:
-    return zero_shot_objective(CLAP, sound(), mask.expand(1, 2, N_FREQ, N_FRAMES), PROMPT, similarity, usual, AIM)
+def terms(
+    mask: torch.Tensor, similarity: torch.Tensor, usual: torch.Tensor, aim: ZeroShotObjective = AIM
+) -> ZeroShotTerms:
+    masks = mask.expand(1, 2, N_FREQ, N_FRAMES)
+    return zero_shot_objective(CLAP, sound(), masks, PROMPT, similarity, usual, usual + 0.4, aim)
 
 
 def test_all_is_kept_by_ones_and_nothing_is_driven_out() -> None:
@@ -52,6 +55,15 @@ def test_of_prompts_that_do_not_fit_only_what_begins_to_fit_counts() -> None:
     assert (float(got.masked_in), float(got.masked_out)) == (0, pytest.approx(0, abs=1))
     risen = terms(torch.ones(1), s - 0.5, s - 0.2)  # as if the mask had raised it
     assert float(risen.masked_in) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_a_mask_may_be_as_large_as_its_prompt_fits() -> None:
+    usual = torch.zeros(1, 2)
+    free = AIM.model_copy(update={"target_mean": 0.5})
+    # Of 0.4 above the usual at best: the first prompt fits by half, the second not at all.
+    got = terms(torch.full((1,), 0.3), torch.tensor([[0.2, -0.2]]), usual, free)
+    assert float(got.size) == pytest.approx((0.3 - 0.25 + 0.3) / 2, abs=1e-6)
+    assert float(terms(torch.full((1,), 0.2), torch.tensor([[0.2, 0.4]]), usual, free).size) == 0
 
 
 def test_what_two_masks_share_counts_as_far_as_their_prompts_differ() -> None:
@@ -93,10 +105,12 @@ def windows(n: int = 12) -> WindowSet:
     return WindowSet(samples, np.arange(n), keys, (None,) * n, ({},) * n, ())
 
 
-def test_the_usual_similarity_is_the_mean_over_windows() -> None:
+def test_what_is_known_of_a_prompt_are_its_mean_and_its_best_similarity_over_windows() -> None:
     some = windows(3)
     heard = CLAP(CLAP.front_end.stft(some.waveforms(torch.arange(3))).abs()).embedding
-    assert torch.allclose(usual_similarity(CLAP, some), (heard @ CLAP.class_embeddings.T).mean(0), atol=1e-5)
+    usual, best = known_similarities(CLAP, some)
+    assert torch.allclose(usual, (heard @ CLAP.class_embeddings.T).mean(0), atol=1e-5)
+    assert torch.allclose(best, (heard @ CLAP.class_embeddings.T).amax(0), atol=1e-5)
 
 
 @pytest.mark.slow
