@@ -97,7 +97,7 @@ class ZeroShotObjective(Config):
 
     Each window is explained for `prompts` prompts, each of which with the share `fitting` is drawn among those that fit
     it, in proportion to their probability, else among all. `target_mean` is the mean that a mask may have for nothing,
-    where its prompt fits as well as any window does; less where it fits less. `lambda_apart` weighs what the masks of two
+    where its prompt fits as well as it ever does; less where it fits less. `lambda_apart` weighs what the masks of two
     prompts for one window share, the less alike the prompts are the more.
     """
 

@@ -37,8 +37,9 @@ def zero_shot_objective(
     """`lambda_in in + lambda_out out + lambda_s size + lambda_apart apart` of masks for prompts.
 
     magnitude `[B, F, T]`; mask `[B, K, F, T]`, for K prompts of each window, which are the classes `prompt` `[B, K]` of
-    the CLAP; `similarity` `[B, K]` the cosines s of prompts and windows; `usual` and `best` `[B, K]` the cosine u that a
-    prompt has with sounds at large and the highest b with any of them. With t the prompt's text embedding and f the audio branch,
+    the CLAP; `similarity` `[B, K]` the cosines s of prompts and windows; `usual` and `best` `[B, K]` the cosine u that
+    a prompt has with sounds at large and the highest b with any of them. With t the prompt's text embedding and f the
+    audio branch,
 
     - s_in = t f(M X), s_out = t f((1 - M) X);
     - in: what fits, s > u, must go on fitting, max(0, s - s_in); what does not must not begin to, max(0, s_in - u);
