@@ -65,12 +65,14 @@ def pick_windows(output_url: str, count: int) -> list[Example]:
     with connect(output_url, _COLUMNS) as db:
         rows = db.execute(
             """
+            WITH best AS (
+                SELECT window_id, min(ff) AS worst FROM faithfulness GROUP BY 1 ORDER BY worst DESC, 1 LIMIT ?
+            )
             SELECT clip_id, window_id, shard, key, start_s, label, label_true, p,
                    p_in_audio, p_out_audio, mask_mean, uri
-            FROM faithfulness JOIN clips USING (clip_id, window_id, label) JOIN predictions USING (clip_id, window_id)
-            WHERE kind = 'masked_in'
-            QUALIFY dense_rank() OVER (ORDER BY min(ff) OVER (PARTITION BY window_id) DESC, window_id) <= ?
-            ORDER BY min(ff) OVER (PARTITION BY window_id) DESC, window_id, p DESC, label
+            FROM best JOIN faithfulness USING (window_id) JOIN clips USING (clip_id, window_id, label)
+                 JOIN predictions USING (clip_id, window_id)
+            WHERE kind = 'masked_in' ORDER BY worst DESC, window_id, p DESC, label
             """,
             [count],
         ).fetchall()

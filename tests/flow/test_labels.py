@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audit.examples import panels_of, pick_examples
+from pipeline.audit.examples import panels_of, pick_examples, pick_windows
 from pipeline.audit.summary import summarise
 from pipeline.models.checkpoint import load_config
 from pipeline.storage.output import RunOutput
@@ -119,3 +119,12 @@ def test_an_example_s_sound_and_mask_are_of_its_label(two_labels_run: TinyRun) -
         assert (example.p, example.p_in_audio) == (row["p"], row["p_in_audio"])
         assert example.uri == uris[example.window_id, example.label]
         assert panel.mask.mean() == pytest.approx(row["mask_mean"], abs=1e-5)
+
+
+def test_windows_to_show_come_with_all_their_labels_the_best_first(two_labels_run: TinyRun) -> None:
+    shown = pick_windows(two_labels_run.output, 2)
+    scores = by_window(two_labels_run.output, "faithfulness")
+    worst = {window: min(row["ff"] for row in rows) for window, rows in scores.items()}
+    best = sorted(worst, key=lambda window: (-worst[window], window))[:2]
+    assert [one.window_id for one in shown] == [best[0]] * 2 + [best[1]] * 2
+    assert [one.label for one in shown] == [row["label"] for window in best for row in scores[window]]
