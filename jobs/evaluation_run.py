@@ -80,6 +80,7 @@ def _record(input_url: str, evaluation: Evaluation, tables: dict[str, pa.Table])
         "mask_mean": own["value"][0].as_py(),
         "audio": [one.name for one in evaluation.audio],
         "methods": [one.name for one in evaluation.contenders],
+        "methods_left_out": dict(evaluation.left_out),
         "device": str(explainer.device),
         "versions": _versions(),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),

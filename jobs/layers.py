@@ -67,10 +67,9 @@ def layers(
                 Path(scratch),
                 labels=table,
                 label_column=config.label_column,
+                selections=[parse_selection(config.select)] if config.select else [],
                 on_skip=lambda key, reason: errors.print(f"left out: {key}: {reason}", markup=False),
             )
-            if config.select:
-                windows = windows.where(parse_selection(config.select))
             subjects = choose_subjects(windows, config)
             for line in subjects.left_out:
                 errors.print(line, markup=False)

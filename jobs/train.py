@@ -26,7 +26,7 @@ from jobs.training_options import (
     Validation,
 )
 from jobs.training_run import RESUME, finish, fit_reporting, prepared_folder, recipe_of, say_skipped, typed_command
-from pipeline.lmac.holdout import split
+from pipeline.lmac.holdout import selections_of, split
 from pipeline.lmac.model_card import model_card
 from pipeline.lmac.train_classifier import ClassifierTask, clip_accuracy
 from pipeline.lmac.windowset import load_windows
@@ -71,6 +71,7 @@ def classifier(
             labels=table,
             label_column=label_column,
             need_labels=True,
+            selections=selections_of(select or [], test),
             on_skip=say_skipped,
         )
         sets = split(windows, select or [], validation, test, recipe.training.loop.seed)

@@ -27,7 +27,7 @@ from jobs.training_options import (
     WindowSeconds,
 )
 from jobs.training_run import RESUME, finish, fit_reporting, prepared_folder, recipe_of, say_skipped, typed_command
-from pipeline.lmac.holdout import split
+from pipeline.lmac.holdout import selections_of, split
 from pipeline.lmac.model_card import model_card
 from pipeline.lmac.train_decoder import DecoderTask, mean_faithfulness
 from pipeline.lmac.train_zero_shot import ZeroShotTask
@@ -96,7 +96,14 @@ def decoder(
             }
         )
         table = load_labels(labels) if labels else None
-        windows = load_windows(data, explainer.front_end, scratch, labels=table, on_skip=say_skipped)
+        windows = load_windows(
+            data,
+            explainer.front_end,
+            scratch,
+            labels=table,
+            selections=selections_of(select or [], test),
+            on_skip=say_skipped,
+        )
         sets = split(windows, select or [], validation, test, recipe.training.loop.seed)
         torch.manual_seed(recipe.training.loop.seed)
         model = build_decoder(explainer, loaded.classifier)

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from jobs.messages import console, fail, for_people
 from jobs.training_options import Data, LabelColumn, Labels, Out, Seed, Select, Test, Validation, WindowSeconds
 from jobs.training_run import finish, prepared_folder, say_skipped, typed_command
-from pipeline.lmac.holdout import split
+from pipeline.lmac.holdout import selections_of, split
 from pipeline.lmac.model_card import model_card
 from pipeline.lmac.train_classifier import clip_accuracy
 from pipeline.lmac.train_head import embeddings_and_classes, fit_head
@@ -51,6 +51,7 @@ def head(
             labels=load_labels(labels, label_column) if labels else None,
             label_column=label_column,
             need_labels=True,
+            selections=selections_of(select or [], test),
             on_skip=say_skipped,
         )
         sets = split(windows, select or [], validation, test, seed or 0)

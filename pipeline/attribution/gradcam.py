@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 
 from pipeline.attribution.gradients import guided_backprop
 from pipeline.attribution.logits import Logits, with_gradients
-from pipeline.attribution.method import Attribute
+from pipeline.attribution.method import Attribute, UnsuitedError
 from pipeline.models.classifier import Classifier
 
 
@@ -16,12 +16,12 @@ def gradcam(classifier: Classifier) -> Attribute:
     """Activations of the last block, each channel weighed by its mean gradient (Selvaraju et al. 2017, 1610.02391).
 
     With its sign, as captum gives it. The map of time and mel bands is interpolated and carried to linear bins by the
-    front end's `spread`. Raises ValueError where a classifier has no such block.
+    front end's `spread`. Raises UnsuitedError where a classifier has no such block.
     """
     try:
         method = LayerGradCam(Logits(classifier), classifier.last_block)
     except NotImplementedError as error:
-        raise ValueError(f"gradcam needs a convolutional block to look at, and {error}") from None
+        raise UnsuitedError(f"made for a convolutional block to look at, and {error}") from None
     front_end = classifier.front_end
 
     def attribute(x: Tensor, y: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def gradcam(classifier: Classifier) -> Attribute:
 def guided_gradcam(classifier: Classifier) -> Attribute:
     """Guided backpropagation times the positive part of GradCAM (Selvaraju et al. 2017, section 3.2).
 
-    Raises ValueError as `gradcam` does.
+    Raises UnsuitedError as both do.
     """
     where, what = gradcam(classifier), guided_backprop(classifier)
     return lambda x, y: where(x, y).relu() * what(x, y)

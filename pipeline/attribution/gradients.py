@@ -15,7 +15,8 @@ from captum.attr import (
 from torch import Tensor
 
 from pipeline.attribution.logits import Logits, LogMelLogits, row_by_row, with_gradients
-from pipeline.attribution.method import Attribute
+from pipeline.attribution.method import Attribute, UnsuitedError
+from pipeline.attribution.rectified import refuse_beyond_relu
 from pipeline.models.classifier import Classifier
 
 STEPS = 50
@@ -77,10 +78,12 @@ def deeplift(classifier: Classifier) -> Attribute:
     each bin takes the share of a mel band's contribution that it has of the band's power. The maximum over time passes
     its contribution to where it is attained.
 
-    Raises ValueError where a classifier does not hear through the front end's log-mel.
+    Raises UnsuitedError where a classifier does not hear through the front end's log-mel, or has nonlinear modules
+    other than ReLU.
     """
     if type(classifier).from_log_mel is Classifier.from_log_mel:
-        raise ValueError(f"deeplift needs a classifier that hears through a log-mel, not {type(classifier).__name__}")
+        raise UnsuitedError(f"made for a classifier that hears through a log-mel, not {type(classifier).__name__}")
+    refuse_beyond_relu(classifier)
     # Rectified differences smaller than this are rounding in float32, and their ratio is noise.
     method = DeepLift(LogMelLogits(classifier), eps=1e-6)
     front_end = classifier.front_end
@@ -115,6 +118,10 @@ def gradient_shap(classifier: Classifier, seed: int) -> Attribute:
 
 
 def guided_backprop(classifier: Classifier) -> Attribute:
-    """The gradient, of which no ReLU lets a negative part pass (Springenberg et al. 2015, arXiv 1412.6806)."""
+    """The gradient, of which no ReLU lets a negative part pass (Springenberg et al. 2015, arXiv 1412.6806).
+
+    Raises UnsuitedError where a classifier has nonlinear modules other than ReLU.
+    """
+    refuse_beyond_relu(classifier)
     method = GuidedBackprop(Logits(classifier))
     return with_gradients(lambda x, y: method.attribute(x, target=y))

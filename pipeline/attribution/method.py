@@ -10,6 +10,10 @@ from torch import Tensor
 Attribute = Callable[[Tensor, Tensor], Tensor]
 
 
+class UnsuitedError(ValueError):
+    """A method does not suit a classifier; the message says what it was made for, and what is there."""
+
+
 @dataclass(frozen=True)
 class Method:
     """A way of saying which bins of a linear magnitude made a classifier decide.

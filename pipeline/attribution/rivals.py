@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.attribution import controls, gradients
 from pipeline.attribution.gradcam import gradcam, guided_gradcam
-from pipeline.attribution.method import Attribute, Method
+from pipeline.attribution.method import Attribute, Method, UnsuitedError
 from pipeline.attribution.occlusion import occlusion
 from pipeline.models.classifier import Classifier
 
@@ -52,9 +52,18 @@ RIVALS: tuple[str, ...] = tuple(_RIVALS)
 def rival(name: str, classifier: Classifier, seed: int = 0) -> Method:
     """A rival by its name; `seed` is for those that draw at random.
 
-    Raises ValueError when there is none of this name, or it does not fit the classifier.
+    Raises ValueError when there is none of this name, UnsuitedError when it does not suit the classifier.
     """
     if name not in _RIVALS:
         raise ValueError(f"there is no method {name!r}, choose from {', '.join(RIVALS)}")
     made = _RIVALS[name]
     return Method(name, made.make(classifier, seed), made.masks, made.rankings, made.largest_batch)
+
+
+def unsuited(name: str, classifier: Classifier) -> str | None:
+    """Why a rival does not suit a classifier: what it was made for, and what is there; None where it does."""
+    try:
+        rival(name, classifier)
+    except UnsuitedError as error:
+        return str(error)
+    return None

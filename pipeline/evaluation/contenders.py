@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.attribution.method import Method
-from pipeline.attribution.rivals import RIVALS, rival
+from pipeline.attribution.rivals import RIVALS, rival, unsuited
 from pipeline.attribution.trained import trained
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.heard import Heard
@@ -57,12 +57,12 @@ def relevance_of(method: Method) -> Callable[[Heard], Tensor]:
 
 
 def contenders(
-    explainer: Explainer, methods: Sequence[str], against: Mapping[str, str], refine: int | None, seed: int
+    explainer: Explainer, rivals: Sequence[str], against: Mapping[str, str], refine: int | None, seed: int
 ) -> list[Contender]:
-    """The explainer's decoder first, then its refined masks, other explainers' decoders, and rivals.
+    """The explainer's decoder first, then its refined masks, other explainers' decoders, and rivals by name.
 
-    Raises EvaluationError for a rival that is not known, a name used twice, or an explainer of another classifier;
-    ExplainerError when one cannot be loaded.
+    Raises EvaluationError for a name used twice, or an explainer of another classifier; ExplainerError when one cannot
+    be loaded.
     """
     classifier = explainer.classifier
     digest = classifier_digest(classifier, explainer.config.labels)
@@ -79,19 +79,31 @@ def contenders(
                 "classifier can be compared"
             )
         found.append(_own(name, other))
-    found += [_rival(name, classifier, digest, seed) for name in chosen_rivals(methods)]
+    found += [_rival(name, classifier, digest, seed) for name in rivals]
     return found
 
 
-def chosen_rivals(methods: Sequence[str]) -> list[str]:
-    """The rivals asked for, in the order of tables; "all" stands for all, and `lmac` is there in any case.
+def chosen_rivals(methods: Sequence[str], explainer: Explainer) -> tuple[list[str], dict[str, str]]:
+    """The rivals asked for, in the order of tables, and by name why others are left out, if all were asked for.
 
-    Raises EvaluationError for a name that is not known.
+    "all" stands for all that suit the explainer's classifier; `lmac` is there in any case. Raises EvaluationError for a
+    name that is not known, and for one that is named and does not suit.
     """
     for name in methods:
         if name not in (*RIVALS, OWN, "all"):
             raise EvaluationError(f"there is no method {name!r}: choose from {OWN}, {', '.join(RIVALS)}, or all")
-    return [name for name in RIVALS if name in methods or "all" in methods]
+    reasons = {name: unsuited(name, explainer.classifier) for name in RIVALS}
+    suited = [name for name, reason in reasons.items() if reason is None]
+    left_out = {name: reason for name, reason in reasons.items() if reason is not None}
+    if wrong := [name for name in left_out if name in methods]:
+        kind = explainer.config.classifier.kind
+        raise EvaluationError(
+            f"--methods {wrong[0]} does not suit {explainer.config.name}, whose classifier is of the kind {kind!r}: "
+            f"{left_out[wrong[0]]}; choose from {OWN}, {', '.join(suited)}, or all"
+        )
+    if "all" in methods:
+        return suited, left_out
+    return [name for name in suited if name in methods], {}
 
 
 def classifier_digest(classifier: Classifier, labels: Sequence[str]) -> str:
@@ -113,8 +125,5 @@ def _rival(name: str, classifier: Classifier, digest: str, seed: int) -> Contend
     def build(other: Classifier) -> Method:
         return rival(name, other, seed)
 
-    try:
-        method = build(classifier)
-    except ValueError as error:
-        raise EvaluationError(f"--methods {name}: {error}") from None
+    method = build(classifier)
     return Contender(name, relevance_of(method), method.masks, method.rankings, "magnitude", f"{digest}-{seed}", build)

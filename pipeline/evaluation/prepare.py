@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pipeline.evaluation.contaminate import (
     contaminated_audio,
     parse_contamination,
 )
-from pipeline.evaluation.contenders import OWN, Contender, classifier_digest, contenders
+from pipeline.evaluation.contenders import OWN, Contender, chosen_rivals, classifier_digest, contenders
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.localisation import Scenes, ideal, scenes_of
 from pipeline.lmac.explainer import Explainer
@@ -32,7 +32,8 @@ from schemas.evaluation_config import EvaluationConfig
 @dataclass(frozen=True)
 class Evaluation:
     """What is compared on what: windows, the audio made of them, contenders (`lmac` first), `curves` the names of audio
-    with curves, `truth` `[W]` true classes or -1, and the scenes that the windows are, if any.
+    with curves, `truth` `[W]` true classes or -1, the scenes that the windows are, if any, and `left_out` the rivals
+    that do not suit the classifier, by name why.
 
     `judge` is the explainer's classifier, folded: it says the same in less time, but attribution methods need the
     other's modules.
@@ -46,6 +47,7 @@ class Evaluation:
     curves: Sequence[str]
     contenders: Sequence[Contender]
     scenes: Scenes | None
+    left_out: Mapping[str, str]
     config: EvaluationConfig
 
 
@@ -73,7 +75,10 @@ def prepare(
         raise EvaluationError(f"sanity.methods names {unknown[0]!r}, which is no method: choose from {OWN} and rivals")
     explainer = Explainer.load(config.explainer, device)
     judge = explainer.classifier.folded().to(memory_format=torch.channels_last)
-    compared = contenders(explainer, config.methods, config.against, config.refine, config.seed)
+    rivals, left_out = chosen_rivals(config.methods, explainer)
+    compared = contenders(explainer, rivals, config.against, config.refine, config.seed)
+    for name, reason in left_out.items():
+        on_note(f"{name} is left out: {reason}")
     windows = _windows(input_url, config, explainer, scratch / "input", on_skip)
     known = [label if label in explainer.config.labels else None for label in windows.labels]
     if strange := sorted({label for label in windows.labels if label is not None and label not in known}):
@@ -88,7 +93,7 @@ def prepare(
         compared.append(ideal(explainer.classifier, scenes, digest))
     index = {label: number for number, label in enumerate(explainer.config.labels)}
     truth = np.array([-1 if known[clip] is None else index[str(known[clip])] for clip in windows.clip_index])
-    return Evaluation(explainer, judge, windows, truth, audio, curves, compared, scenes, config)
+    return Evaluation(explainer, judge, windows, truth, audio, curves, compared, scenes, left_out, config)
 
 
 def _windows(
@@ -101,10 +106,9 @@ def _windows(
         labels=load_labels(config.labels, config.label_column) if config.labels else None,
         label_column=config.label_column,
         classes=explainer.config.labels,
+        selections=[parse_selection(config.select)] if config.select else [],
         on_skip=on_skip,
     )
-    if config.select:
-        windows = windows.where(parse_selection(config.select))
     if config.limit is not None and config.limit < len(windows.keys):
         drawn = np.random.default_rng(config.seed).permutation(len(windows.keys))[: config.limit]
         windows = windows.clips(np.sort(drawn).tolist())

@@ -35,6 +35,16 @@ def parse_selection(texts: Sequence[str]) -> dict[str, list[str]]:
     return selection
 
 
+def selections_of(select: Sequence[str], test: str | None) -> list[Selection]:
+    """The selections that hold every clip a split will use, for `load_windows`; none where it uses all.
+
+    Raises TrainingDataError as `parse_selection` does.
+    """
+    if not select:
+        return []
+    return [parse_selection(select), *([parse_selection([test])] if test else [])]
+
+
 def split(windows: WindowSet, select: Sequence[str], validation: str, test: str | None, seed: int) -> Split:
     """Split by metadata: `select` to train on, `test` never trained on.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from torch import Tensor
 from pipeline.audio.decode import AudioFault, decode
 from pipeline.audio.flac import pcm_16
 from pipeline.audio.windows import cut_windows, take_window
-from pipeline.storage.clips import RawClip
+from pipeline.storage.clips import RawClip, ReadFault
 from pipeline.storage.labels import LabelTable, check_coverage, label_of
 from pipeline.storage.listing import list_input
 from pipeline.storage.readers import read_shard
+from pipeline.storage.shards import Entry, Shard
 from schemas.explainer_config import FrontEndConfig
 
 Selection = Mapping[str, Sequence[str]]
@@ -63,18 +64,7 @@ class WindowSet:
 
         Raises TrainingDataError when no clip is left.
         """
-        for column in selection:
-            if not any(column in row for row in self.metadata):
-                known = sorted({name for row in self.metadata for name in row})
-                raise TrainingDataError(f"no clip has a column {column!r} to select by; there are: {known}")
-        chosen = [
-            clip
-            for clip, row in enumerate(self.metadata)
-            if all(str(row.get(column)) in values for column, values in selection.items())
-        ]
-        if not chosen:
-            raise TrainingDataError(f"no clip is left of {len(self.keys)} where {describe(selection)}")
-        return self.clips(chosen)
+        return self.clips(_chosen(self.metadata, selection))
 
     def clips(self, chosen: Sequence[int]) -> WindowSet:
         """The windows of these clips only."""
@@ -118,15 +108,17 @@ def load_windows(
     label_column: str | None = None,
     classes: Sequence[str] | None = None,
     need_labels: bool = False,
+    selections: Sequence[Selection] = (),
     on_skip: Callable[[str, str], None] = lambda key, reason: None,
 ) -> WindowSet:
     """Decode an input (anything `explain` takes) into windows, kept in the folder `scratch`.
 
-    A clip that cannot be decoded is reported to `on_skip` and left out; so is, silently, an end of less than half a
-    window after whole ones. `classes` fixes the classes and their order; by default they are the labels found, sorted.
+    With `selections` only the clips that are in one of them are decoded and returned. A clip that cannot be decoded is
+    reported to `on_skip` and left out; so is, silently, an end of less than half a window after whole ones. `classes`
+    fixes the classes and their order; by default they are the labels of all clips, selected or not, sorted.
 
-    Raises TrainingDataError when nothing could be decoded, a label is missing where one is needed, or is
-    not one of `classes`; InputError when the input is not one.
+    Raises TrainingDataError when nothing could be decoded, a selection leaves nothing, a label is missing where one is
+    needed (of any clip), or is not one of `classes`; InputError when the input is not one.
     """
     listing = list_input(url)
     n = front_end.window_samples
@@ -136,29 +128,37 @@ def load_windows(
     rows: list[dict[str, Any]] = []
     clip_index: list[int] = []
     skipped = 0
+
+    def metadata_of(clip: RawClip | Entry) -> dict[str, Any]:
+        return {**clip.metadata, **(labels.metadata_of(clip.key) if labels else {})}
+
+    def wanted(clip: RawClip | Entry) -> bool:
+        return not selections or any(_is_in(selection, metadata_of(clip)) for selection in selections)
+
     path = scratch / "windows.i16"
     with path.open("wb") as file:
         for shard in listing.shards:
-            for clip in read_shard(listing.root_url, shard):
-                if not isinstance(clip, RawClip):
+            for clip in _read(listing.root_url, shard, wanted):
+                if isinstance(clip, ReadFault):
                     skipped += 1
                     on_skip(clip.key, clip.message)
                     continue
-                try:
-                    decoded = decode(clip.data, clip.name, front_end.sample_rate)
-                except AudioFault as fault:
-                    skipped += 1
-                    on_skip(clip.key, fault.message)
-                    continue
-                metadata = {**clip.metadata, **(labels.metadata_of(clip.key) if labels else {})}
-                for span in cut_windows(len(decoded.waveform), n, min_tail=n // 2):
-                    window = take_window(decoded.waveform, span, n)
-                    file.write(pcm_16(window).astype("<i2").tobytes())
-                    clip_index.append(len(keys))
+                if isinstance(clip, RawClip) and wanted(clip):
+                    try:
+                        decoded = decode(clip.data, clip.name, front_end.sample_rate)
+                    except AudioFault as fault:
+                        skipped += 1
+                        on_skip(clip.key, fault.message)
+                        continue
+                    for span in cut_windows(len(decoded.waveform), n, min_tail=n // 2):
+                        window = take_window(decoded.waveform, span, n)
+                        file.write(pcm_16(window).astype("<i2").tobytes())
+                        clip_index.append(len(keys))
                 # Tars may use the same keys; a name for a clip must be its own.
                 keys[clip.key if clip.key not in keys else f"{shard.uri}:{clip.key}"] = None
                 # A clip that the table forgot is not of the class that its folder happens to be named.
                 forgotten = labels is not None and labels.lookup(clip.key) is None
+                metadata = metadata_of(clip)
                 found.append(None if forgotten else label_of(metadata, clip.key, label_column, labels))
                 rows.append(metadata)
     if not keys:
@@ -168,8 +168,37 @@ def load_windows(
     if need_labels:
         _check_labels(list(keys), found, classes)
     names = tuple(classes) if classes else tuple(sorted({label for label in found if label is not None}))
+    chosen = sorted({clip for selection in selections for clip in _chosen(rows, selection)})
     samples = np.memmap(path, dtype="<i2", mode="r", shape=(len(clip_index), n))
-    return WindowSet(samples, np.array(clip_index), tuple(keys), tuple(found), tuple(rows), names, skipped)
+    windows = WindowSet(samples, np.array(clip_index), tuple(keys), tuple(found), tuple(rows), names, skipped)
+    return windows.clips(chosen) if selections else windows
+
+
+def _read(root_url: str, shard: Shard, wanted: Callable[[Entry], bool]) -> Iterator[RawClip | ReadFault | Entry]:
+    """A shard's clips and faults in order; a loose file that is not wanted is not read, and its entry stands for it."""
+    # What a sidecar says is known only once it is read.
+    unread = [entry.sidecar is None and not wanted(entry) for entry in shard.entries]
+    entries = tuple(entry for entry, left in zip(shard.entries, unread, strict=True) if not left)
+    read = read_shard(root_url, replace(shard, entries=entries))
+    for entry, left in zip(shard.entries, unread, strict=True):
+        yield entry if left else next(read)
+    # Tars and tables have no entries.
+    yield from read
+
+
+def _is_in(selection: Selection, row: Mapping[str, Any]) -> bool:
+    return all(str(row.get(column)) in values for column, values in selection.items())
+
+
+def _chosen(rows: Sequence[Mapping[str, Any]], selection: Selection) -> list[int]:
+    for column in selection:
+        if not any(column in row for row in rows):
+            known = sorted({name for row in rows for name in row})
+            raise TrainingDataError(f"no clip has a column {column!r} to select by; there are: {known}")
+    chosen = [clip for clip, row in enumerate(rows) if _is_in(selection, row)]
+    if not chosen:
+        raise TrainingDataError(f"no clip is left of {len(rows)} where {describe(selection)}")
+    return chosen
 
 
 def _check_labels(keys: Sequence[str], labels: Sequence[str | None], classes: Sequence[str] | None) -> None:

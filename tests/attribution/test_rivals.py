@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pipeline.attribution.masks import ranking, soft_mask
-from pipeline.attribution.rivals import RIVALS, rival
+from pipeline.attribution.rivals import RIVALS, rival, unsuited
 from tests.attribution.fakes import SMALL, magnitude
+from tests.models.clap.make import FRONT_END, SHORT, small_clap
 
 X = magnitude(3, amplitude=1.0)
 TARGET = torch.tensor([0, 1, 2])
 BLIND = {"energy", "random", "constant"}  # that know nothing of the classifier
+OF_RELUS = {"deeplift", "guided_backprop", "guided_gradcam"}
+CLAP = small_clap(SHORT, FRONT_END.model_copy(update={"window_s": 0.5}))
 every = pytest.mark.parametrize("name", RIVALS)
 
 
@@ -124,3 +129,35 @@ def test_silence_has_no_evidence_worth_a_number_that_is_none(name: str) -> None:
 def test_an_unknown_rival_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no method 'integrated', choose from saliency, .*integrated_gradients"):
         rival("integrated", SMALL)
+
+
+@every
+def test_every_rival_suits_a_classifier_of_relus(name: str) -> None:
+    assert unsuited(name, SMALL) is None
+
+
+def test_what_rests_on_rules_for_relus_does_not_suit_a_clap() -> None:
+    reasons = {name: reason for name in RIVALS if (reason := unsuited(name, CLAP)) is not None}
+    assert reasons.keys() == OF_RELUS
+    for name, reason in reasons.items():
+        assert reason.startswith("made for ReLUs, and the classifier has ")
+        assert all(module in reason for module in ("GELUActivation", "LayerNorm", "SelfAttention"))
+        with pytest.raises(ValueError, match="made for ReLUs"):
+            rival(name, CLAP)
+
+
+@pytest.mark.parametrize("module", [nn.GELU(), nn.Sigmoid(), nn.LayerNorm(8), nn.MultiheadAttention(8, 2)])
+def test_one_nonlinearity_of_another_kind_is_enough(module: nn.Module) -> None:
+    classifier = deepcopy(SMALL)
+    classifier.relu = module
+    assert {name for name in RIVALS if unsuited(name, classifier)} == OF_RELUS
+    assert type(module).__name__ in str(unsuited("deeplift", classifier))
+
+
+@pytest.mark.parametrize("name", [name for name in RIVALS if name not in OF_RELUS | BLIND])
+def test_a_rival_that_suits_a_clap_has_another_explanation_for_another_class(name: str) -> None:
+    window = torch.rand(1, CLAP.front_end.config.n_freq, 51)
+    one, other = (rival(name, CLAP).attribute(window, torch.tensor([target])) for target in (0, 1))
+    assert one.shape == window.shape
+    assert one.isfinite().all()
+    assert (one - other).abs().max() > 0.01 * one.abs().max() > 0

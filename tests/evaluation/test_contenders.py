@@ -10,8 +10,10 @@ from pipeline.attribution.rivals import RIVALS
 from pipeline.evaluation.contenders import chosen_rivals, classifier_digest, contenders, relevance_of
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.lmac.explainer import Explainer
+from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import save_explainer
 from tests.evaluation.make import heard
+from tests.models.clap.make import explainer_config, small_clap
 from tests.models.make import CONFIG, small_models
 
 
@@ -24,31 +26,59 @@ def saved(folder: Path, seed: int) -> str:
     return str(folder)
 
 
-def test_the_explainer_comes_first_and_rivals_in_the_order_of_tables() -> None:
-    found = contenders(explainer(), ["random", "saliency"], {}, None, 0)
+def clap() -> Explainer:
+    config = explainer_config(1.0)
+    classifier = small_clap(front_end=config.front_end)
+    return Explainer(config, classifier, build_decoder(config, classifier))
+
+
+def test_the_explainer_comes_first_and_rivals_in_their_order() -> None:
+    found = contenders(explainer(), ["saliency", "random"], {}, None, 0)
     assert [one.name for one in found] == ["lmac", "saliency", "random"]
 
 
 def test_all_are_all_and_the_explainer_alone_is_alone() -> None:
-    assert chosen_rivals(["all"]) == list(RIVALS)
-    assert chosen_rivals(["lmac"]) == []
+    assert chosen_rivals(["all"], explainer()) == (list(RIVALS), {})
+    assert chosen_rivals(["lmac"], explainer()) == ([], {})
+
+
+def test_rivals_come_in_the_order_of_tables() -> None:
+    assert chosen_rivals(["random", "deeplift", "saliency"], explainer())[0] == ["saliency", "deeplift", "random"]
 
 
 def test_a_method_that_nobody_knows_is_refused_with_those_that_are() -> None:
     with pytest.raises(EvaluationError, match=r"no method 'lime': choose from lmac, saliency, .*, or all"):
-        contenders(explainer(), ["lime"], {}, None, 0)
+        chosen_rivals(["lime"], explainer())
+
+
+def test_of_all_those_that_do_not_suit_the_classifier_are_left_out_with_the_reason() -> None:
+    suited, left_out = chosen_rivals(["all"], clap())
+    assert list(left_out) == ["deeplift", "guided_backprop", "guided_gradcam"]
+    assert all("GELUActivation" in reason for reason in left_out.values())
+    assert suited == [name for name in RIVALS if name not in left_out]
+    assert chosen_rivals(["gradcam", "saliency"], clap()) == (["saliency", "gradcam"], {})
+
+
+@pytest.mark.parametrize("methods", [["saliency", "guided_backprop"], ["all", "guided_backprop"]])
+def test_one_that_is_named_and_does_not_suit_the_classifier_is_refused_with_those_that_do(methods: list[str]) -> None:
+    message = (
+        r"--methods guided_backprop does not suit small clap, whose classifier is of the kind 'clap': made for ReLUs, "
+        r".*LayerNorm.*; choose from lmac, saliency, .*, gradient_shap, gradcam, occlusion, .*constant, or all$"
+    )
+    with pytest.raises(EvaluationError, match=message):
+        chosen_rivals(methods, clap())
 
 
 def test_another_decoder_of_the_same_classifier_is_a_contender(tmp_path: Path) -> None:
     other = CONFIG.model_copy(update={"mask_domain": "log1p"})
     save_explainer(str(tmp_path / "other"), other, *small_models(0), "")
-    found = contenders(explainer(), ["lmac"], {"reference": str(tmp_path / "other")}, None, 0)
+    found = contenders(explainer(), [], {"reference": str(tmp_path / "other")}, None, 0)
     assert [(one.name, one.domain) for one in found] == [("lmac", "magnitude"), ("reference", "log1p")]
 
 
 def test_a_decoder_of_another_classifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="explains another classifier than small"):
-        contenders(explainer(0), ["lmac"], {"other": saved(tmp_path / "other", seed=1)}, None, 0)
+        contenders(explainer(0), [], {"other": saved(tmp_path / "other", seed=1)}, None, 0)
 
 
 @pytest.mark.parametrize("name", ["saliency", "lmac", "ideal"])
@@ -89,7 +119,7 @@ def test_a_method_gets_no_larger_batches_than_it_bears() -> None:
 
 def test_refined_masks_stand_beside_the_decoders_own_and_differ_from_them() -> None:
     one = heard(2, small_models(0)[0])
-    own, refined = contenders(explainer(), ["lmac"], {}, 2, 0)
+    own, refined = contenders(explainer(), [], {}, 2, 0)
     assert refined.name == "lmac_refine_2"
     assert refined.digest != own.digest
     masks = [torch.sigmoid(each.relevance(one)) for each in (own, refined)]

@@ -9,12 +9,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.attribution.rivals import RIVALS
 from pipeline.evaluation import evaluate as loop
 from pipeline.evaluation.contenders import Contender
+from pipeline.models.build import build_decoder
+from pipeline.models.checkpoint import save_explainer
 from pipeline.scenes import SceneConfig, write_scenes
 from schemas.evaluation_tables import TABLES
 from tests.flow.make import TINY, short_clips, write_folder
 from tests.jobs.test_cli import run
+from tests.models.clap.make import SHORT, explainer_config, small_clap
 
 SMALL = ["--contaminate", "white-noise:10", "--no-sanity"]
 
@@ -197,6 +201,30 @@ def test_scores_do_not_depend_on_the_batch(source: str, tiny_explainer: str, tmp
         found.append(table.sort_by([(name, "ascending") for name in ("audio", "method", "mask", "window")]))
     for name in ("p", "p_in", "p_out", "mask_mean", "p_in_audio"):
         np.testing.assert_allclose(found[0][name], found[1][name], atol=1e-3, err_msg=name)
+
+
+@pytest.mark.slow
+def test_rivals_that_do_not_suit_the_classifier_are_left_out_of_all_and_refused_by_name(
+    source: str, tmp_path: Path
+) -> None:
+    config = explainer_config(0.5, sizes=SHORT)
+    classifier = small_clap(SHORT, config.front_end)
+    save_explainer(str(tmp_path / "clap"), config, classifier, build_decoder(config, classifier), "")
+    command = ["evaluate", source, "--explainer", tmp_path / "clap", "--no-sanity", "--limit", 1]
+    command += ["--contaminate", "none", "--curves", "none", "--out"]
+    code, said = run(*command, tmp_path / "out")
+    assert code == 0, said
+    assert "guided_backprop is left out: made for ReLUs, and the classifier has " in said
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    left_out = {"deeplift", "guided_backprop", "guided_gradcam"}
+    assert record["methods_left_out"].keys() == left_out
+    assert set(record["methods"]) == {"lmac", *RIVALS} - left_out
+    assert "Not among the rivals: deeplift, " in (tmp_path / "out" / "report.md").read_text()
+
+    code, said = run(*command, tmp_path / "named", "--methods", "energy,deeplift")
+    assert code == 1
+    assert said.startswith("error: --methods deeplift does not suit small clap, whose classifier is of the kind 'clap'")
+    assert not any((tmp_path / "named" / "pieces").iterdir())
 
 
 @pytest.mark.parametrize(

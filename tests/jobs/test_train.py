@@ -107,6 +107,14 @@ def test_a_classifier_to_explain_that_does_not_exist(train: Train, scenes: str, 
     assert f"error: no explainer at '{tmp_path / 'nowhere'}'" in said
 
 
+def test_a_selection_leaves_the_classes_as_they_are(train: Train, scenes: str, recipe: Path, tmp_path: Path) -> None:
+    select = ["--select", "label=rain,wind,siren", "--test", "label=engine", "--validation", "none"]
+    code, said = train("classifier", scenes, tmp_path / "out", "--config", recipe, *select)
+    assert code == 0, said
+    assert "trained on 6 clips (label is one of rain, wind, siren); tested once on 2 clips (label=engine)" in said
+    assert len(load_explainer(str(tmp_path / "out")).config.labels) == 10
+
+
 def test_a_selection_that_leaves_nothing(train: Train, scenes: str, recipe: Path, tmp_path: Path) -> None:
     code, said = train("classifier", scenes, tmp_path / "out", "--config", recipe, "--select", "label=whale")
     assert code == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.lmac.holdout import Split, parse_selection, split
+from pipeline.lmac.holdout import Split, parse_selection, selections_of, split
 from pipeline.lmac.windowset import TrainingDataError, WindowSet
 
 
@@ -114,3 +114,21 @@ def test_selections_are_read_as_written() -> None:
 def test_a_selection_of_another_form_is_named(text: str) -> None:
     with pytest.raises(TrainingDataError, match=f"'{text}' selects nothing: write COLUMN=VALUE"):
         parse_selection([text])
+
+
+def test_what_a_split_will_use_is_asked_for_at_loading() -> None:
+    assert selections_of([], None) == selections_of([], "fold=5") == []
+    assert selections_of(["fold=1,2", "take=A"], None) == [{"fold": ["1", "2"], "take": ["A"]}]
+    assert selections_of(["fold=1"], "fold=5") == [{"fold": ["1"]}, {"fold": ["5"]}]
+
+
+def test_a_split_of_what_was_asked_for_is_the_split_of_everything() -> None:
+    select, test = ["fold=1,2,3"], "fold=5"
+    asked = selections_of(select, test)
+    kept = [i for i, row in enumerate(FORTY.metadata) if any(str(row["fold"]) in one["fold"] for one in asked)]
+    assert 0 < len(kept) < 40
+    for validation in ("0.2", "fold=3", "none"):
+        whole, part = (split(windows, select, validation, test, 0) for windows in (FORTY, FORTY.clips(kept)))
+        assert parts(part) == parts(whole)
+        assert part.how == whole.how
+        assert part.train.digest() == whole.train.digest()

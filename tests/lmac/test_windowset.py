@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,8 @@ import torch
 
 from pipeline.lmac.windowset import TrainingDataError, WindowSet, load_windows
 from pipeline.scenes import DatasetFormat, SceneConfig, render_scene, scene_label, write_scenes
-from pipeline.storage.labels import load_labels
+from pipeline.storage.labels import LabelTable, load_labels
+from tests.flow.make import encoded, sound, write_folder
 from tests.models.make import FRONT_END
 
 COUNT, SEED = 6, 5
@@ -94,6 +98,93 @@ def test_a_clip_that_the_table_forgot_is_not_of_its_folders_class(tmp_path: Path
     table = load_labels(str(tmp_path / "labels.csv"))
     with pytest.raises(TrainingDataError, match="4 of 6 clips have no label"):
         load_windows(folder, WINDOWED, tmp_path / "scratch", labels=table, need_labels=True)
+
+
+@pytest.mark.parametrize("format", ["tar", "flac"])
+def test_a_selection_at_loading_leaves_what_it_leaves_of_everything(tmp_path: Path, format: DatasetFormat) -> None:
+    folder = write(tmp_path / "data", format)
+    rows = [f"scene-{i:06d},{'even' if i % 2 == 0 else 'odd'},{i % 3}" for i in range(COUNT)]
+    (tmp_path / "labels.csv").write_text("\n".join(["key,label,fold", *rows]))
+    table = load_labels(str(tmp_path / "labels.csv"))
+    everything = load_windows(folder, WINDOWED, tmp_path / "all", labels=table, need_labels=True)
+    for selections in ([{"fold": ["1"]}], [{"fold": ["1"]}, {"fold": ["0"], "label": ["even"]}]):
+        chosen = load_windows(
+            folder, WINDOWED, tmp_path / "some", labels=table, need_labels=True, selections=selections
+        )
+        clips = [i for i, row in enumerate(everything.metadata) if row["fold"] == "1"]
+        clips += [i for i, row in enumerate(everything.metadata) if row["fold"] == "0" and row["label"] == "even"]
+        wanted = everything.clips(sorted(clips[: 2 * len(selections)]))
+        assert chosen.keys == wanted.keys
+        assert chosen.digest() == wanted.digest()
+        assert chosen.classes == ("even", "odd")
+        assert (tmp_path / "some" / "windows.i16").stat().st_size == 2 * len(chosen) * WINDOWED.window_samples
+
+
+BROKEN = b"RIFF but no more than that"
+
+
+def loose_with_a_table(folder: Path) -> tuple[str, LabelTable | None]:
+    write_folder(folder / "data", {"one.wav": encoded(sound(0.3)), "two.wav": BROKEN})
+    (folder / "labels.csv").write_text("path,label,fold\none.wav,x,1\ntwo.wav,y,2\n")
+    return str(folder / "data"), load_labels(str(folder / "labels.csv"))
+
+
+def loose_with_sidecars(folder: Path) -> tuple[str, LabelTable | None]:
+    write_folder(folder, {"one.wav": encoded(sound(0.3)), "two.wav": BROKEN})
+    for name, facts in (("one", {"label": "x", "fold": 1}), ("two", {"label": "y", "fold": 2})):
+        (folder / f"{name}.json").write_text(json.dumps(facts))
+    return str(folder), None
+
+
+def a_manifest_of_what_is_not_there(folder: Path) -> tuple[str, LabelTable | None]:
+    write_folder(folder, {"one.wav": encoded(sound(0.3))})
+    (folder / "clips.csv").write_text("uri,label,fold\none.wav,x,1\ntwo.wav,y,2\n")
+    return str(folder / "clips.csv"), None
+
+
+def a_tar(folder: Path) -> tuple[str, LabelTable | None]:
+    loose_with_sidecars(folder / "files")
+    with tarfile.open(folder / "clips.tar", "w") as tar:
+        for path in sorted((folder / "files").iterdir()):
+            tar.add(path, path.name)
+    return str(folder / "clips.tar"), None
+
+
+@pytest.mark.parametrize("source", [loose_with_a_table, loose_with_sidecars, a_manifest_of_what_is_not_there, a_tar])
+def test_what_is_not_selected_is_not_decoded_but_its_class_counts(
+    tmp_path: Path, source: Callable[[Path], tuple[str, LabelTable | None]]
+) -> None:
+    url, table = source(tmp_path)
+    reported: list[str] = []
+    windows = load_windows(
+        url,
+        WINDOWED,
+        tmp_path / "scratch",
+        labels=table,
+        need_labels=True,
+        selections=[{"fold": ["1"]}],
+        on_skip=lambda key, reason: reported.append(key),
+    )
+    assert windows.labels == ("x",)
+    assert windows.classes == ("x", "y")
+    assert windows.labels_of(torch.arange(len(windows))).tolist() == [0] * len(windows)
+    assert (windows.skipped, reported) == (0, [])
+    load_windows(url, WINDOWED, tmp_path / "all", labels=table, on_skip=lambda key, reason: reported.append(key))
+    assert [key.removesuffix(".wav") for key in reported] == ["two"]
+
+
+def test_a_selection_of_what_cannot_be_decoded_leaves_nothing(tmp_path: Path) -> None:
+    url, table = loose_with_a_table(tmp_path)
+    with pytest.raises(TrainingDataError, match="no clip is left of 1 where fold is one of 2"):
+        load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"fold": ["2"]}])
+    with pytest.raises(TrainingDataError, match="no clip is left of 1 where fold is one of 7"):
+        load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"fold": ["7"]}, {"fold": ["2"]}])
+
+
+def test_a_selection_by_a_column_that_is_not_there_is_refused_at_loading(tmp_path: Path) -> None:
+    url, table = loose_with_a_table(tmp_path)
+    with pytest.raises(TrainingDataError, match=r"no clip has a column 'colour' to select by; there are: .*fold"):
+        load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"colour": ["red"]}])
 
 
 def made(samples: np.ndarray | None = None) -> WindowSet:

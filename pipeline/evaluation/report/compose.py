@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.evaluation.report.document import Document, Prose
+from pipeline.evaluation.report.glossary import spoken
 from pipeline.evaluation.report.numerals import number, percent
 from pipeline.evaluation.report.plots.canvas import Palette
 from pipeline.evaluation.report.read import Facts, Results
@@ -33,9 +34,16 @@ def compose(results: Results) -> Document:
     return Document(
         title=f"How faithful is {results.facts.explainer}?",
         about=_about(results.facts),
-        verdict=[Prose(f"{verdict.audio}: {sentences(verdict)}") for verdict in verdicts],
+        verdict=[Prose(f"{verdict.audio}: {sentences(verdict)}") for verdict in verdicts] + _left_out(results.facts),
         sections=[section for section in sections if section],
     )
+
+
+def _left_out(facts: Facts) -> list[Prose]:
+    names: dict[str, list[str]] = {}
+    for name, reason in facts.methods_left_out.items():
+        names.setdefault(reason, []).append(spoken(name))
+    return [Prose(f"Not among the rivals: {', '.join(them)} ({reason}).") for reason, them in names.items()]
 
 
 def _about(facts: Facts) -> str:

@@ -100,6 +100,7 @@ class Facts(BaseModel):
     p: float | None = None
     audio: list[str] = []
     methods: list[str] = []
+    methods_left_out: dict[str, str] = {}
     versions: dict[str, Any] = {}
     date: str | None = None
     command: str | None = None

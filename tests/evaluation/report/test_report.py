@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -115,6 +116,18 @@ def test_markup_in_names_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in (tmp_path / "report.html").read_text("utf-8")
     prose = re.sub(r"```.*?```", "", (tmp_path / "report.md").read_text("utf-8"), flags=re.DOTALL)
     assert "<script" not in prose
+
+
+def test_rivals_that_were_left_out_stand_beside_the_verdict_with_the_reason(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, METHODS)
+    facts = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
+    why = "made for ReLUs, and the classifier has LayerNorm"
+    write_facts(tmp_path, **facts, methods_left_out={"deeplift": why, "guided_backprop": why, "gradcam": "no block"})
+    write_report(tmp_path)
+    said = f"Not among the rivals: deeplift, guided backprop ({why})."
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text("utf-8")
+        assert 0 < text.index(said) < text.index("Not among the rivals: gradcam (no block).") < text.index("Curves at")
 
 
 def test_an_evaluation_that_says_nothing_of_itself_is_still_reported(tmp_path: Path) -> None:

@@ -10,14 +10,16 @@ import torch
 from benchmarks.clap_originals import randomised
 from pipeline.models.clap import laion
 from pipeline.models.clap.classifier import ClapClassifier
-from schemas.explainer_config import ClapConfig, FrontEndConfig
+from schemas.explainer_config import ClapConfig, DecoderConfig, ExplainerConfig, FrontEndConfig
 
 # As transformers hears: laion cuts to 16 bits first, and computes in single precision.
 THEIRS = {"quantised": False, "precision": "double"}
 FRONT_END = laion.FRONT_END.model_copy(update=THEIRS)
 FUSION_FRONT_END = laion.FUSION_FRONT_END.model_copy(update=THEIRS)
 SMALL = ClapConfig(channels=8, depths=(1, 1, 2, 1), heads=(2, 2, 4, 4), projection=16)
-# The same sizes in transformers' words.
+# It hears half a second at once, so that what asks it a thousand times is done in seconds.
+SHORT = SMALL.model_copy(update={"image_size": 64, "depths": (1, 1), "heads": (2, 2), "clip_s": 0.5})
+# The sizes of SMALL in transformers' words.
 SMALL_AUDIO = {
     "patch_embeds_hidden_size": 8,
     "depths": [1, 1, 2, 1],
@@ -42,6 +44,22 @@ def small_clap(
     classifier = ClapClassifier(config, front_end, n_classes)
     randomised(classifier.htsat, seed)
     return classifier.eval().requires_grad_(False)
+
+
+def explainer_config(
+    window_s: float, head: str = "bank", evidence: int = 0, sizes: ClapConfig = SMALL
+) -> ExplainerConfig:
+    """A small CLAP of three prompts, with a decoder."""
+    classifier = ClapConfig(
+        **{**sizes.model_dump(), "head": head, "prompts": ("a dog", "rain", "a bell"), "templates": ("{}",)}
+    )
+    return ExplainerConfig(
+        name="small clap",
+        labels=("a dog", "rain", "a bell"),
+        front_end=FRONT_END.model_copy(update={"window_s": window_s}),
+        classifier=classifier,
+        decoder=DecoderConfig(channels=(2, 4, *[4] * len(sizes.depths)), evidence=evidence),
+    )
 
 
 def write_small(directory: Path, *, fusion: bool = False, safe: bool = True) -> Any:

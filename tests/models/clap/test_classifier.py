@@ -13,24 +13,11 @@ from pipeline.lmac.explainer import Explainer
 from pipeline.models.build import build_classifier, build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
 from pipeline.models.clap.classifier import ClapClassifier
-from schemas.explainer_config import ClapConfig, Cnn10Config, DecoderConfig, ExplainerConfig
-from tests.models.clap.make import FRONT_END, SMALL, small_clap
+from schemas.explainer_config import ClapConfig, Cnn10Config, ExplainerConfig
+from tests.models.clap.make import SMALL, explainer_config, small_clap
 from tests.models.make import noise, tone
 
 CLAP = small_clap()
-
-
-def explainer_config(window_s: float, head: str = "bank", evidence: int = 0) -> ExplainerConfig:
-    classifier = ClapConfig(
-        **{**SMALL.model_dump(), "head": head, "prompts": ("a dog", "rain", "a bell"), "templates": ("{}",)}
-    )
-    return ExplainerConfig(
-        name="small clap",
-        labels=("a dog", "rain", "a bell"),
-        front_end=FRONT_END.model_copy(update={"window_s": window_s}),
-        classifier=classifier,
-        decoder=DecoderConfig(channels=(2, 4, 4, 4, 4, 4), evidence=evidence),
-    )
 
 
 def test_logits_are_scaled_cosines_to_the_bank() -> None:
