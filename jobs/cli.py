@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import typer
 
+from jobs.clean import clean
 from jobs.data import data_app
 from jobs.demo import demo
 from jobs.evaluate import evaluate
 from jobs.explain import explain
 from jobs.layers import layers
 from jobs.schema import schema
+from jobs.status import status
 from jobs.train import train_app
+from jobs.verify import verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +25,9 @@ app.command()(evaluate)
 app.command()(demo)
 app.command()(schema)
 app.command()(layers)
+app.command()(verify)
+app.command()(status)
+app.command()(clean)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 

@@ -75,3 +75,10 @@ def for_people(interrupted: str = "interrupted") -> Iterator[None]:
         raise fail(str(error)) from None
     except KeyboardInterrupt:
         raise fail(interrupted, INTERRUPTED) from None
+
+
+def clock(seconds: float) -> str:
+    """A length of time as a clock shows it: 1:05, 2:00:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -7,7 +7,7 @@ import time
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from jobs.messages import console
+from jobs.messages import clock, console
 from pipeline.flow.cluster import Crew
 from pipeline.flow.plan import Work
 from pipeline.storage.listing import Listing
@@ -69,7 +69,7 @@ class RunProgress:
         gained = self.done - self.done_before
         left = seconds * (1 - self.done) / gained if gained > 0 else None
         state = f"{self.clips} clips, {rate:.1f} clips/s"
-        state += f", {_clock(left)} left" if left is not None and self.done < 1 else ""
+        state += f", {clock(left)} left" if left is not None and self.done < 1 else ""
         state += f", {self.errors} error{'s' * (self.errors != 1)}"
         self._show(state)
         if not console.is_terminal and (first or now - self.last_line > LINE_EVERY_S or self.done >= 1 - 1e-9):
@@ -81,9 +81,3 @@ class RunProgress:
 
     def _show(self, state: str) -> None:
         self.bar.update(self.task, completed=min(self.done, 1.0), state=state)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

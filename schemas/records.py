@@ -94,3 +94,7 @@ class Manifest(Record):
     tables: dict[TableName, list[FileRecord]]
     audio: list[FileRecord]
     quarantined: list[QuarantinedShard] = []
+
+    def files(self) -> list[FileRecord]:
+        """Every file of the run, those of tables first."""
+        return [*(file for files in self.tables.values() for file in files), *self.audio]

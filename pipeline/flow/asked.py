@@ -12,8 +12,6 @@ from schemas.class_bank import PLACE
 from schemas.run_config import ContentConfig
 from schemas.yaml_config import ConfigError
 
-FOLDER = "explainer"
-
 
 def load_asked(content: ContentConfig) -> LoadedExplainer:
     """Load the explainer of a run, with the run's prompts for classes if it names any.
@@ -40,7 +38,7 @@ def explain_with(content: ContentConfig, loaded: LoadedExplainer, output: RunOut
     """What actors are told, who have no text encoder: with prompts, the explainer as it is saved in the output."""
     if content.prompts is None:
         return content
-    place = join(output.url, f"{FOLDER}/{loaded.digest[:16]}")
+    place = join(output.url, output.explainer_folder(loaded.digest))
     labels = "\n".join(f"- {label}" for label in loaded.config.labels)
     card = f"# {loaded.config.name}\n\nWith the prompts of a run:\n\n{labels}\n"
     save_explainer(place, loaded.config, loaded.classifier, loaded.decoder, card)

@@ -6,8 +6,11 @@ import hashlib
 import io
 import os
 import uuid
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, get_args
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, TypeVar, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +22,20 @@ from pipeline.storage.retry import retrying
 from schemas.records import CommitRecord, FileRecord, Manifest, Record, RunRecord, TableName
 
 _READ_THREADS = 16
-_RUN, _MANIFEST, _SUCCESS, _COMMITS, _AUDIO = "_run.json", "_manifest.json", "_SUCCESS", "_commits", "audio"
+_RUN, _MANIFEST, _SUCCESS, _COMMITS = "_run.json", "_manifest.json", "_SUCCESS", "_commits"
+_CONTENT = (*get_args(TableName), "audio")
+_EXPLAINER = "explainer"
 
 R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as the storage lists it; `modified` is when it was written, None where the storage does not say."""
+
+    path: str
+    bytes: int
+    modified: datetime | None
 
 
 class RunOutput:
@@ -65,11 +79,23 @@ class RunOutput:
 
     def commit(self, record: CommitRecord) -> FileRecord:
         """Write the record that makes a part exist; everything that it names must have been written before."""
-        return self._write_record(f"{_COMMITS}/{record.shard_id}/{record.part:06d}.json", record)
+        return self._write_record(self.commit_path(record.shard_id, record.part), record)
+
+    def commit_path(self, shard_id: str, part: int) -> str:
+        """Return where the commit of a part lies, relative to the output."""
+        return f"{_COMMITS}/{shard_id}/{part:06d}.json"
 
     def commits(self) -> list[CommitRecord]:
         """Return all commits, sorted by shard and part; raises StorageError for a damaged one."""
         return self._read_commits(_COMMITS)
+
+    def commit_files(self) -> list[StoredFile]:
+        """Return the files of all commits, unread, sorted by path."""
+        return [file for file in self.stored(_COMMITS) if file.path.endswith(".json")]
+
+    def read_commit(self, path: str) -> CommitRecord:
+        """Return the commit in a file; raises StorageError when it is missing or damaged."""
+        return self._read_record(path, CommitRecord)
 
     def committed(self, shard_id: str) -> list[CommitRecord]:
         """Return the commits of one shard, sorted by part."""
@@ -83,13 +109,24 @@ class RunOutput:
         """Return what the run was asked to do; None where no run has begun."""
         return self._read_record(_RUN, RunRecord) if self._exists(_RUN) else None
 
+    def begun(self) -> RunRecord:
+        """Return what the run was asked to do; raises StorageError where no run has begun."""
+        record = self.read_run_record()
+        if record is None:
+            raise StorageError(f"{display_url(self.url)}: it has no {_RUN}: give the output of `lmac explain`")
+        return record
+
     def write_manifest(self, manifest: Manifest) -> FileRecord:
         """Write the manifest, by which the run's files are found."""
         return self._write_record(_MANIFEST, manifest)
 
+    def has_manifest(self) -> bool:
+        """Return True when the run came to its end, with shards given up or without."""
+        return self._exists(_MANIFEST)
+
     def read_manifest(self) -> Manifest:
         """Return the manifest; raises StorageError when there is none."""
-        if not self._exists(_MANIFEST):
+        if not self.has_manifest():
             raise StorageError(f"{display_url(self.url)}: it has no {_MANIFEST}: the run is not finished, resume it")
         return self._read_record(_MANIFEST, Manifest)
 
@@ -105,18 +142,52 @@ class RunOutput:
         """Return the URLs of a table's files, by the manifest."""
         return [join(self.url, file.path) for file in self.read_manifest().tables.get(table, [])]
 
+    def explainer_folder(self, digest: str) -> str:
+        """Return the folder, relative to the output, for an explainer that is saved with the run."""
+        return f"{_EXPLAINER}/{digest[:16]}"
+
+    def explainer_files(self) -> list[StoredFile]:
+        """Return the files of all explainers that are saved with the run."""
+        return self.stored(_EXPLAINER)
+
+    def content_files(self) -> list[StoredFile]:
+        """Return all files of tables and audio, named by a record or not."""
+        return [file for folder in _CONTENT for file in self.stored(folder)]
+
+    def stored(self, folder: str = "", deep: bool = True) -> list[StoredFile]:
+        """Return the files in a folder, with all below it if `deep`, sorted by path; none where there is no folder."""
+        target, what = self._path(folder) if folder else self._root, f"listing {display_url(join(self.url, folder))}"
+
+        def look() -> dict[str, dict[str, Any]]:
+            if deep:
+                return dict(self._fs.find(target, detail=True))
+            return {info["name"]: info for info in self._fs.ls(target, detail=True) if info["type"] == "file"}
+
+        with explained(what):
+            try:
+                found = retrying(look, what=what)
+            except FileNotFoundError:
+                return []
+        files = ((path.removeprefix(f"{self._root}/"), info) for path, info in found.items())
+        return sorted(
+            (StoredFile(path, int(info.get("size") or 0), _modified(info)) for path, info in files),
+            key=lambda file: file.path,
+        )
+
+    def delete(self, files: Iterable[StoredFile]) -> None:
+        """Delete files; one that is gone already is no error."""
+        with ThreadPoolExecutor(_READ_THREADS) as pool:
+            list(pool.map(lambda file: self._delete(file.path), files))
+
     def sweep_orphans(self, manifest: Manifest) -> list[str]:
         """Delete the table and audio files that the manifest does not name; return their paths, sorted.
 
         They are left by parts that were written but never committed, or written twice.
         """
-        named = {file.path for files in manifest.tables.values() for file in files}
-        named |= {file.path for file in manifest.audio}
-        found = [path for folder in (*get_args(TableName), _AUDIO) for path in self._list(folder)]
-        orphans = sorted(path for path in found if path not in named)
-        with ThreadPoolExecutor(_READ_THREADS) as pool:
-            list(pool.map(self._delete, orphans))
-        return orphans
+        named = {file.path for file in manifest.files()}
+        orphans = [file for file in self.content_files() if file.path not in named]
+        self.delete(orphans)
+        return sorted(file.path for file in orphans)
 
     def _path(self, path: str) -> str:
         if not is_plain(path):
@@ -155,19 +226,10 @@ class RunOutput:
                 return False
         return True
 
-    def _list(self, folder: str) -> list[str]:
-        target, what = self._path(folder), f"listing {display_url(join(self.url, folder))}"
-        with explained(what):
-            try:
-                found = retrying(lambda: self._fs.find(target), what=what)
-            except FileNotFoundError:
-                return []
-        return sorted(path.removeprefix(f"{self._root}/") for path in found)
-
     def _read_commits(self, folder: str) -> list[CommitRecord]:
-        paths = [path for path in self._list(folder) if path.endswith(".json")]
+        paths = [file.path for file in self.stored(folder) if file.path.endswith(".json")]
         with ThreadPoolExecutor(_READ_THREADS) as pool:
-            records = list(pool.map(lambda path: self._read_record(path, CommitRecord), paths))
+            records = list(pool.map(self.read_commit, paths))
         return sorted(records, key=lambda record: (record.shard_id, record.part))
 
     def _write_record(self, path: str, record: Record) -> FileRecord:
@@ -181,3 +243,13 @@ class RunOutput:
                 f"{display_url(join(self.url, path))}: it is not a valid {kind.__name__}; it is damaged, or was "
                 f"written by another version ({error})"
             ) from error
+
+
+def _modified(info: dict[str, Any]) -> datetime | None:
+    """When a file was written, by whichever name its filesystem has for it."""
+    told = next((info[name] for name in ("LastModified", "mtime", "created") if info.get(name) is not None), None)
+    if isinstance(told, (int, float)):
+        return datetime.fromtimestamp(told, timezone.utc)
+    if isinstance(told, datetime):
+        return told if told.tzinfo else told.replace(tzinfo=timezone.utc)
+    return None

@@ -1,0 +1,54 @@
+"""`lmac status`: how far a run is."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Annotated
+
+import typer
+
+from jobs.messages import clock, console, for_people
+from pipeline.storage.progress import RECENT, Progress, read_progress
+
+
+def status(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Tell how far a run is, from its output alone: while it goes on, when it was interrupted, or after its end."""
+    with for_people():
+        progress = read_progress(run)
+    if as_json:
+        quarantined = [shard.model_dump() for shard in progress.quarantined]
+        last = progress.last_commit.isoformat() if progress.last_commit else None
+        typer.echo(json.dumps({**vars(progress), "quarantined": quarantined, "last_commit": last}, indent=2))
+    else:
+        _print(progress)
+
+
+def _print(progress: Progress) -> None:
+    words = {"finished": "finished", "given_up": "not whole: shards were given up", "unfinished": "not finished"}
+    done = f"{progress.share:.0%} done, {progress.shards_done} of {progress.shards} shards to their end"
+    console.print(f"{words[progress.state]}: {done}")
+    failed = sum(progress.errors.values())
+    clips = f"{progress.clips} clips, {failed} of them errors"
+    console.print(f"{progress.parts} parts: {clips}, {progress.windows} windows")
+    for reason, count in progress.errors.items():
+        console.print(f"  {reason}: {count}", markup=False)
+    for shard in progress.quarantined:
+        console.print(f"given up: {shard.uri} after {shard.attempts} attempts: {shard.reason}", markup=False)
+    if progress.last_commit is None:
+        return
+    ago = (datetime.now(timezone.utc) - progress.last_commit).total_seconds()
+    actors = (
+        f"{len(progress.actors)} actor{'s' * (len(progress.actors) != 1)}, {len(progress.recent_actors)} of them lately"
+    )
+    rate = f"{progress.windows_per_s:.1f} windows/s lately" if progress.windows_per_s is not None else "no rate known"
+    console.print(f"{rate}, from {actors}; last commit {clock(max(ago, 0))} ago")
+    if progress.state == "finished":
+        return
+    if ago > RECENT.total_seconds():
+        console.print("nothing was committed lately: if it was interrupted, the same command goes on with it")
+    elif progress.seconds_left is not None:
+        console.print(f"about {clock(progress.seconds_left)} left")

@@ -1,0 +1,81 @@
+"""`lmac verify`: a run read again, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from jobs.messages import FAILED, console, fail, for_people
+from pipeline.proof.findings import SHOWN
+from pipeline.proof.verify import Proof
+from pipeline.proof.verify import verify as prove
+from pipeline.storage.filesystem import display_url
+
+
+def verify(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
+    input_url: Annotated[
+        str | None,
+        typer.Option("--input", help="Its input: are these its very clips? Tars and Parquet are read through."),
+    ] = None,
+    deep: Annotated[int | None, typer.Option(min=1, help="Explain so many windows again, from --input.")] = None,
+    explainer: Annotated[
+        str | None, typer.Option(help="For --deep: the explainer of the run. [default: the one saved with it]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which windows --deep draws.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Read a run again, or what is committed of it so far, and name all that is wrong; exit with 1 if anything is."""
+    if deep and input_url is None:
+        raise fail("--deep explains windows again from the input: give --input")
+    if explainer and not deep:
+        raise fail("--explainer is for --deep, which is not given")
+    with for_people(), Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
+        task = bar.add_task("reading records", total=None)
+        proof = prove(
+            run,
+            input_url,
+            deep or 0,
+            explainer,
+            seed,
+            step=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
+        )
+    if as_json:
+        typer.echo(json.dumps(_as_json(proof), indent=2))
+    else:
+        _print(run, proof)
+    if proof.findings:
+        raise typer.Exit(FAILED)
+
+
+def _as_json(proof: Proof) -> dict[str, Any]:
+    checked = {name: value for name, value in vars(proof).items() if name != "findings"}
+    findings = {
+        kind: {"count": count, "first": [asdict(finding) for finding in proof.findings.shown[kind]]}
+        for kind, count in proof.findings.counts.items()
+    }
+    return {"sound": not proof.findings, "checked": checked, "findings": findings}
+
+
+def _print(run: str, proof: Proof) -> None:
+    for kind, count in proof.findings.counts.items():
+        console.print(f"{kind}: {count}", style="bold red", markup=False)
+        for finding in proof.findings.shown[kind]:
+            where = f"{finding.file}, {finding.key}" if finding.key else finding.file
+            console.print(f"  {where}: {finding.message}", markup=False)
+        if count > SHOWN:
+            console.print(f"  and {count - SHOWN} more")
+    if not proof.finished:
+        console.print(f"the run is not finished: {proof.ended} of {proof.shards} shards are committed to their end")
+    console.print(
+        f"checked {proof.parts} parts in {proof.files} files of {proof.bytes / 1e6:.1f} MB: {proof.clips} clips, "
+        f"{proof.errors} of them errors; {proof.windows} windows, {proof.masks} masks, {proof.listenables} listenables"
+    )
+    if proof.again:
+        console.print(f"{proof.again} windows were explained again")
+    shown = display_url(run)
+    console.print(f"{shown}: {len(proof.findings) or 'nothing'} found to be wrong", markup=False)
