@@ -17,6 +17,9 @@ _MEANING = {
     "ff": "faithfulness, p - p_out",
     "fid_in": "share of clips whose masked-in input keeps the decision",
     "mask_mean": "mean of the mask",
+    "objective": "the objective, with its weights",
+    "mask_fitting": "mean of the masks of prompts that fit",
+    "mask_other": "mean of the masks of prompts that do not",
 }
 
 

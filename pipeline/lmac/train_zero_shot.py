@@ -51,7 +51,7 @@ class ZeroShotTask:
         with torch.autocast("cpu", torch.bfloat16, enabled=config.loop.bf16):
             terms, logits, _ = self._terms(magnitude, rng)
             loss = terms.total + config.lambda_range * beyond(logits)
-        return loss, _numbers(terms)
+        return loss, {"loss": float(loss.detach()), **_numbers(terms)}
 
     def _terms(self, magnitude: Tensor, rng: Generator) -> tuple[ZeroShotTerms, Tensor, Tensor]:
         """The terms for prompts drawn for each window, the logits, and which of the prompts fit `[B, K]`."""
@@ -82,7 +82,7 @@ class ZeroShotTask:
             scores["mask_other"] = float((mean * ~fits).sum() / (~fits).sum().clamp_min(1))
             for name, value in scores.items():
                 sums[name] = sums.get(name, 0.0) + value * len(batch) / (_ASKED * len(self.validation))
-        return {"score": -sums["loss"], **sums}
+        return {"score": -sums["objective"], **sums}
 
 
 def draw_prompts(logits: Tensor, count: int, fitting: float, rng: Generator) -> Tensor:
@@ -108,7 +108,7 @@ def known_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 25
 
 def _numbers(terms: ZeroShotTerms) -> Scores:
     return {
-        "loss": float(terms.total.detach()),
+        "objective": float(terms.total.detach()),
         "masked_in": float(terms.masked_in.detach()),
         "masked_out": float(terms.masked_out.detach()),
         "size": float(terms.size.detach()),
