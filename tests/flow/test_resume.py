@@ -16,8 +16,8 @@ import pytest
 from tests.flow.make import assert_same_explanations, rows, short_clips, write_folder
 
 pytestmark = pytest.mark.slow
-# So many that no run is done before it is stopped, even on a busy machine.
-PARTS = 80
+
+PARTS = 40
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Disturbed:
 
 def start(source: str, output: Path, explainer: str) -> subprocess.Popen[str]:
     command = ["explain", source, str(output), "--explainer", explainer, "--listenables", "none", "--part-windows", "1"]
-    command += ["--actors", "1", "--cpus-per-actor", "1", "--device", "cpu"]
+    # Refined, each part takes long enough for a run to be stopped in its middle, however busy the machine is.
+    command += ["--actors", "1", "--cpus-per-actor", "1", "--device", "cpu", "--refine", "20"]
     return subprocess.Popen(
         [sys.executable, "-c", "from jobs.cli import main; main()", *command],
         stdout=subprocess.PIPE,
