@@ -19,6 +19,7 @@ from pipeline.flow.plan import InconsistentCommitsError
 from pipeline.lmac.training import TrainingError
 from pipeline.lmac.windowset import TrainingDataError
 from pipeline.models.checkpoint import ExplainerError
+from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.errors import InputError, StorageError
 from pipeline.storage.filesystem import is_url, recorded_url
 from schemas.yaml_config import ConfigError
@@ -59,6 +60,9 @@ def shown_command(arguments: Sequence[str]) -> str:
     """
 
     def shown(argument: str) -> str:
+        if argument.startswith(PREFIX):
+            rest = argument.removeprefix(PREFIX)
+            return PREFIX + (recorded_url(rest) if is_url(rest) or rest.startswith(("/", "~")) else rest)
         before, sign, after = argument.partition("=")
         whole = not sign or is_url(argument) or argument.startswith("/")
         return recorded_url(argument) if whole else before + sign + shown(after)

@@ -131,7 +131,9 @@ def _classifier(
 ) -> LoadedExplainer:
     if not where.startswith(PREFIX):
         if prompts is not None or templates or window_s is not None:
-            raise fail(f"--prompts, --template and --window-s are for --classifier clap:WHERE, not for {where}")
+            raise fail(
+                f"--prompts, --template and --window-s are for --classifier clap:WHERE, not for {display_url(where)}"
+            )
         return load_explainer(where)
     if prompts is None:
         raise fail('a CLAP needs classes to choose from: give --prompts "a dog barking; rain", or a .txt file of them')
@@ -143,12 +145,15 @@ def _prompted(loaded: LoadedExplainer, where: str, wordings: str | None) -> Clap
     clap = loaded.classifier
     if not isinstance(clap, ClapClassifier) or clap.classify is not None:
         raise fail(
-            f"--objective lmac-zs needs a CLAP whose classes are prompts: clap:WHERE with --prompts, not {where}"
+            f"--objective lmac-zs needs a CLAP whose classes are prompts: clap:WHERE with --prompts, not "
+            f"{display_url(where)}"
         )
     if wordings is None:
         return clap
     if not where.startswith(PREFIX):
-        raise fail(f"--wordings need the text encoder: give --classifier clap:WHERE with --prompts, not {where}")
+        raise fail(
+            f"--wordings need the text encoder: give --classifier clap:WHERE with --prompts, not {display_url(where)}"
+        )
     return clap.of_prompts(torch.cat([clap.class_embeddings, embed_prompts(where, parse_prompts(wordings))]))
 
 

@@ -21,6 +21,7 @@ from pipeline.models.checkpoint import save_explainer
 from pipeline.models.clap.audio import load_clap_audio
 from pipeline.models.clap.source import resolve_clap
 from pipeline.models.clap.zero_shot import PREFIX
+from pipeline.storage.filesystem import display_url
 from pipeline.storage.labels import load_labels
 from schemas.explainer_config import ExplainerConfig
 
@@ -41,7 +42,7 @@ def head(
     """Learn classes from labelled audio by a linear head on the embeddings of a frozen CLAP."""
     with for_people():
         if not classifier.startswith(PREFIX):
-            raise fail(f"--classifier {classifier}: a head is trained on a CLAP, give clap:WHERE")
+            raise fail(f"--classifier {display_url(classifier)}: a head is trained on a CLAP, give clap:WHERE")
         scratch = prepared_folder(out)
         audio = load_clap_audio(resolve_clap(classifier.removeprefix(PREFIX)).path, window_s)
         windows = load_windows(

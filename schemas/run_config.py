@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from schemas.class_bank import PLACE
 from schemas.explainer_config import Config
 from schemas.label_choice import LabelChoice
 
@@ -22,9 +21,9 @@ class ContentConfig(Config):
     `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
     cost of an explanation. `listenables` are the sides that are written as FLAC; their scores are computed in any case.
     `labels` says which labels of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
-    semicolons. `prompts`, in `templates`, are other classes for an explainer whose decoder listens to prompts;
-    `classifier` says where its CLAP is, for the text encoder, if that does not come with the explainer. `truth` is a
-    table of true labels, which reach the column `label_true`.
+    semicolons. `prompts`, in `templates` or else the explainer's, are other classes for an explainer whose decoder
+    listens to prompts; `classifier` says where its CLAP is, for the text encoder, if that does not come with the
+    explainer. `truth` is a table of true labels, which reach the column `label_true`.
     """
 
     explainer: str = "esc10"
@@ -37,7 +36,7 @@ class ContentConfig(Config):
     labels: str = "top1"
     classifier: str | None = None
     prompts: str | None = None
-    templates: tuple[str, ...] = (PLACE,)
+    templates: tuple[str, ...] | None = None
     truth: str | None = None
     label_column: str | None = None
     part_windows: Annotated[int, Field(ge=1, le=PART_MASKS)] = 32

@@ -6,9 +6,10 @@ from pipeline.models.checkpoint import LoadedExplainer, load_explainer, save_exp
 from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.source import clap_beside
 from pipeline.models.clap.zero_shot import PREFIX, with_prompts
-from pipeline.storage.filesystem import join
+from pipeline.storage.filesystem import display_url, join
 from pipeline.storage.output import RunOutput
 from schemas.class_bank import PLACE
+from schemas.explainer_config import ClapConfig
 from schemas.run_config import ContentConfig
 from schemas.yaml_config import ConfigError
 
@@ -20,7 +21,7 @@ def load_asked(content: ContentConfig) -> LoadedExplainer:
     """
     loaded = load_explainer(content.explainer)
     if content.prompts is None:
-        if content.classifier is not None or content.templates != (PLACE,):
+        if content.classifier is not None or content.templates is not None:
             raise ConfigError("content.classifier and content.templates are for content.prompts, which is not given")
         return loaded
     where = content.classifier or clap_beside(content.explainer)
@@ -30,8 +31,10 @@ def load_asked(content: ContentConfig) -> LoadedExplainer:
             "trained for, --classifier clap:WHERE"
         )
     if content.classifier is not None and not content.classifier.startswith(PREFIX):
-        raise ConfigError(f"content.classifier must be clap:WHERE, got {content.classifier!r}")
-    return with_prompts(loaded, str(where), content.prompts, content.templates)
+        raise ConfigError(f"content.classifier must be clap:WHERE, got {display_url(content.classifier)!r}")
+    known = loaded.config.classifier
+    own = known.templates if isinstance(known, ClapConfig) else ()
+    return with_prompts(loaded, str(where), content.prompts, content.templates or own or (PLACE,))
 
 
 def explain_with(content: ContentConfig, loaded: LoadedExplainer, output: RunOutput) -> ContentConfig:
@@ -42,4 +45,4 @@ def explain_with(content: ContentConfig, loaded: LoadedExplainer, output: RunOut
     labels = "\n".join(f"- {label}" for label in loaded.config.labels)
     card = f"# {loaded.config.name}\n\nWith the prompts of a run:\n\n{labels}\n"
     save_explainer(place, loaded.config, loaded.classifier, loaded.decoder, card)
-    return content.model_copy(update={"explainer": place, "prompts": None, "classifier": None, "templates": (PLACE,)})
+    return content.model_copy(update={"explainer": place, "prompts": None, "classifier": None, "templates": None})

@@ -65,7 +65,8 @@ def with_prompts(
     assert isinstance(own, ClapClassifier)
     if audio.front_end != config.front_end or weights_digest(classifier.htsat) != weights_digest(own.htsat):
         raise ClapError(
-            f"the decoder of the explainer {config.name!r} was trained for another CLAP than {display_url(where)}: "
+            f"the decoder of the explainer {config.name!r} was trained for another CLAP than "
+            f"{display_url(where.removeprefix(PREFIX))}: "
             "give the one it was trained for"
         )
     named = config.model_copy(update={"labels": known.prompts, "classifier": classifier.config})
