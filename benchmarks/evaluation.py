@@ -13,8 +13,8 @@ from pathlib import Path
 
 DOCS = Path("docs/evaluation")
 RIVALS = (
-    "saliency,input_x_gradient,smoothgrad,integrated_gradients,deeplift,guided_backprop,gradcam,guided_gradcam,"
-    "random,constant,energy"
+    "saliency,input_x_gradient,smoothgrad,integrated_gradients,deeplift,gradient_shap,guided_backprop,gradcam,"
+    "guided_gradcam,occlusion,random,constant,energy"
 )
 # On mixtures, and beside refined masks, some of them: they take minutes each.
 FEWER = "saliency,input_x_gradient,deeplift,random,energy"
