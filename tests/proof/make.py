@@ -1,4 +1,4 @@
-"""A run made here, without Ray: the same parts, rows and records."""
+"""A run made here, without Ray: the same parts, rows and records; and what is found wrong with one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pipeline.flow.finalize import finalize
 from pipeline.flow.parts import cut_parts
 from pipeline.flow.tasks import commit_part
 from pipeline.lmac.explainer import Explainer
+from pipeline.proof.verify import Proof
 from pipeline.storage.listing import list_input
 from pipeline.storage.output import RunOutput
 from schemas.records import RunRecord
@@ -25,9 +26,7 @@ def run_here(source: str, folder: str, content: ContentConfig) -> str:
             lmac_version="0",
             input_digest=listing.digest,
             shards=len(listing.shards),
-            config=content.model_dump(
-                mode="json", exclude={"explainer", "classifier", "prompts", "templates", "truth"}
-            ),
+            config=content.model_dump(mode="json", exclude=PLACES),
             explainer={
                 "name": explainer.config.name,
                 "digest": explainer.digest,
@@ -41,3 +40,14 @@ def run_here(source: str, folder: str, content: ContentConfig) -> str:
             commit_part(output, explain_part(explainer, part, shard.uri, content, batch_size=4), "here", 0.0)
     finalize(output, listing.shards, [])
     return folder
+
+
+def kinds(proof: Proof) -> set[str]:
+    """The kinds of damage that were found."""
+    return set(proof.findings.counts)
+
+
+def told(proof: Proof) -> str:
+    """All findings, a line each."""
+    found = [finding for kept in proof.findings.shown.values() for finding in kept]
+    return "\n".join(f"{finding.kind}: {finding.file}: {finding.key}: {finding.message}" for finding in found)
