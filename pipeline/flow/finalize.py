@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from pipeline.flow.plan import rest_of
+from pipeline.flow.plan import InconsistentCommitsError, rest_of
 from pipeline.storage.output import RunOutput
 from pipeline.storage.shards import Shard
 from schemas.records import CommitRecord, FileRecord, Manifest, QuarantinedShard, TableName
@@ -21,14 +21,27 @@ def finalize(output: RunOutput, shards: Sequence[Shard], quarantined: Sequence[Q
 
     The commits are read anew: what stands in storage is what counts. A table without rows gets one empty
     file, so that every table can be queried.
-    Raises UnreconciledError when a shard is neither committed to its end nor among `quarantined`.
+    Raises UnreconciledError when a shard is neither committed to its end nor among `quarantined`, and
+    InconsistentCommitsError when one goes on after its end.
     """
     commits = output.commits()
-    by_shard: dict[str, list[CommitRecord]] = defaultdict(list)
+    by_shard: dict[str, dict[int, CommitRecord]] = defaultdict(dict)
     for record in commits:
-        by_shard[record.shard_id].append(record)
+        by_shard[record.shard_id][record.part] = record
+    for shard_id, records in by_shard.items():
+        ends = [part for part, record in records.items() if record.last]
+        if ends and min(ends) < max(records):
+            raise InconsistentCommitsError(
+                f"shard {shard_id} ends with part {min(ends)}, yet part {max(records)} is committed: start again with "
+                "another output"
+            )
     given_up = {shard.shard_id for shard in quarantined}
-    missing = [shard for shard in shards if shard.shard_id not in given_up and rest_of(shard, by_shard[shard.shard_id])]
+    missing = [
+        shard
+        for shard in shards
+        if shard.shard_id not in given_up
+        and rest_of(shard, by_shard[shard.shard_id], by_shard[shard.shard_id].__getitem__)
+    ]
     if missing:
         raise UnreconciledError(
             f"{len(missing)} of {len(shards)} shards are not committed to their end, {missing[0].shard_id!r} for one: "

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 
 from pipeline.storage.shards import Shard
 from schemas.records import CommitRecord, Cursor
+
+_READ_THREADS = 16
 
 
 class InconsistentCommitsError(Exception):
@@ -24,39 +28,41 @@ class Work:
     share: float = 0.0
 
 
-def rest_of(shard: Shard, commits: Iterable[CommitRecord]) -> Work | None:
-    """What is left of a shard after the commits that follow each other from its first part; None if nothing.
+def rest_of(shard: Shard, parts: Iterable[int], read: Callable[[int], CommitRecord]) -> Work | None:
+    """What is left of a shard after its committed parts that follow each other from the first; None if nothing.
 
-    A part whose predecessor is missing does not count; it will be written again, with the same contents.
-    Raises InconsistentCommitsError when a part follows the last one.
+    Of those the last alone is read. A part whose predecessor is missing does not count; it will be written again,
+    with the same contents.
+    Raises InconsistentCommitsError when a part follows the one that ends the shard.
     """
-    by_part = {record.part: record for record in commits}
-    part, work = 0, Work(shard)
-    while part in by_part:
-        record = by_part[part]
-        part += 1
-        if record.last:
-            beyond = [number for number in by_part if number >= part]
-            if beyond:
-                raise InconsistentCommitsError(
-                    f"shard {shard.shard_id} ends with part {record.part}, yet part {min(beyond)} is "
-                    "committed: start again with another output"
-                )
-            return None
-        work = Work(shard, record.next, part, record.share)
-    return work
+    there = set(parts)
+    in_a_row = next(number for number in count() if number not in there)
+    if not in_a_row:
+        return Work(shard)
+    record = read(in_a_row - 1)
+    if not record.last:
+        return Work(shard, record.next, in_a_row, record.share)
+    if max(there) > record.part:
+        raise InconsistentCommitsError(
+            f"shard {shard.shard_id} ends with part {record.part}, yet part {max(there)} is committed: start again "
+            "with another output"
+        )
+    return None
 
 
-def plan(shards: Sequence[Shard], commits: Iterable[CommitRecord]) -> list[Work]:
-    """The work that is left, in the order of the shards.
+def plan(
+    shards: Sequence[Shard], committed: Mapping[str, Iterable[int]], read: Callable[[str, int], CommitRecord]
+) -> list[Work]:
+    """The work that is left, in the order of the shards, by the committed parts of each.
 
     Raises InconsistentCommitsError as `rest_of` does, or when a commit is of no shard of the input.
     """
-    by_shard: dict[str, list[CommitRecord]] = defaultdict(list)
-    for record in commits:
-        by_shard[record.shard_id].append(record)
-    strangers = by_shard.keys() - {shard.shard_id for shard in shards}
+    strangers = committed.keys() - {shard.shard_id for shard in shards}
     if strangers:
         raise InconsistentCommitsError(f"the output has commits of a shard that the input lacks: {min(strangers)}")
-    rest = (rest_of(shard, by_shard[shard.shard_id]) for shard in shards)
-    return [work for work in rest if work is not None]
+
+    def rest(shard: Shard) -> Work | None:
+        return rest_of(shard, committed.get(shard.shard_id, ()), partial(read, shard.shard_id))
+
+    with ThreadPoolExecutor(_READ_THREADS) as pool:
+        return [work for work in pool.map(rest, shards) if work is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -62,8 +63,8 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
     check_apart(input_url, output)
     record = _run_record(listing, content, loaded, truth)
     before = _agree(output, record)
-    commits = output.commits() if before else []
-    work = plan(listing.shards, commits)
+    committed = output.committed_parts() if before else {}
+    work = plan(listing.shards, committed, output.read_part)
     if not before:
         check_free(output)
         output.write_run_record(record)
@@ -80,11 +81,19 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
                 cluster.attempts,
                 starter,
                 (listing.root_url, output.url, shared),
-                lambda one: rest_of(one.shard, output.committed(one.shard.shard_id)),
+                partial(_left, output),
                 reporter,
             )
             quarantined = dispatcher.run(work)
-    return RunResult(finalize(output, listing.shards, quarantined), len(commits))
+    resumed = sum(len(parts) for parts in committed.values())
+    return RunResult(finalize(output, listing.shards, quarantined), resumed)
+
+
+def _left(output: RunOutput, work: Work) -> Work | None:
+    """What is left of a shard by now: an actor that died may have committed more than it told."""
+    shard_id = work.shard.shard_id
+    parts = output.committed_parts(shard_id).get(shard_id, [])
+    return rest_of(work.shard, parts, partial(output.read_part, shard_id))
 
 
 def _run_record(

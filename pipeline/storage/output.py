@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from schemas.records import CommitRecord, FileRecord, Manifest, Record, RunRecor
 
 _READ_THREADS = 16
 _RUN, _MANIFEST, _SUCCESS, _COMMITS = "_run.json", "_manifest.json", "_SUCCESS", "_commits"
+_COMMIT = re.compile(rf"{_COMMITS}/([^/]+)/(\d+)\.json")
 _CONTENT = (*get_args(TableName), "audio")
 _EXPLAINER = "explainer"
 
@@ -87,7 +90,9 @@ class RunOutput:
 
     def commits(self) -> list[CommitRecord]:
         """Return all commits, sorted by shard and part; raises StorageError for a damaged one."""
-        return self._read_commits(_COMMITS)
+        with ThreadPoolExecutor(_READ_THREADS) as pool:
+            records = list(pool.map(self.read_commit, (file.path for file in self.commit_files())))
+        return sorted(records, key=lambda record: (record.shard_id, record.part))
 
     def commit_files(self) -> list[StoredFile]:
         """Return the files of all commits, unread, sorted by path."""
@@ -97,9 +102,17 @@ class RunOutput:
         """Return the commit in a file; raises StorageError when it is missing or damaged."""
         return self._read_record(path, CommitRecord)
 
-    def committed(self, shard_id: str) -> list[CommitRecord]:
-        """Return the commits of one shard, sorted by part."""
-        return self._read_commits(f"{_COMMITS}/{shard_id}")
+    def committed_parts(self, shard_id: str = "") -> dict[str, list[int]]:
+        """Return the numbers of the committed parts of each shard, or of one, by the names of the commits alone."""
+        parts: dict[str, list[int]] = defaultdict(list)
+        for file in self.stored(join(_COMMITS, shard_id)):
+            if found := _COMMIT.fullmatch(file.path):
+                parts[found[1]].append(int(found[2]))
+        return dict(parts)
+
+    def read_part(self, shard_id: str, part: int) -> CommitRecord:
+        """Return the commit of a part; raises StorageError when it is missing or damaged."""
+        return self.read_commit(self.commit_path(shard_id, part))
 
     def write_run_record(self, record: RunRecord) -> FileRecord:
         """Write what the run was asked to do."""
@@ -225,12 +238,6 @@ class RunOutput:
             except FileNotFoundError:
                 return False
         return True
-
-    def _read_commits(self, folder: str) -> list[CommitRecord]:
-        paths = [file.path for file in self.stored(folder) if file.path.endswith(".json")]
-        with ThreadPoolExecutor(_READ_THREADS) as pool:
-            records = list(pool.map(self.read_commit, paths))
-        return sorted(records, key=lambda record: (record.shard_id, record.part))
 
     def _write_record(self, path: str, record: Record) -> FileRecord:
         return self.write_bytes(path, record.model_dump_json(indent=1).encode())

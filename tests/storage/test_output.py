@@ -84,8 +84,10 @@ def test_commits_come_back_in_order_and_a_commit_made_twice_is_one(tmp_path: Pat
     for shard_id, part in [("b-1", 0), ("a-0", 1), ("a-0", 0), ("a-0", 1)]:
         output.commit(commit_of(shard_id, part))
     assert output.commits() == [commit_of("a-0", 0), commit_of("a-0", 1), commit_of("b-1", 0)]
-    assert output.committed("a-0") == [commit_of("a-0", 0), commit_of("a-0", 1)]
-    assert output.committed("never-2") == []
+    assert output.committed_parts() == {"a-0": [0, 1], "b-1": [0]}
+    assert output.committed_parts("a-0") == {"a-0": [0, 1]}
+    assert output.committed_parts("never-2") == {}
+    assert output.read_part("a-0", 1) == commit_of("a-0", 1)
 
 
 @pytest.mark.parametrize("data", [b"", b'{"shard_id": "a', b"{}", b'{"record_version": 1, "from_the_future": 1}'])
