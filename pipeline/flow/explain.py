@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from pipeline.flow.parts import Part
 from pipeline.flow.rows import ExplainedPart
@@ -16,19 +17,24 @@ from schemas.run_config import ContentConfig
 def explain_part(
     explainer: Explainer, part: Part, shard_uri: str, content: ContentConfig, batch_size: int
 ) -> ExplainedPart:
-    """Explain the windows of a part, `batch_size` at a time; a part without windows costs nothing."""
+    """Explain the windows of a part, `batch_size` at a time; a part without windows costs nothing.
+
+    Where a batch runs the GPU out of memory it is halved, and so are those after it, until they fit. Raises
+    torch.OutOfMemoryError when one window alone does not.
+    """
     lengths = np.array([row.length for row in part.rows], dtype=np.int64)
-    firsts = range(0, len(part.rows), batch_size)
-    batches = [
-        explainer.explain(
-            part.waveforms[first : first + batch_size],
-            lengths=lengths[first : first + batch_size],
-            labels=content.labels,
-            mask=content.mask,
-            refine=content.refine,
-        )
-        for first in firsts
-    ]
+    firsts, batches = [], []
+    first = 0
+    while first < len(part.rows):
+        stop = first + batch_size
+        batch = _batch(explainer, part.waveforms[first:stop], lengths[first:stop], content)
+        if batch is None:
+            batch_size = max(min(batch_size, len(part.rows) - first) // 2, 1)
+            torch.cuda.empty_cache()  # what the failed batch left there is of other sizes than what comes
+            continue
+        firsts.append(first)
+        batches.append(batch)
+        first = stop
     windows = [first + batch.window for first, batch in zip(firsts, batches, strict=True)]
     sound = {
         "masked_in": ("masked_in", "gain_db_in"),
@@ -50,6 +56,22 @@ def explain_part(
         gain_db={kind: _join(batches, sound[kind][1]) for kind in content.listenables},
         scores={name: np.concatenate([batch.scores[name] for batch in batches]) for name in names},
     )
+
+
+def _batch(
+    explainer: Explainer, waveforms: np.ndarray, lengths: np.ndarray, content: ContentConfig
+) -> Explanation | None:
+    """Explain windows `[B, n]`; None where they do not fit into the GPU's memory, and are more than one."""
+    try:
+        return explainer.explain(
+            waveforms, lengths=lengths, labels=content.labels, mask=content.mask, refine=content.refine
+        )
+    except torch.OutOfMemoryError as error:
+        if len(waveforms) > 1:
+            return None
+        raise torch.OutOfMemoryError(
+            f"one window alone does not fit into the GPU's memory: ask for fewer --labels, or take a larger one ({error})"
+        ) from None
 
 
 def _join(batches: list[Explanation], name: str) -> np.ndarray:
