@@ -70,7 +70,7 @@ def _batch(
         if len(waveforms) > 1:
             return None
         raise torch.OutOfMemoryError(
-            f"one window alone does not fit into the GPU's memory: ask for fewer --labels, or take a larger one ({error})"
+            f"one window alone does not fit into the GPU's memory: ask for fewer --labels, or a larger one ({error})"
         ) from None
 
 
