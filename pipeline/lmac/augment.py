@@ -8,7 +8,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from schemas.training_config import AugmentConfig
+from pipeline.models.frontend import FrontEnd
+from schemas.training_config import AugmentConfig, DecoderTraining
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, rng: Generator) -> Tensor:
@@ -117,3 +118,12 @@ def augment_magnitude(magnitude: Tensor, config: AugmentConfig, rng: Generator) 
     if config.stretch:
         magnitude = stretch(magnitude, config.stretch, rng)
     return drop(magnitude, config.drop_bands, config.drop_spans, rng)
+
+
+def augmented_magnitude(waveform: Tensor, front_end: FrontEnd, config: DecoderTraining, rng: Generator) -> Tensor:
+    """Magnitude `[B, F, T]` of windows `[B, n]`, rolled, louder or softer, mixed, with noise and stretched as asked."""
+    waveform = random_gain(roll_in_time(waveform, rng), config.gain_db, rng)
+    waveform = mixture(waveform, config.mixtures, config.mixture_db, rng)
+    waveform = add_noise(waveform, config.noise, rng) if config.noise else waveform
+    magnitude = front_end.stft(waveform).abs()
+    return stretch(magnitude, config.stretch, rng) if config.stretch else magnitude

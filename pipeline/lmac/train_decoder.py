@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from pipeline.lmac.augment import add_noise, mixture, random_gain, roll_in_time, stretch
+from pipeline.lmac.augment import augmented_magnitude
 from pipeline.lmac.budget import budgeted, cut, random_budget, threshold
 from pipeline.lmac.faithfulness import faithfulness
 from pipeline.lmac.objective import apply_mask, objective
@@ -43,11 +43,7 @@ class DecoderTask:
     def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
         config = self.config
         with torch.no_grad():
-            waveform = random_gain(roll_in_time(self.train.waveforms(indices), rng), config.gain_db, rng)
-            waveform = mixture(waveform, config.mixtures, config.mixture_db, rng)
-            waveform = add_noise(waveform, config.noise, rng) if config.noise else waveform
-            magnitude = self.classifier.front_end.stft(waveform).abs()
-            magnitude = stretch(magnitude, config.stretch, rng) if config.stretch else magnitude
+            magnitude = augmented_magnitude(self.train.waveforms(indices), self.classifier.front_end, config, rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.loop.bf16):
             _, target, logits = rank_bins(self.module, self.classifier, magnitude)
             logits = logits.float()

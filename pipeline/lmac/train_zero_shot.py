@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from pipeline.lmac.augment import add_noise, mixture, random_gain, roll_in_time, stretch
+from pipeline.lmac.augment import augmented_magnitude
 from pipeline.lmac.train_decoder import beyond
 from pipeline.lmac.training import Scores
 from pipeline.lmac.windowset import WindowSet
@@ -43,11 +43,7 @@ class ZeroShotTask:
     def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
         config = self.config
         with torch.no_grad():
-            waveform = random_gain(roll_in_time(self.train.waveforms(indices), rng), config.gain_db, rng)
-            waveform = mixture(waveform, config.mixtures, config.mixture_db, rng)
-            waveform = add_noise(waveform, config.noise, rng) if config.noise else waveform
-            magnitude = self.clap.front_end.stft(waveform).abs()
-            magnitude = stretch(magnitude, config.stretch, rng) if config.stretch else magnitude
+            magnitude = augmented_magnitude(self.train.waveforms(indices), self.clap.front_end, config, rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.loop.bf16):
             terms, logits, _ = self._terms(magnitude, rng)
             loss = terms.total + config.lambda_range * beyond(logits)
@@ -73,15 +69,19 @@ class ZeroShotTask:
         if self.validation is None:
             return {}
         rng, sums = torch.Generator().manual_seed(_SEED), dict[str, float]()
+        means, fitting = [], []
         for batch in torch.arange(len(self.validation)).repeat(_ASKED).split(_BATCH):
             magnitude = self.clap.front_end.stft(self.validation.waveforms(batch)).abs()
             terms, logits, fits = self._terms(magnitude, rng)
             mean = logits.sigmoid().mean(dim=(1, 2)).reshape(fits.shape)
-            scores = {**_numbers(terms), "fitting": float(fits.float().mean())}
-            scores["mask_fitting"] = float((mean * fits).sum() / fits.sum().clamp_min(1))
-            scores["mask_other"] = float((mean * ~fits).sum() / (~fits).sum().clamp_min(1))
-            for name, value in scores.items():
+            means.append(mean.flatten())
+            fitting.append(fits.flatten())
+            for name, value in _numbers(terms).items():
                 sums[name] = sums.get(name, 0.0) + value * len(batch) / (_ASKED * len(self.validation))
+        mean, fits = torch.cat(means), torch.cat(fitting)
+        sums["fitting"] = float(fits.float().mean())
+        sums["mask_fitting"] = float((mean * fits).sum() / fits.sum().clamp_min(1))
+        sums["mask_other"] = float((mean * ~fits).sum() / (~fits).sum().clamp_min(1))
         return {"score": -sums["objective"], **sums}
 
 
