@@ -34,7 +34,9 @@ def explain(
         typer.Argument(metavar="INPUT", help="Folder, tar, Parquet or CSV/JSONL manifest; path or s3:// URL."),
     ],
     output_url: Annotated[str, typer.Argument(metavar="OUTPUT", help="Where tables and clips go; path or s3:// URL.")],
-    explainer: Annotated[str | None, typer.Option(help="esc10, scenes, or a path or URL. [default: esc10]")] = None,
+    explainer: Annotated[
+        str | None, typer.Option(help="esc10, scenes, clap-mini, or a path or URL. [default: esc10]")
+    ] = None,
     prompts: Prompts = None,
     template: Template = None,
     classifier: Annotated[

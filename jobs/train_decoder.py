@@ -44,6 +44,7 @@ from pipeline.storage.labels import load_labels
 from schemas.class_bank import PLACE
 from schemas.explainer_config import ClapConfig, ExplainerConfig
 from schemas.training_config import DecoderRecipe, ZeroShotObjective
+from schemas.yaml_config import ConfigError
 
 
 def decoder(
@@ -86,6 +87,11 @@ def decoder(
         scratch = prepared_folder(out)
         loaded = _classifier(classifier, prompts, template, window_s)
         clap = _prompted(loaded, classifier, wordings) if isinstance(aim, ZeroShotObjective) else None
+        if clap is not None and isinstance(aim, ZeroShotObjective) and aim.prompts > clap.n_classes:
+            raise ConfigError(
+                f"training.objective.prompts: asks for {aim.prompts} prompts a window, and there are {clap.n_classes} "
+                "in all: give fewer, or more --prompts or --wordings"
+            )
         if wordings is not None and clap is None:
             raise fail("--wordings are for --objective lmac-zs: no other decoder listens to a prompt")
         explainer = loaded.config.model_copy(
@@ -95,6 +101,10 @@ def decoder(
                 "mask_domain": recipe.mask_domain,
             }
         )
+        # Before any audio is read: all that does not fit the classifier is found here.
+        torch.manual_seed(recipe.training.loop.seed)
+        model = _decoder(explainer, loaded)
+        begun = _go_on_from(start, model, explainer, loaded) if start else ""
         table = load_labels(labels) if labels else None
         windows = load_windows(
             data,
@@ -105,9 +115,6 @@ def decoder(
             on_skip=say_skipped,
         )
         sets = split(windows, select or [], validation, test, recipe.training.loop.seed)
-        torch.manual_seed(recipe.training.loop.seed)
-        model = build_decoder(explainer, loaded.classifier)
-        begun = _go_on_from(start, model, explainer) if start else ""
         task: Task
         if clap is not None:
             task = ZeroShotTask(model, clap, sets.train, sets.validation, recipe.training, explainer.mask_domain)
@@ -165,14 +172,46 @@ def _clap_card(explainer: ExplainerConfig) -> str:
     return "\n".join([f"# {explainer.name}", "", "## Classifier", "", how, "", *rows, ""])
 
 
-def _go_on_from(start: str, model: Decoder, explainer: ExplainerConfig) -> str:
+def _decoder(explainer: ExplainerConfig, loaded: LoadedExplainer) -> Decoder:
+    try:
+        return build_decoder(explainer, loaded.classifier)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _go_on_from(start: str, model: Decoder, explainer: ExplainerConfig, loaded: LoadedExplainer) -> str:
     """Give the decoder the weights of another one of its shape; the digest of where they came from."""
-    found = load_explainer(start)
-    shape = {"decoder", "classifier", "front_end"}
-    if found.decoder is None or found.config.model_dump(include=shape) != explainer.model_dump(include=shape):
+    found, where = load_explainer(start), f"--start {display_url(start)}"
+    if found.decoder is None:
+        raise fail(f"{where} has no decoder to go on from: give an explainer that has one, or leave --start out")
+    prompted = explainer.decoder is not None and explainer.decoder.prompted
+    theirs, ours = _shape(found.config, prompted), _shape(explainer, prompted)
+    for name in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(name) != ours.get(name):
+            raise fail(
+                f"{where}: its {name} is {theirs.get(name)}, that of the decoder to train is {ours.get(name)}: they "
+                "must be alike, in the decoder, the classifier's shape and the front end"
+            )
+    if prompted and _audio_digest(found) != _audio_digest(loaded):
         raise fail(
-            f"--start {display_url(start)}: its decoder is {found.config.decoder or 'not there'}, the one to train is "
-            f"{explainer.decoder}: they, their classifiers' shapes and their front ends must be alike"
+            f"{where}: its decoder was trained for another CLAP, of which the audio branch has other weights: give the "
+            "CLAP it was trained for, or leave --start out"
         )
     model.load_state_dict(found.decoder.state_dict())
     return f"-{found.digest}"
+
+
+def _shape(config: ExplainerConfig, prompted: bool) -> dict[str, object]:
+    """What decoders of one shape have alike, by name; to a prompted one prompts are nothing."""
+    unlike = ("prompts", "templates", "text_encoder") if prompted else ()
+    return {
+        f"{part}.{name}": value
+        for part, settings in config.model_dump(include={"decoder", "classifier", "front_end"}).items()
+        for name, value in (settings or {}).items()
+        if name not in unlike or part != "classifier"
+    }
+
+
+def _audio_digest(explainer: LoadedExplainer) -> str:
+    assert isinstance(explainer.classifier, ClapClassifier)
+    return weights_digest(explainer.classifier.htsat)

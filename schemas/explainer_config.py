@@ -126,7 +126,7 @@ class ClapConfig(Config):
     depths: Annotated[tuple[Channels, ...], Field(min_length=1)] = (2, 2, 6, 2)
     heads: Annotated[tuple[Channels, ...], Field(min_length=1)] = (4, 8, 16, 32)
     attention_window: Annotated[int, Field(ge=1)] = 8
-    mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
+    mlp_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
     fusion: bool = False
     projection: Channels = 512
     clip_s: Annotated[float, Field(gt=0)] = 10.0

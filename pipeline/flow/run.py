@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import ray
 
-from pipeline.flow.asked import explain_with, load_asked
+from pipeline.flow.asked import as_begun, explain_with, load_asked
 from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop, check_labels
 from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
@@ -61,6 +61,7 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
     check_coverage(listing, truth)
     output = RunOutput(output_url)
     check_apart(input_url, output)
+    loaded = as_begun(content, loaded, output)
     record = _run_record(listing, content, loaded, truth)
     before = _agree(output, record)
     committed = output.committed_parts() if before else {}

@@ -77,4 +77,4 @@ def _shared(mask: Tensor, text: Tensor) -> Tensor:
     flat = mask.flatten(2)
     both = flat @ flat.transpose(1, 2) / flat.shape[2]
     unlike = (1 - text @ text.transpose(1, 2)).clamp_min(0)
-    return (both * unlike * ~torch.eye(k, dtype=torch.bool)).sum() / (n * k * (k - 1))
+    return (both * unlike * ~torch.eye(k, dtype=torch.bool, device=mask.device)).sum() / (n * k * (k - 1))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from pipeline.models.checkpoint import explainer_digest, load_explainer
+from pipeline.flow.asked import as_begun, explain_with, load_asked
+from pipeline.flow.checks import RunConflictError
+from pipeline.models.checkpoint import LoadedExplainer, explainer_digest, load_explainer
+from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.zero_shot import with_prompts
+from pipeline.storage.output import RunOutput
+from schemas.records import RunRecord
+from schemas.run_config import ContentConfig
 from tests.jobs.test_cli import run
 from tests.jobs.test_train_clap import PROMPTS, clap, scenes
 
 __all__ = ["clap", "scenes"]
 
+PERTURBED = 1e-7
 ASKED = "a bell; wind; knocks on wood"
 
 
@@ -75,6 +86,106 @@ def test_other_prompts_change_the_classes_and_neither_the_sound_nor_the_decoder(
     assert other.digest != loaded.digest
     assert with_prompts(loaded, str(clap), PROMPTS).digest == loaded.digest
     assert explainer_digest(loaded.config, loaded.classifier, loaded.decoder) == loaded.digest
+
+
+def elsewhere(loaded: LoadedExplainer) -> LoadedExplainer:
+    """The same as another machine would have made it: the last bits of its embeddings are others."""
+    clap = loaded.classifier
+    assert isinstance(clap, ClapClassifier)
+    noise = PERTURBED * torch.randn(clap.class_embeddings.shape, generator=torch.Generator().manual_seed(0))
+    other = clap.of_prompts(clap.class_embeddings + noise)
+    other.config = clap.config
+    return replace(loaded, classifier=other, digest=explainer_digest(loaded.config, other, loaded.decoder))
+
+
+@pytest.mark.slow
+def test_a_run_begun_on_another_machine_goes_on_with_the_embeddings_it_has(
+    listening: Path, clap: Path, scenes: Path, tmp_path: Path
+) -> None:
+    content = ContentConfig(explainer=str(listening), classifier=f"clap:{clap}", prompts=ASKED, labels="all")
+    asked = load_asked(content)
+    begun, output = elsewhere(asked), RunOutput(str(tmp_path / "run"))
+    assert begun.digest != asked.digest
+    assert as_begun(content, asked, output) is asked  # nothing is there yet
+    digest = {"name": begun.config.name, "digest": begun.digest, "labels": list(begun.config.labels)}
+    output.write_run_record(
+        RunRecord(lmac_version="0", input_digest="0", shards=1, config={}, explainer=digest, packages={})
+    )
+    assert as_begun(content, asked, output) is asked  # nor its explainer
+    explain_with(content, begun, output)
+    found = as_begun(content, asked, output)
+    assert found.digest == begun.digest
+    assert isinstance(found.classifier, ClapClassifier)
+    assert isinstance(begun.classifier, ClapClassifier)
+    assert torch.equal(found.classifier.class_embeddings, begun.classifier.class_embeddings)
+    for change, named in (
+        ({"prompts": "a bell; wind; rain"}, "prompts: a bell; wind; knocks on wood there, a bell; wind; rain asked"),
+        ({"templates": ("the sound of {}",)}, "templates: {} there, the sound of {} asked for"),
+    ):
+        other = content.model_copy(update=change)
+        with pytest.raises(RunConflictError) as refused:
+            as_begun(other, load_asked(other), output)
+        assert named in str(refused.value)
+        assert "decoder's weights" not in str(refused.value)
+    trained_on = load_asked(content)
+    assert trained_on.decoder is not None
+    with torch.no_grad():
+        next(trained_on.decoder.parameters()).add_(1)
+    changed = replace(trained_on, digest=explainer_digest(trained_on.config, trained_on.classifier, trained_on.decoder))
+    with pytest.raises(RunConflictError, match="decoder's weights: "):
+        as_begun(content, changed, output)
+
+
+@pytest.mark.slow
+def test_a_decoder_goes_on_with_other_prompts_and_not_for_another_clap(
+    listening: Path, clap: Path, scenes: Path, tmp_path: Path
+) -> None:
+    settings = listening.parent / "decoder.yaml"
+    other = tmp_path / "other-clap"
+    shutil.copytree(clap, other)
+    weights = load_file(other / "model.safetensors")
+    weights["audio_projection.linear1.bias"] += 1
+    save_file(weights, other / "model.safetensors", {"format": "pt"})
+    short = ["--objective", "lmac-zs", "--epochs", "1", "--batch-size", "8", "--start", listening, "--prompts", ASKED]
+    options = [*short, "--template", "hear {}", "--config", settings]
+
+    def trained(where: Path, window_s: str) -> tuple[int, str]:
+        named = ["--classifier", f"clap:{where}", "--window-s", window_s]
+        return run("train", "decoder", scenes, tmp_path / "out", *named, *options)
+
+    for where, window_s, message in (
+        (other, "1", "was trained for another CLAP, of which the audio branch has other weights"),
+        (clap, "0.5", "its front_end.window_s is 1.0, that of the decoder to train is 0.5"),
+    ):
+        code, said = trained(where, window_s)
+        assert code == 1
+        assert message in said
+        assert not (tmp_path / "out").exists()
+    code, said = trained(clap, "1")
+    assert code == 0, said
+    assert load_explainer(str(tmp_path / "out")).config.labels == ("a bell", "wind", "knocks on wood")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("training: {objective: {kind: lmac-zs, prompts: 4}}", "asks for 4 prompts a window, and there are 3 in all"),
+        (
+            "{decoder: {channels: [2, 4]}, training: {objective: lmac-zs}}",
+            "decoder.channels names 2 depths, the classifier has 6",
+        ),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_clap_is_refused_before_any_audio(
+    settings: str, message: str, clap: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "decoder.yaml").write_text(settings)
+    options = ["--classifier", f"clap:{clap}", "--prompts", PROMPTS, "--config", tmp_path / "decoder.yaml"]
+    code, said = run("train", "decoder", tmp_path / "no-audio-here", tmp_path / "out", *options)
+    assert code == 1
+    assert message in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from pipeline.models.clap import huggingface, laion
@@ -77,6 +78,9 @@ def load_clap_audio(path: str | Path, window_s: float | None = None) -> ClapAudi
         # Validated anew, as a copy is not.
         front_end = FrontEndConfig.model_validate(front_end.model_dump())
         clap.config.refuse_front_end(front_end)
+    except ValidationError as error:
+        issues = ((".".join(map(str, issue["loc"])), issue["msg"]) for issue in error.errors())
+        raise ClapError(f"{path}: {'; '.join(f'{at}: {what}' if at else what for at, what in issues)}") from None
     except ValueError as error:
         raise ClapError(f"{path}: {error}") from None
     return ClapAudio(clap.config, front_end, clap.weights, clap.logit_scale)
@@ -88,7 +92,7 @@ def _from_file(path: Path) -> ClapAudio:
     laion.refuse_other_filters(weights, path)
     front_end = laion.FUSION_FRONT_END if config.fusion else laion.FRONT_END
     taken = laion.audio_weights(weights, _wanted(config, front_end), path)
-    return ClapAudio(config, front_end, taken, logit_scale(weights))
+    return ClapAudio(config, front_end, taken, logit_scale(weights, path))
 
 
 def _from_directory(path: Path) -> ClapAudio:
@@ -98,7 +102,7 @@ def _from_directory(path: Path) -> ClapAudio:
     config = huggingface.clap_config(audio, extractor, path)
     weights, file = huggingface.read_weights(path)
     taken = huggingface.audio_weights(weights, _wanted(config, front_end), file)
-    return ClapAudio(config, front_end, taken, logit_scale(weights))
+    return ClapAudio(config, front_end, taken, logit_scale(weights, file))
 
 
 def _wanted(config: ClapConfig, front_end: FrontEndConfig) -> dict[str, Tensor]:

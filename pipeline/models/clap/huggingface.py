@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import SCALE, only_tensors, read_safetensors, read_torch, refuse_misfits
+from pipeline.models.clap.foreign import SCALE, foreign, only_tensors, read_safetensors, read_torch, refuse_misfits
 from pipeline.models.clap.source import CONFIG, EXTRACTORS, WEIGHTS
 from schemas.explainer_config import ClapConfig, FrontEndConfig
 
@@ -43,11 +43,9 @@ def read_audio_config(directory: Path) -> dict[str, Any]:
         raise ClapError(
             f"{directory / CONFIG} is of a model of type {read.get('model_type')!r}: give a ClapModel's directory"
         )
-    try:
+    with foreign(f"{directory / CONFIG} is not understood", "put the checkpoint's own file there"):
         config: Any = TheirConfig.from_dict(read)
         audio: dict[str, Any] = config.audio_config.to_dict()
-    except Exception as error:  # whatever transformers finds wrong
-        raise ClapError(f"{directory / CONFIG} is not understood: {error}") from None
     for name, value in _FIXED.items():
         if audio.get(name, value) != value:
             raise ClapError(f"{directory / CONFIG}: {name} must be {value!r}, got {audio[name]!r}")
@@ -88,19 +86,23 @@ def clap_config(audio: Mapping[str, Any], front_end: Mapping[str, Any], director
 def read_extractor(directory: Path) -> dict[str, Any]:
     """All settings of the feature extractor. Raises ClapError when one is missing or not implemented here."""
     if (directory / EXTRACTOR).is_file():
-        path, read = directory / EXTRACTOR, _read_json(directory / EXTRACTOR)
+        path = directory / EXTRACTOR
+        read: Any = _read_json(path)
     elif (directory / PROCESSOR).is_file():
-        path, read = directory / PROCESSOR, _read_json(directory / PROCESSOR).get("feature_extractor", {})
+        path = directory / PROCESSOR
+        read = _read_json(path).get("feature_extractor")
     else:
         raise ClapError(f"{directory} has no {EXTRACTOR}, which says what CLAP hears: put the checkpoint's there")
+    if not isinstance(read, dict):
+        raise ClapError(f"{path} has no 'feature_extractor', which says what CLAP hears: put the checkpoint's there")
     needed = ("sampling_rate", "fft_window_size", "hop_length", "feature_size", "frequency_min", "frequency_max")
     for name in (*needed, "max_length_s", "truncation", "padding"):
         if name not in read:
             raise ClapError(f"{path} lacks {name!r}: put the checkpoint's own file there")
-    if read.get("top_db") is not None or read.get("padding_value", 0.0) != 0.0:
-        raise ClapError(
-            f"{path}: top_db and padding_value are not supported, got {read['top_db']}, {read['padding_value']}"
-        )
+    if read.get("top_db") is not None:
+        raise ClapError(f"{path}: a top_db is not supported, got {read['top_db']!r}")
+    if read.get("padding_value", 0.0) != 0.0:
+        raise ClapError(f"{path}: padding_value must be 0, got {read['padding_value']!r}")
     if read["truncation"] not in ("fusion", "rand_trunc"):
         raise ClapError(f"{path}: truncation must be 'fusion' or 'rand_trunc', got {read['truncation']!r}")
     return dict(read)

@@ -77,6 +77,8 @@ def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, C
         raise ClapError(
             f"{path} lacks the weight {_PATCHES!r}: it is not a checkpoint of laion-clap, or not one with HTSAT"
         )
+    if not weights[_PATCHES].ndim:
+        raise ClapError(f"{path}: the weight {_PATCHES!r} is one number, no patches: give a checkpoint of laion-clap")
     channels = len(weights[_PATCHES])
     if channels not in sizes:
         known = ", ".join(str(size) for size in sizes)

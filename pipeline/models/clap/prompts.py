@@ -88,6 +88,8 @@ def _lines(url: str, where: str) -> tuple[str, ...]:
             raise ClapError(
                 f"{where}: there is no such file of prompts; prompts themselves are given with {BETWEEN!r} between them"
             ) from None
+        except IsADirectoryError:
+            raise ClapError(f"{where} is a directory: give a file with one prompt a line") from None
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -59,7 +59,7 @@ def resolve_clap(where: str) -> ClapSource:
         return _from_hub(where.removeprefix("hf://"))
     if is_url(where):
         return _from_url(where)
-    path = Path(where).expanduser()
+    path = _path(where)
     if where and path.is_dir():
         return _directory(path, also_hub_name=_is_hub_name(where))
     if where and path.exists():
@@ -100,6 +100,15 @@ def check_is_checkpoint(path: Path) -> None:
     if not head.startswith((_ZIP, _PICKLE)):
         kind = "empty" if not head else "a web page" if head.lstrip()[:1] == b"<" else "something else"
         raise ClapError(f"{path} is no checkpoint of laion-clap (a file that torch.save wrote): it is {kind}")
+
+
+def _path(where: str) -> Path:
+    try:
+        path = Path(where).expanduser()
+        path.exists()
+    except (RuntimeError, OSError) as error:
+        raise ClapError(f"no CLAP at {where!r}: {error}. Give the path of a checkpoint or of its directory") from None
+    return path
 
 
 def _is_hub_name(where: str) -> bool:

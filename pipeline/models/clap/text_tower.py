@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import refuse_misfits
+from pipeline.models.clap.foreign import foreign, refuse_misfits
 from pipeline.models.clap.huggingface import read_weights
 from pipeline.models.clap.laion import read_laion
 from pipeline.models.clap.source import CONFIG, ClapSource
@@ -77,7 +76,8 @@ def build_text_tower(source: ClapSource, tower: RobertaTower) -> Any:
 
     config = tower.config() if source.kind == "laion" else _huggingface_config(source)
     # Memory is taken and filled by the checkpoint's own tensors, not by random ones first.
-    with torch.device("meta"):
+    impossible = f"{source.path}: the text encoder that it tells of cannot be built"
+    with torch.device("meta"), foreign(impossible, "give a whole checkpoint of CLAP"):
         model = ClapTextModelWithProjection(config)
     state = _weights(source, {name: weight.shape for name, weight in model.state_dict().items()})
     positions = torch.arange(config.max_position_embeddings)[None]
@@ -108,12 +108,9 @@ def _laion_name(name: str) -> str:
 
 
 def _huggingface_config(source: ClapSource) -> ClapTextConfig:
-    from huggingface_hub.errors import StrictDataclassError
     from transformers.models.clap.configuration_clap import ClapConfig
 
     path = source.path / CONFIG
-    try:
+    with foreign(f"{path} is not understood", "put the checkpoint's own file there"):
         config: Any = ClapConfig.from_dict(json.loads(path.read_bytes())).text_config
-    except (OSError, ValueError, TypeError, AttributeError, StrictDataclassError) as error:
-        raise ClapError(f"{path} is not understood: {str(error) or type(error).__name__}") from None
     return config

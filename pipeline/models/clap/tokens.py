@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.models.clap.download import cached_path, cached_snapshot, hub_snapshot
 from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap.foreign import foreign
 from pipeline.models.clap.source import TOKENIZER_FILES, ClapSource, tokenizer_files
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ def load_tokenizer(source: ClapSource, config: ClapTextConfig, laion_max_tokens:
         if not _has_tokenizer(source.path):
             raise ClapError(f"{source.path} holds no tokenizer: {TOKENIZER_FILES} must be there, beside the weights")
         tokenizer = _loaded(AutoTokenizer, source.path)
-        return Tokens(tokenizer, source.path, config, tokenizer.model_max_length)
+        longest = tokenizer.model_max_length
+        if not isinstance(longest, int | float):
+            raise ClapError(f"the tokenizer in {source.path} has a model_max_length of {longest!r}, which is no number")
+        return Tokens(tokenizer, source.path, config, int(min(longest, config.max_position_embeddings)))
     where = next(filter(_has_tokenizer, _places(source.path.parent)), None) or _fetched(source.path)
     return Tokens(_loaded(RobertaTokenizerFast, where), where, config, laion_max_tokens)
 
@@ -117,11 +121,8 @@ def _has_tokenizer(folder: Path) -> bool:
 
 
 def _loaded(kind: Any, folder: Path) -> Any:
-    try:
+    with foreign(f"the tokenizer in {folder} cannot be read", f"put the checkpoint's own {TOKENIZER_FILES} there"):
         tokenizer = kind.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:
-        # `tokenizers` is written in Rust and raises bare Exceptions.
-        raise ClapError(f"the tokenizer in {folder} cannot be read: {str(error) or type(error).__name__}") from error
     if not tokenizer.is_fast:
         raise ClapError(f"the tokenizer in {folder} is not one that `tokenizers` reads: tokenizer.json must be there")
     return tokenizer

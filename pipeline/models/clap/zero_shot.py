@@ -78,7 +78,10 @@ def with_prompts(
 def _classes(prompts: str, templates: Sequence[str]) -> tuple[str, ...]:
     classes = parse_prompts(prompts)
     if len(classes) < 2:
-        raise ClapError(f"{classes[0]!r} is the only prompt: a classifier needs two or more to choose from")
+        raise ClapError(
+            f"{classes[0]!r} is the only prompt: a probability is of one among others, so give two or more, "
+            "such as what else may be heard, 'silence' or 'noise'"
+        )
     try:
         check_templates(templates)
     except ValueError as error:

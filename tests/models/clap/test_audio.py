@@ -238,7 +238,9 @@ def test_a_hugging_face_checkpoint_that_does_not_fit_is_refused_by_name(
         ("preprocessor_config.json", {"truncation": "sometimes"}, "truncation must be"),
         ("preprocessor_config.json", {"hop_length": 9000}, "hop_length must be at most"),
         ("preprocessor_config.json", {"feature_size": 32}, "num_mel_bins is 64, the feature extractor makes 32"),
-        ("preprocessor_config.json", {"top_db": 80}, "top_db and padding_value are not supported"),
+        ("preprocessor_config.json", {"top_db": 80, "padding_value": None}, "a top_db is not supported, got 80"),
+        ("preprocessor_config.json", {"padding_value": 1}, "padding_value must be 0, got 1"),
+        ("config.json", {"audio_config": [1]}, "config.json is not understood"),
         ("preprocessor_config.json", {"padding": "repeat"}, "short_windows"),
         ("model.safetensors", None, "has neither model.safetensors nor pytorch_model.bin"),
     ],
@@ -269,11 +271,103 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes)
         load_clap_audio(tmp_path)
 
 
+@pytest.mark.parametrize("lacking", ["top_db", "padding_value"])
+def test_of_two_settings_either_may_be_left_out(tmp_path: Path, lacking: str) -> None:
+    write_small(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    said = {"top_db": 80, "padding_value": 1.0}
+    del said[lacking]
+    read = {name: value for name, value in json.loads(path.read_text()).items() if name != lacking}
+    path.write_text(json.dumps({**read, **said}))
+    with pytest.raises(ClapError, match=r"top_db is not supported|padding_value must be 0"):
+        load_clap_audio(tmp_path)
+
+
+@pytest.mark.parametrize("extractor", [None, [], "there"])
+def test_a_processor_without_an_extractor_is_refused(tmp_path: Path, extractor: object) -> None:
+    write_small(tmp_path)
+    (tmp_path / "preprocessor_config.json").unlink()
+    (tmp_path / "processor_config.json").write_text(json.dumps({"feature_extractor": extractor}))
+    with pytest.raises(ClapError, match=r"processor_config.json has no 'feature_extractor'"):
+        load_clap_audio(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "pickle"])
+def test_whatever_is_damaged_in_a_file_of_torch_is_a_message(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "clap.pt"
+    state = {f"audio_branch.{n}": torch.zeros(5, 7) for n in range(3)}
+    torch.save({"epoch": 3, "state_dict": state}, path, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    damaged = [whole[:end] for end in rng.integers(0, len(whole), 100)]
+    for _ in range(300):
+        flipped = bytearray(whole)
+        for place in rng.integers(0, len(whole), rng.choice([1, 3, 30])):
+            flipped[place] = int(rng.integers(256))
+        damaged.append(bytes(flipped))
+    # A zip's head, or its directory as well, about bytes of chance.
+    damaged += [whole[:30] + rng.bytes(200) + whole[-tail:] for tail in (1, 22, 100, 300)]
+    for content in damaged:
+        path.write_bytes(content)
+        # Nothing of it is a CLAP, whether it can be read or not.
+        with pytest.raises(ClapError, match=r"clap\.pt"):
+            load_clap_audio(path)
+
+
 def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path: Path, small_laion: dict[str, Tensor]) -> None:
     path = write_laion(tmp_path / "clap.pt", small_laion)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ClapError, match=r"clap\.pt is not a checkpoint"):
         load_clap_audio(path)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        (lambda weight: weight.index_fill(0, torch.tensor([3]), torch.nan), "values that are no finite numbers"),
+        (lambda weight: weight.index_fill(0, torch.tensor([3]), torch.inf), "values that are no finite numbers"),
+        # Finite as it is saved, and infinite as it would be loaded.
+        (lambda weight: torch.full_like(weight, 1e60, dtype=torch.float64), "values that are no finite numbers"),
+        (lambda weight: weight.long(), "must be of real numbers, got int64"),
+        (lambda weight: weight.to(torch.complex64), "must be of real numbers, got complex64"),
+        (lambda weight: weight.to_sparse(), "must be of real numbers, got float32, sparse_coo"),
+    ],
+    ids=["nan", "inf", "too large", "integers", "complex", "sparse"],
+)
+def test_weights_that_are_no_numbers_are_named(
+    tmp_path: Path, small_laion: dict[str, Tensor], spoilt: Callable[[Tensor], Tensor], message: str
+) -> None:
+    path = write_laion(tmp_path / "clap.pt", {**small_laion, NORM: spoilt(small_laion[NORM])})
+    with pytest.raises(ClapError, match=re.escape(f"{path}: the weight {NORM!r}")) as refused:
+        load_clap_audio(path)
+    assert message in str(refused.value)
+
+
+def test_half_precision_is_read(tmp_path: Path, small_laion: dict[str, Tensor]) -> None:
+    path = write_laion(tmp_path / "clap.pt", {name: weight.half() for name, weight in small_laion.items()})
+    weights = load_clap_audio(path).with_bank(torch.eye(16)[:3]).htsat.state_dict()
+    assert all(weight.dtype == torch.float32 for weight in weights.values() if weight.is_floating_point())
+
+
+def test_a_scale_of_logits_that_is_infinite_is_refused(tmp_path: Path, small_laion: dict[str, Tensor]) -> None:
+    path = write_laion(tmp_path / "clap.pt", {**small_laion, "logit_scale_a": torch.tensor(500.0)})
+    with pytest.raises(ClapError, match=r"'logit_scale_a' is 500.0, too large for a logarithm"):
+        load_clap_audio(path)
+
+
+def test_patches_that_are_one_number_are_refused(tmp_path: Path, small_laion: dict[str, Tensor]) -> None:
+    patches = "audio_branch.patch_embed.proj.weight"
+    path = write_laion(tmp_path / "clap.pt", {**small_laion, patches: torch.tensor(8.0)})
+    with pytest.raises(ClapError, match=rf"'{patches}' is one number"):
+        load_clap_audio(path)
+
+
+def test_a_state_dict_of_weights_without_names_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {3: torch.zeros(2)}}, tmp_path / "clap.pt")
+    with pytest.raises(ClapError, match="a weight called 3, which is no name"):
+        load_clap_audio(tmp_path / "clap.pt")
 
 
 @pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"state_dict": [1]}, {"a": "b"}, {3: torch.zeros(2)}])
@@ -312,6 +406,14 @@ def test_a_window_that_clap_cannot_hear_is_refused(tmp_path: Path, window_s: flo
     write_small(tmp_path)
     with pytest.raises(ClapError, match="window_s"):
         load_clap_audio(tmp_path, window_s=window_s)
+
+
+def test_a_window_without_a_hop_is_refused_in_one_line(tmp_path: Path) -> None:
+    write_small(tmp_path)
+    with pytest.raises(ClapError, match="window_s must hold at least one hop") as refused:
+        load_clap_audio(tmp_path, window_s=0.001)
+    assert "\n" not in str(refused.value)
+    assert "pydantic" not in str(refused.value)
 
 
 @pytest.mark.parametrize("bank", [torch.eye(15)[:3], torch.ones(3, 16), torch.ones(16)])

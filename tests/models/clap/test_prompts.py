@@ -168,3 +168,9 @@ def test_prompts_that_are_close_are_kept() -> None:
 def test_a_stored_bank_is_checked_at_the_door(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ClassBankConfig.model_validate({"prompts": ("rain", "wind"), "text_encoder": DIGEST, **wrong})
+
+
+def test_a_directory_of_prompts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").mkdir()
+    with pytest.raises(ClapError, match=r"classes.txt is a directory: give a file"):
+        parse_prompts(str(tmp_path / "classes.txt"))

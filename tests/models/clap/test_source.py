@@ -49,6 +49,12 @@ def point_hub_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
 
 
+@pytest.mark.parametrize("where", ["~nobody-of-this-name/clap.pt", "a" * 5000])
+def test_a_path_that_cannot_be_one_is_refused(where: str) -> None:
+    with pytest.raises(ClapError, match=rf"no CLAP at '{where[:20]}.*Give the path of a checkpoint"):
+        resolve_clap(where)
+
+
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serve() as served:

@@ -210,9 +210,16 @@ def test_laions_tower_is_roberta_base() -> None:
 
 def test_embeddings_that_are_no_numbers_are_refused(huggingface: Path, tmp_path: Path) -> None:
     folder = copied(huggingface, tmp_path)
-    rewrite_huggingface(folder, lambda weights: weights["text_projection.linear2.bias"].fill_(torch.nan))
+    rewrite_huggingface(folder, lambda weights: weights["text_model.embeddings.LayerNorm.weight"].fill_(1e38))
     with pytest.raises(ClapError, match="no numbers"):
         load(folder).embed(["rain"])
+
+
+def test_weights_that_are_no_numbers_are_named(huggingface: Path, tmp_path: Path) -> None:
+    folder = copied(huggingface, tmp_path)
+    rewrite_huggingface(folder, lambda weights: weights["text_projection.linear2.bias"].fill_(torch.nan))
+    with pytest.raises(ClapError, match=r"'text_projection.linear2.bias' has values that are no finite numbers"):
+        load(folder)
 
 
 @pytest.mark.parametrize("text", ["{", '{"model_type": "clap", "text_config": {"hidden_size": "wide"}}', "[]"])
@@ -220,6 +227,15 @@ def test_a_configuration_that_is_not_understood_is_named(huggingface: Path, tmp_
     folder = copied(huggingface, tmp_path)
     (folder / "config.json").write_text(text)
     with pytest.raises(ClapError, match=r"config.json is not understood"):
+        load(folder)
+
+
+def test_a_configuration_of_which_nothing_can_be_built_is_named(huggingface: Path, tmp_path: Path) -> None:
+    folder = copied(huggingface, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["num_attention_heads"] = 5
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ClapError, match=r"cannot be built \(.*attention heads \(5\).*\): give a whole checkpoint"):
         load(folder)
 
 
@@ -316,6 +332,14 @@ def test_a_text_longer_than_laions_path_takes_is_refused(laion: Path, fits: int,
 def test_a_text_longer_than_the_tokenizer_says_is_refused(huggingface: Path) -> None:
     with pytest.raises(ClapError, match=r"is 41 tokens long, the text encoder takes 40"):
         load(huggingface).embed(["x" * 39])
+
+
+def test_a_length_that_is_no_number_is_refused(huggingface: Path, tmp_path: Path) -> None:
+    folder = copied(huggingface, tmp_path)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "model_max_length": "long"}))
+    with pytest.raises(ClapError, match="model_max_length of 'long'"):
+        load(folder)
 
 
 def test_no_text_is_longer_than_there_are_positions(huggingface: Path, tmp_path: Path) -> None:
