@@ -31,19 +31,24 @@ def print_zero_shot(scores: ZeroShotScores) -> None:
 
 def print_masks(scores: MaskScores) -> None:
     """Print one line for each figure."""
-    table = Table("masks for prompts", "value", "of", box=None)
+    table = Table("masks for prompts", "value", "95% interval", "of", box=None)
     of = f"{scores.mixtures} mixtures of two events"
     for name, value, what in (
         ("AUROC against the ideal ratio mask of the event named", scores.auroc, of),
         ("AUROC of the magnitude itself", scores.auroc_energy, of),
+        ("the first less the second, paired", scores.auroc_gain, of),
         ("AUROC of the mask for the other event", scores.auroc_other, of),
         ("IoU of the two masks, cut at 0.5", scores.iou, f"{scores.iou_pairs} mixtures where either keeps a bin"),
         ("mean of the mask, event present", scores.present, of),
         ("mean of the mask, event absent", scores.absent, of),
-        ("absent over present", scores.absent / max(scores.present, 1e-9), of),
-        ("rank correlation of mean and similarity", scores.follows, of),
+        ("a third of the former less the latter, paired", scores.margin, of),
         ("SI-SDR gained, dB", scores.si_sdr_gain, of),
-        ("SI-SDR gained where the event is the quieter part, dB", scores.si_sdr_gain_below_0, of),
     ):
-        table.add_row(name, f"{value:.3f}", what)
+        table.add_row(name, f"{value.value:.3f}", f"{value.low:.3f} to {value.high:.3f}", what)
+    for name, number in (
+        ("absent over present", scores.absent.value / max(scores.present.value, 1e-9)),
+        ("rank correlation of mean and similarity", scores.follows),
+        ("SI-SDR gained where the event is the quieter part, dB", scores.si_sdr_gain_below_0),
+    ):
+        table.add_row(name, f"{number:.3f}", "", of)
     console.print(table)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pipeline.clap_mini.mixtures import Mixture, render_mixture
 from pipeline.clap_mini.wordings import EVENT_WORDS, TEMPLATES
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.prompts import Embedder
 from pipeline.models.decoder import Decoder
@@ -26,26 +27,38 @@ FLOOR_DB = 60.0
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A mean with its 95% interval over mixtures."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class MaskScores:
     """Figures over mixtures of two events and a background, each asked about in ten prompts, one for each kind.
 
     `auroc` is of a mask against the ideal ratio mask, above 0.5, of the source its prompt names; `auroc_energy` that of
-    the magnitude itself, `auroc_other` that of the mask for the other event. `iou` is of the two masks, cut at 0.5,
-    over the `iou_pairs` mixtures where either keeps a bin. `present` and `absent` are means of the mask, `follows` the
-    rank correlation of a mask's mean with its prompt's similarity. `si_sdr_gain` is in dB, of the listenable against
-    the mixture, `below_0` where the source is the quieter part.
+    the magnitude itself, `auroc_gain` the paired difference of the two, `auroc_other` that of the mask for the other
+    event. `iou` is of the two masks, cut at 0.5, over the `iou_pairs` mixtures where either keeps a bin. `present` and
+    `absent` are means of the mask, `margin` is a third of the former less the latter, `follows` the rank correlation of
+    a mask's mean with its prompt's similarity. `si_sdr_gain` is in dB, of the listenable against the mixture, `below_0`
+    where the source is the quieter part.
     """
 
     mixtures: int
-    auroc: float
-    auroc_energy: float
-    auroc_other: float
-    iou: float
+    auroc: Figure
+    auroc_energy: Figure
+    auroc_gain: Figure
+    auroc_other: Figure
+    iou: Figure
     iou_pairs: int
-    present: float
-    absent: float
+    present: Figure
+    absent: Figure
+    margin: Figure
     follows: float
-    si_sdr_gain: float
+    si_sdr_gain: Figure
     si_sdr_gain_below_0: float
 
 
@@ -77,8 +90,8 @@ def evaluate_masks(
         mask = logits.sigmoid()
         mean = mask.mean(dim=(1, 2)).numpy()
         there = [CLASSES.index(event.kind) for event in mixture.contents.events]
-        present += [float(mean[kind]) for kind in there]
-        absent += [float(value) for kind, value in enumerate(mean) if kind not in there]
+        present.append(float(mean[there].mean()))
+        absent.append(float(np.delete(mean, there).mean()))
         means.append(mean)
         similarities.append((output.embedding[0] @ asked.class_embeddings.T).numpy())
         truths = _truths(clap, mixture)
@@ -95,20 +108,31 @@ def evaluate_masks(
         first, second = (mask[kind] > 0.5 for kind in there)
         union = float((first | second).sum())
         rows["iou"].append(float((first & second).sum()) / union if union else float("nan"))
-    gains, before_db = np.array(rows["gain"]), np.array(rows["before"])
+    sure = {name: np.array(values) for name, values in rows.items()}
+    kept, gone = np.array(present), np.array(absent)
     return MaskScores(
         mixtures=mixtures,
-        auroc=float(np.nanmean(rows["auroc"])),
-        auroc_energy=float(np.nanmean(rows["energy"])),
-        auroc_other=float(np.nanmean(rows["other"])),
-        iou=float(np.nanmean(rows["iou"])),
-        iou_pairs=int(np.isfinite(rows["iou"]).sum()),
-        present=float(np.mean(present)),
-        absent=float(np.mean(absent)),
+        auroc=_figure(sure["auroc"], mixtures),
+        auroc_energy=_figure(sure["energy"], mixtures),
+        auroc_gain=_figure(sure["auroc"] - sure["energy"], mixtures),
+        auroc_other=_figure(sure["other"], mixtures),
+        iou=_figure(sure["iou"], mixtures),
+        iou_pairs=int(np.isfinite(sure["iou"]).sum()),
+        present=_figure(kept, mixtures),
+        absent=_figure(gone, mixtures),
+        margin=_figure(kept / 3 - gone, mixtures),
         follows=float(spearmanr(np.concatenate(similarities), np.concatenate(means)).statistic),
-        si_sdr_gain=float(gains.mean()),
-        si_sdr_gain_below_0=float(gains[before_db < 0].mean()),
+        si_sdr_gain=_figure(sure["gain"], mixtures),
+        si_sdr_gain_below_0=float(sure["gain"][sure["before"] < 0].mean()),
     )
+
+
+def _figure(values: np.ndarray, mixtures: int) -> Figure:
+    """The mean of as many values of each mixture as of another, those that are not numbers left out."""
+    known = np.isfinite(values)
+    of = np.repeat(np.arange(mixtures), len(values) // mixtures)
+    interval = Bootstrap(of[known]).interval(values[known])
+    return Figure(float(interval.value[0]), float(interval.low[0]), float(interval.high[0]))
 
 
 def _prompts(rng: np.random.Generator, held_out: bool) -> list[str]:
