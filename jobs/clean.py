@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from jobs.messages import console, fail, for_people
+from pipeline.storage.lease import refuse_living
 from pipeline.storage.leftovers import find_leftovers
 from pipeline.storage.output import RunOutput
 from pipeline.storage.shards import printable
@@ -35,6 +36,7 @@ def clean(
         if len(found.files) > _SHOWN:
             console.print(f"and {len(found.files) - _SHOWN} more")
         if not dry_run:
+            refuse_living(output)
             output.delete(found.files)
     size = sum(file.bytes for file in found.files)
     what = f"{len(found.files)} file{'s' * (len(found.files) != 1)} of {size / 1e6:.1f} MB"

@@ -65,6 +65,9 @@ def explain(
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where actors compute.")] = None,
     cpus_per_actor: Annotated[int | None, typer.Option(help="CPU cores of each actor.")] = None,
     streams_per_actor: Annotated[int | None, typer.Option(help="Shards decoded at once for each actor.")] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the place of a run that is writing OUTPUT.")
+    ] = False,
     strict: Annotated[bool, typer.Option(help="Exit with 3 if any clip could not be used.")] = False,
 ) -> None:
     """Explain every clip of INPUT: what the classifier decided, on which part of the sound, and how surely.
@@ -99,8 +102,8 @@ def explain(
             },
         )
         progress = RunProgress()
-        with progress.bar:
-            result = run(input_url, output_url, settings, progress)
+        with progress.bar, progress.told_when_stopped():
+            result = run(input_url, output_url, settings, progress, take_over)
         print_summary(output_url, result, summarise(output_url))
     if result.manifest.quarantined:
         raise typer.Exit(FAILED)
@@ -136,7 +139,10 @@ def print_summary(output_url: str, result: RunResult, summary: RunSummary) -> No
     for reason, count in summary.errors.items():
         console.print(f"  {reason}: {count} (see {output_url}/errors)", markup=False)
     for shard in manifest.quarantined:
-        console.print(f"given up: {shard.uri} after {shard.attempts} attempts: {shard.reason}", markup=False)
+        console.print(
+            f"given up: {shard.uri} after {shard.attempts} attempts in {shard.seconds:.0f} s: {shard.reason}",
+            markup=False,
+        )
     if manifest.quarantined:
         console.print("the run is not whole; the same command tries what was given up once more")
     console.print(f"written to {output_url}", markup=False)

@@ -22,6 +22,7 @@ from pipeline.models.checkpoint import ExplainerError
 from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.errors import InputError, StorageError
 from pipeline.storage.filesystem import is_url, recorded_url
+from pipeline.storage.lease import LeaseError
 from schemas.yaml_config import ConfigError
 
 console = Console(highlight=False, soft_wrap=True)
@@ -39,6 +40,7 @@ _FOR_PEOPLE = (
     FileExistsError,
     InconsistentCommitsError,
     InputError,
+    LeaseError,
     RunConflictError,
     RunFailedError,
     StorageError,

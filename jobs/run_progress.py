@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -78,6 +80,16 @@ class RunProgress:
 
     def note(self, text: str) -> None:
         console.print(f"[yellow]note:[/] {escape(text)}")
+
+    @contextmanager
+    def told_when_stopped(self) -> Iterator[None]:
+        """Say what is committed when the block is stopped by Ctrl-C."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            done = f"{min(self.done, 1.0):.0%} of the input is committed"
+            console.print(f"stopped: {done}, {self.clips} clips in {self.windows} windows of it by this run")
+            raise
 
     def _show(self, state: str) -> None:
         self.bar.update(self.task, completed=min(self.done, 1.0), state=state)

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from jobs.messages import clock, console, for_people
+from pipeline.storage.lease import Holder, living_holder
+from pipeline.storage.output import RunOutput
 from pipeline.storage.progress import RECENT, Progress, read_progress
 
 
@@ -19,25 +21,38 @@ def status(
     """Tell how far a run is, from its output alone: while it goes on, when it was interrupted, or after its end."""
     with for_people():
         progress = read_progress(run)
+        holder = living_holder(RunOutput(run))
     if as_json:
         quarantined = [shard.model_dump() for shard in progress.quarantined]
         last = progress.last_commit.isoformat() if progress.last_commit else None
-        typer.echo(json.dumps({**vars(progress), "quarantined": quarantined, "last_commit": last}, indent=2))
+        writer = holder.record.model_dump(mode="json") | {"age_s": holder.age_s} if holder else None
+        typer.echo(
+            json.dumps(
+                {**vars(progress), "quarantined": quarantined, "last_commit": last, "written_by": writer}, indent=2
+            )
+        )
     else:
-        _print(progress)
+        _print(progress, holder)
 
 
-def _print(progress: Progress) -> None:
+def _print(progress: Progress, holder: Holder | None) -> None:
     words = {"finished": "finished", "given_up": "not whole: shards were given up", "unfinished": "not finished"}
     done = f"{progress.share:.0%} done, {progress.shards_done} of {progress.shards} shards to their end"
     console.print(f"{words[progress.state]}: {done}")
+    if holder is not None:
+        console.print(f"being written by {holder.describe()}", markup=False)
+    elif progress.state == "unfinished":
+        console.print("no run is writing it now")
     failed = sum(progress.errors.values())
     clips = f"{progress.clips} clips, {failed} of them errors"
     console.print(f"{progress.parts} parts: {clips}, {progress.windows} windows")
     for reason, count in progress.errors.items():
         console.print(f"  {reason}: {count}", markup=False)
     for shard in progress.quarantined:
-        console.print(f"given up: {shard.uri} after {shard.attempts} attempts: {shard.reason}", markup=False)
+        console.print(
+            f"given up: {shard.uri} after {shard.attempts} attempts in {shard.seconds:.0f} s: {shard.reason}",
+            markup=False,
+        )
     if progress.last_commit is None:
         return
     ago = (datetime.now(timezone.utc) - progress.last_commit).total_seconds()

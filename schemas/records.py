@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -73,12 +74,29 @@ class RunRecord(Record):
     packages: dict[str, str]
 
 
+class LeaseRecord(Record):
+    """Which process writes an output; the file's age says whether it still does.
+
+    `holder` is drawn anew by each run. `machine` names the machine since its start, with the namespace of its process
+    ids, and `started` the process beside others that had its id: a dead one is known by them on its own machine.
+    """
+
+    record_version: int = RECORD_VERSION
+    holder: str
+    host: str
+    machine: str
+    pid: int
+    started: str
+    begun: datetime
+
+
 class QuarantinedShard(Record):
-    """A shard that was given up after its attempts were spent, and why."""
+    """A shard that was given up after its attempts were spent, in so many seconds, and why."""
 
     shard_id: str
     uri: str
     attempts: int
+    seconds: float = 0.0
     reason: str
 
 

@@ -36,11 +36,16 @@ class ExplainActor:
                 "install the same lmac everywhere, or put the explainer on shared storage"
             )
         self.compute = threading.Lock()
+        self.leaving = False
         self.name = str(ray.get_runtime_context().get_actor_id())[:12]
 
     def ready(self) -> str:
         """The id of the node it runs on, once its explainer is loaded."""
         return str(ray.get_runtime_context().get_node_id())
+
+    def wind_up(self) -> None:
+        """End the shards in hand after the part in hand of each; what is written by then is told."""
+        self.leaving = True
 
     def explain_shard(
         self,
@@ -52,13 +57,15 @@ class ExplainActor:
         first: int,
         share: float,
     ) -> Iterator[CommitRecord]:
-        """Explain the rest of a shard; yields the commit of each part once it is written."""
+        """Explain the rest of a shard, or what of it is done until `wind_up`; yields the commit of each part."""
         front_end = self.explainer.config.front_end
         stream: Any = decode_shard.options(**STREAM).remote(
             root_url, shard, front_end, self.content, truth, start, first, share
         )
         writes: deque[ray.ObjectRef] = deque()
         for reference in stream:
+            if self.leaving:
+                break
             started = time.time()
             part = ray.get(reference)
             del reference  # frees the part in the object store as soon as it is explained

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 import torch
@@ -23,16 +23,26 @@ class ClusterError(Exception):
 
 @dataclass(frozen=True)
 class Crew:
-    """The actors of a run: how many, on what, with how many CPU cores, and shards at a time, each."""
+    """The actors of a run: how many, on what, with how many CPU cores, and shards at a time, each.
+
+    One that `grows` takes what a cluster gains.
+    """
 
     actors: int
     device: str
     cpus: int
     streams: int
+    grows: bool = False
 
     @property
     def gpus(self) -> int:
         return 1 if self.device == "cuda" else 0
+
+    def room(self, cpus: int, gpus: int) -> int:
+        """How many actors of this size a cluster of so many CPUs and GPUs carries, at least those there are to be."""
+        if not self.grows:
+            return self.actors
+        return max(self.actors, gpus if self.gpus else cpus // (self.cpus + self.streams))
 
 
 def size_crew(config: ClusterConfig, cpus: int, gpus: int) -> Crew:
@@ -58,7 +68,7 @@ def size_crew(config: ClusterConfig, cpus: int, gpus: int) -> Crew:
 def crew(config: ClusterConfig) -> Iterator[Crew]:
     """A running Ray and the crew for it; a Ray that was started here is stopped at the end.
 
-    Raises ClusterError when the cluster at `address` cannot be joined or is too small.
+    Raises ClusterError when Ray does not start here, or the cluster at `address` cannot be joined or is too small.
     """
     # Its advice on authentication, printed at every start, is not for users of a batch command.
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -71,14 +81,20 @@ def crew(config: ClusterConfig) -> Iterator[Crew]:
         # they are more than the cores there are, and the operating system shares those out.
         needed = sized.actors * (sized.cpus + sized.streams)
         # "local", as without it Ray joins whatever cluster RAY_ADDRESS or an earlier `ray start` names.
-        ray.init(
-            address="local",
-            num_cpus=needed,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            configure_logging=False,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=needed,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+        except Exception as error:  # Ray has no class of its own for this
+            ray.shutdown()
+            raise ClusterError(
+                f"Ray did not start on this machine: {error} Look whether memory and disk are left, and try again"
+            ) from error
     else:
         _reach(config.address)
         try:
@@ -95,6 +111,7 @@ def crew(config: ClusterConfig) -> Iterator[Crew]:
                 f"{sized.actors} actors of {sized.cpus} CPUs leave none of the cluster's {cpus} CPUs to decode "
                 "audio: give fewer --actors or --cpus-per-actor"
             )
+        sized = replace(sized, grows=config.actors is None)
     try:
         yield sized
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pipeline.flow.plan import InconsistentCommitsError, rest_of
 from pipeline.storage.output import RunOutput
@@ -16,11 +16,17 @@ class UnreconciledError(Exception):
     """Shards are neither committed nor given up; nothing is declared finished."""
 
 
-def finalize(output: RunOutput, shards: Sequence[Shard], quarantined: Sequence[QuarantinedShard]) -> Manifest:
+def finalize(
+    output: RunOutput,
+    shards: Sequence[Shard],
+    quarantined: Sequence[QuarantinedShard],
+    confirm: Callable[[], object] = lambda: None,
+) -> Manifest:
     """Write the manifest, remove files that no commit names, and write _SUCCESS if every shard is whole.
 
     The commits are read anew: what stands in storage is what counts. A table without rows gets one empty
-    file, so that every table can be queried.
+    file, so that every table can be queried. `confirm` raises where the output is no longer this run's: what another
+    run writes now would be removed.
     Raises UnreconciledError when a shard is neither committed to its end nor among `quarantined`, and
     InconsistentCommitsError when one goes on after its end.
     """
@@ -74,6 +80,7 @@ def finalize(output: RunOutput, shards: Sequence[Shard], quarantined: Sequence[Q
         audio=audio,
         quarantined=list(quarantined),
     )
+    confirm()
     output.write_manifest(manifest)
     output.sweep_orphans(manifest)
     if manifest.complete:

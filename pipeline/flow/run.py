@@ -16,8 +16,10 @@ from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
 from pipeline.flow.finalize import finalize
 from pipeline.flow.plan import Work, plan, rest_of
+from pipeline.flow.stop import Stop
 from pipeline.models.checkpoint import ExplainerError, LoadedExplainer
 from pipeline.storage.labels import LabelTable, load_labels
+from pipeline.storage.lease import hold
 from pipeline.storage.listing import Listing, list_input
 from pipeline.storage.output import RunOutput
 from schemas.records import Manifest, RunRecord
@@ -44,12 +46,25 @@ class RunResult:
     resumed: int
 
 
-def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporter) -> RunResult:
+def run(
+    input_url: str, output_url: str, config: RunConfig, reporter: RunReporter, take_over: bool = False
+) -> RunResult:
     """Explain every clip of an input into an output, going on where an earlier run of the same kind stopped.
 
-    Raises ConfigError, InputError, ExplainerError, RunConflictError, ClusterError or RunFailedError, each with a
-    message for people; an output is touched by none of the first four.
+    An output that a living run is writing is refused, unless `take_over` puts this one in its place. SIGINT and
+    SIGTERM, where this is the main thread, stop it after the parts in hand, and a second one at once.
+    Raises ConfigError, InputError, ExplainerError, RunConflictError, LeaseError, ClusterError or RunFailedError, each
+    with a message for people; an output is touched by none of the first four. Raises KeyboardInterrupt when it was
+    stopped.
     """
+    stop = Stop()
+    with stop.heard():
+        return _run(input_url, output_url, config, reporter, take_over, stop)
+
+
+def _run(
+    input_url: str, output_url: str, config: RunConfig, reporter: RunReporter, take_over: bool, stop: Stop
+) -> RunResult:
     content, cluster = config.content, config.cluster
     loaded = load_asked(content)
     check_hop(content, loaded.config.front_end)
@@ -63,31 +78,39 @@ def run(input_url: str, output_url: str, config: RunConfig, reporter: RunReporte
     check_apart(input_url, output)
     loaded = as_begun(content, loaded, output)
     record = _run_record(listing, content, loaded, truth)
-    before = _agree(output, record)
-    committed = output.committed_parts() if before else {}
-    work = plan(listing.shards, committed, output.read_part)
-    if not before:
+    if not _agree(output, record):
         check_free(output)
-        output.write_run_record(record)
-    reporter.planned(listing, work)
-    quarantined = []
-    if work:
-        with crew(cluster) as sized:
-            reporter.crewed(sized)
-            content = explain_with(content, loaded, output)
-            starter = make_starter(sized, content, loaded.digest, sized.device, sized.cpus, cluster.batch_size)
-            shared = ray.put(truth) if truth is not None else None
-            dispatcher = Dispatcher(
-                sized,
-                cluster.attempts,
-                starter,
-                (listing.root_url, output.url, shared),
-                partial(_left, output),
-                reporter,
-            )
-            quarantined = dispatcher.run(work)
-    resumed = sum(len(parts) for parts in committed.values())
-    return RunResult(finalize(output, listing.shards, quarantined), resumed)
+    with hold(output, reporter.note, take_over) as lease:
+        # Once more: the run that held it until now may have been another.
+        before = _agree(output, record)
+        committed = output.committed_parts() if before else {}
+        work = plan(listing.shards, committed, output.read_part)
+        if not before:
+            output.write_run_record(record)
+        reporter.planned(listing, work)
+        quarantined = []
+        if work:
+            with crew(cluster) as sized:
+                reporter.crewed(sized)
+                content = explain_with(content, loaded, output)
+                starter = make_starter(sized, content, loaded.digest, sized.device, sized.cpus, cluster.batch_size)
+                shared = ray.put(truth) if truth is not None else None
+                dispatcher = Dispatcher(
+                    sized,
+                    cluster.attempts,
+                    starter,
+                    (listing.root_url, output.url, shared),
+                    partial(_left, output),
+                    reporter,
+                    stop,
+                    lease.holds,
+                )
+                with stop.patiently():
+                    quarantined = dispatcher.run(work)
+                if dispatcher.queue:
+                    raise KeyboardInterrupt
+        resumed = sum(len(parts) for parts in committed.values())
+        return RunResult(finalize(output, listing.shards, quarantined, lease.confirm), resumed)
 
 
 def _left(output: RunOutput, work: Work) -> Work | None:

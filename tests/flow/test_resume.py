@@ -33,10 +33,10 @@ class Disturbed:
     after: dict[str, int]
 
 
-def start(source: str, output: Path, explainer: str) -> subprocess.Popen[str]:
+def start(source: str, output: Path, explainer: str, refine: int = 20) -> subprocess.Popen[str]:
     command = ["explain", source, str(output), "--explainer", explainer, "--listenables", "none", "--part-windows", "1"]
     # Refined, each part takes long enough for a run to be stopped in its middle, however busy the machine is.
-    command += ["--actors", "1", "--cpus-per-actor", "1", "--device", "cpu", "--refine", "20"]
+    command += ["--actors", "1", "--cpus-per-actor", "1", "--device", "cpu", "--refine", str(refine)]
     return subprocess.Popen(
         [sys.executable, "-c", "from jobs.cli import main; main()", *command],
         stdout=subprocess.PIPE,

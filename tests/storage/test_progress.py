@@ -68,7 +68,9 @@ def test_a_run_that_goes_on(tmp_path: Path) -> None:
     assert (progress.actors, progress.recent_actors) == (["one", "three", "two"], ["three", "two"])
     code, said = run("status", tmp_path)
     assert code == 0
-    assert said.startswith("not finished: 38% done, 1 of 4 shards to their end 4 parts: 43 clips, 3 of them errors")
+    assert said.startswith(
+        "not finished: 38% done, 1 of 4 shards to their end no run is writing it now 4 parts: 43 clips"
+    )
     assert "1.5 windows/s lately, from 3 actors, 2 of them lately; last commit " in said
     assert said.endswith("about 2:30 left")
 
@@ -80,7 +82,8 @@ def test_a_run_that_was_interrupted_and_one_that_has_not_begun(tmp_path: Path) -
     assert (progress.windows_per_s, progress.seconds_left) == (None, None)
     assert run("status", tmp_path) == (
         0,
-        "not finished: 0% done, 0 of 4 shards to their end 0 parts: 0 clips, 0 of them errors, 0 windows",
+        "not finished: 0% done, 0 of 4 shards to their end no run is writing it now "
+        "0 parts: 0 clips, 0 of them errors, 0 windows",
     )
     commit(output, "a-0", 0, 0.5, time.time() - 7200, "one")
     code, said = run("status", tmp_path)
@@ -99,7 +102,7 @@ def test_shards_that_were_given_up(tmp_path: Path) -> None:
     output.write_manifest(manifest)
     progress = read_progress(str(tmp_path))
     assert (progress.state, progress.share, progress.quarantined) == ("given_up", 0.5, [lost])
-    assert "given up: b.tar after 3 attempts: it ate the actor" in run("status", tmp_path)[1]
+    assert "given up: b.tar after 3 attempts in 0 s: it ate the actor" in run("status", tmp_path)[1]
 
 
 def test_no_run(tmp_path: Path) -> None:

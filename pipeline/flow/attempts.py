@@ -1,0 +1,67 @@
+"""How often each shard was tried at one place, since when, and what Ray says of why it failed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # colours of a terminal
+
+
+class Attempts:
+    """Attempts that count against shards; a shard that gets on begins anew, as unrelated faults may meet a long one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._charged: Counter[str] = Counter()
+        self._since: dict[str, float] = {}
+
+    def begin(self, shard_id: str) -> None:
+        """The shard is handed out, for the first time at this place or again."""
+        self._since.setdefault(shard_id, time.monotonic())
+
+    def get_on(self, shard_id: str) -> None:
+        """A part of the shard was committed."""
+        del self._charged[shard_id]
+        self._since[shard_id] = time.monotonic()
+
+    def charge(self, shard_id: str) -> None:
+        """An attempt has failed, by the shard's own fault as far as can be told."""
+        self._charged[shard_id] += 1
+
+    def charged(self, shard_id: str) -> int:
+        """So many attempts of the shard have failed at this place."""
+        return self._charged[shard_id]
+
+    def spent(self, shard_id: str) -> bool:
+        """Whether the shard has had all its attempts."""
+        return self._charged[shard_id] >= self._most
+
+    def seconds(self, shard_id: str) -> float:
+        """Since the shard got on, or was first handed out."""
+        return time.monotonic() - self._since[shard_id]
+
+
+def reason_of(error: RayError) -> str:
+    """The first line of what went wrong, without Ray's wrappings."""
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        # What was raised stands in text only, below a traceback.
+        return re.sub(r"^[\w.]*\.", "", _ESCAPES.sub("", str(error)).strip().splitlines()[-1])
+    cause = _cause(error)
+    line = _ESCAPES.sub("", str(cause)).strip().splitlines()
+    return f"{type(cause).__name__}: {line[0] if line else 'no message'}"
+
+
+def is_of_ray(error: RayTaskError) -> bool:
+    """Whether a process or an object was lost below a task, in place of something that it raised itself."""
+    cause = _cause(error)
+    return isinstance(cause, RayError) and not isinstance(cause, RayTaskError)
+
+
+def _cause(error: BaseException) -> BaseException:
+    while isinstance(error, RayTaskError) and isinstance(error.cause, BaseException):
+        error = error.cause
+    return error

@@ -1,0 +1,115 @@
+"""Nodes that are drained, lost, or join late, each a raylet of its own on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray._private.state import actors
+from ray._raylet import GcsClient
+from ray.cluster_utils import Cluster
+from ray.core.generated import autoscaler_pb2
+
+from schemas.records import CommitRecord
+from schemas.run_config import ContentConfig
+from tests.flow.make import Recorder, content_of, explain
+from tests.flow.meddle import assert_whole
+from tests.flow.test_faults import parent_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def content(tiny_explainer: str) -> ContentConfig:
+    return content_of(tiny_explainer, files_per_shard=4, part_windows=1, listenables=(), refine=10)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A head without CPUs; nodes are added by the tests."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+class AfterCommits(Recorder):
+    """Does something after so many commits, in the main thread."""
+
+    def __init__(self, count: int, action: Callable[[], object]) -> None:
+        super().__init__()
+        self.count, self.action = count, action
+
+    def on_commit(self, record: CommitRecord) -> None:
+        if len(self.commits) == self.count:
+            self.action()
+
+
+def actor_nodes() -> set[str]:
+    return {actor["Address"]["NodeID"] for actor in actors().values() if actor["State"] == "ALIVE"}
+
+
+def test_a_draining_node_gets_no_more_and_another_takes_its_place(
+    many_clips: str, content: ContentConfig, cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.add_node(num_cpus=2)
+
+    def drain() -> None:
+        (node_id,) = actor_nodes()
+        cluster.add_node(num_cpus=2)
+        reason = autoscaler_pb2.DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
+        accepted, message = GcsClient(address=cluster.address).drain_node(node_id, reason, "spot", 2**60)
+        assert accepted, message
+
+    reporter = AfterCommits(3, drain)
+    result = explain(many_clips, tmp_path / "out", content, reporter, address=cluster.address, attempts=1)
+    assert reporter.notes == ["a node is being drained: its actor ends after the part in hand"]
+    assert result.manifest.complete
+    assert_whole(tmp_path / "out", 24)
+    assert len({record.actor for record in reporter.commits}) == 2
+
+
+def test_a_node_that_joins_late_is_used(
+    many_clips: str, content: ContentConfig, cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.add_node(num_cpus=2)
+    reporter = AfterCommits(1, lambda: cluster.add_node(num_cpus=2))
+    explain(many_clips, tmp_path / "out", content, reporter, address=cluster.address, actors=None)
+    assert reporter.crew is not None
+    assert reporter.crew.actors == 1
+    assert_whole(tmp_path / "out", 24)
+    assert len({record.actor for record in reporter.commits}) == 2
+
+
+@pytest.mark.parametrize("which", ["actor", "decoder"])
+def test_a_lost_node_is_no_attempt_of_its_shards(
+    many_clips: str, content: ContentConfig, cluster: Cluster, tmp_path: Path, which: str
+) -> None:
+    # The actor fits on one node only, and the decoders on another.
+    sizes = {"actor": 3, "decoder": 1}
+    nodes = {name: cluster.add_node(num_cpus=cpus) for name, cpus in sizes.items()}
+    # One long shard, so that a decoder is in its middle: held a few parts ahead of the actor.
+    content = content.model_copy(update={"files_per_shard": 24})
+
+    def lose() -> None:
+        cluster.add_node(num_cpus=sizes[which])
+        kill_node(nodes[which].all_processes["raylet"][0].process.pid)
+
+    reporter = AfterCommits(3, lose)
+    result = explain(
+        many_clips, tmp_path / "out", content, reporter, address=cluster.address, attempts=1, cpus_per_actor=3
+    )
+    assert any("node was lost" in note for note in reporter.notes), reporter.notes
+    assert result.manifest.quarantined == []
+    assert_whole(tmp_path / "out", 24)
+
+
+def kill_node(raylet: int) -> None:
+    """As if its power went: the raylet and all of its workers at once."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    for pid in [raylet, *(pid for pid in pids if parent_of(pid) == raylet)]:
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,132 @@
+"""Ctrl-C in two steps, SIGTERM, and a run whose place is taken."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.flow.stop import Stop
+from pipeline.storage import lease
+from pipeline.storage.lease import LEASE, LeaseError, hold
+from pipeline.storage.output import RunOutput
+from tests.flow.make import content_of, explain, rows, short_clips, write_folder
+from tests.flow.meddle import Meddler, assert_whole
+from tests.flow.test_resume import commits, finish, start, wait_for_commits
+
+STOPPING = "stopping after the parts in hand; Ctrl-C again stops at once"
+
+
+def hear_line(process: subprocess.Popen[str], text: str) -> str:
+    """Read what a run prints until it says so."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(said)
+
+
+def test_the_first_signal_asks_and_the_second_interrupts() -> None:
+    stop = Stop()
+    before = signal.getsignal(signal.SIGTERM)
+    with stop.heard():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with stop.patiently():
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.asked
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_thread_that_cannot_hear_signals_leaves_them_alone() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def listen() -> None:
+        stop = Stop()
+        with stop.heard(), stop.patiently():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_folder(tmp_path_factory.mktemp("stop"), short_clips(40))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_after_the_parts_in_hand(
+    source: str, tiny_explainer: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    output = tmp_path / "out"
+    process = start(source, output, tiny_explainer)
+    wait_for_commits(process, output, 2)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    stopped = finish(process)
+    assert (stopped.returncode, stopped.stderr.count("the same command goes on from there")) == (130, 1)
+    assert STOPPING in stopped.stdout
+    assert f"{len(commits(output))} clips in {len(commits(output))} windows of it by this run" in stopped.stdout
+    assert "lost" not in stopped.stdout
+    assert 2 <= len(commits(output)) < 40
+    # Whatever was written is committed, and nobody holds the output any more.
+    left = RunOutput(str(output))
+    named = {file.path for record in left.commits() for file in record.files}
+    assert {file.path for file in left.content_files()} == named
+    assert not (output / LEASE).exists()
+
+
+@pytest.mark.slow
+def test_two_signals_stop_at_once(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    process = start(source, output, tiny_explainer, refine=1000)  # a part takes longer than anyone waits
+    deadline = time.monotonic() + 120
+    while not (output / "_run.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    hear_line(process, "actor on 1 CPU core")
+    time.sleep(8)
+    process.send_signal(signal.SIGINT)
+    hear_line(process, STOPPING)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    stopped = finish(process)
+    assert time.monotonic() - began < 20
+    assert stopped.returncode == 130
+    assert "Traceback" not in stopped.stderr
+    assert not (output / LEASE).exists()
+
+
+@pytest.mark.slow
+def test_a_run_whose_place_is_taken_stops_without_an_end(
+    many_clips: str, tiny_explainer: str, ray_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_S", 0.2)
+    output, content = tmp_path / "out", content_of(tiny_explainer, part_windows=1, listenables=(), refine=20)
+    other = hold(RunOutput(str(output)), print, take_over=True)
+    reporter = Meddler("commit", other.__enter__)
+    with pytest.raises(LeaseError, match="was taken over by another run"):
+        explain(many_clips, output, content, reporter, address=ray_address)
+    assert not (output / "_manifest.json").exists()
+    with pytest.raises(LeaseError, match="is being written by another run"):
+        explain(many_clips, output, content, address=ray_address)
+    other.__exit__(None, None, None)
+    explain(many_clips, output, content, address=ray_address)
+    assert_whole(output, 24)
+    assert len(rows(output, "predictions")) == 24
