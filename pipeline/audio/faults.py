@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-Reason = Literal["empty", "not_audio", "truncated", "no_samples", "non_finite", "too_long", "undecodable"]
+Reason = Literal[
+    "empty",
+    "not_audio",
+    "truncated",
+    "no_samples",
+    "non_finite",
+    "too_long",
+    "undecodable",
+    "crashed",
+    "too_slow",
+    "out_of_memory",
+]
 
 
 class AudioFault(Exception):  # noqa: N818 - the fault is in the file, not in the program

@@ -24,11 +24,13 @@ def open_pyav(data: bytes, name: str) -> Source:
     """Open a file's first audio stream with FFmpeg.
 
     Raises AudioFault: "not_audio" when no demuxer knows it or it holds no audio stream, "undecodable" when
-    there is no decoder for it or its format is absurd.
+    there is no decoder for it or its format is absurd, "out_of_memory" when a header asks for more than FFmpeg gets.
     """
     try:
         container = av.open(io.BytesIO(data), mode="r", options=_OPTIONS)
     except (av.error.FFmpegError, ValueError) as error:
+        if isinstance(error, MemoryError):
+            raise _greedy(name) from error
         raise AudioFault("not_audio", f"{name}: no decoder knows this format ({_words(error)})") from error
     if not container.streams.audio:
         container.close()
@@ -49,6 +51,8 @@ def _frames(container: av.container.InputContainer, name: str) -> Iterator[av.Au
         try:
             yield from container.decode(audio=0)
         except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, MemoryError):
+                raise _greedy(name) from error
             raise AudioFault("undecodable", f"{name}: {_words(error)}") from error
 
 
@@ -69,6 +73,10 @@ def _blocks(first: av.AudioFrame, frames: Iterator[av.AudioFrame], name: str) ->
 
 def _samples(planar: list[av.AudioFrame]) -> Iterator[NDArray[np.float32]]:
     return (frame.to_ndarray().T.astype(np.float32, copy=False) for frame in planar)
+
+
+def _greedy(name: str) -> AudioFault:
+    return AudioFault("out_of_memory", f"{name}: decoding it takes more memory than there is")
 
 
 def _words(error: Exception) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.audio.decode import AudioFault, decode
+from pipeline.audio.decoder_process import DecoderProcess
+from pipeline.audio.faults import AudioFault
 from pipeline.audio.level import level_dbfs
 from pipeline.audio.windows import cut_windows, take_window
 from pipeline.storage.clips import ReadFault
@@ -19,6 +20,9 @@ from pipeline.storage.shards import Shard, printable
 from schemas.explainer_config import FrontEndConfig
 from schemas.records import Cursor
 from schemas.run_config import ContentConfig
+
+# For all the shards that this process reads, as it takes as long to start as a dozen clips to decode; it ends with it.
+DECODER = DecoderProcess()
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def _items(
             continue
         size = len(clip.data)
         try:
-            decoded = decode(clip.data, clip.name, rate, content.max_clip_seconds)
+            decoded = DECODER.decode(clip.data, clip.name, rate, content.max_clip_seconds)
         except AudioFault as fault:
             error = ErrorRow(clip.clip_id, clip.key, "decode", fault.reason, fault.message, size)
             yield _Item(place, error, None, True, size)

@@ -40,5 +40,23 @@ def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
         elif pa.types.is_time(kind):
             column = column.cast(pa.time64("us"), safe=False)
         columns.append(column)
-    rows: list[dict[str, Any]] = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+    names = batch.schema.names
+    try:
+        rows: list[dict[str, Any]] = pa.RecordBatch.from_arrays(columns, names=names).to_pylist()
+    except (ValueError, OverflowError):
+        rows = [dict(zip(names, cells, strict=True)) for cells in zip(*(map(_value, c) for c in columns), strict=True)]
     return rows
+
+
+def _value(cell: pa.Scalar) -> Any:
+    """Return a cell as a Python value; what Python has no value for, as text: bad UTF-8, dates after 9999."""
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError):
+        if pa.types.is_struct(cell.type):
+            return {name: _value(field) for name, field in cell.items()}
+        if pa.types.is_string(cell.type) or pa.types.is_large_string(cell.type):
+            return cell.as_buffer().to_pybytes().decode("utf-8", "replace")
+        if pa.types.is_temporal(cell.type):
+            return f"{cell.value} ({cell.type})"
+        return f"<no {cell.type}>"

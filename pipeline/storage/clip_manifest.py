@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 
-from pipeline.storage.errors import InputError
-from pipeline.storage.filesystem import display_url, is_url, split_parent
+from pipeline.storage.errors import InputError, StorageError
+from pipeline.storage.filesystem import display_url, is_url, open_filesystem, split_parent
 from pipeline.storage.metadata import jsonable
 from pipeline.storage.rows import column_names, pick_column, read_rows
 from pipeline.storage.shards import Entry, printable
@@ -18,7 +18,7 @@ def list_manifest(url: str) -> list[Entry]:
 
     The URI stands in the first column of uri, path, audio, file; it is relative to the manifest's own folder,
     or absolute. The other columns become metadata. Raises InputError when there is no such column, or a row
-    has no URI, the same URI as another, or one that is not a single recording.
+    has no URI, the same URI as another, one that is not a single recording, or one of a scheme that nothing here opens.
     """
     shown = display_url(url)
     rows = read_rows(url)
@@ -30,6 +30,7 @@ def list_manifest(url: str) -> list[Entry]:
         )
     entries: list[Entry] = []
     lines: dict[str, int] = {}
+    schemes: set[str] = set()
     for line, cells in rows:
         uri = cells.get(column)
         if not isinstance(uri, str) or not uri.strip():
@@ -38,6 +39,12 @@ def list_manifest(url: str) -> list[Entry]:
             raise InputError(f"{shown}, line {line}: {uri!r} is named before, on line {lines[uri]}; keep one")
         if uri.lower().endswith((".tar", ".parquet")):
             raise InputError(f"{shown}, line {line}: {uri!r} holds many clips; give its folder as the input")
+        if is_url(uri) and (scheme := uri.partition("://")[0]) not in schemes:
+            try:
+                open_filesystem(uri)
+            except StorageError as error:
+                raise InputError(f"{shown}, line {line}: {error}") from error
+            schemes.add(scheme)
         lines[uri] = line
         metadata = {name: jsonable(value) for name, value in cells.items() if name != column}
         entries.append(Entry(_key(uri, url), uri, 0, metadata, place=uri))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -53,6 +54,12 @@ def is_url(text: str) -> bool:
 def is_local(fs: AbstractFileSystem) -> bool:
     """Return True when the filesystem is this machine's own disk."""
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+
+
+def refuse_special(fs: AbstractFileSystem, path: str) -> None:
+    """Raise an OSError for a pipe, socket or device on this machine: opening one may wait for ever."""
+    if is_local(fs) and Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and no file")
 
 
 def join(root: str, relative: str) -> str:

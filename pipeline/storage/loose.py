@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline.storage.clips import MAX_CLIP_BYTES, RawClip, ReadFault, os_reason, too_large
-from pipeline.storage.filesystem import is_url, open_filesystem, resolve
+from pipeline.storage.filesystem import is_url, open_filesystem, refuse_special, resolve
 from pipeline.storage.metadata import parse_sidecar
 from pipeline.storage.retry import retrying
 from pipeline.storage.shards import Entry, Shard, clip_id, printable, shard_id
@@ -93,6 +93,10 @@ def _read_file(root_url: str, entry: Entry, ordinal: int, max_clip_bytes: int) -
     except OSError as error:
         reason, words = os_reason(error)
         return ReadFault(ordinal, identity, entry.key, reason, f"{entry.key}: {words}", entry.size_bytes)
+    except ValueError as error:
+        # A manifest may name what no file can be called.
+        message = f"{entry.key}: no file has such a name ({error})"
+        return ReadFault(ordinal, identity, entry.key, "missing", message, entry.size_bytes)
     metadata = dict(entry.metadata)
     if entry.sidecar is not None:
         name = posixpath.basename(printable(entry.sidecar))
@@ -105,6 +109,7 @@ def _read_file(root_url: str, entry: Entry, ordinal: int, max_clip_bytes: int) -
 
 def _read(url: str, shown: str) -> bytes:
     fs, path = open_filesystem(url)
+    refuse_special(fs, path)
     return bytes(retrying(lambda: fs.cat_file(path), what=f"reading {shown}"))
 
 

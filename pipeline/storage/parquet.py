@@ -13,7 +13,7 @@ from pipeline.storage.arrow_rows import class_names, rows_of
 from pipeline.storage.clips import MAX_CLIP_BYTES, RawClip, ReadFault, ReadReason, os_reason, too_large
 from pipeline.storage.filesystem import is_plain, join, open_filesystem, resolve, split_parent
 from pipeline.storage.metadata import jsonable
-from pipeline.storage.parquet_file import audio_column, open_parquet
+from pipeline.storage.parquet_file import audio_column, open_parquet, wrong_audio
 from pipeline.storage.retry import retrying
 from pipeline.storage.shards import Shard, clip_id, printable
 
@@ -51,7 +51,7 @@ class _Damage(NamedTuple):
 def _rows(file: pq.ParquetFile, shard: Shard, start: int) -> Iterator[tuple[int, dict[str, Any] | _Damage]]:
     audio = audio_column(file.schema_arrow)
     if audio is None:
-        raise pa.ArrowInvalid("it has no column of audio any more")
+        raise pa.ArrowInvalid(wrong_audio(file.schema_arrow) or "it has no column of audio any more")
     columns = [f.name for f in file.schema_arrow if f.name == audio or not pa.types.is_nested(f.type)]
     names = class_names(file.schema_arrow)
     # A file that was damaged when it was listed has no rows planned; it may have been mended since.
@@ -116,5 +116,7 @@ def _read_beside(root_url: str, uri: str, path: str) -> bytes:
 def _lost(shard: Shard, row: int, stop: int, error: Exception) -> ReadFault:
     reason, words = os_reason(error) if isinstance(error, OSError) else ("shard_unreadable", str(error))
     shown, ordinal = printable(shard.uri), row - shard.row_start
-    message = f"{shown}: {words}; rows {row} to {stop} are lost"
+    # Of a file that was damaged when it was listed nobody knows the rows.
+    lost = f"rows {row} to {stop} are lost" if stop else "all of its rows are lost"
+    message = f"{shown}: {words}; {lost}"
     return ReadFault(ordinal, clip_id(f"{shard.uri}\0{row}"), shown, reason, message, shard.size_bytes)

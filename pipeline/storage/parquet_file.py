@@ -34,15 +34,28 @@ def audio_column(schema: pa.Schema) -> str | None:
     return None
 
 
+def wrong_audio(schema: pa.Schema) -> str | None:
+    """Return what is wrong with a table without `audio_column` that seems to be of clips; None when it does not."""
+    for name in _AUDIO_COLUMNS:
+        kind = schema.field(name).type if schema.get_field_index(name) >= 0 else None
+        # Text is what tables of labels name their files by.
+        if kind is not None and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            return f"its column {name!r} is of {kind}; a struct with the field `bytes`, or binary, was expected"
+    return None
+
+
 def plan_parquet(root_url: str, uri: str, size_bytes: int, rows_per_shard: int, shard_bytes: int) -> list[Shard]:
     """Return a file's shards: whole row groups, for a part of one cannot be read without the rest of it.
 
-    No shards for a file without an audio column. A damaged file is a shard too, whose reading then tells of the damage.
+    No shards for a file without an audio column. A damaged file is a shard too, and so is one whose audio column is of
+    a wrong type: reading them tells what is wrong.
     """
     try:
         with open_parquet(root_url, uri) as file:
             if audio_column(file.schema_arrow) is None:
-                return []
+                if (wrong := wrong_audio(file.schema_arrow)) is None:
+                    return []
+                raise pa.ArrowInvalid(wrong)
             groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
     except FileNotFoundError:
         raise

@@ -7,6 +7,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
+from pipeline.storage.filesystem import refuse_special
 from pipeline.storage.retry import retrying
 
 _BLOCK_BYTES = 8 << 20
@@ -21,6 +22,7 @@ class SteadyFile(io.RawIOBase):
     def __init__(self, fs: AbstractFileSystem, path: str, what: str) -> None:
         super().__init__()
         self._what = what
+        refuse_special(fs, path)
         self._file: Any = retrying(lambda: fs.open(path, "rb", block_size=_BLOCK_BYTES), what=what)
 
     def read(self, size: int = -1, /) -> bytes:

@@ -26,7 +26,7 @@ def encode(samples: NDArray[np.float32], sample_rate: int, container: str = "WAV
 def encode_av(samples: NDArray[np.float32], sample_rate: int, container: str, codec: str) -> bytes:
     """A file's bytes, by FFmpeg."""
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as out:
+    with av.open(buffer, "w", format=container, container_options={"fflags": "+bitexact"}) as out:
         stream = out.add_stream(codec, rate=sample_rate)
         stream.layout = "mono"
         frame = av.AudioFrame.from_ndarray(samples[None, :], format="fltp", layout="mono")

@@ -193,6 +193,12 @@ def test_a_header_that_claims_a_hundred_hours_is_not_believed(container: str) ->
     assert reason_of(bytes(data)) == "truncated"
 
 
+def test_a_header_that_asks_for_more_memory_than_there_is() -> None:
+    data = bytearray(encode_av(tone(440, 0.3, 48000), 48000, "ipod", "aac"))
+    struct.pack_into(">I", data, data.index(b"stts") + 8, 0x7FFFFFFF)
+    assert reason_of(bytes(data)) == "out_of_memory"
+
+
 @pytest.mark.parametrize(
     ("offset", "pattern", "value"), [(24, "<I", 0), (24, "<I", 2_000_000), (22, "<H", 65), (22, "<H", 0)]
 )

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.storage.clips import RawClip, ReadFault
+from pipeline.storage.errors import InputError
 from pipeline.storage.listing import list_input
 from pipeline.storage.readers import read_shard
 from pipeline.storage.shards import clip_id
@@ -236,3 +238,54 @@ def test_a_parquet_file_without_audio_is_skipped(tmp_path: Path) -> None:
     pq.write_table(pa.table({"label": ["dog"], "audio": ["a.wav"]}), tmp_path / "labels.parquet")
     listing = list_input(str(tmp_path))
     assert listing.skipped == ("labels.parquet",)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"), [(pa.array([1, 2]), "int64"), (pa.nulls(2), "null"), (pa.array([[0.5], None]), "list<")]
+)
+def test_a_parquet_file_whose_audio_is_of_a_wrong_type_is_a_fault_that_says_so(
+    tmp_path: Path, column: pa.Array, kind: str
+) -> None:
+    pq.write_table(pa.table({"audio": column}), tmp_path / "a.parquet")
+    (fault,) = listed(tmp_path)
+    assert isinstance(fault, ReadFault)
+    assert fault.reason == "shard_unreadable"
+    assert f"'audio' is of {kind}" in fault.message
+
+
+def test_cells_that_python_has_no_value_for_do_not_cost_the_rows(tmp_path: Path) -> None:
+    """Text that is not UTF-8, as a damaged file holds it, and a date after the year 9999."""
+    text = pa.array([b"caf\xe9", b"dog"], pa.binary()).view(pa.string())
+    audio = pa.StructArray.from_arrays([pa.array([b"1", b"2"]), text], names=["bytes", "path"])
+    when = pa.array([2**60, 0], pa.timestamp("ms"))
+    pq.write_table(pa.table({"audio": audio, "note": text, "when": when}), tmp_path / "a.parquet")
+    one, two = listed(tmp_path)
+    assert isinstance(one, RawClip)
+    assert isinstance(two, RawClip)
+    assert (one.data, one.key, one.metadata["note"]) == (b"1", "caf\ufffd", "caf\ufffd")
+    assert (two.data, two.metadata["when"]) == (b"2", "1970-01-01T00:00:00")
+    assert str(2**60) in one.metadata["when"] or one.metadata["when"].startswith("-")
+
+
+def test_a_pipe_named_as_a_clip_or_an_archive_is_a_fault_and_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.tar", "c.parquet"):
+        os.mkfifo(tmp_path / name)
+    faults = listed(tmp_path)
+    assert [fault.reason for fault in faults if isinstance(fault, ReadFault)] == ["unreadable"] * 3
+    assert all("pipe" in fault.message for fault in faults if isinstance(fault, ReadFault))
+
+
+def test_a_manifest_s_row_that_no_file_can_be_called_is_a_fault_of_its_own(tmp_path: Path) -> None:
+    write_files(tmp_path, ["a.wav"])
+    (tmp_path / "clips.jsonl").write_text(
+        '{"path": "nul\\u0000.wav"}\n{"path": "half \\ud800.wav"}\n{"path": "a.wav"}\n'
+    )
+    *faults, clip = listed(tmp_path / "clips.jsonl")
+    assert [fault.reason for fault in faults if isinstance(fault, ReadFault)] == ["missing", "missing"]
+    assert isinstance(clip, RawClip)
+
+
+def test_a_manifest_s_row_of_an_unknown_scheme_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").write_text("path\na.wav\nnowhere://bucket/b.wav\n")
+    with pytest.raises(InputError, match=r"clips.csv, line 3: nowhere://bucket/b.wav: .*nowhere"):
+        list_input(str(tmp_path / "clips.csv"))

@@ -1,0 +1,177 @@
+"""A clip that kills, hangs or swells its decoder costs itself alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audio import decoder_process
+from pipeline.audio.decode import decode
+from pipeline.audio.decoder_process import DecoderProcess, memory_limit, time_limit
+from pipeline.audio.faults import AudioFault
+from tests.audio.make import encode, encode_av, tone
+from tests.audio.poison import poison, write_poisoner
+
+GOOD = encode(tone(440, 0.5, 22050), 22050)
+
+
+@pytest.fixture
+def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DecoderProcess]:
+    """A decoder that poison harms."""
+    path = os.pathsep.join(filter(None, [write_poisoner(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setenv("POISONED", str(tmp_path / "poisoned"))
+    with DecoderProcess() as process:
+        yield process
+
+
+def children() -> set[int]:
+    return {int(pid) for path in Path("/proc/self/task").iterdir() for pid in (path / "children").read_text().split()}
+
+
+def fault_of(decoder: DecoderProcess, data: bytes, max_seconds: float = 60.0) -> AudioFault:
+    with pytest.raises(AudioFault) as caught:
+        decoder.decode(data, "clip.wav", 16000, max_seconds)
+    assert caught.value.message.startswith("clip.wav: ")
+    return caught.value
+
+
+def is_well(decoder: DecoderProcess) -> None:
+    assert len(decoder.decode(GOOD, "a", 16000, 60.0).waveform) == 8000
+
+
+def test_it_decodes_as_decode_does_one_clip_after_another() -> None:
+    files = [
+        GOOD,
+        encode(tone(1000, 3.0, 48000), 48000, "FLAC"),
+        encode_av(tone(500, 1.0, 48000), 48000, "ipod", "aac"),
+    ]
+    files += [encode(np.full(1, 0.5, np.float32), 8000), encode(tone(440, 40.0, 44100), 44100, "WAV", "DOUBLE")]
+    with DecoderProcess() as decoder:
+        for data in files:
+            here, there = decode(data, "a", 16000), decoder.decode(data, "a", 16000, 3600.0)
+            np.testing.assert_array_equal(there.waveform, here.waveform)
+            assert there.waveform.dtype == np.float32
+            assert (there.sample_rate_in, there.channels_in) == (here.sample_rate_in, here.channels_in)
+
+
+@pytest.mark.parametrize(("data", "reason"), [(b"", "empty"), (b"text\n" * 99, "not_audio"), (GOOD[:99], "truncated")])
+def test_a_fault_of_the_file_is_the_one_that_decode_finds(data: bytes, reason: str) -> None:
+    with pytest.raises(AudioFault) as here:
+        decode(data, "clip ü\n.wav", 16000)
+    with DecoderProcess() as decoder:
+        with pytest.raises(AudioFault) as there:
+            decoder.decode(data, "clip ü\n.wav", 16000, 3600.0)
+        is_well(decoder)
+    assert there.value.args == here.value.args
+    assert there.value.reason == reason
+
+
+def test_the_child_is_started_by_the_first_clip_kept_for_the_others_and_ended() -> None:
+    before = children()
+    with DecoderProcess() as decoder:
+        assert children() == before
+        is_well(decoder)
+        (child,) = children() - before
+        is_well(decoder)
+        assert children() - before == {child}
+    assert children() == before
+
+
+@pytest.mark.parametrize(("word", "ended"), [("SEGFAULT", "SIGSEGV"), ("ABORT", "SIGABRT")])
+def test_a_clip_that_kills_its_decoder_is_crashed_with_the_signal(
+    decoder: DecoderProcess, word: str, ended: str
+) -> None:
+    is_well(decoder)
+    fault = fault_of(decoder, poison(word))
+    assert fault.reason == "crashed"
+    assert ended in fault.message
+    is_well(decoder)
+
+
+def test_a_clip_whose_decoder_was_killed_once_is_tried_again(decoder: DecoderProcess, tmp_path: Path) -> None:
+    is_well(decoder)
+    assert len(decoder.decode(poison("ONCE"), "a", 16000, 60.0).waveform) == 8000
+    assert (tmp_path / "poisoned").exists()
+
+
+def test_a_decoder_killed_between_clips_is_no_clip_s_fault(decoder: DecoderProcess) -> None:
+    before = children()
+    is_well(decoder)
+    (child,) = children() - before
+    os.kill(child, signal.SIGKILL)
+    time.sleep(0.1)
+    assert len(decoder.decode(GOOD, "a", 16000, 60.0).waveform) == 8000
+
+
+def test_a_clip_that_takes_for_ever_is_too_slow(decoder: DecoderProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_well(decoder)
+    monkeypatch.setattr(decoder_process, "SECONDS", 1.0)
+    fault = fault_of(decoder, poison("SLEEP"), max_seconds=5.0)
+    assert fault.reason == "too_slow"
+    assert "longer than 2 s" in fault.message
+    monkeypatch.undo()
+    is_well(decoder)
+
+
+@pytest.mark.parametrize("word", ["MEMORY", "SWELL"])
+def test_a_clip_that_takes_all_memory_is_out_of_memory(decoder: DecoderProcess, word: str) -> None:
+    assert fault_of(decoder, poison(word)).reason == "out_of_memory"
+    is_well(decoder)
+
+
+def test_an_error_of_the_decoder_is_told_and_costs_one_clip(decoder: DecoderProcess) -> None:
+    fault = fault_of(decoder, poison("ERROR"))
+    assert fault.reason == "crashed"
+    assert "KeyError: 'not provided for'" in fault.message
+    is_well(decoder)
+
+
+def test_what_a_library_prints_does_not_come_between(decoder: DecoderProcess) -> None:
+    assert len(decoder.decode(poison("PRINT"), "a", 16000, 60.0).waveform) == 8000
+
+
+def test_a_decoder_that_cannot_start_is_no_clip_s_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "soundfile.py").write_text("raise ImportError('broken installation')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])))
+    with DecoderProcess() as decoder, pytest.raises(RuntimeError, match="did not start \\(exit code 1\\)"):
+        decoder.decode(GOOD, "a", 16000, 60.0)
+
+
+def test_limits_grow_with_the_clip_and_are_sound_for_any_setting() -> None:
+    assert time_limit(10**6, 10.0) < time_limit(10**8, 10.0) < time_limit(10**8, 10_000.0)
+    assert memory_limit(10**6, 16000, 10.0) < memory_limit(10**8, 16000, 10.0) < memory_limit(10**8, 48000, 10_000.0)
+    with DecoderProcess() as decoder:
+        assert len(decoder.decode(GOOD, "a", 16000, 1e300).waveform) == 8000
+
+
+def test_it_ends_when_its_parent_is_killed_in_the_middle_of_a_clip(decoder: DecoderProcess, tmp_path: Path) -> None:
+    (tmp_path / "clip.wav").write_bytes(poison("SLEEP"))
+    script = (
+        "import sys; from pipeline.audio.decoder_process import DecoderProcess\n"
+        f"DecoderProcess().decode(open({str(tmp_path / 'clip.wav')!r}, 'rb').read(), 'a', 16000, 60.0)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    of_parent = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    wait_for(lambda: bool(of_parent.read_text().split()))
+    child = Path(f"/proc/{of_parent.read_text().split()[0]}")
+    wait_for(lambda: b"decoder_main" in (child / "cmdline").read_bytes())
+    time.sleep(1.0)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not child.exists() or "Z" in (child / "stat").read_text().rpartition(")")[2][:3])
+
+
+def wait_for(happens: object, seconds: float = 30.0) -> None:
+    until = time.monotonic() + seconds
+    while not happens():  # type: ignore[operator]
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
