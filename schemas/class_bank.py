@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,6 +12,8 @@ from pydantic import Field, field_validator
 from schemas.explainer_config import Config
 
 PLACE = "{}"
+# What `schemas.label_choice` reads as a choice of labels, and not as a label.
+_CHOICE = re.compile(r"all|top1|topk:.*")
 
 
 class ClassBankConfig(Config):
@@ -48,9 +51,13 @@ def check_prompts(prompts: Sequence[str]) -> None:
     for prompt in prompts:
         if not any(map(str.isalnum, prompt)):
             raise ValueError(f"the prompt {prompt!r} has no letter or digit")
+        if _CHOICE.fullmatch(prompt):
+            raise ValueError(
+                f"the prompt {prompt!r} means something else as a label that is asked for: word it otherwise"
+            )
         if not prompt.isprintable():
             raise ValueError(f"the prompt {prompt!r} has characters that cannot be printed")
-        other = seen.setdefault(_folded(prompt), prompt)
+        other = seen.setdefault(folded(prompt), prompt)
         if other is not prompt:
             raise ValueError(f"the prompts {other!r} and {prompt!r} are equal: leave one out")
 
@@ -69,5 +76,6 @@ def check_templates(templates: Sequence[str]) -> None:
         raise ValueError(f"these templates are given twice: {', '.join(map(repr, twice))}")
 
 
-def _folded(prompt: str) -> str:
+def folded(prompt: str) -> str:
+    """A prompt as prompts are compared: without capitals, with single blanks, in Unicode's compatible form."""
     return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from schemas.class_bank import folded
 from schemas.explainer_config import DecoderConfig, ExplainerConfig
 
 BETWEEN = ";"
@@ -59,7 +60,7 @@ class LabelChoice:
                 f"the decoder of {explainer.name!r} hears the sound but not which label is asked for, and has one mask "
                 f"for all classes, got '{self}': give top1, or an explainer whose decoder has evidence or is prompted"
             )
-        if strange := [name for name in self.names if name not in labels]:
+        if strange := [name for name in self.names if _place(name, labels) is None]:
             more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
             raise ValueError(
                 f"{', '.join(map(repr, strange))}: no label of the explainer {explainer.name!r}, which has "
@@ -75,11 +76,22 @@ class LabelChoice:
         """The numbers of the labels explained among all `labels`; None where they differ from window to window."""
         if self.top is not None:
             return None
-        return tuple(labels.index(name) for name in self.names or labels)
+        if not self.names:
+            return tuple(range(len(labels)))
+        places = [_place(name, labels) for name in self.names]
+        return tuple(place for place in places if place is not None)
 
     def count(self, labels: tuple[str, ...]) -> int:
         """How many of `labels` are explained of each window."""
         return self.top or len(self.names or labels)
+
+
+def _place(name: str, labels: tuple[str, ...]) -> int | None:
+    """The number of a label, which may be written with other capitals and blanks where that leaves one; else None."""
+    if name in labels:
+        return labels.index(name)
+    alike = [number for number, label in enumerate(labels) if folded(label) == folded(name)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _hears_the_question(decoder: DecoderConfig) -> bool:

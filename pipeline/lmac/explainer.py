@@ -101,7 +101,9 @@ class Explainer:
         mask: MaskKind = "soft",
         refine: int = 0,
     ) -> Explanation:
-        """Explain waveforms `[B, n]` (or one, `[n]`) in [-1, 1] at the explainer's sample rate, any n.
+        """Explain waveforms `[B, n]` (or one, `[n]`) in [-1, 1] at the explainer's sample rate.
+
+        Any n does where the classifier takes any; a CLAP takes up to the length its checkpoint was made for.
 
         `lengths` `[B]` are the samples of each that are sound and not padding. `labels` says which classes of each
         window are explained: `top1`, the decision; `topk:K`, by falling probability; `all`, by number; or names between

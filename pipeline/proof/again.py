@@ -66,7 +66,10 @@ def load_recorded(output: RunOutput, outline: Outline, explainer_url: str | None
     digest, name = outline.record.explainer["digest"], outline.record.explainer["name"]
     saved = join(output.url, output.explainer_folder(digest))
     if explainer_url is None and not has_explainer(saved):
-        raise ExplainerError(f"the run keeps no explainer of its own: give the one it was made with, {name!r}")
+        raise ExplainerError(
+            f"the run keeps no explainer of its own (in {output.explainer_folder(digest)}): give the one it was made "
+            f"with, {name!r}"
+        )
     explainer = Explainer.load(explainer_url or saved)
     if explainer.digest != digest:
         raise ExplainerError(

@@ -27,6 +27,7 @@ def explainer(evidence: int = 5, labels: tuple[str, ...] = LABELS) -> ExplainerC
         ("topk: 2", "topk:2", 2, None),
         ("all", "all", 3, (0, 1, 2)),
         ("wind", "wind", 1, (1,)),
+        (" Wind;A dog  barking", "Wind; A dog  barking", 2, (1, 2)),
         ("a dog barking;rain", "a dog barking; rain", 2, (2, 0)),
     ],
 )

@@ -174,3 +174,9 @@ def test_a_directory_of_prompts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").mkdir()
     with pytest.raises(ClapError, match=r"classes.txt is a directory: give a file"):
         parse_prompts(str(tmp_path / "classes.txt"))
+
+
+@pytest.mark.parametrize("prompt", ["all", "top1", "topk:2"])
+def test_a_prompt_that_reads_as_a_choice_of_labels_is_refused(prompt: str) -> None:
+    with pytest.raises(ClapError, match=f"the prompt '{prompt}' means something else as a label"):
+        parse_prompts(f"rain; {prompt}")
