@@ -52,9 +52,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
         if not any(map(str.isalnum, prompt)):
             raise ValueError(f"the prompt {prompt!r} has no letter or digit")
         if _CHOICE.fullmatch(prompt):
-            raise ValueError(
-                f"the prompt {prompt!r} means something else as a label that is asked for: word it otherwise"
-            )
+            raise ValueError(f"the prompt {prompt!r} means something else as a label: word it otherwise")
         if not prompt.isprintable():
             raise ValueError(f"the prompt {prompt!r} has characters that cannot be printed")
         other = seen.setdefault(folded(prompt), prompt)
