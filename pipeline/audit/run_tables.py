@@ -13,7 +13,7 @@ from pipeline.storage.filesystem import open_filesystem
 from pipeline.storage.output import RunOutput
 from schemas.records import TableName
 
-READ_THREADS = 8
+READ_THREADS, FILES_AT_ONCE = 8, 64
 
 
 def read_table(output_url: str, name: TableName, columns: list[str] | None = None) -> pa.Table:
@@ -22,13 +22,18 @@ def read_table(output_url: str, name: TableName, columns: list[str] | None = Non
     Raises StorageError when the run has no manifest.
     """
     fs, _ = open_filesystem(output_url)
+    urls = RunOutput(output_url).files(name)
 
-    def read(url: str) -> pa.Table:
-        with fs.open(fs._strip_protocol(url)) as file:
-            return pq.read_table(file, columns=columns)
+    def read(first: int) -> pa.Table:
+        tables = []
+        for url in urls[first : first + FILES_AT_ONCE]:
+            with fs.open(fs._strip_protocol(url)) as file:
+                tables.append(pq.read_table(file, columns=columns))
+        # A table for each of many small files takes far more memory than what is in it.
+        return pa.concat_tables(tables).combine_chunks()
 
     with ThreadPoolExecutor(READ_THREADS) as pool:
-        return pa.concat_tables(pool.map(read, RunOutput(output_url).files(name)))
+        return pa.concat_tables(pool.map(read, range(0, len(urls), FILES_AT_ONCE)))
 
 
 def connect(output_url: str, columns: Mapping[TableName, list[str]]) -> duckdb.DuckDBPyConnection:
