@@ -27,6 +27,8 @@ _S3_OPTIONS: dict[str, Any] = {
     },
 }
 
+WRITE_S, WRITE_BYTES_PER_S = 60.0, 20_000
+
 
 def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     """Return the filesystem that holds `url`, a local path or any fsspec URL, and the path of `url` on it.
@@ -49,6 +51,14 @@ def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
 def is_url(text: str) -> bool:
     """Return True for `scheme://...`, False for a local path."""
     return _SCHEME.match(text) is not None
+
+
+def put_file(fs: AbstractFileSystem, path: str, data: bytes) -> None:
+    """Write a file on a remote filesystem; raises TimeoutError where it takes longer than any storage that works."""
+    # An S3 client waits to be asked for the body, and no timeout of its own ends that: a server that took the request
+    # and died without a word would hold a write, and with it the run, for ever.
+    limit = {"timeout": WRITE_S + len(data) / WRITE_BYTES_PER_S} if fs.async_impl else {}
+    fs.pipe_file(path, data, **limit)
 
 
 def is_local(fs: AbstractFileSystem) -> bool:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from pipeline.storage.errors import StorageError, explained
-from pipeline.storage.filesystem import display_url, is_local, is_plain, is_url, join, open_filesystem
+from pipeline.storage.filesystem import display_url, is_local, is_plain, is_url, join, open_filesystem, put_file
 from pipeline.storage.retry import retrying
 from schemas.records import CommitRecord, FileRecord, Manifest, Record, RunRecord, TableName
 
@@ -209,7 +209,7 @@ class RunOutput:
 
     def _put(self, target: str, data: bytes) -> None:
         if not is_local(self._fs):
-            self._fs.pipe_file(target, data)
+            put_file(self._fs, target, data)
             return
         folder = os.path.dirname(target)
         os.makedirs(folder, exist_ok=True)

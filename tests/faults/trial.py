@@ -108,6 +108,8 @@ class Trial:
 
     def _once(self, pending: deque[Fault], outcome: Outcome) -> bool:
         """Give the command once, and let strike what is due; returns whether there is no more to do."""
+        # A command that begins while there is one node less is refused, where its actors would leave no CPU to decode.
+        self._act(float("inf"))
         self.driver = Driver(self._command, self._log)
         ripe: float | None = None
         done, since = 0, time.monotonic()

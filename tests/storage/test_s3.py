@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
@@ -16,6 +17,7 @@ from pipeline.storage.labels import load_labels
 from pipeline.storage.listing import list_input
 from pipeline.storage.output import RunOutput
 from pipeline.storage.readers import read_shard
+from tests.faults.proxy import faulty_s3
 from tests.s3 import S3Server
 from tests.storage.inputs import mixture, read_all
 from tests.storage.test_output import commit_of, manifest_of, run_record
@@ -105,4 +107,24 @@ def test_a_write_outlives_an_outage_of_the_server(s3_server: S3Server) -> None:
     s3_server.start()
     writing.join(60)
     assert not writing.is_alive()
+    assert (s3_server.bucket_dir / "run" / "audio" / "during.flac").read_bytes() == b"2"
+
+
+@pytest.mark.slow
+def test_a_write_outlives_a_server_that_takes_it_and_never_says_a_word(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.storage.filesystem.WRITE_S", 2.0)
+    with faulty_s3(urlsplit(s3_server.endpoint).port or 80) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        s3fs.S3FileSystem.clear_instance_cache()
+        output = RunOutput(f"{s3_server.bucket_url}/run")
+        output.write_bytes("audio/before.flac", b"1")
+        proxy.fail("mute", 1.0)
+        writing = threading.Thread(target=output.write_bytes, args=("audio/during.flac", b"2"))
+        writing.start()
+        writing.join(30)
+        assert not writing.is_alive()
+        assert proxy.met["mute"] == 1
+    s3fs.S3FileSystem.clear_instance_cache()
     assert (s3_server.bucket_dir / "run" / "audio" / "during.flac").read_bytes() == b"2"
