@@ -11,6 +11,7 @@ from pipeline.lmac.augment import (
     add_noise,
     augment_magnitude,
     augment_waveform,
+    augmented_magnitude,
     drop,
     mixture,
     mixup,
@@ -19,7 +20,9 @@ from pipeline.lmac.augment import (
     silence,
     stretch,
 )
-from schemas.training_config import AugmentConfig
+from pipeline.models.frontend import FrontEnd
+from schemas.training_config import AugmentConfig, DecoderTraining
+from tests.flow.make import FRONT_END
 from tests.models.make import noise, tone
 
 WAVEFORMS = noise(8, 400)
@@ -164,6 +167,19 @@ def test_silence_is_mixed_without_being_blown_up() -> None:
     mixed = mixture(batch, 1.0, 6.0, rng())
     assert mixed.isfinite().all()
     assert mixed.abs().max() < 1
+
+
+def test_a_decoder_hears_the_windows_rolled_at_another_level_and_as_drawn() -> None:
+    front_end = FrontEnd(FRONT_END)
+    windows = noise(4, FRONT_END.window_samples)
+    rolled = DecoderTraining(mixtures=0, noise=0, stretch=0, gain_db=0)
+    plain, heard = front_end.stft(windows).abs(), augmented_magnitude(windows, front_end, rolled, rng(1))
+    assert heard.shape == plain.shape
+    assert not torch.allclose(heard, plain)
+    torch.testing.assert_close(heard.square().sum((1, 2)), plain.square().sum((1, 2)), rtol=0.05, atol=0)
+    changed = augmented_magnitude(windows, front_end, DecoderTraining(mixtures=1, noise=1), rng(1))
+    assert not torch.allclose(changed, heard)
+    assert torch.equal(changed, augmented_magnitude(windows, front_end, DecoderTraining(mixtures=1, noise=1), rng(1)))
 
 
 def test_every_change_is_tested_here() -> None:
