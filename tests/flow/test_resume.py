@@ -33,7 +33,7 @@ class Disturbed:
     after: dict[str, int]
 
 
-def start(source: str, output: Path, explainer: str, refine: int = 20) -> subprocess.Popen[str]:
+def start(source: str, output: Path, explainer: str, refine: int = 8) -> subprocess.Popen[str]:
     command = ["explain", source, str(output), "--explainer", explainer, "--listenables", "none", "--part-windows", "1"]
     # Refined, each part takes long enough for a run to be stopped in its middle, however busy the machine is.
     command += ["--actors", "1", "--cpus-per-actor", "1", "--device", "cpu", "--refine", str(refine)]
@@ -48,7 +48,7 @@ def start(source: str, output: Path, explainer: str, refine: int = 20) -> subpro
 
 
 def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    stdout, stderr = process.communicate(timeout=180)
+    stdout, stderr = process.communicate(timeout=300)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
