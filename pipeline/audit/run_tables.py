@@ -9,8 +9,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.storage.filesystem import open_filesystem
+from pipeline.storage.errors import explained
+from pipeline.storage.filesystem import display_url, open_filesystem
 from pipeline.storage.output import RunOutput
+from pipeline.storage.steady_file import SteadyFile
 from schemas.records import TableName
 
 READ_THREADS, FILES_AT_ONCE = 8, 64
@@ -19,7 +21,7 @@ READ_THREADS, FILES_AT_ONCE = 8, 64
 def read_table(output_url: str, name: TableName, columns: list[str] | None = None) -> pa.Table:
     """A table of a run, of the columns asked for; masks take memory.
 
-    Raises StorageError when the run has no manifest.
+    Raises StorageError when the run has no manifest, a file of it is missing, or its storage stays away.
     """
     fs, _ = open_filesystem(output_url)
     urls = RunOutput(output_url).files(name)
@@ -27,7 +29,8 @@ def read_table(output_url: str, name: TableName, columns: list[str] | None = Non
     def read(first: int) -> pa.Table:
         tables = []
         for url in urls[first : first + FILES_AT_ONCE]:
-            with fs.open(fs._strip_protocol(url)) as file:
+            what = f"reading {display_url(url)}"
+            with explained(what), SteadyFile(fs, fs._strip_protocol(url), what) as file:
                 tables.append(pq.read_table(file, columns=columns))
         # A table for each of many small files takes far more memory than what is in it.
         return pa.concat_tables(tables).combine_chunks()

@@ -16,7 +16,8 @@ from pipeline.models.build import build_classifier, build_decoder
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
 from pipeline.storage.errors import explained
-from pipeline.storage.filesystem import display_url, open_filesystem
+from pipeline.storage.filesystem import display_url, open_filesystem, put_file
+from pipeline.storage.retry import retrying
 from schemas.explainer_config import ExplainerConfig
 
 CONFIG, CLASSIFIER, DECODER, README = (
@@ -62,14 +63,18 @@ def save_explainer(
     Raises StorageError when the storage refuses or is out of reach.
     """
     fs, root = open_filesystem(url)
-    with explained(f"writing {display_url(url)}"):
+    files = _weight_files(classifier, decoder)
+    files |= {README: readme.encode(), CONFIG: (config.model_dump_json(indent=2) + "\n").encode()}
+
+    def write() -> None:
         fs.makedirs(root, exist_ok=True)
         if fs.exists(f"{root}/{CONFIG}"):
             fs.rm_file(f"{root}/{CONFIG}")
-        for name, data in _weight_files(classifier, decoder).items():
-            fs.pipe_file(f"{root}/{name}", data)
-        fs.pipe_file(f"{root}/{README}", readme.encode())
-        fs.pipe_file(f"{root}/{CONFIG}", (config.model_dump_json(indent=2) + "\n").encode())
+        for name, data in files.items():
+            put_file(fs, f"{root}/{name}", data)
+
+    with explained(what := f"writing {display_url(url)}"):
+        retrying(write, what=what)
 
 
 def explainer_digest(config: ExplainerConfig, classifier: Classifier, decoder: Decoder | None) -> str:
@@ -141,9 +146,9 @@ def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
 
 def _read(name_or_url: str, file: str) -> bytes | None:
     fs, root = open_filesystem(resolve(name_or_url))
-    with explained(f"reading {display_url(name_or_url)}/{file}"):
+    with explained(what := f"reading {display_url(name_or_url)}/{file}"):
         try:
-            return bytes(fs.cat_file(f"{root}/{file}"))
+            return bytes(retrying(lambda: fs.cat_file(f"{root}/{file}"), what=what))
         except FileNotFoundError:
             return None
 

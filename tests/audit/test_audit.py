@@ -20,6 +20,7 @@ from pipeline.models.checkpoint import load_config
 from pipeline.storage.clips import RawClip
 from pipeline.storage.errors import StorageError
 from tests.conftest import TinyRun
+from tests.faltering import faltering_storage
 from tests.flow.make import BAD, FRONT_END, RATE, rows, sound
 
 pytestmark = pytest.mark.slow
@@ -36,10 +37,25 @@ def test_a_table_is_what_the_manifest_names_and_no_stray_file(tiny_run: TinyRun,
     assert len(table) == 10
 
 
+def test_tables_are_read_again_where_storage_falters(tiny_run: TinyRun) -> None:
+    with faltering_storage() as opened:
+        assert summarise(f"faltering://{tiny_run.output}") == summarise(tiny_run.output)
+    assert sum("/predictions/" in path for path in opened) > 1
+    assert min(opened.values()) == 2
+
+
 def test_a_run_without_a_manifest_is_not_read(tiny_run: TinyRun, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny_run.output, tmp_path / "copy")
     (copy / "_manifest.json").unlink()
     with pytest.raises(StorageError, match="the run is not finished, resume it"):
+        summarise(str(copy))
+
+
+def test_a_table_that_is_missing_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run.output, tmp_path / "copy")
+    lost = next((copy / "predictions").iterdir())
+    lost.unlink()
+    with pytest.raises(StorageError, match=f"{lost.name}: it does not exist"):
         summarise(str(copy))
 
 

@@ -21,6 +21,7 @@ from pipeline.models.checkpoint import (
     save_explainer,
     shipped,
 )
+from tests.faltering import faltering_storage
 from tests.models.make import CONFIG, FRONT_END, noise, small_models
 
 
@@ -73,6 +74,15 @@ def test_what_is_loaded_computes_what_was_saved(url: str) -> None:
     assert not any(p.requires_grad for p in [*loaded.classifier.parameters(), *loaded.decoder.parameters()])
     assert load_card(url) == "# small\n"
     assert has_explainer(url)
+
+
+def test_an_explainer_is_written_and_read_where_storage_falters(tmp_path: Path) -> None:
+    classifier, decoder = small_models()
+    with faltering_storage() as opened:
+        checkpoint.save_explainer(f"faltering://{tmp_path}/e", CONFIG, classifier, decoder, "A test.")
+        digests = [load_explainer(f"{scheme}{tmp_path}/e").digest for scheme in ("", "faltering://")]
+    assert digests[0] == digests[1]
+    assert min(opened.values()) > 1
 
 
 def test_a_classifier_alone_loads_without_decoder(tmp_path: Path) -> None:

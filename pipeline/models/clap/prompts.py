@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from pipeline.models.clap.faults import ClapError
 from pipeline.storage.errors import explained
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem
+from pipeline.storage.retry import retrying
 from schemas.class_bank import PLACE, ClassBankConfig, check_prompts, check_templates
 
 BETWEEN, COMMENT = ";", "#"
@@ -81,9 +82,9 @@ def _trimmed(pieces: Sequence[str]) -> tuple[str, ...]:
 
 def _lines(url: str, where: str) -> tuple[str, ...]:
     fs, path = open_filesystem(url)
-    with explained(f"reading prompts from {where}"):
+    with explained(what := f"reading prompts from {where}"):
         try:
-            content: bytes = fs.cat_file(path)
+            content: bytes = retrying(lambda: fs.cat_file(path), what=what)
         except FileNotFoundError:
             raise ClapError(
                 f"{where}: there is no such file of prompts; prompts themselves are given with {BETWEEN!r} between them"
