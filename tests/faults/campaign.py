@@ -1,10 +1,14 @@
-"""Many schedules, one after the other, each printed with what became of it, and their sum."""
+"""Many schedules, each printed with what became of it, and their sum."""
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from tests.faults.bench import Bench, set_up
@@ -14,23 +18,49 @@ from tests.faults.strikes import strike
 from tests.faults.trial import Outcome, Trial
 
 
-def campaign(seeds: Iterable[int], folder: Path) -> int:
-    """Run the schedules of the seeds; returns how many ended with something wrong."""
+def campaign(seeds: Sequence[int], folder: Path, at_once: int = 1) -> int:
+    """Run the schedules of the seeds, several at once if asked; returns how many ended with something wrong.
+
+    Each that runs beside others has a cluster, a server and a folder of its own.
+    """
+    begun = time.monotonic()
+    if at_once == 1:
+        outcomes = _share(seeds, folder)
+    else:
+        with ProcessPoolExecutor(at_once, get_context("spawn"), end_on_sigterm) as pool:
+            shares = [pool.submit(_share, seeds[i::at_once], folder / str(i)) for i in range(at_once)]
+            outcomes = [outcome for share in shares for outcome in share.result()]
+    return _sum_up(outcomes, time.monotonic() - begun)
+
+
+def end_on_sigterm() -> None:
+    """End this process and those that run schedules for it as Ctrl-C does: else what they started would stay."""
+
+    def end(*_: object) -> None:
+        for child in active_children():
+            child.terminate()
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _share(seeds: Sequence[int], folder: Path) -> list[Outcome]:
+    """Run schedules one after the other in one folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     outcomes: list[Outcome] = []
     with set_up(folder) as bench:
         print(f"set up, with a calm run, in {time.monotonic() - begun:.0f} s; seed, store, crew, faults:", flush=True)
         for seed in seeds:
             schedule = draw(seed)
-            print(schedule, flush=True)
             try:
                 outcome = run_one(bench, schedule)
             except NoSmallDiskError as error:
-                print(f"      left out: {error}", flush=True)
+                print(f"{schedule}\n      left out: {error}", flush=True)
                 continue
             outcomes.append(outcome)
-            print(f"      {told(outcome)}", flush=True)
-    return _sum_up(outcomes, time.monotonic() - begun)
+            print(f"{schedule}\n      {told(outcome)}", flush=True)
+    return outcomes
 
 
 def run_one(bench: Bench, schedule: Schedule) -> Outcome:

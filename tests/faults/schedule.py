@@ -44,7 +44,8 @@ CREWS = {
 class Fault:
     """Something that happens once, `lag` seconds after `at` parts are committed; `seconds` is how long it lasts.
 
-    For a node that is lost or drains it is the time until another takes its place, or until it is taken away.
+    For a node that is lost or drains it is the time until another takes its place, or until it is taken away. A server
+    that is busy or cuts connections for 0 seconds does so to the end.
     """
 
     kind: Kind
@@ -115,6 +116,8 @@ def _faults(kind: Kind, rng: random.Random, long: bool) -> list[Fault]:
         return [Fault(kind, at, lag), Fault(kind, rng.randint(at, PARTS * 3 // 4), round(rng.uniform(0.1, 8.0), 2))]
     if kind == "node-joins-late":
         return [Fault(kind, rng.randint(1, 4), lag)]
+    if kind in ("s3-busy", "s3-cuts"):
+        return [Fault(kind, at, lag, 0.0 if long else OUTAGE_S)]
     if kind in ("s3-gone", "s3-hangs", "s3-mute"):
         return [Fault(kind, at, lag, OUTAGE_S if long else float(rng.randint(2, 6)))]
     if kind in NODE_KINDS:

@@ -28,9 +28,9 @@ def strike(trial: Trial, fault: Fault) -> bool:
     elif fault.kind == "s3-mute":
         s3.fail("mute", fault.seconds)
     elif fault.kind == "s3-busy":
-        s3.fail("busy", seed=trial.schedule.seed)
+        s3.fail("busy", fault.seconds or None, seed=trial.schedule.seed)
     elif fault.kind == "s3-cuts":
-        s3.fail("cuts", seed=trial.schedule.seed)
+        s3.fail("cuts", fault.seconds or None, seed=trial.schedule.seed)
     elif fault.kind in ("actor-killed", "decoder-killed"):
         title = _ACTOR if fault.kind == "actor-killed" else _DECODER
         workers = trial.find(lambda: nodes.workers(title))

@@ -17,7 +17,7 @@ def test_fifty_schedules_that_follow_each_other_hold_every_kind() -> None:
         assert set().union(*(schedule.kinds for schedule in drawn)) == set(KINDS)
         assert {schedule.store for schedule in drawn} == {"local", "s3"}
         outages = {fault.kind for schedule in drawn for fault in schedule.faults if fault.seconds == OUTAGE_S}
-        assert outages == {"s3-gone", "s3-hangs", "s3-mute"}
+        assert outages >= {"s3-gone", "s3-hangs", "s3-mute"}
 
 
 def test_what_is_drawn_can_be_done() -> None:
