@@ -6,10 +6,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
+from queue import Empty, Queue
 
 from tests.faults.bench import Bench, set_up
 from tests.faults.disk import NoSmallDiskError
@@ -27,8 +29,12 @@ def campaign(seeds: Sequence[int], folder: Path, at_once: int = 1) -> int:
     if at_once == 1:
         outcomes = _share(seeds, folder)
     else:
-        with ProcessPoolExecutor(at_once, get_context("spawn"), end_on_sigterm) as pool:
-            shares = [pool.submit(_share, seeds[i::at_once], folder / str(i)) for i in range(at_once)]
+        context = get_context("spawn")
+        with context.Manager() as manager, ProcessPoolExecutor(at_once, context, end_on_sigterm) as pool:
+            waiting = manager.Queue()
+            for seed in seeds:
+                waiting.put(seed)
+            shares = [pool.submit(_share, _Taken(waiting), folder / str(i)) for i in range(at_once)]
             outcomes = [outcome for share in shares for outcome in share.result()]
     return _sum_up(outcomes, time.monotonic() - begun)
 
@@ -44,7 +50,21 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, end)
 
 
-def _share(seeds: Sequence[int], folder: Path) -> list[Outcome]:
+@dataclass(frozen=True)
+class _Taken:
+    """Seeds out of a queue that others take from too."""
+
+    waiting: Queue[int]
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            try:
+                yield self.waiting.get_nowait()
+            except Empty:
+                return
+
+
+def _share(seeds: Iterable[int], folder: Path) -> list[Outcome]:
     """Run schedules one after the other in one folder."""
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
