@@ -8,6 +8,9 @@ from torch import Tensor
 from pipeline.attribution.method import Method
 from pipeline.lmac.explainer import Explainer
 
+# Fixed beforehand: to choose on the audio that judges is left to rivals.
+OWN_ORDERS = {"bins": "signed", "energy": "odds_root_per_energy"}
+
 
 def trained(name: str, explainer: Explainer, refine: int = 0) -> Method:
     """The decoder of an explainer under a name, its masks made better for each window by `refine` gradient steps.

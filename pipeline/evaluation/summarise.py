@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.attribution.trained import OWN_ORDERS
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.evaluation.contenders import is_own
 from pipeline.evaluation.curves import SCORES as CURVE_SCORES
@@ -50,7 +51,7 @@ class Curves:
     def at_sizes(self, by: str) -> dict[str, np.ndarray]:
         """AD and FF `[W]` at every size of one kind of budget, by names such as `ff at 10% of bins`."""
         return {
-            f"{score} at {budget:.0%} of {by}": self.values[by][:, place, POINT_SCORES.index(score)]
+            f"{score} at {100 * budget:g}% of {by}": self.values[by][:, place, POINT_SCORES.index(score)]
             for place, budget in enumerate(self.budgets[by])
             for score in ("ad", "ff")
         }
@@ -114,7 +115,7 @@ def summarise_audio(
         orders = curve_variants(table)
         own = columns.setdefault(method, {})
         for by in BY:
-            order = best_ranking(orders, by)
+            order = OWN_ORDERS[by] if is_own(method) else best_ranking(orders, by)
             counted = {f"{side} by {by}": values for side, values in orders[order].areas(by).items()}
             own.update({name: (order, values) for name, values in {**counted, **orders[order].at_sizes(by)}.items()})
             for how, one in orders.items():
@@ -131,12 +132,12 @@ def summarise_audio(
     }
 
 
-def best_localisation(rows: pa.Table, mask: str | None) -> pa.Table:
-    """One method's rows of its best mask (None: the first) and of the order with the highest mean AUROC."""
+def best_localisation(rows: pa.Table, mask: str | None, order: str | None = None) -> pa.Table:
+    """One method's rows of its best mask (None: the first) and of an order (None: that of the highest mean AUROC)."""
     mask = mask or rows["mask"][0].as_py()
     rows = rows.filter(pc.equal(rows["mask"], mask))
     orders = {how: pc.mean(group["auroc"]).as_py() or 0.0 for how, group in _groups(rows, "ranking")}
-    best = max(orders, key=lambda how: orders[how])
+    best = order or max(orders, key=lambda how: orders[how])
     return rows.filter(pc.equal(rows["ranking"], best)).drop_columns(["ranking"])
 
 

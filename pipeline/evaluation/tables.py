@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.attribution.trained import OWN_ORDERS
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.contaminate import CLEAN
-from pipeline.evaluation.contenders import OWN
+from pipeline.evaluation.contenders import OWN, is_own
 from pipeline.evaluation.prepare import Evaluation
 from pipeline.evaluation.summarise import best_localisation, best_mask, soft_variants, summarise_audio
 from schemas.evaluation_tables import TABLES
@@ -43,7 +44,7 @@ def make_tables(
             parts[name].append(table)
         for name, table in places.items():
             best = best_mask(soft_variants(scores[name])) if name in scores else None
-            parts["localisation"].append(best_localisation(table, best))
+            parts["localisation"].append(best_localisation(table, best, OWN_ORDERS["bins"] if is_own(name) else None))
     return {
         name: pa.concat_tables([table.select(TABLES[name].names).cast(TABLES[name]) for table in tables])
         if tables

@@ -25,7 +25,7 @@ def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
     span = (flat.amax(dim=1, keepdim=True) - low).clamp_min(1e-6)
     level = ((flat - low) / span * (_LEVELS - 1)).clamp(0, _LEVELS - 1).long()
     # A histogram in place of sorting 200,000 bins per window and step.
-    held = torch.zeros(len(flat), _LEVELS, dtype=torch.double).scatter_add_(1, level, weight)
+    held = weight.new_zeros(len(flat), _LEVELS).scatter_add_(1, level, weight)
     above = held.flip(1).cumsum(1)  # cost of the topmost 1, 2, ... levels
     levels_kept = (above <= share[:, None].double() * weight.sum(1, keepdim=True)).sum(1)
     return low[:, 0] + span[:, 0] * (_LEVELS - levels_kept) / (_LEVELS - 1)

@@ -9,7 +9,7 @@ from pipeline.lmac.training import Scores
 _MEANING = {
     "accuracy": "share of clips classified as labelled",
     "loss": "cross-entropy, nats",
-    "strength": "inverse of the head's regularisation",
+    "strength": "inverse of the head's regularisation; these clips chose it, which flatters their accuracy",
     "p": "probability of the decision on the full input",
     "ai": "average increase, %",
     "ad": "average drop, %",

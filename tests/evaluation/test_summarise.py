@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from pipeline.attribution.trained import OWN_ORDERS
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.pieces import table_of
 from pipeline.evaluation.summarise import best_localisation, summarise_audio
@@ -35,6 +36,11 @@ def scores(method: str, **variants: dict[str, float]) -> pa.Table:
         for mask, given in variants.items()
     ]
     return table_of(SCORES, batches)
+
+
+def own(sides: tuple[float, float]) -> dict[str, tuple[float, float]]:
+    """The same for each order that an explainer's own decoder is held to."""
+    return dict.fromkeys(OWN_ORDERS.values(), sides)
 
 
 def curves(method: str, **rankings: tuple[float, float]) -> pa.Table:
@@ -118,8 +124,8 @@ def test_every_score_of_every_variant_has_a_mean_with_an_interval() -> None:
 
 
 def test_differences_are_of_the_same_windows() -> None:
-    own, rival = scores("lmac", own={"ff": 0.5}), scores("m", relu={"ff": 0.3})
-    rows = summarise_audio("clean", {"lmac": own, "m": rival}, {}, BOOTSTRAP)["differences"].to_pylist()
+    ours, rival = scores("lmac", own={"ff": 0.5}), scores("m", relu={"ff": 0.3})
+    rows = summarise_audio("clean", {"lmac": ours, "m": rival}, {}, BOOTSTRAP)["differences"].to_pylist()
     (ff,) = (row for row in rows if row["score"] == "ff")
     # Both vary alike over windows: their difference does not vary at all.
     assert (ff["method"], ff["mask"], ff["rival"]) == ("lmac", "own", "m")
@@ -127,8 +133,8 @@ def test_differences_are_of_the_same_windows() -> None:
 
 
 def test_differences_in_area_are_of_the_best_orders() -> None:
-    own, rival = curves("lmac", signed=(0.8, 0.1)), curves("m", signed=(0.1, 0.9), absolute=(0.5, 0.3))
-    rows = summarise_audio("clean", {}, {"lmac": own, "m": rival}, BOOTSTRAP)["differences"].to_pylist()
+    ours, rival = curves("lmac", **own((0.8, 0.1))), curves("m", signed=(0.1, 0.9), absolute=(0.5, 0.3))
+    rows = summarise_audio("clean", {}, {"lmac": ours, "m": rival}, BOOTSTRAP)["differences"].to_pylist()
     found = {row["score"]: row["value"] for row in rows if " at " not in row["score"]}
     assert found == {
         "insertion by bins": pytest.approx(0.3),
@@ -160,8 +166,30 @@ def test_localisation_is_of_the_mask_that_counts_and_the_better_order() -> None:
     assert found["auroc"].to_pylist() == [0.7] * WINDOWS
 
 
+def test_the_own_decoder_has_the_orders_that_are_fixed_and_a_rival_those_that_serve_it() -> None:
+    orders = {"signed": (0.5, 0.5), "odds_per_energy": (0.9, 0.1), "odds_root_per_energy": (0.6, 0.4)}
+    for method in ("lmac", "lmac_refine_10", "m"):
+        rows = summarise_audio("clean", {}, {method: curves(method, **orders)}, BOOTSTRAP)["areas"].to_pylist()
+        best = {(row["by"], row["ranking"]) for row in rows if row["best"]}
+        rivals = {("bins", "odds_per_energy"), ("energy", "odds_per_energy")}
+        assert best == (rivals if method == "m" else set(OWN_ORDERS.items()))
+
+
+def test_sizes_that_round_alike_are_told_apart() -> None:
+    close = (0.05, 0.052, 0.5)
+    table = curves("lmac", **own((0.9, 0.1)))
+    renamed = table.set_column(
+        table.schema.get_field_index("budget"),
+        "budget",
+        pa.array([close[BUDGETS.index(budget)] for budget in table["budget"].to_pylist()], pa.float32()),
+    )
+    found = summarise_audio("clean", {}, dict.fromkeys(("lmac", "lmac_refine_1"), renamed.cast(CURVES)), BOOTSTRAP)
+    names = {row["score"] for row in found["differences"].to_pylist()}
+    assert {"ad at 5% of bins", "ad at 5.2% of bins"} <= names
+
+
 def test_differences_are_told_at_every_size() -> None:
-    tables = {"lmac": curves("lmac", signed=(0.9, 0.1)), "rival": curves("rival", signed=(0.5, 0.4))}
+    tables = {"lmac": curves("lmac", **own((0.9, 0.1))), "rival": curves("rival", signed=(0.5, 0.4))}
     found = summarise_audio("clean", {}, tables, BOOTSTRAP)["differences"].to_pylist()
     names = {row["score"] for row in found}
     assert {

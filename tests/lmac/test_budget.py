@@ -72,3 +72,11 @@ def test_per_energy_a_budget_of_energy_holds_more_of_the_odds_than_in_another_or
         return float((logits.exp() * (order > at[:, None, None])).sum())
 
     assert held(rank) >= held(logits) * 0.98  # a threshold is one of 4096 levels
+
+
+def test_the_threshold_is_computed_where_the_logits_are() -> None:
+    at = threshold(
+        torch.zeros(2, 3, 4, device="meta"), torch.ones(2, 3, 4, device="meta"), torch.ones(2, device="meta")
+    )
+    assert at.device.type == "meta"
+    assert at.shape == (2,)

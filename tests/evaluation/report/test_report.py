@@ -171,6 +171,10 @@ def test_rows_show_the_rival_that_is_best_in_each_and_what_quiet_bins_alone_woul
     assert "6.0" not in bins
     (energy,) = (line for line in text.splitlines() if line.startswith("| 50% of energy | 12.0"))
     assert "6.0 / 0.640 / 0.90" in energy
+    write_facts(tmp_path, audio=["clean"], methods=["lmac", "first", "second"])
+    write_table(tmp_path, "points", [row for row in rows if row["method"] != "constant"])
+    write_report(tmp_path)
+    assert "quietest" not in (tmp_path / "report.md").read_text("utf-8").split("## ")[2]
 
 
 def test_silent_listenables_are_counted_and_left_out_of_the_mean(written: Path) -> None:

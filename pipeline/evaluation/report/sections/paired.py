@@ -34,7 +34,7 @@ def paired(results: Results) -> Section | None:
                     "the worse; hollow: it holds 0.",
                 )
             )
-        sized = {f"{name} at {at.budget:.0%} of {at.by}": name for name in ("ad", "ff") for at in SIZES}
+        sized = {f"{name} at {100 * at.budget:g}% of {at.by}": name for name in ("ad", "ff") for at in SIZES}
         for name in ("ad", "ff"):
             if there := [row for row in rows if sized.get(row.score) == name]:
                 what = f"{score(name).name} at equal size on {audio}"

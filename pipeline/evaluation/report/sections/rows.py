@@ -38,7 +38,7 @@ def rows_table(results: Results, audio: str) -> Table | None:
                 Cell(f"{size(at.budget)} of {at.by}"),
                 *(_cell(points[variant].get(at)) for variant in own),
                 *(_cell(points[v][at], f"{spoken(v.method)}: ") if v else Cell(number(None)) for v in leading),
-                _cell(points[quiet].get(at)) if quiet and at.by == "energy" else Cell(""),
+                *([_cell(points[quiet].get(at)) if at.by == "energy" else Cell("")] if quiet else []),
             ]
         )
     measured_methods = {variant.method for variant in rivals}
@@ -50,13 +50,18 @@ def rows_table(results: Results, audio: str) -> Table | None:
             *(spoken(v.method) for v in own),
             "best AD of a rival",
             "best FF of a rival",
-            "quietest first",
+            *(["quietest first"] if quiet else []),
         ],
         rows=rows,
         note="Binary masks of the first bins; in small the shares of bins and of energy that they keep. The rival is "
         "taken anew in each row and for each figure, in whichever of its orders serves it best there; of "
-        f"{OWN} the order that counts for the areas. To keep the "
-        "quietest bins first is a control for budgets of energy: it explains nothing, and keeps nearly all bins.",
+        f"{OWN} its one order for each kind of budget."
+        + (
+            " To keep the quietest bins first is a control for budgets of energy: it explains nothing, and keeps "
+            "nearly all bins."
+            if quiet
+            else ""
+        ),
     )
 
 

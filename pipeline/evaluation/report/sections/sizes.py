@@ -21,7 +21,8 @@ EXPLAINED = (
     "Every method puts the bins of a window in order, and a binary mask keeps the first of them, up to a share of the "
     "bins or of the energy. So no method gains by a larger mask. A method may still buy energy with bins, by keeping "
     "many quiet ones, or bins with energy: both shares stand beside every figure. For a budget of energy every "
-    "method may also put the bins in the order of what they give for their energy; the better of its orders counts. "
+    "method may also put the bins in the order of what they give for their energy. Of a rival the order counts that "
+    "serves it best on this very audio; of a decoder one that is fixed for each kind of budget. "
     "Random and constant orders are controls: they are shown, but are nobody's rivals. Per energy the constant one "
     "keeps the quietest bins first, nearly all of them: what a budget of energy alone rewards."
 )
