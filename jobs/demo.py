@@ -17,6 +17,7 @@ from pipeline.audit.summary import summarise
 from pipeline.clap_mini.write import write_mixtures
 from pipeline.flow.run import run
 from pipeline.scenes import write_scenes
+from pipeline.storage.errors import explained
 from schemas.run_config import ContentConfig, RunConfig
 
 # Seed and numbers that no shipped explainer was trained on.
@@ -39,7 +40,7 @@ def demo(
     ] = False,
 ) -> None:
     """Make 60 scenes, explain them, and show what to look at and what to listen to."""
-    with for_people(RESUME):
+    with for_people(RESUME), explained(f"writing to {out}"):
         if zero_shot:
             _of_prompts(out)
         else:

@@ -36,6 +36,7 @@ from pipeline.lmac.windowset import load_windows
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import LoadedExplainer, load_card, load_explainer, save_explainer, weights_digest
 from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.prompts import parse_prompts
 from pipeline.models.clap.zero_shot import PREFIX, embed_prompts, load_zero_shot
 from pipeline.models.decoder import Decoder
@@ -62,7 +63,7 @@ def decoder(
     ] = None,
     wordings: Annotated[
         str | None,
-        typer.Option(help="For lmac-zs, more prompts to train for, as --prompts; they become no classes."),
+        typer.Option(help="For lmac-zs, more prompts to train for, without --template; they become no classes."),
     ] = None,
     start: Annotated[
         str | None, typer.Option(help="An explainer whose decoder to go on from, as for fine-tuning; else anew.")
@@ -85,15 +86,16 @@ def decoder(
         recipe = recipe_of(DecoderRecipe, config, name, epochs, batch_size, learning_rate, patience, seed, more)
         aim = recipe.training.objective
         scratch = prepared_folder(out)
+        if wordings is not None and not isinstance(aim, ZeroShotObjective):
+            raise fail("--wordings are for --objective lmac-zs: no other decoder listens to a prompt")
+        words = _parsed(wordings)
         loaded = _classifier(classifier, prompts, template, window_s)
-        clap = _prompted(loaded, classifier, wordings) if isinstance(aim, ZeroShotObjective) else None
+        clap = _prompted(loaded, classifier, words) if isinstance(aim, ZeroShotObjective) else None
         if clap is not None and isinstance(aim, ZeroShotObjective) and aim.prompts > clap.n_classes:
             raise ConfigError(
                 f"training.objective.prompts: asks for {aim.prompts} prompts a window, and there are {clap.n_classes} "
                 "in all: give fewer, or more --prompts or --wordings"
             )
-        if wordings is not None and clap is None:
-            raise fail("--wordings are for --objective lmac-zs: no other decoder listens to a prompt")
         explainer = loaded.config.model_copy(
             update={
                 "name": recipe.name or loaded.config.name,
@@ -147,7 +149,18 @@ def _classifier(
     return load_zero_shot(where, prompts, templates or (PLACE,), window_s)
 
 
-def _prompted(loaded: LoadedExplainer, where: str, wordings: str | None) -> ClapClassifier:
+# Cosines of one text to itself, in float32.
+_ONE = 0.999999
+
+
+def _parsed(wordings: str | None) -> tuple[str, ...]:
+    try:
+        return parse_prompts(wordings) if wordings is not None else ()
+    except ClapError as error:
+        raise fail(f"--wordings: {error}") from None
+
+
+def _prompted(loaded: LoadedExplainer, where: str, wordings: tuple[str, ...]) -> ClapClassifier:
     """The CLAP whose classes are all prompts that a decoder is trained for: its own, and `wordings`."""
     clap = loaded.classifier
     if not isinstance(clap, ClapClassifier) or clap.classify is not None:
@@ -155,13 +168,21 @@ def _prompted(loaded: LoadedExplainer, where: str, wordings: str | None) -> Clap
             f"--objective lmac-zs needs a CLAP whose classes are prompts: clap:WHERE with --prompts, not "
             f"{display_url(where)}"
         )
-    if wordings is None:
+    if not wordings:
         return clap
     if not where.startswith(PREFIX):
         raise fail(
             f"--wordings need the text encoder: give --classifier clap:WHERE with --prompts, not {display_url(where)}"
         )
-    return clap.of_prompts(torch.cat([clap.class_embeddings, embed_prompts(where, parse_prompts(wordings))]))
+    embedded = embed_prompts(where, wordings)
+    nearest = (embedded @ clap.class_embeddings.T).max(dim=1)
+    for wording, cosine, place in zip(wordings, nearest.values.tolist(), nearest.indices.tolist(), strict=True):
+        if cosine > _ONE:
+            raise fail(
+                f"--wordings: {wording!r} is to the text encoder the same as the prompt "
+                f"{clap.config.prompts[place]!r} in its templates: leave one out"
+            )
+    return clap.of_prompts(torch.cat([clap.class_embeddings, embedded]))
 
 
 def _clap_card(explainer: ExplainerConfig) -> str:

@@ -53,7 +53,7 @@ class LabelChoice:
         return "all" if self.top is None else "top1" if self.top == 1 else f"topk:{self.top}"
 
     def refuse_for(self, explainer: ExplainerConfig) -> None:
-        """Raise ValueError for labels that an explainer has not, more than it has, or masks that would all be one."""
+        """Raise ValueError for labels an explainer has not, more than it has, one twice, or masks that were all one."""
         labels = explainer.labels
         if self.top != 1 and not (explainer.decoder and _hears_the_question(explainer.decoder)):
             raise ValueError(
@@ -66,6 +66,9 @@ class LabelChoice:
                 f"{', '.join(map(repr, strange))}: no label of the explainer {explainer.name!r}, which has "
                 f"{', '.join(labels[:_SHOWN])}{more}; give {FORMS}"
             )
+        places = self.indices(labels) or ()
+        if twice := [name for name, place in zip(self.names, places, strict=False) if places.count(place) > 1]:
+            raise ValueError(f"these are one label of {explainer.name!r}, given twice: {', '.join(map(repr, twice))}")
         if self.top is not None and self.top > len(labels):
             raise ValueError(
                 f"the explainer {explainer.name!r} has {len(labels)} labels, got '{self}': give topk:{len(labels)} at "

@@ -46,6 +46,15 @@ def test_schema_as_json_is_what_the_files_have() -> None:
     assert (duration["type"], duration["unit"], duration["nullable"]) == ("double", "s", False)
 
 
+def test_a_demo_into_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for more in ((), ("--zero-shot",)):
+        code, said = run("demo", "--out", tmp_path / "file", *more)
+        assert code == 1
+        assert "NotADirectoryError" in said or "Not a directory" in said
+        assert "Traceback" not in said
+
+
 def test_schema_of_one_table_and_of_none() -> None:
     assert list(json.loads(CliRunner().invoke(app, ["schema", "masks", "--json"]).stdout)) == ["masks"]
     code, said = run("schema", "nothing")

@@ -50,6 +50,26 @@ def test_wordings_are_trained_for_and_become_no_classes(listening: Path) -> None
     assert config.decoder.prompted
 
 
+def test_wordings_that_say_nothing_new_are_refused_before_any_audio_is_read(clap: Path, tmp_path: Path) -> None:
+    options = ["--classifier", f"clap:{clap}", "--prompts", "dog; rain", "--template", "a {}", "--window-s", "1"]
+    command = [
+        "train",
+        "decoder",
+        tmp_path / "none",
+        tmp_path / "out",
+        *options,
+        "--objective",
+        "lmac-zs",
+        "--wordings",
+    ]
+    code, said = run(*command, "a siren; a dog")
+    assert code == 1
+    assert "--wordings: 'a dog' is to the text encoder the same as the prompt 'dog' in its templates" in said
+    code, said = run(*command, "a siren; a Siren")
+    assert code == 1
+    assert "--wordings: the prompts: the prompts 'a siren' and 'a Siren' are equal" in said
+
+
 @pytest.mark.slow
 def test_a_run_with_other_prompts_has_them_for_classes_and_a_mask_for_each(
     listening: Path, clap: Path, scenes: Path, tmp_path: Path

@@ -72,6 +72,7 @@ def test_what_is_no_choice_is_refused_by_the_settings(text: str, said: str) -> N
             "^'fish': no label of the explainer 'birds', which has rain, wind, a dog barking; give",
         ),
         ("Rainy", {}, "^'Rainy': no label"),
+        ("rain; wind; Rain", {}, "one label of 'birds', given twice: 'rain', 'Rain'$"),
         ("topk:4", {}, "has 3 labels, got 'topk:4': give topk:3 at most, or all"),
         ("all", {"evidence": 0}, "'birds' hears the sound but not which label .* one mask for all classes, got 'all'"),
         ("rain", {"evidence": 0}, "one mask for all classes, got 'rain'"),

@@ -99,10 +99,11 @@ def refuse_misfits(found: Mapping[str, Tensor], wanted: Mapping[str, Collection[
             raise ClapError(
                 f"{path}: the weight {name!r} is {tuple(found[name].shape)}, this CLAP asks for {tuple(wanted[name])}"
             )
-        _refuse_no_numbers(name, found[name], path)
+        refuse_no_numbers(name, found[name], path)
 
 
-def _refuse_no_numbers(name: str, weight: Tensor, path: Path) -> None:
+def refuse_no_numbers(name: str, weight: Tensor, path: Path) -> None:
+    """Raise ClapError for a weight that is not of real numbers, dense and all of them finite, naming it."""
     if not weight.is_floating_point() or weight.layout is not torch.strided or weight.is_meta:
         kind = f"{weight.dtype}, {weight.layout}".replace("torch.", "")
         raise ClapError(f"{path}: the weight {name!r} must be of real numbers, got {kind}: give a checkpoint of CLAP")

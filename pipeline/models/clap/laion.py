@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import SCALE, only_tensors, read_torch, refuse_misfits
+from pipeline.models.clap.foreign import SCALE, only_tensors, read_torch, refuse_misfits, refuse_no_numbers
 from pipeline.models.frontend import FrontEnd
 from schemas.explainer_config import ClapConfig, FrontEndConfig
 
@@ -61,6 +61,10 @@ _RENAMED = (
 )
 
 
+# What training on several GPUs puts before every name.
+_PARALLEL = "module."
+
+
 def read_laion(path: Path) -> dict[str, Tensor]:
     """All weights of a checkpoint, by the names laion-clap gives them. Raises ClapError when it holds none."""
     found = read_torch(path)
@@ -68,7 +72,13 @@ def read_laion(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping):
         raise ClapError(f"{path}: its state_dict is a {type(state).__name__}: give a checkpoint of laion-clap")
     weights = only_tensors(state, path)
-    return {name.removeprefix("module."): weight for name, weight in weights.items()}
+    bare: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        short = name.removeprefix(_PARALLEL)
+        if short in bare:
+            raise ClapError(f"{path} has the weight {short!r} twice, with and without {_PARALLEL!r} before its name")
+        bare[short] = weight
+    return bare
 
 
 def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, ClapConfig] = SIZES) -> ClapConfig:
@@ -110,6 +120,7 @@ def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
 def refuse_other_filters(weights: Mapping[str, Tensor], path: Path) -> None:
     """Raise ClapError where a checkpoint brings the filters of its front end, and they are not ours."""
     if _FILTERS in weights:
+        refuse_no_numbers(_FILTERS, weights[_FILTERS], path)
         theirs, ours = weights[_FILTERS].float(), FrontEnd(FRONT_END).mel_weights
         if theirs.shape != ours.shape or not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-6):
             raise ClapError(f"{path}: its mel filters ({_FILTERS!r}) are not those of 64 bands from 50 Hz to 14 kHz")

@@ -44,8 +44,9 @@ class TextEncoder:
         ids = [torch.tensor(row) for row in self._tokens.of(texts)]
         embeddings = [self._batch(ids[start : start + _BATCH]) for start in range(0, len(ids), _BATCH)]
         embedded = torch.cat(embeddings) if embeddings else torch.zeros(0, self.dimension)
-        if not torch.isfinite(embedded).all():
-            raise ClapError("the text encoder gives embeddings that are no numbers: its checkpoint is damaged")
+        # A vector of zeros has no direction, and stays one.
+        if not torch.isfinite(embedded).all() or not (embedded.norm(dim=-1) > 0.5).all():
+            raise ClapError("the text encoder gives embeddings of no numbers, or only zeros: its checkpoint is damaged")
         return embedded
 
     def _batch(self, ids: Sequence[Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ one and the same. So the files must be there, and what is made of them is held a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def load_tokenizer(source: ClapSource, config: ClapTextConfig, laion_max_tokens:
             raise ClapError(f"{source.path} holds no tokenizer: {TOKENIZER_FILES} must be there, beside the weights")
         tokenizer = _loaded(AutoTokenizer, source.path)
         longest = tokenizer.model_max_length
-        if not isinstance(longest, int | float):
+        if not isinstance(longest, int | float) or math.isnan(longest):
             raise ClapError(f"the tokenizer in {source.path} has a model_max_length of {longest!r}, which is no number")
         return Tokens(tokenizer, source.path, config, int(min(longest, config.max_position_embeddings)))
     where = next(filter(_has_tokenizer, _places(source.path.parent)), None) or _fetched(source.path)
@@ -123,7 +124,7 @@ def _has_tokenizer(folder: Path) -> bool:
 def _loaded(kind: Any, folder: Path) -> Any:
     with foreign(f"the tokenizer in {folder} cannot be read", f"put the checkpoint's own {TOKENIZER_FILES} there"):
         tokenizer = kind.from_pretrained(str(folder), local_files_only=True)
-    if not tokenizer.is_fast:
+    if not getattr(tokenizer, "is_fast", False):
         raise ClapError(f"the tokenizer in {folder} is not one that `tokenizers` reads: tokenizer.json must be there")
     return tokenizer
 

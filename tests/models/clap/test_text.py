@@ -184,6 +184,10 @@ def test_a_weight_that_does_not_fit_is_named(huggingface: Path, tmp_path: Path, 
             lambda state: state.update({"module.text_projection.0.weight": torch.zeros(16, 5)}),
             r"'text_projection.0.weight' is \(16, 5\), .* asks for \(16, 32\)",
         ),
+        (
+            lambda state: state.update({"text_projection.0.bias": torch.zeros(16)}),
+            r"has the weight 'text_projection.0.bias' twice, with and without 'module.' before its name",
+        ),
     ],
 )
 def test_a_weight_of_laions_is_named_as_laion_does(laion: Path, tmp_path: Path, change: Change, message: str) -> None:
@@ -212,6 +216,11 @@ def test_embeddings_that_are_no_numbers_are_refused(huggingface: Path, tmp_path:
     folder = copied(huggingface, tmp_path)
     rewrite_huggingface(folder, lambda weights: weights["text_model.embeddings.LayerNorm.weight"].fill_(1e38))
     with pytest.raises(ClapError, match="no numbers"):
+        load(folder).embed(["rain"])
+    folder = copied(huggingface, tmp_path / "zeros")
+    for name in ("text_projection.linear2.weight", "text_projection.linear2.bias"):
+        rewrite_huggingface(folder, lambda weights, name=name: weights[name].zero_())  # type: ignore[misc]
+    with pytest.raises(ClapError, match="only zeros"):
         load(folder).embed(["rain"])
 
 
