@@ -73,12 +73,37 @@ def test_a_draining_node_gets_no_more_and_another_takes_its_place(
     assert len({record.actor for record in reporter.commits}) == 2
 
 
+class Overtaken(Recorder):
+    """Holds up the first actor from its first commit, where `action` is done, to the first of another."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        super().__init__()
+        self.action, self.held = action, 0
+
+    def on_commit(self, record: CommitRecord) -> None:
+        if len(self.commits) == 1:
+            (actor,) = (actor for actor in actors().values() if actor["State"] == "ALIVE")
+            self.held = actor["Pid"]
+            os.kill(self.held, signal.SIGSTOP)
+            self.action()
+        elif record.actor != self.commits[0].actor:
+            self.let_go()
+
+    def let_go(self) -> None:
+        if self.held:
+            os.kill(self.held, signal.SIGCONT)
+        self.held = 0
+
+
 def test_a_node_that_joins_late_is_used(
     many_clips: str, content: ContentConfig, cluster: Cluster, tmp_path: Path
 ) -> None:
     cluster.add_node(num_cpus=2)
-    reporter = AfterCommits(1, lambda: cluster.add_node(num_cpus=2))
-    explain(many_clips, tmp_path / "out", content, reporter, address=cluster.address, actors=None)
+    reporter = Overtaken(lambda: cluster.add_node(num_cpus=2))
+    try:
+        explain(many_clips, tmp_path / "out", content, reporter, address=cluster.address, actors=None)
+    finally:
+        reporter.let_go()
     assert reporter.crew is not None
     assert reporter.crew.actors == 1
     assert_whole(tmp_path / "out", 24)
