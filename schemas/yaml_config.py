@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from schemas.invalid import findings
+
 C = TypeVar("C", bound=BaseModel)
 
 
@@ -38,11 +40,7 @@ def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) ->
     try:
         return kind.model_validate(_over(kind().model_dump(), values))
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}, got {issue['input']!r}"
-            for issue in error.errors()
-        ]
-        raise ConfigError("\n".join([f"{path or 'the options'}:", *(f"  {line}" for line in lines)])) from None
+        raise ConfigError("\n  ".join([f"{path or 'the options'}:", *findings(error)])) from None
 
 
 def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

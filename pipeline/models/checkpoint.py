@@ -19,6 +19,7 @@ from pipeline.storage.errors import explained
 from pipeline.storage.filesystem import display_url, open_filesystem, put_file
 from pipeline.storage.retry import retrying
 from schemas.explainer_config import ExplainerConfig
+from schemas.invalid import in_a_line
 
 CONFIG, CLASSIFIER, DECODER, README = (
     "config.json",
@@ -140,7 +141,7 @@ def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
     try:
         config = ExplainerConfig.model_validate_json(text)
     except ValidationError as error:
-        raise ExplainerError(f"{name_or_url}/{CONFIG} is not understood: {error}") from None
+        raise ExplainerError(f"{name_or_url}/{CONFIG} is not understood: {in_a_line(error)}") from None
     return config, hashlib.sha256(config.model_dump_json().encode())
 
 

@@ -41,6 +41,8 @@ def _reason(error: BaseException) -> str:
         return f"{error}: check AWS_ENDPOINT_URL and the network"
     if isinstance(error, FileNotFoundError):
         return "it does not exist: check the path, and on S3 the bucket's name"
+    if isinstance(error, NotADirectoryError):
+        return "what should be a folder is a file: give the folder itself"
     if isinstance(error, PermissionError):
         return f"access denied ({error}): check the credentials and what they are allowed to do"
     if isinstance(error, ImportError):

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from pipeline.storage.errors import StorageError
 from pipeline.storage.filesystem import display_url
 from pipeline.storage.output import RunOutput, StoredFile
+from schemas.invalid import in_a_line
 from schemas.records import LeaseRecord
 
 LEASE = "_lease.json"
@@ -190,7 +191,7 @@ def find_holder(output: RunOutput) -> Holder | None:
     except ValidationError as error:
         raise StorageError(
             f"{display_url(output.url)}: its {LEASE} is damaged, or was written by another version: remove it if no "
-            f"run is writing there ({error})"
+            f"run is writing there ({in_a_line(error)})"
         ) from error
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from pipeline.storage.errors import StorageError, explained
 from pipeline.storage.filesystem import display_url, is_local, is_plain, is_url, join, open_filesystem, put_file
 from pipeline.storage.retry import retrying
+from schemas.invalid import in_a_line
 from schemas.records import CommitRecord, FileRecord, Manifest, Record, RunRecord, TableName
 
 _READ_THREADS = 16
@@ -30,6 +31,12 @@ _CONTENT = (*get_args(TableName), "audio")
 _EXPLAINER = "explainer"
 
 R = TypeVar("R", bound=Record)
+
+_REMEDIES: dict[type[Record], str] = {
+    RunRecord: "put back the file as it was, or explain into another output",
+    CommitRecord: "delete it and give the same `lmac explain` again, which makes its part anew",
+    Manifest: "delete it and give the same `lmac explain` again, which writes it anew",
+}
 
 
 @dataclass(frozen=True)
@@ -247,8 +254,8 @@ class RunOutput:
             return kind.model_validate_json(self.read_bytes(path))
         except ValidationError as error:
             raise StorageError(
-                f"{display_url(join(self.url, path))}: it is not a valid {kind.__name__}; it is damaged, or was "
-                f"written by another version ({error})"
+                f"{display_url(join(self.url, path))}: it is not a valid {kind.__name__} ({in_a_line(error)}); it is "
+                f"damaged, or was written by another version: {_REMEDIES[kind]}"
             ) from error
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -84,8 +85,15 @@ def _share(seeds: Iterable[int], folder: Path) -> list[Outcome]:
 
 
 def run_one(bench: Bench, schedule: Schedule) -> Outcome:
-    """Run one schedule."""
-    return Trial(bench, schedule, strike).run()
+    """Run one schedule; one that breaks off is told of and not sound. Raises NoSmallDiskError."""
+    try:
+        return Trial(bench, schedule, strike).run()
+    except NoSmallDiskError:
+        raise
+    except Exception as error:
+        # The others are still to be run, and the sum to be told.
+        traceback.print_exc()
+        return Outcome(schedule, problems=[f"broke off: {type(error).__name__}: {error}"])
 
 
 def told(outcome: Outcome) -> str:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from tests.faults.processes import send
 
+# A command that does nothing for longer is taken for one that would never end: storage is given 180 s to come back.
+STALL_S = 300.0
+
 
 class Driver:
     """One start of the command; what it prints goes into `log`."""
@@ -34,7 +37,7 @@ class Driver:
         return self._process.poll()
 
     def wait(self, timeout_s: float) -> int:
-        """Wait until it ends; returns its exit code."""
+        """Wait until it ends; returns its exit code. Raises subprocess.TimeoutExpired."""
         return self._process.wait(timeout_s)
 
     def printed(self) -> str:

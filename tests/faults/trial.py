@@ -15,11 +15,9 @@ from tests.faults.cluster import NODES, workers_of
 from tests.faults.compare import Difference, compare
 from tests.faults.dataset import BAD, POISONED
 from tests.faults.disk import SmallDisk, small_disk
-from tests.faults.driver import Driver, committed
+from tests.faults.driver import STALL_S, Driver, committed
 from tests.faults.schedule import Fault, Schedule
 
-# A command that commits nothing for longer is taken for one that would never end: storage is given 180 s to come back.
-STALL_S = 300.0
 _POLL_S, _LOOK_S = 0.04, 0.4
 # So often is a command tried beyond the times that faults are expected to end it.
 _SPARE = 3
@@ -79,7 +77,7 @@ class Trial:
                 if self._once(pending, outcome):
                     break
                 if outcome.commands > self.expected_ends + _SPARE:
-                    self.problems.append(f"not finished after {outcome.commands} commands: {self._last_line()}")
+                    self.problems.append(f"not finished after {outcome.commands} commands: {self.last_line()}")
                     break
             outcome.missed += pending
             if self.idle is not None and not self.expected_ends:
@@ -128,7 +126,7 @@ class Trial:
                     outcome.missed.append(fault)
             if time.monotonic() - since > STALL_S:
                 self.driver.kill()
-                self.problems.append(f"nothing committed for {STALL_S:.0f} s: {self._last_line()}")
+                self.problems.append(f"nothing committed for {STALL_S:.0f} s: {self.last_line()}")
                 return True
             time.sleep(_POLL_S)
         if self.driver.code == 0:
@@ -164,7 +162,8 @@ class Trial:
             self._disk = None
             self.expected_ends += 1
 
-    def _last_line(self) -> str:
+    def last_line(self) -> str:
+        """What the command printed last."""
         return (self.driver.printed().strip().splitlines() or ["nothing printed"])[-1]
 
 

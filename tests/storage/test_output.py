@@ -95,8 +95,18 @@ def test_a_damaged_commit_is_named(tmp_path: Path, data: bytes) -> None:
     output = RunOutput(str(tmp_path))
     output.commit(commit_of("a-0", 0))
     (tmp_path / "_commits" / "a-0" / "000001.json").write_bytes(data)
-    with pytest.raises(StorageError, match=r"_commits/a-0/000001.json: it is not a valid CommitRecord"):
+    with pytest.raises(StorageError, match=r"_commits/a-0/000001.json: it is not a valid CommitRecord") as caught:
         output.commits()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "pydantic" not in message
+    assert message.endswith("delete it and give the same `lmac explain` again, which makes its part anew")
+
+
+def test_a_file_in_place_of_a_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("not a folder")
+    with pytest.raises(StorageError, match=r"run/_run.json: what should be a folder is a file"):
+        RunOutput(str(tmp_path / "run")).begun()
 
 
 def test_the_run_record_and_the_marker(tmp_path: Path) -> None:

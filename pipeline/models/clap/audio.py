@@ -16,6 +16,7 @@ from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.foreign import logit_scale
 from pipeline.models.clap.htsat import audio_config
 from schemas.explainer_config import ClapConfig, FrontEndConfig
+from schemas.invalid import in_a_line
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,7 @@ def load_clap_audio(path: str | Path, window_s: float | None = None) -> ClapAudi
         front_end = FrontEndConfig.model_validate(front_end.model_dump())
         clap.config.refuse_front_end(front_end)
     except ValidationError as error:
-        issues = ((".".join(map(str, issue["loc"])), issue["msg"]) for issue in error.errors())
-        raise ClapError(f"{path}: {'; '.join(f'{at}: {what}' if at else what for at, what in issues)}") from None
+        raise ClapError(f"{path}: {in_a_line(error)}") from None
     except ValueError as error:
         raise ClapError(f"{path}: {error}") from None
     return ClapAudio(clap.config, front_end, clap.weights, clap.logit_scale)

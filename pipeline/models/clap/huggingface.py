@@ -14,6 +14,7 @@ from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.foreign import SCALE, foreign, only_tensors, read_safetensors, read_torch, refuse_misfits
 from pipeline.models.clap.source import CONFIG, EXTRACTORS, WEIGHTS
 from schemas.explainer_config import ClapConfig, FrontEndConfig
+from schemas.invalid import in_a_line
 
 SAFETENSORS, PICKLED = WEIGHTS
 EXTRACTOR, PROCESSOR = EXTRACTORS
@@ -76,7 +77,7 @@ def clap_config(audio: Mapping[str, Any], front_end: Mapping[str, Any], director
             }
         )
     except ValidationError as error:
-        raise ClapError(f"{directory}: this CLAP is not one that can be heard through: {error}") from None
+        raise ClapError(f"{directory}: this CLAP is not one that can be heard through: {in_a_line(error)}") from None
     heard, made = audio["num_mel_bins"], front_end["feature_size"]
     if heard != made:
         raise ClapError(f"{directory}: num_mel_bins is {heard}, the feature extractor makes {made}")
@@ -128,7 +129,9 @@ def front_end_config(extractor: Mapping[str, Any], directory: Path) -> FrontEndC
             window_s=extractor["max_length_s"],
         )
     except ValidationError as error:
-        raise ClapError(f"{directory}: its feature extractor is not one that can be inverted: {error}") from None
+        raise ClapError(
+            f"{directory}: its feature extractor is not one that can be inverted: {in_a_line(error)}"
+        ) from None
 
 
 def read_weights(directory: Path, unwanted: tuple[str, ...] = _TEXT) -> tuple[dict[str, Tensor], Path]:
