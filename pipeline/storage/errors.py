@@ -42,7 +42,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "it does not exist: check the path, and on S3 the bucket's name"
     if isinstance(error, NotADirectoryError):
-        return "what should be a folder is a file: give the folder itself"
+        return "what should be a folder is a file: check the path"
     if isinstance(error, PermissionError):
         return f"access denied ({error}): check the credentials and what they are allowed to do"
     if isinstance(error, ImportError):
