@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 
 from jobs.clap_mini_scores import print_masks, print_zero_shot
-from pipeline.clap_mini.evaluate import evaluate_zero_shot, load_saved
-from pipeline.clap_mini.evaluate_masks import evaluate_masks
+from pipeline.datasets.clap_mini.measure import evaluate_zero_shot, load_saved
+from pipeline.datasets.clap_mini.measure_masks import evaluate_masks
 from pipeline.models.checkpoint import load_explainer
 from pipeline.models.clap.classifier import ClapClassifier
 

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.clap_originals import LaionAudio, huggingface_clap, randomised, save_huggingface, save_laion
+from pipeline.inputs.suffixes import is_audio
 from pipeline.models.clap.audio import load_clap_audio
 from pipeline.models.clap.classifier import ClapClassifier
-from pipeline.storage.suffixes import is_audio
 
 SAMPLES, RATE = 480_000, 48_000
 LAION = {

@@ -27,11 +27,11 @@ from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import make_starter
 from pipeline.flow.plan import Work
 from pipeline.flow.run import run
+from pipeline.inputs.listing import Listing
+from pipeline.inputs.suffixes import is_audio
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
 from pipeline.models.clap.audio import load_clap_audio
-from pipeline.storage.listing import Listing
-from pipeline.storage.suffixes import is_audio
 from schemas.explainer_config import ExplainerConfig
 from schemas.records import CommitRecord
 from schemas.run_config import ClusterConfig, ContentConfig, RunConfig

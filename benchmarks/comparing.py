@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.audit.run_tables import read_table
-from pipeline.storage.suffixes import without_audio_suffix
+from pipeline.inputs.suffixes import without_audio_suffix
+from pipeline.runs.tables import read_table
 from schemas.tables import TABLES
 
 
@@ -31,7 +31,7 @@ def explain(input_url: str, output_url: str, options: Sequence[str]) -> None:
 
 
 def counts(output_url: str) -> dict[str, tuple[int, int]]:
-    """For each table of a run: its rows, and how many windows (clips, of errors) they are about."""
+    """For each table of a run: its rows, and how many windows (recordings, of errors) they are about."""
     result = {}
     for name in TABLES:
         table = read_table(output_url, name)  # type: ignore[arg-type]
@@ -40,8 +40,8 @@ def counts(output_url: str) -> dict[str, tuple[int, int]]:
     return result
 
 
-def by_clip(output_url: str) -> dict[tuple[str, int], tuple[str, str, np.ndarray]]:
-    """Of each window, named by the clip's key without suffix and its number: clip_id, decision, and its mask."""
+def by_recording(output_url: str) -> dict[tuple[str, int], tuple[str, str, np.ndarray]]:
+    """Of each window, named by the recording's key without suffix and its number: clip_id, decision, and its mask."""
     predictions = read_table(output_url, "predictions", ["window_id", "clip_id", "key", "window_index", "label"])
     masks = read_table(output_url, "masks", ["window_id", "label", "mask"])
     mask_of = {(row["window_id"], row["label"]): row["mask"] for row in masks.to_pylist()}
@@ -56,8 +56,8 @@ def by_clip(output_url: str) -> dict[tuple[str, int], tuple[str, str, np.ndarray
 
 
 def compare(one: str, other: str, same_input: bool) -> None:
-    """Print how far the windows of two runs over the same clips agree."""
-    a, b = by_clip(one), by_clip(other)
+    """Print how far the windows of two runs over the same recordings agree."""
+    a, b = by_recording(one), by_recording(other)
     shared = a.keys() & b.keys()
     labels = sum(a[key][1] != b[key][1] for key in shared)
     worst = max(int(np.abs(a[key][2].astype(int) - b[key][2].astype(int)).max()) for key in shared)

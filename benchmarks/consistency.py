@@ -1,4 +1,4 @@
-"""The same clips from a folder and from tar shards on a real S3 server, with 1 and 2 actors, batch 1 and 16:
+"""The same recordings from a folder and from tar shards on a real S3 server, with 1 and 2 actors, batch 1 and 16:
 
 python -m benchmarks.consistency data/esc10 --truth data/esc10/meta/esc10.csv
 """
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.comparing import compare, counts, explain
-from pipeline.storage.suffixes import is_audio
+from pipeline.inputs.suffixes import is_audio
 from tests.s3 import serve_s3
 
 SHARDS = 10
@@ -22,7 +22,7 @@ def write_tars(folder: Path, target: Path) -> None:
     files = sorted(path for path in folder.rglob("*") if is_audio(path.name))
     target.mkdir(parents=True)
     for number in range(SHARDS):
-        with tarfile.open(target / f"clips-{number:06d}.tar", "w") as tar:
+        with tarfile.open(target / f"recordings-{number:06d}.tar", "w") as tar:
             for path in files[number * len(files) // SHARDS : (number + 1) * len(files) // SHARDS]:
                 tar.add(path, arcname=str(path.relative_to(folder)), recursive=False)
 
@@ -43,7 +43,7 @@ def main() -> None:
         explain(str(folder), again, [*options, "--actors", "2", "--batch-size", "1", "--cpus-per-actor", "1"])
         explain(f"{server.bucket_url}/tars", remote, [*options, "--actors", "2", "--cpus-per-actor", "1"])
         for name, url in (("folder", local), ("folder again", again), ("tars on S3", remote)):
-            print(name, "rows (about so many windows or clips):", counts(url))
+            print(name, "rows (about so many windows or recordings):", counts(url))
         print("folder, 1 actor, batch 16, against folder, 2 actors, batch 1:")
         compare(local, again, same_input=True)
         print("folder, 1 actor, batch 16, against 10 tars on S3, 2 actors, batch 16:")

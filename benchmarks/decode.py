@@ -13,8 +13,8 @@ from unittest import mock
 from pipeline.audio import decode as in_process
 from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.flow import parts
+from pipeline.inputs.listing import Listing, list_input
 from pipeline.lmac.explainer import Explainer
-from pipeline.storage.listing import Listing, list_input
 from schemas.explainer_config import FrontEndConfig
 from schemas.run_config import ContentConfig
 
@@ -46,19 +46,21 @@ def main() -> None:
     content = ContentConfig(explainer=arguments.explainer)
     front_end = Explainer.load(arguments.explainer).config.front_end
     listing = list_input(arguments.input, files_per_shard=content.files_per_shard)
-    clips = sum(len(shard.entries) for shard in listing.shards)
+    recordings = sum(len(shard.entries) for shard in listing.shards)
     here: list[float] = []
     apart: list[float] = []
     for _ in range(arguments.rounds):
         with mock.patch.object(parts, "DECODER", _Here()):
             here.append(sum(seconds(listing, front_end, content)))
         apart.append(sum(seconds(listing, front_end, content)))
-        print(f"in one process {clips / here[-1]:.1f} clips/s, in two {clips / apart[-1]:.1f}", flush=True)
+        print(
+            f"in one process {recordings / here[-1]:.1f} recordings/s, in two {recordings / apart[-1]:.1f}", flush=True
+        )
     ratio = statistics.median(b / a for a, b in zip(here, apart, strict=True))
     print(
-        f"{clips} clips in {len(listing.shards)} shards at {front_end.sample_rate} Hz, median of {len(here)} rounds: "
-        f"{clips / statistics.median(here):.1f} clips/s in one process, {clips / statistics.median(apart):.1f} in two, "
-        f"time x {ratio:.3f}"
+        f"{recordings} recordings in {len(listing.shards)} shards at {front_end.sample_rate} Hz, median of {len(here)}"
+        f" rounds: {recordings / statistics.median(here):.1f} recordings/s in one process,"
+        f" {recordings / statistics.median(apart):.1f} in two, time x {ratio:.3f}"
     )
 
 

@@ -51,14 +51,14 @@ def main() -> None:
         lmac("data", "scenes", partial, "--count", 100, "--seed", 990)
         partial.rename(scenes)
 
-    clips = (given.esc10, "--explainer", "esc10", "--labels", table, "--select", "fold=5")
+    recordings = (given.esc10, "--explainer", "esc10", "--labels", table, "--select", "fold=5")
     beside = ("--against", f"reference={reference}")
     out = given.runs / "evaluation" / "esc10"
-    evaluate("esc10", out, *clips, *beside, "--contaminate", "none", "--methods", RIVALS)
+    evaluate("esc10", out, *recordings, *beside, "--contaminate", "none", "--methods", RIVALS)
     curves = ("--curves", "mixture", "--no-sanity")
-    evaluate("esc10-mixtures", out, *clips, *beside, "--contaminate", "mixture", "--methods", ON_MIXTURES, *curves)
+    evaluate("esc10-mixtures", out, *recordings, *beside, "--contaminate", "mixture", "--methods", ON_MIXTURES, *curves)
     alone = ("--contaminate", "none", "--methods", FEWER, "--no-sanity")
-    evaluate("esc10-refined", out, *clips, *alone, "--refine", 10)
+    evaluate("esc10-refined", out, *recordings, *alone, "--refine", 10)
     rivals = f"{FEWER},gradcam,integrated_gradients"
     wide = ("--contaminate", "none", "--methods", rivals, "--no-sanity")
     evaluate("scenes", given.runs / "evaluation" / "scenes", scenes, "--explainer", "scenes", *wide)

@@ -42,7 +42,7 @@ def main() -> None:
         committed = kill_half_way(arguments.input, killed, options, parts)
         print(f"killed with {committed} of {parts} parts committed; started again:", flush=True)
         explain(arguments.input, str(killed), options)
-        print("rows (about so many windows or clips):", counts(str(killed)))
+        print("rows (about so many windows or recordings):", counts(str(killed)))
         print("rows that differ after sorting:", differing_tables(str(calm), str(killed)))
 
 

@@ -15,8 +15,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.comparing import explain_command
-from pipeline.storage.listing import list_input
-from pipeline.storage.output import RunOutput
+from pipeline.inputs.listing import list_input
+from pipeline.runs.output import RunOutput
 from schemas.records import CommitRecord, Cursor
 from tests.flow.make import save_tiny, short_clips, write_folder
 from tests.s3 import serve_s3
@@ -26,14 +26,14 @@ OPTIONS = ["--part-windows", "1", "--actors", "1", "--cpus-per-actor", "1", "--d
 
 
 def write_shards(folder: Path, count: int) -> None:
-    """So many tars of 100 short clips: one, under many names."""
+    """So many tars of 100 short recordings: one, under many names."""
     folder.mkdir()
-    clips = Path(write_folder(folder / "clips", short_clips(PER_SHARD, seconds=0.1)))
+    recordings = Path(write_folder(folder / "listenables", short_clips(PER_SHARD, seconds=0.1)))
     with tarfile.open(folder / "shard-000000.tar", "w") as tar:
-        for path in sorted(clips.iterdir()):
+        for path in sorted(recordings.iterdir()):
             tar.add(path, arcname=path.name)
             path.unlink()
-    clips.rmdir()
+    recordings.rmdir()
     for number in range(1, count):
         os.link(folder / "shard-000000.tar", folder / f"shard-{number:06d}.tar")
 
@@ -56,7 +56,7 @@ def commit_all_but_one(output: Path, record: CommitRecord, shard_ids: list[str])
         folder = output / "_commits" / shard_id
         folder.mkdir(parents=True, exist_ok=True)
         for part in range(PER_SHARD - (shard_id == shard_ids[-1])):
-            place, last = Cursor(clip=part + 1), part == PER_SHARD - 1
+            place, last = Cursor(recording=part + 1), part == PER_SHARD - 1
             share = (part + 1) / PER_SHARD
             files = [
                 file.model_copy(update={"path": f"{file.path}-{shard_id}-{part}"}) if file.table is None else file

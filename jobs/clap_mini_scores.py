@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 
 from jobs.messages import console
-from pipeline.clap_mini.evaluate import ZeroShotScores
-from pipeline.clap_mini.evaluate_masks import MaskScores
+from pipeline.datasets.clap_mini.measure import ZeroShotScores
+from pipeline.datasets.clap_mini.measure_masks import MaskScores
 
 
 def print_zero_shot(scores: ZeroShotScores) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from jobs.messages import console, fail, for_people
-from pipeline.storage.lease import refuse_living
-from pipeline.storage.leftovers import find_leftovers
-from pipeline.storage.output import RunOutput
-from pipeline.storage.shards import printable
+from pipeline.inputs.shards import printable
+from pipeline.runs.lease import refuse_living
+from pipeline.runs.leftovers import find_leftovers
+from pipeline.runs.output import RunOutput
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=36500)
@@ -26,7 +26,7 @@ def clean(
     ] = "24h",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")] = False,
 ) -> None:
-    """Remove tables, clips and explainers that no record of RUN names; its records and what they name stay."""
+    """Remove tables, recordings and explainers that no record of RUN names; its records and what they name stay."""
     age = _duration(older_than)
     with for_people():
         output = RunOutput(run)

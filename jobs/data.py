@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from pipeline.esc10 import Esc10Error, download_esc10, unpack_esc10
-from pipeline.scenes import DatasetFormat, SceneConfig, write_scenes
+from pipeline.datasets.esc10 import Esc10Error, download_esc10, unpack_esc10
+from pipeline.datasets.scenes import DatasetFormat, SceneConfig, write_scenes
 from pipeline.storage.errors import StorageError
 
 data_app = typer.Typer(help="Make or fetch a dataset to try things on.", no_args_is_help=True)
@@ -71,7 +71,7 @@ def esc10(
         except (Esc10Error, OSError) as error:
             progress.stop()
             _stop(error)
-    typer.echo(f"{summary.clips} clips, {summary.kept} of them there before: {directory}")
+    typer.echo(f"{summary.clips} recordings, {summary.kept} of them there before: {directory}")
     typer.echo(f"Each recording has its own licence and author: see {directory / 'LICENSE'}")
 
 

@@ -12,11 +12,11 @@ from jobs.explain import RESUME, print_summary
 from jobs.messages import console, for_people
 from jobs.run_progress import RunProgress
 from pipeline.audit.examples import Example, panels_of, pick_examples, pick_windows
-from pipeline.audit.picture import draw
-from pipeline.audit.summary import summarise
-from pipeline.clap_mini.write import write_mixtures
+from pipeline.datasets.clap_mini.write import write_mixtures
+from pipeline.datasets.scenes import write_scenes
 from pipeline.flow.run import run
-from pipeline.scenes import write_scenes
+from pipeline.lmac.picture import draw
+from pipeline.runs.summary import summarise
 from pipeline.storage.errors import explained
 from schemas.run_config import ContentConfig, RunConfig
 
@@ -89,7 +89,7 @@ def _draw(source: str, output: str, examples: list[Example], folder: Path) -> No
 
 
 def print_examples(output_url: str, examples: list[Example]) -> None:
-    """Windows with the clips to listen to, two lines each, so that a path can be copied."""
+    """Windows with the recordings to listen to, two lines each, so that a path can be copied."""
     console.print("to listen to: the part that made the decision")
     for one in examples:
         console.print(
@@ -101,4 +101,4 @@ def print_examples(output_url: str, examples: list[Example]) -> None:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-") or "clip"
+    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-") or "recording"

@@ -25,7 +25,9 @@ def evaluate(
         list[str] | None, typer.Option(help="NAME=EXPLAINER: another decoder of the same classifier; repeatable.")
     ] = None,
     refine: Annotated[int | None, typer.Option(help="Also masks improved by so many gradient steps.")] = None,
-    labels: Annotated[str | None, typer.Option(help="CSV or JSONL with a row per clip: path, label, more.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more.")
+    ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the true label.")] = None,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     contaminate: Annotated[
@@ -36,7 +38,7 @@ def evaluate(
         str | None, typer.Option(help="Audio with curves at equal size, with commas, or none. [default: clean,mixture]")
     ] = None,
     sanity: Annotated[bool | None, typer.Option(help="Sanity checks of the masks. [default: sanity]")] = None,
-    limit: Annotated[int | None, typer.Option(help="Draw so many clips from the input.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Draw so many recordings from the input.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once. [default: 8]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,

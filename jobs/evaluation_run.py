@@ -71,7 +71,7 @@ def _record(input_url: str, evaluation: Evaluation, tables: dict[str, pa.Table])
         "classifier_digest": classifier_digest(explainer.classifier, explainer.config.labels),
         "input": recorded_url(input_url),
         "input_digest": evaluation.windows.digest(),
-        "clips": len(evaluation.windows.keys),
+        "recordings": len(evaluation.windows.keys),
         "clips_left_out": evaluation.windows.skipped,
         "windows": len(evaluation.windows),
         "seed": config.seed,
@@ -116,5 +116,7 @@ def _print_summary(out: Path, record: dict[str, Any], tables: dict[str, pa.Table
         console.print(shown)
     if record["accuracy"] is not None:
         console.print(f"{record['accuracy']:.1%} of the clean windows with a known label are classified as labelled")
-    console.print(f"{record['clips']} clips in {record['windows']} windows; mean p of the decisions {record['p']:.2f}")
+    console.print(
+        f"{record['recordings']} recordings in {record['windows']} windows; mean p of the decisions {record['p']:.2f}"
+    )
     console.print(f"the report: {out / 'report.html'}", markup=False)

@@ -1,4 +1,4 @@
-"""`lmac explain`: a dataset in, tables and listenable clips out."""
+"""`lmac explain`: a dataset in, tables and listenable recordings out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.table import Table
 from jobs.messages import FAILED, STRICT, console, for_people
 from jobs.run_progress import RunProgress
 from jobs.training_options import Prompts, Template
-from pipeline.audit.summary import RunSummary, summarise
 from pipeline.flow.run import RunResult, run
+from pipeline.runs.summary import RunSummary, summarise
 from schemas.run_config import RunConfig
 from schemas.yaml_config import load_config
 
@@ -33,7 +33,9 @@ def explain(
         str,
         typer.Argument(metavar="INPUT", help="Folder, tar, Parquet or CSV/JSONL manifest; path or s3:// URL."),
     ],
-    output_url: Annotated[str, typer.Argument(metavar="OUTPUT", help="Where tables and clips go; path or s3:// URL.")],
+    output_url: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="Where tables and recordings go; path or s3:// URL.")
+    ],
     explainer: Annotated[
         str | None, typer.Option(help="esc10, scenes, clap-mini, or a path or URL. [default: esc10]")
     ] = None,
@@ -47,7 +49,7 @@ def explain(
         str | None, typer.Option(help="Which labels get a mask: top1, topk:3, all, or 'rain; wind'. [default: top1]")
     ] = None,
     truth: Annotated[
-        str | None, typer.Option(help="CSV or JSONL of true labels, a row per clip: path, label, more.")
+        str | None, typer.Option(help="CSV or JSONL of true labels, a row per recording: path, label, more.")
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the true label.")] = None,
     mask: Annotated[Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5.")] = None,
@@ -55,9 +57,9 @@ def explain(
     listenables: Annotated[
         Sides | None, typer.Option(help="Which sides to write as FLAC. [default: masked_in]")
     ] = None,
-    window_hop: Annotated[float | None, typer.Option(help="Seconds between windows of a long clip.")] = None,
-    min_tail: Annotated[float | None, typer.Option(help="Share of a window that a clip's end must have.")] = None,
-    max_clip_seconds: Annotated[float | None, typer.Option(help="A longer clip is an error.")] = None,
+    window_hop: Annotated[float | None, typer.Option(help="Seconds between windows of a long recording.")] = None,
+    min_tail: Annotated[float | None, typer.Option(help="Share of a window that a recording's end must have.")] = None,
+    max_clip_seconds: Annotated[float | None, typer.Option(help="A longer recording is an error.")] = None,
     part_windows: Annotated[int | None, typer.Option(help="Windows that are committed as one.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto; else a local Ray.")] = None,
@@ -68,9 +70,9 @@ def explain(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Take the place of a run that is writing OUTPUT.")
     ] = False,
-    strict: Annotated[bool, typer.Option(help="Exit with 3 if any clip could not be used.")] = False,
+    strict: Annotated[bool, typer.Option(help="Exit with 3 if any recording could not be used.")] = False,
 ) -> None:
-    """Explain every clip of INPUT: what the classifier decided, on which part of the sound, and how surely.
+    """Explain every recording of INPUT: what the classifier decided, on which part of the sound, and how surely.
 
     Run it again with the same settings to go on with an interrupted run.
     """
@@ -134,8 +136,11 @@ def print_summary(output_url: str, result: RunResult, summary: RunSummary) -> No
     if summary.accuracy is not None:
         known = f"{summary.labelled} windows with a known label"
         console.print(f"{summary.accuracy:.1%} of {known} are classified as labelled")
-    clips = manifest.clips - manifest.errors
-    console.print(f"{clips} clips explained in {manifest.windows} windows; {manifest.errors} clips could not be used")
+    recordings = manifest.recordings - manifest.errors
+    console.print(
+        f"{recordings} recordings explained in {manifest.windows} windows; {manifest.errors} recordings could not be"
+        " used"
+    )
     for reason, count in summary.errors.items():
         console.print(f"  {reason}: {count} (see {output_url}/errors)", markup=False)
     for shard in manifest.quarantined:

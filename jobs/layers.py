@@ -11,12 +11,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from jobs.messages import console, errors, for_people
-from pipeline.lmac.holdout import parse_selection
-from pipeline.lmac.windowset import load_windows
+from pipeline.inputs.labels import load_labels
+from pipeline.inputs.window_set import load_windows
 from pipeline.models.checkpoint import load_explainer
+from pipeline.runs.output import RunOutput
 from pipeline.storage.filesystem import display_url
-from pipeline.storage.labels import load_labels
-from pipeline.storage.output import RunOutput
+from pipeline.training.holdout import parse_selection
 from schemas.layers_config import LayersConfig
 from schemas.yaml_config import load_config
 
@@ -28,19 +28,21 @@ def layers(
     input_url: Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` takes.")],
     explainer: Annotated[str, typer.Option(help="The classifier: an explainer's name, path or URL.")],
     out: Annotated[str, typer.Option(help="Folder (path or URL) for the tables and the plot.")],
-    labels: Annotated[str | None, typer.Option(help="CSV or JSONL with a row per clip: path, label, more.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more.")
+    ] = None,
     label_column: Annotated[str | None, typer.Option(help="What to ask for: any column or metadata field.")] = None,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     folds: Annotated[int | None, typer.Option(help="Parts of the cross-validation; else 5.")] = None,
     group: Annotated[str | None, typer.Option(help="Column never split between learning and testing.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many clips, drawn by the seed.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many recordings, drawn by the seed.")] = None,
     width: Annotated[int | None, typer.Option(help="Most features of a layer; more are projected. Else 2048.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows at once; else 16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of folds, projection and drawing; else 0.")] = None,
 ) -> None:
     """Ask every layer of a classifier for labels of any kind, by linear probes, and compare layers by CKA.
 
-    Use clips that the classifier was not trained on: its deep layers have seen the labels of those.
+    Use recordings that the classifier was not trained on: its deep layers have seen the labels of those.
     """
     # Imported on use: scikit-learn takes as long to import as all else of a command's start.
     from pipeline.layers.page import markdown, plot
@@ -94,8 +96,8 @@ def layers(
 def _show(study: LayerStudy) -> None:
     question = study.subjects.question
     console.print(
-        f"{len(question.labels)} clips of {len(set(question.labels.tolist()))} labels in {len(question.folds)} folds; "
-        f"chance {question.chance:.3f}"
+        f"{len(question.labels)} recordings of {len(set(question.labels.tolist()))} labels in {len(question.folds)}"
+        f" folds; chance {question.chance:.3f}"
     )
     shown = Table(box=None)
     for column in ("layer", "accuracy", "95%", "CKA with log-mel"):

@@ -16,13 +16,13 @@ from pipeline.flow.cluster import ClusterError
 from pipeline.flow.dispatch import RunFailedError
 from pipeline.flow.finalize import UnreconciledError
 from pipeline.flow.plan import InconsistentCommitsError
-from pipeline.lmac.training import TrainingError
-from pipeline.lmac.windowset import TrainingDataError
+from pipeline.inputs.window_set import TrainingDataError
 from pipeline.models.checkpoint import ExplainerError
 from pipeline.models.clap.zero_shot import PREFIX
+from pipeline.runs.lease import LeaseError
 from pipeline.storage.errors import InputError, StorageError
 from pipeline.storage.filesystem import is_url, recorded_url
-from pipeline.storage.lease import LeaseError
+from pipeline.training.loop import TrainingError
 from schemas.yaml_config import ConfigError
 
 console = Console(highlight=False, soft_wrap=True)

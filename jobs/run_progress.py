@@ -1,4 +1,4 @@
-"""Progress of a run: a bar with clips/s, the share done, the time left and the errors; else plain lines."""
+"""Progress of a run: a bar with recordings/s, the share done, the time left and the errors; else plain lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from jobs.messages import clock, console
 from pipeline.flow.cluster import Crew
 from pipeline.flow.plan import Work
-from pipeline.storage.listing import Listing
+from pipeline.inputs.listing import Listing
 from schemas.records import CommitRecord
 
 # Without a terminal a line is printed at most this often.
@@ -36,7 +36,7 @@ class RunProgress:
         self.total_bytes = 1
         self.sizes: dict[str, int] = {}
         self.done = self.done_before = 0.0
-        self.clips = self.windows = self.errors = 0
+        self.recordings = self.windows = self.errors = 0
         self.started: float | None = None
         self.last_line = 0.0
 
@@ -62,15 +62,15 @@ class RunProgress:
         first = self.started is None
         self.started = self.started or time.monotonic() - record.seconds
         self.done += (record.share - before) * self.sizes[record.shard_id] / self.total_bytes
-        self.clips += record.clips
+        self.recordings += record.recordings
         self.windows += record.windows
         self.errors += record.errors
         now = time.monotonic()
         seconds = max(now - self.started, 1e-3)
-        rate = self.clips / seconds
+        rate = self.recordings / seconds
         gained = self.done - self.done_before
         left = seconds * (1 - self.done) / gained if gained > 0 else None
-        state = f"{self.clips} clips, {rate:.1f} clips/s"
+        state = f"{self.recordings} recordings, {rate:.1f} recordings/s"
         state += f", {clock(left)} left" if left is not None and self.done < 1 else ""
         state += f", {self.errors} error{'s' * (self.errors != 1)}"
         self._show(state)
@@ -88,7 +88,7 @@ class RunProgress:
             yield
         except KeyboardInterrupt:
             done = f"{min(self.done, 1.0):.0%} of the input is committed"
-            console.print(f"stopped: {done}, {self.clips} clips in {self.windows} windows of it by this run")
+            console.print(f"stopped: {done}, {self.recordings} recordings in {self.windows} windows of it by this run")
             raise
 
     def _show(self, state: str) -> None:

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from jobs.messages import clock, console, for_people
-from pipeline.storage.lease import Holder, living_holder
-from pipeline.storage.output import RunOutput
-from pipeline.storage.progress import RECENT, Progress, read_progress
+from pipeline.runs.lease import Holder, living_holder
+from pipeline.runs.output import RunOutput
+from pipeline.runs.progress import RECENT, Progress, read_progress
 
 
 def status(
@@ -44,8 +44,8 @@ def _print(progress: Progress, holder: Holder | None) -> None:
     elif progress.state == "unfinished":
         console.print("no run is writing it now")
     failed = sum(progress.errors.values())
-    clips = f"{progress.clips} clips, {failed} of them errors"
-    console.print(f"{progress.parts} parts: {clips}, {progress.windows} windows")
+    recordings = f"{progress.recordings} recordings, {failed} of them errors"
+    console.print(f"{progress.parts} parts: {recordings}, {progress.windows} windows")
     for reason, count in progress.errors.items():
         console.print(f"  {reason}: {count}", markup=False)
     for shard in progress.quarantined:

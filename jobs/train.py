@@ -26,13 +26,13 @@ from jobs.training_options import (
     Validation,
 )
 from jobs.training_run import RESUME, finish, fit_reporting, prepared_folder, recipe_of, say_skipped, typed_command
-from pipeline.lmac.holdout import selections_of, split
-from pipeline.lmac.model_card import model_card
-from pipeline.lmac.train_classifier import ClassifierTask, clip_accuracy
-from pipeline.lmac.windowset import load_windows
+from pipeline.inputs.labels import load_labels
+from pipeline.inputs.window_set import load_windows
 from pipeline.models.build import build_classifier
 from pipeline.models.checkpoint import save_explainer
-from pipeline.storage.labels import load_labels
+from pipeline.training.classifier_task import ClassifierTask, recording_accuracy
+from pipeline.training.holdout import selections_of, split
+from pipeline.training.model_card import model_card
 from schemas.explainer_config import ExplainerConfig
 from schemas.training_config import ClassifierRecipe
 
@@ -86,7 +86,7 @@ def classifier(
         task = ClassifierTask(model, sets.train, sets.validation, recipe.training)
         scores = fit_reporting(task, recipe.training.loop, sets, scratch, recipe.model_dump_json())
         if sets.test is not None:
-            scores["test"] = clip_accuracy(model, sets.test)
+            scores["test"] = recording_accuracy(model, sets.test)
         card = model_card(recipe.name, "classifier", sets.how, typed_command(), scores)
         save_explainer(out, explainer, model, None, card)
         finish(out, scratch, scores)

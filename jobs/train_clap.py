@@ -10,8 +10,8 @@ import typer
 from jobs.clap_mini_scores import print_zero_shot
 from jobs.messages import console, fail, for_people
 from jobs.training_progress import training_progress
-from pipeline.clap_mini.evaluate import evaluate_zero_shot, load_saved
-from pipeline.clap_mini.train import LEFT_BEHIND, train_clap_mini
+from pipeline.datasets.clap_mini.measure import evaluate_zero_shot, load_saved
+from pipeline.datasets.clap_mini.train import LEFT_BEHIND, train_clap_mini
 from pipeline.storage.errors import explained
 from schemas.clap_mini_config import ClapMiniRecipe
 from schemas.yaml_config import load_config

@@ -27,12 +27,8 @@ from jobs.training_options import (
     WindowSeconds,
 )
 from jobs.training_run import RESUME, finish, fit_reporting, prepared_folder, recipe_of, say_skipped, typed_command
-from pipeline.lmac.holdout import selections_of, split
-from pipeline.lmac.model_card import model_card
-from pipeline.lmac.train_decoder import DecoderTask, mean_faithfulness
-from pipeline.lmac.train_zero_shot import ZeroShotTask
-from pipeline.lmac.training import Task
-from pipeline.lmac.windowset import load_windows
+from pipeline.inputs.labels import load_labels
+from pipeline.inputs.window_set import load_windows
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import LoadedExplainer, load_card, load_explainer, save_explainer, weights_digest
 from pipeline.models.clap.classifier import ClapClassifier
@@ -41,7 +37,11 @@ from pipeline.models.clap.prompts import parse_prompts
 from pipeline.models.clap.zero_shot import PREFIX, embed_prompts, load_zero_shot
 from pipeline.models.decoder import Decoder
 from pipeline.storage.filesystem import display_url
-from pipeline.storage.labels import load_labels
+from pipeline.training.decoder_task import DecoderTask, mean_faithfulness
+from pipeline.training.holdout import selections_of, split
+from pipeline.training.loop import Task
+from pipeline.training.model_card import model_card
+from pipeline.training.zero_shot_task import ZeroShotTask
 from schemas.class_bank import PLACE
 from schemas.explainer_config import ClapConfig, ExplainerConfig
 from schemas.training_config import DecoderRecipe, ZeroShotObjective

@@ -11,18 +11,18 @@ from rich.progress import Progress
 from jobs.messages import console, fail, for_people
 from jobs.training_options import Data, LabelColumn, Labels, Out, Seed, Select, Test, Validation, WindowSeconds
 from jobs.training_run import finish, prepared_folder, say_skipped, typed_command
-from pipeline.lmac.holdout import selections_of, split
-from pipeline.lmac.model_card import model_card
-from pipeline.lmac.train_classifier import clip_accuracy
-from pipeline.lmac.train_head import embeddings_and_classes, fit_head
-from pipeline.lmac.training import Scores
-from pipeline.lmac.windowset import WindowSet, load_windows
+from pipeline.inputs.labels import load_labels
+from pipeline.inputs.window_set import WindowSet, load_windows
 from pipeline.models.checkpoint import save_explainer
 from pipeline.models.clap.audio import load_clap_audio
 from pipeline.models.clap.source import resolve_clap
 from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.filesystem import display_url
-from pipeline.storage.labels import load_labels
+from pipeline.training.classifier_task import recording_accuracy
+from pipeline.training.head_task import embeddings_and_classes, fit_head
+from pipeline.training.holdout import selections_of, split
+from pipeline.training.loop import Scores
+from pipeline.training.model_card import model_card
 from schemas.explainer_config import ExplainerConfig
 
 
@@ -68,9 +68,9 @@ def head(
         strength = fit_head(model, windows.classes, embedded(sets.train), held_out)
         scores: dict[str, Scores] = {}
         if sets.validation is not None:
-            scores["validation"] = {**clip_accuracy(model, sets.validation), "strength": strength}
+            scores["validation"] = {**recording_accuracy(model, sets.validation), "strength": strength}
         if sets.test is not None:
-            scores["test"] = clip_accuracy(model, sets.test)
+            scores["test"] = recording_accuracy(model, sets.test)
         explainer = ExplainerConfig(
             name=name, labels=windows.classes, front_end=audio.front_end, classifier=model.config
         )

@@ -9,7 +9,7 @@ import typer
 
 Data = Annotated[str, typer.Argument(help="Audio: anything that `lmac explain` takes.")]
 Out = Annotated[str, typer.Argument(help="Directory (path or URL) that the explainer is written to.")]
-Labels = Annotated[str | None, typer.Option(help="CSV or JSONL with a row per clip: path, label, more columns.")]
+Labels = Annotated[str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more columns.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column of the label; else label, category or class.")]
 Select = Annotated[list[str] | None, typer.Option(help="Train only where COLUMN=VALUE,VALUE...; repeatable.")]
 Validation = Annotated[

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jobs.messages import console
-from pipeline.lmac.training import Progress as Epoch
+from pipeline.training.loop import Progress as Epoch
 
 
 @contextmanager

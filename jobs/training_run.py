@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from jobs.messages import console, errors, fail, shown_command
 from jobs.training_progress import training_progress
-from pipeline.lmac.holdout import Split
-from pipeline.lmac.training import Scores, Task, fit
 from pipeline.models.checkpoint import has_explainer
 from pipeline.storage.filesystem import is_url
+from pipeline.training.holdout import Split
+from pipeline.training.loop import Scores, Task, fit
 from schemas.training_config import LoopConfig
 from schemas.yaml_config import load_config
 
@@ -57,7 +57,7 @@ def prepared_folder(out: str) -> Path:
 
 
 def say_skipped(key: str, reason: str) -> None:
-    """Tell of a clip that is not trained on."""
+    """Tell of a recording that is not trained on."""
     errors.print(f"left out: {key}: {reason}", markup=False)
 
 

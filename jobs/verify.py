@@ -10,9 +10,9 @@ import typer
 from rich.progress import Progress
 
 from jobs.messages import FAILED, console, fail, for_people
-from pipeline.proof.findings import SHOWN
-from pipeline.proof.verify import Proof
-from pipeline.proof.verify import verify as prove
+from pipeline.runs.verify.findings import SHOWN
+from pipeline.runs.verify.verify import Proof
+from pipeline.runs.verify.verify import verify as prove
 from pipeline.storage.filesystem import display_url
 
 
@@ -20,7 +20,7 @@ def verify(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
     input_url: Annotated[
         str | None,
-        typer.Option("--input", help="Its input: are these its very clips? Tars and Parquet are read through."),
+        typer.Option("--input", help="Its input: are these its very recordings? Tars and Parquet are read through."),
     ] = None,
     deep: Annotated[int | None, typer.Option(min=1, help="Explain so many windows again, from --input.")] = None,
     explainer: Annotated[
@@ -72,8 +72,9 @@ def _print(run: str, proof: Proof) -> None:
     if not proof.finished:
         console.print(f"the run is not finished: {proof.ended} of {proof.shards} shards are committed to their end")
     console.print(
-        f"checked {proof.parts} parts in {proof.files} files of {proof.bytes / 1e6:.1f} MB: {proof.clips} clips, "
-        f"{proof.errors} of them errors; {proof.windows} windows, {proof.masks} masks, {proof.listenables} listenables"
+        f"checked {proof.parts} parts in {proof.files} files of {proof.bytes / 1e6:.1f} MB: {proof.recordings}"
+        f" recordings, {proof.errors} of them errors; {proof.windows} windows, {proof.masks} masks, {proof.listenables}"
+        " listenables"
     )
     if proof.again:
         console.print(f"{proof.again} windows were explained again")

@@ -35,7 +35,7 @@ class EvaluationConfig(Config):
     decoder's masks improved by so many gradient steps per window. `contaminate` makes further audio of the clean one:
     `mixture`, `white-noise:DB` or `FOLDER:DB`. `curves` says which audio gets masks of equal size (None: the clean one,
     and the mixture where it is evaluated); the budgets are the sizes, as shares of bins and of energy. `limit` is the
-    number of clips to draw from the input; `resamples` are those of the bootstrap.
+    number of recordings to draw from the input; `resamples` are those of the bootstrap.
     """
 
     explainer: str = "esc10"

@@ -25,12 +25,12 @@ _BEST = _field("best", _FLAG, "whether this is the variant of the method that co
 _BY = _field("by", _TEXT, "what a budget is a share of: `bins` or `energy`")
 _INTERVAL = (
     _field("value", _NUMBER, "mean over windows"),
-    _field("low", _NUMBER, "lower end of the bootstrap's 95% interval, over clips"),
-    _field("high", _NUMBER, "upper end of the bootstrap's 95% interval, over clips"),
+    _field("low", _NUMBER, "lower end of the bootstrap's 95% interval, over recordings"),
+    _field("high", _NUMBER, "upper end of the bootstrap's 95% interval, over recordings"),
     _field("n", _COUNT, "windows"),
 )
 _WINDOW = (
-    _field("key", _TEXT, "the clip, by its key in the input"),
+    _field("key", _TEXT, "the recording, by its key in the input"),
     _field("window", _COUNT, "number of the window in the evaluation"),
     _field("label", _TEXT, "the class explained: the classifier's own decision on this audio"),
 )

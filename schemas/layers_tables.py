@@ -10,7 +10,7 @@ def _field(name: str, kind: pa.DataType, description: str, nullable: bool = Fals
 
 
 _SIZES = pa.list_(pa.field("element", pa.int32(), nullable=False))
-_SVCCA = "mean canonical correlation of the directions of 99% of the variance; null where clips are too few for it"
+_SVCCA = "mean canonical correlation of the directions of 99% of the variance; null where recordings are too few for it"
 
 # One row per layer, shallow to deep.
 LAYERS = pa.schema(
@@ -18,14 +18,14 @@ LAYERS = pa.schema(
         _field("layer", pa.int32(), "number of the layer; 0 is the standardised log-mel"),
         _field("name", pa.string(), "name of the layer"),
         _field("shape", _SIZES, "of one window: channels, frames, mel bands; or values alone"),
-        _field("pooled", pa.int32(), "features of a clip after pooling over time"),
+        _field("pooled", pa.int32(), "features of a recording after pooling over time"),
         _field("width", pa.int32(), "features used; fewer than pooled after a random projection"),
-        _field("accuracy", pa.float64(), "cross-validated accuracy of the linear probe, over clips"),
+        _field("accuracy", pa.float64(), "cross-validated accuracy of the linear probe, over recordings"),
         _field("low", pa.float64(), "lower end of the 95% interval of the accuracy (Wilson)"),
         _field("high", pa.float64(), "upper end of the 95% interval of the accuracy (Wilson)"),
         _field("chance", pa.float64(), "accuracy of always naming the most common label"),
-        _field("inverse_regularisation", pa.float64(), "median of C over folds, for clips of mean square norm 1"),
-        _field("clips", pa.int64(), "labelled clips probed"),
+        _field("inverse_regularisation", pa.float64(), "median of C over folds, for recordings of mean square norm 1"),
+        _field("listenables", pa.int64(), "labelled recordings probed"),
         _field("labels", pa.int64(), "labels told apart"),
         _field("cka_mel", pa.float64(), "linear CKA with layer 0; null for a constant layer", nullable=True),
         _field("svcca_mel", pa.float64(), f"SVCCA with layer 0: {_SVCCA}", nullable=True),
@@ -42,7 +42,7 @@ SIMILARITY = pa.schema(
         _field("other_name", pa.string(), "its name"),
         _field("cka", pa.float64(), "linear CKA, unbiased; null where a layer is constant", nullable=True),
         _field("svcca", pa.float64(), f"SVCCA: {_SVCCA}", nullable=True),
-        _field("clips", pa.int64(), "clips compared, labelled or not"),
+        _field("listenables", pa.int64(), "recordings compared, labelled or not"),
     ],
     metadata={"lmac_table": "cka", "schema_version": "1", "description": "one row per pair of layers"},
 )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 RECORD_VERSION = 1
 
-TableName = Literal["predictions", "masks", "faithfulness", "clips", "errors"]
+TableName = Literal["predictions", "masks", "faithfulness", "listenables", "errors"]
 
 
 class Record(BaseModel):
@@ -32,9 +32,9 @@ class FileRecord(Record):
 
 
 class Cursor(Record):
-    """A place in a shard to go on from: the clip's ordinal in reading order, and the window in that clip."""
+    """A place in a shard to go on from: the recording's ordinal in reading order, and the window in that recording."""
 
-    clip: int = 0
+    recording: int = 0
     window: int = 0
 
 
@@ -49,7 +49,7 @@ class CommitRecord(Record):
     shard_id: str
     part: int
     windows: int
-    clips: int
+    recordings: int
     errors: int
     files: list[FileRecord]
     next: Cursor
@@ -105,7 +105,7 @@ class Manifest(Record):
 
     record_version: int = RECORD_VERSION
     complete: bool
-    clips: int
+    recordings: int
     windows: int
     errors: int
     parts: int

@@ -16,8 +16,8 @@ PART_MASKS = 4096
 class ContentConfig(Config):
     """All that decides what stands in the tables; two runs on one output must agree on it.
 
-    `window_hop_s` is the step between windows of a long clip, by default the window's length; what remains at a
-    clip's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
+    `window_hop_s` is the step between windows of a long recording, by default the window's length; what remains at a
+    recording's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
     `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
     cost of an explanation. `listenables` are the sides that are written as FLAC; their scores are computed in any case.
     `labels` says which labels of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between

@@ -22,8 +22,8 @@ def _table(name: str, description: str, fields: list[pa.Field]) -> pa.Schema:
     )
 
 
-CLIP_ID = _field("clip_id", pa.string(), "stable digest of the clip's place in the dataset")
-WINDOW_ID = _field("window_id", pa.string(), "clip_id and the window's number in the clip")
+CLIP_ID = _field("clip_id", pa.string(), "stable digest of the recording's place in the dataset")
+WINDOW_ID = _field("window_id", pa.string(), "clip_id and the window's number in the recording")
 LABEL = _field("label", pa.string(), "the class that is explained")
 # Named as Parquet names it, so that a file read back has this very schema.
 FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
@@ -34,15 +34,19 @@ PREDICTIONS = _table(
     [
         CLIP_ID,
         WINDOW_ID,
-        _field("shard", pa.string(), "tar or Parquet file of the clip, relative to the input; empty for loose files"),
-        _field("key", pa.string(), "the clip's name in its shard"),
-        _field("window_index", pa.int32(), "the window's number in the clip, from 0"),
-        _field("start_s", pa.float64(), "where the window begins in the clip", "s"),
+        _field(
+            "shard", pa.string(), "tar or Parquet file of the recording, relative to the input; empty for loose files"
+        ),
+        _field("key", pa.string(), "the recording's name in its shard"),
+        _field("window_index", pa.int32(), "the window's number in the recording, from 0"),
+        _field("start_s", pa.float64(), "where the window begins in the recording", "s"),
         _field("duration_s", pa.float64(), "sound in the window, padding excluded", "s"),
-        _field("unheard_s", pa.float64(), "sound at the clip's end too short for a window, on its last window", "s"),
-        _field("sample_rate_in", pa.int32(), "the clip's own sample rate", "Hz"),
-        _field("channels_in", pa.int32(), "the clip's own number of channels"),
-        _field("label_true", pa.string(), "the label that came with the clip, if any", nullable=True),
+        _field(
+            "unheard_s", pa.float64(), "sound at the recording's end too short for a window, on its last window", "s"
+        ),
+        _field("sample_rate_in", pa.int32(), "the recording's own sample rate", "Hz"),
+        _field("channels_in", pa.int32(), "the recording's own number of channels"),
+        _field("label_true", pa.string(), "the label that came with the recording, if any", nullable=True),
         _field("label", pa.string(), "the most probable class"),
         _field("label_index", pa.int32(), "its number among the explainer's labels"),
         _field("probability", pa.float32(), "its probability"),
@@ -104,8 +108,8 @@ FAITHFULNESS = _table(
     ],
 )
 
-CLIPS = _table(
-    "clips",
+LISTENABLES = _table(
+    "listenables",
     "one row per listenable",
     [
         CLIP_ID,
@@ -130,15 +134,17 @@ CLIPS = _table(
 
 ERRORS = _table(
     "errors",
-    "one row per clip that could not be used",
+    "one row per recording that could not be used",
     [
         CLIP_ID,
-        _field("shard", pa.string(), "tar or Parquet file of the clip, relative to the input; empty for loose files"),
-        _field("key", pa.string(), "the clip's name in its shard"),
+        _field(
+            "shard", pa.string(), "tar or Parquet file of the recording, relative to the input; empty for loose files"
+        ),
+        _field("key", pa.string(), "the recording's name in its shard"),
         _field("stage", pa.string(), "where it failed: read or decode"),
         _field("reason", pa.string(), "the kind of failure, one word"),
         _field("message", pa.string(), "what is wrong, for people"),
-        _field("size_bytes", pa.int64(), "encoded size of the clip, null if it could not be read", "B", True),
+        _field("size_bytes", pa.int64(), "encoded size of the recording, null if it could not be read", "B", True),
     ],
 )
 
@@ -146,6 +152,6 @@ TABLES: dict[str, pa.Schema] = {
     "predictions": PREDICTIONS,
     "masks": MASKS,
     "faithfulness": FAITHFULNESS,
-    "clips": CLIPS,
+    "listenables": LISTENABLES,
     "errors": ERRORS,
 }

@@ -93,7 +93,7 @@ class ObjectiveConfig(Config):
 
 
 class ZeroShotObjective(Config):
-    """The objective of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615) as pipeline.lmac.zero_shot writes it out.
+    """The objective of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615), as in `pipeline.lmac.zero_shot_objective`.
 
     Each window is explained for `prompts` prompts, each of which with the share `fitting` is drawn among those that fit
     it, in proportion to their probability, else among all. `target_mean` is the mean that a mask may have for nothing,

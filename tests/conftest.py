@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.scenes import write_scenes
-from tests.flow.make import mixed_clips, save_tiny, write_folder
+from pipeline.datasets.scenes import write_scenes
+from tests.flow.make import mixed_recordings, save_tiny, write_folder
 from tests.s3 import S3Server, serve_s3
 
 
@@ -51,9 +51,9 @@ class TinyRun:
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_explainer: str) -> TinyRun:
-    """Five clips in ten windows, and three that cannot be used, explained by the command, on a Ray of its own."""
+    """Five recordings in ten windows, and three that cannot be used, explained by the command, on a Ray of its own."""
     folder = tmp_path_factory.mktemp("run")
-    source, output = write_folder(folder / "input", mixed_clips()), str(folder / "output")
+    source, output = write_folder(folder / "input", mixed_recordings()), str(folder / "output")
     config = folder / "run.yaml"
     config.write_text("content: {part_windows: 4, files_per_shard: 3}\ncluster: {actors: 1, cpus_per_actor: 1}\n")
     command = ["explain", source, output, "--explainer", tiny_explainer, "--config", str(config)]

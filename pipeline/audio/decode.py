@@ -66,7 +66,7 @@ def _mix_and_resample(source: Source, name: str, sample_rate: int, max_seconds: 
         frames_in += len(block)
         if frames_in > max_seconds * source.sample_rate:
             raise AudioFault(
-                "too_long", f"{name}: it is longer than {max_seconds:g} s, the longest clip that is accepted"
+                "too_long", f"{name}: it is longer than {max_seconds:g} s, the longest recording that is accepted"
             )
         mono = block.mean(axis=1, dtype=np.float64).astype(np.float32)
         if not np.isfinite(mono).all():
@@ -81,6 +81,6 @@ def _mix_and_resample(source: Source, name: str, sample_rate: int, max_seconds: 
         pieces.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
     waveform = np.concatenate(pieces)
     if not len(waveform):
-        # Less than half a sample at the new rate; a clip that holds sound has at least one sample.
+        # Less than half a sample at the new rate; a recording that holds sound has at least one sample.
         waveform = np.zeros(1, dtype=np.float32)
     return waveform

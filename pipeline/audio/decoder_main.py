@@ -1,4 +1,4 @@
-"""The process that decodes: clips come in over one pipe, waveforms go out over another.
+"""The process that decodes: recordings come in over one pipe, waveforms go out over another.
 
 `python -m pipeline.audio.decoder_main FD FD`, with the pipes' numbers, started by `pipeline.audio.decoder_process`. It
 imports nothing but `pipeline.audio`, and ends when whoever started it does.
@@ -24,7 +24,7 @@ _OOM_SCORE = "700"
 
 
 def main() -> None:
-    """Answer clip after clip until nobody can ask any more."""
+    """Answer recording after recording until nobody can ask any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
@@ -32,11 +32,11 @@ def main() -> None:
     asking, answering = map(int, sys.argv[1:])
     threading.Thread(target=_end_with_parent, args=(asking,), daemon=True).start()
     own = _address_space()
-    with opened(asking, "rb") as clips, opened(answering, "wb") as answers:
+    with opened(asking, "rb") as recordings, opened(answering, "wb") as answers:
         send(answers, {"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss})
         while True:
             try:
-                asked, data = receive(clips)
+                asked, data = receive(recordings)
             except EOFError:
                 return
             memory = asked.pop("memory")
@@ -76,7 +76,7 @@ def _limit_memory(n_bytes: int) -> None:
 
 
 def _end_with_parent(asking: int) -> None:
-    """End at once when nobody can ask any more, in the middle of a clip too."""
+    """End at once when nobody can ask any more, in the middle of a recording too."""
     poll = select.poll()
     poll.register(asking, 0)  # a hang-up is told in any case
     poll.poll()

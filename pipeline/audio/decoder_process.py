@@ -1,4 +1,4 @@
-"""Decoding in a process of its own: a clip that kills, hangs or swells the decoder costs that clip alone."""
+"""Decoding in a process of its own: a recording that kills, hangs or swells the decoder costs that recording alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.audio.decode import DecodedAudio
 from pipeline.audio.faults import AudioFault
 from pipeline.audio.pipe_messages import opened, receive, send
 
-# A clip may take so long: far more than any that can be decoded needs on a machine that has other work too.
+# A recording may take so long: far more than any that can be decoded needs on a machine that has other work too.
 SECONDS, SECONDS_PER_SECOND, SECONDS_PER_MEGABYTE = 60.0, 0.1, 1.0
 # And so much memory beside the libraries': room for a codec, copies of the file, and copies of the waveform.
 ROOM_BYTES, COPIES_OF_FILE, COPIES_OF_WAVEFORM = 512 << 20, 4, 4
@@ -28,25 +28,25 @@ _ENVIRONMENT = {
     # BLAS would reserve memory for a thread per core, and decoding uses none.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    # glibc would give each waveform's memory back to the kernel, and fetch it again for the next clip.
+    # glibc would give each waveform's memory back to the kernel, and fetch it again for the next recording.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
 
 
 def time_limit(size_bytes: int, max_seconds: float) -> float:
-    """The seconds that decoding a file of this size may take, where clips of `max_seconds` are accepted."""
+    """The seconds that decoding a file of this size may take, where recordings of `max_seconds` are accepted."""
     return SECONDS + SECONDS_PER_SECOND * max_seconds + SECONDS_PER_MEGABYTE * size_bytes / 1e6
 
 
 def memory_limit(size_bytes: int, sample_rate: int, max_seconds: float) -> int:
-    """The bytes of memory that decoding a file of this size may take, where clips of `max_seconds` are accepted."""
+    """The bytes of memory that decoding a file of this size may take, for recordings of up to `max_seconds`."""
     waveform = min(4 * sample_rate * max_seconds, 1 << 50)
     return ROOM_BYTES + COPIES_OF_FILE * size_bytes + round(COPIES_OF_WAVEFORM * waveform)
 
 
 class DecoderProcess:
-    """Decodes clips one after another in a child process, which the first of them starts.
+    """Decodes recordings one after another in a child process, which the first of them starts.
 
     The child ends with the block, where this is used as a context manager, and in any case with this process.
     """
@@ -102,7 +102,7 @@ class DecoderProcess:
                 raise AudioFault("too_slow", f"{name}: decoding it takes longer than {seconds:.0f} s") from None
             raise death from None
         except BaseException:
-            self._end(child)  # else the answer to this clip would be taken for the next one's
+            self._end(child)  # else the answer to this recording would be taken for the next one's
             raise
         if "reason" in answer:
             if answer["reason"] == "out_of_memory":

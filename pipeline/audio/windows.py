@@ -1,4 +1,4 @@
-"""Cutting a clip into the fixed windows that a classifier hears."""
+"""Cutting a recording into the fixed windows that a classifier hears."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 
 class Span(NamedTuple):
-    """Samples `start` to `stop` (exclusive) of a clip."""
+    """Samples `start` to `stop` (exclusive) of a recording."""
 
     start: int
     stop: int
 
 
 def cut_windows(n_samples: int, window: int, hop: int | None = None, min_tail: int = 0) -> list[Span]:
-    """Cut a clip of `n_samples` into windows of `window` samples, `hop` apart (by default end to end).
+    """Cut a recording of `n_samples` into windows of `window` samples, `hop` apart (by default end to end).
 
-    The last may be shorter than `window`; a clip without samples has none. Every sample lies in a window, except
+    The last may be shorter than `window`; a recording without samples has none. Every sample lies in a window, except
     that fewer than `min_tail` samples after the last whole window get none of their own: a classifier can say
     little of a window that is almost all padding.
     Raises ValueError when `hop` would leave samples unheard, or a length is not positive.

@@ -9,19 +9,19 @@ import numpy as np
 import soundfile
 
 from pipeline.audio.decode import decode
-from pipeline.audit.picture import Panels
-from pipeline.audit.run_tables import connect
-from pipeline.storage.clips import RawClip
-from pipeline.storage.listing import list_input
-from pipeline.storage.output import RunOutput
-from pipeline.storage.readers import read_shard
-from pipeline.storage.shards import clip_id, printable
+from pipeline.inputs.listing import list_input
+from pipeline.inputs.readers import read_shard
+from pipeline.inputs.recording import RawRecording
+from pipeline.inputs.shards import clip_id, printable
+from pipeline.lmac.picture import Panels
+from pipeline.runs.output import RunOutput
+from pipeline.runs.tables import connect
 from schemas.records import TableName
 
 _COLUMNS: dict[TableName, list[str]] = {
     "predictions": ["clip_id", "window_id", "shard", "key", "start_s", "label_true"],
     "faithfulness": ["clip_id", "window_id", "label", "p", "p_in_audio", "p_out_audio", "mask_mean", "fid_in", "ff"],
-    "clips": ["clip_id", "window_id", "label", "kind", "uri"],
+    "listenables": ["clip_id", "window_id", "label", "kind", "uri"],
 }
 
 
@@ -50,10 +50,9 @@ def pick_examples(output_url: str, count: int) -> list[Example]:
             """
             SELECT clip_id, window_id, shard, key, start_s, label, label_true, p,
                    p_in_audio, p_out_audio, mask_mean, uri
-            FROM faithfulness JOIN clips USING (clip_id, window_id, label) JOIN predictions USING (clip_id, window_id)
-            WHERE kind = 'masked_in'
-            QUALIFY row_number() OVER (PARTITION BY label ORDER BY fid_in DESC, ff DESC, window_id) = 1
-            ORDER BY fid_in DESC, ff DESC, window_id, label LIMIT ?
+            FROM faithfulness JOIN recordings USING (clip_id, window_id, label) JOIN predictions USING (clip_id,
+            window_id) WHERE kind = 'masked_in' QUALIFY row_number() OVER (PARTITION BY label ORDER BY fid_in DESC, ff
+            DESC, window_id) = 1 ORDER BY fid_in DESC, ff DESC, window_id, label LIMIT ?
             """,
             [count],
         ).fetchall()
@@ -70,7 +69,7 @@ def pick_windows(output_url: str, count: int) -> list[Example]:
             )
             SELECT clip_id, window_id, shard, key, start_s, label, label_true, p,
                    p_in_audio, p_out_audio, mask_mean, uri
-            FROM best JOIN faithfulness USING (window_id) JOIN clips USING (clip_id, window_id, label)
+            FROM best JOIN faithfulness USING (window_id) JOIN recordings USING (clip_id, window_id, label)
                  JOIN predictions USING (clip_id, window_id)
             WHERE kind = 'masked_in' ORDER BY worst DESC, window_id, p DESC, label
             """,
@@ -125,8 +124,8 @@ def _originals(input_url: str, examples: list[Example]) -> dict[str, tuple[bytes
         if printable(shard.uri) in uris
     ]
     return {
-        clip.clip_id: (clip.data, clip.name)
+        recording.clip_id: (recording.data, recording.name)
         for shard in shards
-        for clip in read_shard(listing.root_url, shard)
-        if isinstance(clip, RawClip) and clip.clip_id in wanted
+        for recording in read_shard(listing.root_url, shard)
+        if isinstance(recording, RawRecording) and recording.clip_id in wanted
     }

@@ -1,4 +1,4 @@
-"""How sure a mean is: percentile bootstrap over clips (Efron 1979), windows of one clip resampled together."""
+"""How sure a mean is: percentile bootstrap over recordings (Efron 1979), the windows of one resampled together."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ class Interval(NamedTuple):
 
 
 class Bootstrap:
-    """One set of resamples of the clips, used for every column: differences are paired by themselves."""
+    """One set of resamples of the recordings, used for every column: differences are paired by themselves."""
 
-    def __init__(self, clip_of_window: np.ndarray, resamples: int = 2000, seed: int = 0) -> None:
-        self.clips, self.clip_of_window = np.unique(clip_of_window, return_inverse=True)
-        count = len(self.clips)
+    def __init__(self, recording_of_window: np.ndarray, resamples: int = 2000, seed: int = 0) -> None:
+        self.recordings, self.recording_of_window = np.unique(recording_of_window, return_inverse=True)
+        count = len(self.recordings)
         drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
         self.weights = drawn.astype(np.float64)
-        windows = np.bincount(self.clip_of_window, minlength=count).astype(np.float64)
+        windows = np.bincount(self.recording_of_window, minlength=count).astype(np.float64)
         self.windows_drawn = self.weights @ windows
 
     def interval(self, values: np.ndarray) -> Interval:
         """Means over windows of columns `[W, K]` or one column `[W]`, each with its interval; arrays `[K]`."""
-        table = np.asarray(values, dtype=np.float64).reshape(len(self.clip_of_window), -1)
+        table = np.asarray(values, dtype=np.float64).reshape(len(self.recording_of_window), -1)
         # Counted from the first window's value, so that a constant column is exactly itself in each resample.
         origin = table[0]
-        sums = np.zeros((len(self.clips), table.shape[1]))
-        np.add.at(sums, self.clip_of_window, table - origin)
+        sums = np.zeros((len(self.recordings), table.shape[1]))
+        np.add.at(sums, self.recording_of_window, table - origin)
         means = self.weights @ sums / self.windows_drawn[:, None]
         low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         return Interval(origin + (table - origin).mean(axis=0), origin + low, origin + high, len(table))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.evaluation.faults import EvaluationError
-from pipeline.lmac.windowset import WindowSet, load_windows
+from pipeline.inputs.window_set import WindowSet, load_windows
 from pipeline.storage.filesystem import display_url
 from schemas.explainer_config import FrontEndConfig
 
@@ -79,7 +79,7 @@ def contaminated_audio(
     scratch: Path,
     seed: int,
 ) -> Audio:
-    """Audio made of every window by a contamination; `labels` are those of the clips, None where unknown.
+    """Audio made of every window by a contamination; `labels` are those of the recordings, None where unknown.
 
     Raises EvaluationError when there is nothing to mix with, and what `load_windows` raises for a folder.
     """
@@ -103,8 +103,8 @@ def contaminated_audio(
         sound = windows.waveforms(indices)
         rows = []
         for index, window in zip(indices.tolist(), sound, strict=True):
-            clip = int(windows.clip_index[index])
-            rng = _rng(seed, contamination.name, windows.keys[clip], index - starts[clip])
+            recording = int(windows.recording_index[index])
+            rng = _rng(seed, contamination.name, windows.keys[recording], index - starts[recording])
             rows.append(stretch(rng, len(window)))
         return at_snr(sound, torch.stack(rows), snr_db)
 
@@ -129,30 +129,30 @@ def _rms(waveform: Tensor) -> Tensor:
 
 
 def _rng(*words: object) -> np.random.Generator:
-    # By name and not by number: white noise and noise of a folder are the same in any selection of clips.
+    # By name and not by number: white noise and noise of a folder are the same in any selection of recordings.
     return np.random.default_rng(list(hashlib.sha256(repr(words).encode()).digest()))
 
 
 def _first_windows(windows: WindowSet) -> np.ndarray:
-    return np.searchsorted(windows.clip_index, np.arange(len(windows.keys)))
+    return np.searchsorted(windows.recording_index, np.arange(len(windows.keys)))
 
 
 def _partners(windows: WindowSet, labels: Sequence[str | None], seed: int) -> Tensor:
     partner = np.empty(len(windows), dtype=np.int64)
-    for clip, key in enumerate(windows.keys):
+    for recording, key in enumerate(windows.keys):
         others = [
             other
             for other, label in enumerate(labels)
-            if other != clip and (label is None or labels[clip] is None or label != labels[clip])
+            if other != recording and (label is None or labels[recording] is None or label != labels[recording])
         ]
         if not others:
             raise EvaluationError(
-                f"{key!r} cannot be mixed: no other clip of another label is there; evaluate more clips, or say "
-                "without it what to add: --contaminate white-noise:10, or --contaminate none"
+                f"{key!r} cannot be mixed: no other recording of another label is there; evaluate more recordings, or"
+                " say without it what to add: --contaminate white-noise:10, or --contaminate none"
             )
         rng = _rng(seed, "mixture", key)
-        for window in np.flatnonzero(windows.clip_index == clip):
-            candidates = np.flatnonzero(windows.clip_index == others[int(rng.integers(len(others)))])
+        for window in np.flatnonzero(windows.recording_index == recording):
+            candidates = np.flatnonzero(windows.recording_index == others[int(rng.integers(len(others)))])
             partner[window] = candidates[int(rng.integers(len(candidates)))]
     return torch.from_numpy(partner)
 
@@ -162,13 +162,13 @@ def _white(rng: np.random.Generator, n: int) -> Tensor:
 
 
 def _stretches(noises: WindowSet, source: str) -> Stretch:
-    clips = [np.flatnonzero(noises.clip_index == clip) for clip in range(len(noises.keys))]
+    recordings = [np.flatnonzero(noises.recording_index == recording) for recording in range(len(noises.keys))]
 
     def draw(rng: np.random.Generator, n: int) -> Tensor:
         for _ in range(100):
-            clip = noises.waveforms(torch.from_numpy(clips[int(rng.integers(len(clips)))])).flatten()
-            start = int(rng.integers(len(clip) - n + 1))
-            stretch = clip[start : start + n]
+            recording = noises.waveforms(torch.from_numpy(recordings[int(rng.integers(len(recordings)))])).flatten()
+            start = int(rng.integers(len(recording) - n + 1))
+            stretch = recording[start : start + n]
             if float(stretch.square().mean()) > 0:
                 return stretch
         raise EvaluationError(f"{display_url(source)} is silent almost everywhere: there is nothing to mix in")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.attribution.baselines import RIVALS, rival, unsuited
 from pipeline.attribution.method import Method
-from pipeline.attribution.rivals import RIVALS, rival, unsuited
 from pipeline.attribution.trained import trained
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.heard import Heard

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.evaluation.heard import Heard, class_probabilities
 from pipeline.evaluation.sizes import bins_within, energy_within, first_bins, place_in_order
-from pipeline.lmac.faithfulness import faithfulness
+from pipeline.lmac.scores import faithfulness
 from pipeline.models.classifier import Classifier
 
 AREA_FROM, AREA_TO = 0.01, 0.5

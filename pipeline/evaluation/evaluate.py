@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from pipeline.attribution.masks import is_per_energy, ranking, soft_mask
+from pipeline.attribution.relevance import is_per_energy, ranking, soft_mask
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.contaminate import CLEAN, Audio
 from pipeline.evaluation.contenders import IDEAL, Contender
@@ -136,7 +136,7 @@ def _heard(evaluation: Evaluation, audio: Audio, windows: Tensor) -> Iterator[He
 def _named(evaluation: Evaluation, heard: Heard) -> Columns:
     windows, labels = evaluation.windows, evaluation.explainer.config.labels
     return {
-        "key": [windows.keys[clip] for clip in windows.clip_index[heard.indices.numpy()]],
+        "key": [windows.keys[recording] for recording in windows.recording_index[heard.indices.numpy()]],
         "window": heard.indices.tolist(),
         "label": [labels[index] for index in heard.target.tolist()],
     }
@@ -147,7 +147,7 @@ def _sanity(evaluation: Evaluation, pieces: Pieces, watcher: Watcher) -> list[pa
     rng = np.random.default_rng(config.seed)
     count = min(config.sanity.windows, len(evaluation.windows))
     chosen = torch.from_numpy(np.sort(rng.permutation(len(evaluation.windows))[:count]))
-    bootstrap = Bootstrap(evaluation.windows.clip_index[chosen.numpy()], config.resamples, config.seed)
+    bootstrap = Bootstrap(evaluation.windows.recording_index[chosen.numpy()], config.resamples, config.seed)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for indices in chosen.split(config.batch_size):

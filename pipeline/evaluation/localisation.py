@@ -10,14 +10,14 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
+from pipeline.datasets.scenes import Scene, SceneConfig, ideal_ratio_mask, render_scene
+from pipeline.datasets.scenes.separation import si_sdr
 from pipeline.evaluation.contenders import IDEAL, Contender
 from pipeline.evaluation.heard import Heard
 from pipeline.evaluation.measure import listenable
+from pipeline.inputs.window_set import WindowSet
 from pipeline.lmac.objective import apply_mask
-from pipeline.lmac.windowset import WindowSet
 from pipeline.models.classifier import Classifier
-from pipeline.scenes import Scene, SceneConfig, ideal_ratio_mask, render_scene
-from pipeline.scenes.separation import si_sdr
 from schemas.explainer_config import FrontEndConfig
 
 # Bins further below the loudest of their window are not counted: there is nothing to hear in them.
@@ -33,13 +33,13 @@ class Scenes:
         self.windows, self.front_end = windows, front_end
 
     def __getitem__(self, window: int) -> Scene:
-        """The scene of a window; raises ValueError when its clip's metadata is of none."""
-        facts = self.windows.metadata[int(self.windows.clip_index[window])]
+        """The scene of a window; raises ValueError when its recording's metadata is of none."""
+        facts = self.windows.metadata[int(self.windows.recording_index[window])]
         try:
             seed, index = int(facts["seed"]), int(facts["index"])
             snr_db, event_s, label = float(facts["snr_db"]), float(facts["event_s"]), str(facts["label"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"the clip's metadata is not that of a scene: {error!r}") from None
+            raise ValueError(f"the recording's metadata is not that of a scene: {error!r}") from None
         # The ranges that a scene was drawn from are not among its facts, but what was drawn is.
         config = SceneConfig(
             sample_rate=self.front_end.sample_rate,
@@ -56,7 +56,7 @@ def scenes_of(windows: WindowSet, front_end: FrontEndConfig, on_note: Callable[[
         return None
     scenes = Scenes(windows, front_end)
     for window in range(len(windows)):
-        key = windows.keys[int(windows.clip_index[window])]
+        key = windows.keys[int(windows.recording_index[window])]
         try:
             mixture = scenes[window].mixture
         except ValueError as error:

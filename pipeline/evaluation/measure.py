@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pipeline.evaluation.heard import Heard, class_probabilities
 from pipeline.lmac.explainer import to_pcm_grid
-from pipeline.lmac.faithfulness import complexity, energy_kept, faithfulness, sparseness
 from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparseness
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_tables import SPECTRAL, WRITTEN
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.attribution.rivals import RIVALS
+from pipeline.attribution.baselines import RIVALS
 from pipeline.evaluation.contaminate import (
     CLEAN,
     Audio,
@@ -21,11 +21,11 @@ from pipeline.evaluation.contaminate import (
 from pipeline.evaluation.contenders import OWN, Contender, chosen_rivals, classifier_digest, contenders
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.localisation import Scenes, ideal, scenes_of
+from pipeline.inputs.labels import load_labels
+from pipeline.inputs.window_set import WindowSet, load_windows
 from pipeline.lmac.explainer import Explainer
-from pipeline.lmac.holdout import parse_selection
-from pipeline.lmac.windowset import WindowSet, load_windows
 from pipeline.models.classifier import Classifier
-from pipeline.storage.labels import load_labels
+from pipeline.training.holdout import parse_selection
 from schemas.evaluation_config import EvaluationConfig
 
 
@@ -61,8 +61,9 @@ def prepare(
 ) -> Evaluation:
     """Load explainers and audio; `scratch` is a folder for decoded windows, which are read from there.
 
-    `on_skip` is told of each clip that cannot be decoded, `on_note` of what else is left out. Raises EvaluationError
-    for what cannot be evaluated as asked; ExplainerError, InputError, StorageError, TrainingDataError as loading does.
+    `on_skip` is told of each recording that cannot be decoded, `on_note` of what else is left out. Raises
+    EvaluationError for what cannot be evaluated as asked; ExplainerError, InputError, StorageError, TrainingDataError
+    as loading does.
     """
     wanted = [parse_contamination(text) for text in config.contaminate]
     names = [CLEAN, *(one.name for one in wanted)]
@@ -92,7 +93,9 @@ def prepare(
         digest = classifier_digest(explainer.classifier, explainer.config.labels)
         compared.append(ideal(explainer.classifier, scenes, digest))
     index = {label: number for number, label in enumerate(explainer.config.labels)}
-    truth = np.array([-1 if known[clip] is None else index[str(known[clip])] for clip in windows.clip_index])
+    truth = np.array(
+        [-1 if known[recording] is None else index[str(known[recording])] for recording in windows.recording_index]
+    )
     return Evaluation(explainer, judge, windows, truth, audio, curves, compared, scenes, left_out, config)
 
 
@@ -111,7 +114,7 @@ def _windows(
     )
     if config.limit is not None and config.limit < len(windows.keys):
         drawn = np.random.default_rng(config.seed).permutation(len(windows.keys))[: config.limit]
-        windows = windows.clips(np.sort(drawn).tolist())
+        windows = windows.recordings(np.sort(drawn).tolist())
     return windows
 
 

@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from pipeline.attribution.masks import ranking, soft_mask
+from pipeline.attribution.relevance import ranking, soft_mask
 from pipeline.evaluation.bootstrap import LEVEL, Bootstrap
 from pipeline.evaluation.contaminate import at_snr
 from pipeline.evaluation.contenders import Contender, relevance_of
@@ -97,8 +97,8 @@ def sanity_rows(
 ) -> list[Row]:
     """Rows of the table of sanity for one method, on windows that `batches` yields as numbers and waveforms.
 
-    `truth` `[W]` are the windows' true classes, -1 where unknown; `bootstrap` is over the clips of these windows. The
-    class explained is fixed to the decision of the whole classifier on the sound as it is.
+    `truth` `[W]` are the windows' true classes, -1 where unknown; `bootstrap` is over the recordings of these windows.
+    The class explained is fixed to the decision of the whole classifier on the sound as it is.
     """
     heard = [listen(classifier, waveform, indices) for indices, waveform in batches()]
     relevance = [contender.relevance(one) for one in heard]

@@ -29,7 +29,7 @@ def make_tables(
     timing: list[pa.Table],
 ) -> dict[str, pa.Table]:
     """All tables by name, from results by kind (`scores`, `curves`, `localisation`), audio and method."""
-    bootstrap = Bootstrap(evaluation.windows.clip_index, evaluation.config.resamples, evaluation.config.seed)
+    bootstrap = Bootstrap(evaluation.windows.recording_index, evaluation.config.resamples, evaluation.config.seed)
     parts: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
     parts["sanity"], parts["timing"] = sanity, timing
     for audio in evaluation.audio:

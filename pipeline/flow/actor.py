@@ -13,9 +13,9 @@ import torch
 
 from pipeline.flow.explain import explain_part
 from pipeline.flow.tasks import STREAM, decode_shard, write_part
+from pipeline.inputs.labels import LabelTable
+from pipeline.inputs.shards import Shard
 from pipeline.lmac.explainer import Explainer
-from pipeline.storage.labels import LabelTable
-from pipeline.storage.shards import Shard
 from schemas.records import CommitRecord, Cursor
 from schemas.run_config import ContentConfig
 

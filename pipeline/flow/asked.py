@@ -8,8 +8,8 @@ from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.source import clap_beside
 from pipeline.models.clap.zero_shot import PREFIX, with_prompts
+from pipeline.runs.output import RunOutput
 from pipeline.storage.filesystem import display_url, join
-from pipeline.storage.output import RunOutput
 from schemas.class_bank import PLACE
 from schemas.explainer_config import ClapConfig
 from schemas.run_config import ContentConfig

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+from pipeline.inputs.find import find_files, is_pattern
+from pipeline.inputs.labels import LabelTable
+from pipeline.inputs.labels import check_coverage as labels_cover
+from pipeline.inputs.listing import Listing
+from pipeline.inputs.shards import printable
+from pipeline.runs.output import RunOutput
 from pipeline.storage.errors import InputError
 from pipeline.storage.filesystem import display_url, open_filesystem
-from pipeline.storage.find import find_files, is_pattern
-from pipeline.storage.labels import LabelTable
-from pipeline.storage.labels import check_coverage as labels_cover
-from pipeline.storage.listing import Listing
-from pipeline.storage.output import RunOutput
-from pipeline.storage.shards import printable
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
 from schemas.label_choice import LabelChoice
 from schemas.run_config import PART_MASKS, ContentConfig
@@ -62,11 +62,11 @@ def check_apart(input_url: str, output: RunOutput) -> None:
     """Refuse, with an InputError, an output inside the input."""
     (fs, source), (target_fs, target) = open_filesystem(input_url), open_filesystem(output.url)
     # A pattern is held against what a listenable will be called.
-    found = is_pattern(input_url) and fnmatchcase(f"{target}/audio/shard/clip.flac", source)
+    found = is_pattern(input_url) and fnmatchcase(f"{target}/audio/shard/recording.flac", source)
     if type(fs) is type(target_fs) and (found or f"{target}/".startswith(f"{source}/")):
         raise InputError(
-            f"{display_url(output.url)}: the output lies within the input, so that its clips would be taken for input "
-            "when the run goes on: choose a place outside"
+            f"{display_url(output.url)}: the output lies within the input, so that its recordings would be taken for"
+            " input when the run goes on: choose a place outside"
         )
 
 

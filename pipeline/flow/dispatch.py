@@ -17,7 +17,7 @@ from pipeline.flow.attempts import Attempts, is_of_ray, reason_of
 from pipeline.flow.cluster import Crew
 from pipeline.flow.plan import Work
 from pipeline.flow.stop import Stop
-from pipeline.storage.shards import printable
+from pipeline.inputs.shards import printable
 from schemas.records import CommitRecord, QuarantinedShard
 
 # A wait this long ends only so that signals, the lease and the nodes are looked at while nothing happens.

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pipeline.flow.part_tables import ExplainedPart
 from pipeline.flow.parts import Part
-from pipeline.flow.rows import ExplainedPart
+from pipeline.inputs.shards import printable
 from pipeline.lmac.explainer import Explainer, Explanation
-from pipeline.storage.shards import printable
 from schemas.run_config import ContentConfig
 
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from pipeline.flow.plan import InconsistentCommitsError, rest_of
-from pipeline.storage.output import RunOutput
-from pipeline.storage.shards import Shard
+from pipeline.inputs.shards import Shard
+from pipeline.runs.output import RunOutput
 from schemas.records import CommitRecord, FileRecord, Manifest, QuarantinedShard, TableName
 from schemas.tables import TABLES
 
@@ -57,7 +57,7 @@ def finalize(
         "predictions": [],
         "masks": [],
         "faithfulness": [],
-        "clips": [],
+        "listenables": [],
         "errors": [],
     }
     audio = []
@@ -72,7 +72,7 @@ def finalize(
             files.append(output.write_table(name, "empty", TABLES[name].empty_table()))
     manifest = Manifest(
         complete=not quarantined,
-        clips=sum(record.clips for record in commits),
+        recordings=sum(record.recordings for record in commits),
         windows=sum(record.windows for record in commits),
         errors=sum(record.errors for record in commits),
         parts=len(commits),

@@ -1,4 +1,4 @@
-"""A shard as a stream of parts: decoded windows in order, and the clips that could not be used."""
+"""A shard as a stream of parts: decoded windows in order, and the recordings that could not be used."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.faults import AudioFault
 from pipeline.audio.level import level_dbfs
 from pipeline.audio.windows import cut_windows, take_window
-from pipeline.storage.clips import ReadFault
+from pipeline.inputs.labels import LabelTable, label_of
+from pipeline.inputs.readers import read_shard
+from pipeline.inputs.recording import ReadFault
+from pipeline.inputs.shards import Shard, printable
 from pipeline.storage.errors import StorageError
-from pipeline.storage.labels import LabelTable, label_of
-from pipeline.storage.readers import read_shard
-from pipeline.storage.shards import Shard, printable
 from schemas.explainer_config import FrontEndConfig
 from schemas.records import Cursor
 from schemas.run_config import ContentConfig
 
-# For all the shards that this process reads, as it takes as long to start as a dozen clips to decode; it ends with it.
+# For all the shards that this process reads, as it takes as long to start as a dozen recordings to decode; it ends with
+# it.
 DECODER = DecoderProcess()
 
 
@@ -49,7 +50,7 @@ class WindowRow:
 
 @dataclass(frozen=True)
 class ErrorRow:
-    """A clip that could not be used, and why; named as in the table."""
+    """A recording that could not be used, and why; named as in the table."""
 
     clip_id: str
     key: str
@@ -63,7 +64,7 @@ class ErrorRow:
 class Part:
     """Up to `part_windows` windows of one shard, in order: what is explained, written and committed as one.
 
-    `waveforms` `[W, n]` float32; `clips` counts the clips that end in this part, usable or not.
+    `waveforms` `[W, n]` float32; `recordings` counts the recordings that end in this part, usable or not.
     """
 
     shard_id: str
@@ -71,7 +72,7 @@ class Part:
     waveforms: np.ndarray
     rows: list[WindowRow]
     errors: list[ErrorRow]
-    clips: int
+    recordings: int
     next: Cursor
     share: float
     last: bool
@@ -79,12 +80,12 @@ class Part:
 
 @dataclass(frozen=True)
 class _Item:
-    """A window or an error, where it begins, and the encoded bytes of its clip if that ends with it."""
+    """A window or an error, where it begins, and the encoded bytes of its recording if that ends with it."""
 
     place: Cursor
     row: WindowRow | ErrorRow
     waveform: np.ndarray | None
-    ends_clip: bool
+    ends_recording: bool
     size_bytes: int
 
 
@@ -103,7 +104,7 @@ def cut_parts(
     Where a part ends depends on the shard and `content` alone, so a stream that goes on from a commit's `next`
     yields the parts that an undisturbed one would have. A part is closed when the window after it comes, so
     that a shard always ends with a part whose `last` is True, even if nothing is in it.
-    Raises StorageError when the clip at `start`, which a commit has seen, is not there any more.
+    Raises StorageError when the recording at `start`, which a commit has seen, is not there any more.
     """
     start = start or Cursor()
     # A manifest does not say how large its files are: they then count one each.
@@ -120,7 +121,7 @@ def cut_parts(
             waveforms=np.stack(waveforms) if waveforms else np.zeros((0, front_end.window_samples), np.float32),
             rows=[item.row for item in items if isinstance(item.row, WindowRow)],
             errors=[item.row for item in items if isinstance(item.row, ErrorRow)],
-            clips=sum(item.ends_clip for item in items),
+            recordings=sum(item.ends_recording for item in items),
             next=place,
             share=1.0 if last else min(done / total, 1.0),
             last=last,
@@ -135,18 +136,18 @@ def cut_parts(
             items, windows, number = [], 0, number + 1
         items.append(item)
         windows += item.waveform is not None
-        if item.ends_clip:
+        if item.ends_recording:
             done += item.size_bytes if shard.size_bytes else 1
-            place = Cursor(clip=item.place.clip + 1)
+            place = Cursor(recording=item.place.recording + 1)
     yield close(place, last=True)
 
 
 def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_Item]:
     first = next(items, None)
-    if first is None or first.place.clip != start.clip:
+    if first is None or first.place.recording != start.recording:
         raise StorageError(
-            f"{printable(shard.uri) or shard.shard_id}: its clip number {start.clip + 1}, where the next part begins, "
-            "is not there any more: the input was changed while it was read"
+            f"{printable(shard.uri) or shard.shard_id}: its recording number {start.recording + 1}, where the next part"
+            " begins, is not there any more: the input was changed while it was read"
         )
     yield first
     yield from items
@@ -162,28 +163,30 @@ def _items(
 ) -> Iterator[_Item]:
     rate, n = front_end.sample_rate, front_end.window_samples
     hop = round(content.window_hop_s * rate) if content.window_hop_s else n
-    for clip in read_shard(root_url, shard, start.clip):
-        place = Cursor(clip=clip.ordinal)
-        if isinstance(clip, ReadFault):
-            error = ErrorRow(clip.clip_id, clip.key, "read", clip.reason, clip.message, clip.size_bytes)
-            yield _Item(place, error, None, True, clip.size_bytes or 0)
+    for recording in read_shard(root_url, shard, start.recording):
+        place = Cursor(recording=recording.ordinal)
+        if isinstance(recording, ReadFault):
+            error = ErrorRow(
+                recording.clip_id, recording.key, "read", recording.reason, recording.message, recording.size_bytes
+            )
+            yield _Item(place, error, None, True, recording.size_bytes or 0)
             continue
-        size = len(clip.data)
+        size = len(recording.data)
         try:
-            decoded = DECODER.decode(clip.data, clip.name, rate, content.max_clip_seconds)
+            decoded = DECODER.decode(recording.data, recording.name, rate, content.max_clip_seconds)
         except AudioFault as fault:
-            error = ErrorRow(clip.clip_id, clip.key, "decode", fault.reason, fault.message, size)
+            error = ErrorRow(recording.clip_id, recording.key, "decode", fault.reason, fault.message, size)
             yield _Item(place, error, None, True, size)
             continue
-        metadata = {**clip.metadata, **(truth.metadata_of(clip.key) if truth else {})}
-        label = label_of(metadata, clip.key, content.label_column, truth)
+        metadata = {**recording.metadata, **(truth.metadata_of(recording.key) if truth else {})}
+        label = label_of(metadata, recording.key, content.label_column, truth)
         spans = cut_windows(len(decoded.waveform), n, hop, round(content.min_tail * n))
         for index, span in enumerate(spans):
-            if clip.ordinal == start.clip and index < start.window:
+            if recording.ordinal == start.recording and index < start.window:
                 continue
             row = WindowRow(
-                clip_id=clip.clip_id,
-                key=clip.key,
+                clip_id=recording.clip_id,
+                key=recording.key,
                 window_index=index,
                 start_s=span.start / rate,
                 length=span.stop - span.start,
@@ -196,4 +199,4 @@ def _items(
             )
             window = take_window(decoded.waveform, span, n)
             ends = index == len(spans) - 1
-            yield _Item(Cursor(clip=clip.ordinal, window=index), row, window, ends, size)
+            yield _Item(Cursor(recording=recording.ordinal, window=index), row, window, ends, size)

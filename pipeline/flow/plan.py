@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from pipeline.storage.shards import Shard
+from pipeline.inputs.shards import Shard
 from schemas.records import CommitRecord, Cursor
 
 _READ_THREADS = 16

@@ -17,11 +17,11 @@ from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
 from pipeline.flow.finalize import finalize
 from pipeline.flow.plan import Work, plan, rest_of
 from pipeline.flow.stop import Stop
+from pipeline.inputs.labels import LabelTable, load_labels
+from pipeline.inputs.listing import Listing, list_input
 from pipeline.models.checkpoint import ExplainerError, LoadedExplainer
-from pipeline.storage.labels import LabelTable, load_labels
-from pipeline.storage.lease import hold
-from pipeline.storage.listing import Listing, list_input
-from pipeline.storage.output import RunOutput
+from pipeline.runs.lease import hold
+from pipeline.runs.output import RunOutput
 from schemas.records import Manifest, RunRecord
 from schemas.run_config import ContentConfig, RunConfig
 
@@ -49,7 +49,7 @@ class RunResult:
 def run(
     input_url: str, output_url: str, config: RunConfig, reporter: RunReporter, take_over: bool = False
 ) -> RunResult:
-    """Explain every clip of an input into an output, going on where an earlier run of the same kind stopped.
+    """Explain every recording of an input into an output, going on where an earlier run of the same kind stopped.
 
     An output that a living run is writing is refused, unless `take_over` puts this one in its place. SIGINT and
     SIGTERM, where this is the main thread, stop it after the parts in hand, and a second one at once.

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import ray
 
+from pipeline.flow.part_tables import ExplainedPart, tables_of
 from pipeline.flow.parts import Part, cut_parts
-from pipeline.flow.rows import ExplainedPart, tables_of
-from pipeline.storage.labels import LabelTable
-from pipeline.storage.output import RunOutput
-from pipeline.storage.shards import Shard
+from pipeline.inputs.labels import LabelTable
+from pipeline.inputs.shards import Shard
+from pipeline.runs.output import RunOutput
 from schemas.explainer_config import FrontEndConfig
 from schemas.records import CommitRecord, Cursor, TableName
 from schemas.run_config import ContentConfig
@@ -27,7 +27,7 @@ ROW_GROUPS: dict[TableName, int] = {
     "predictions": 1024,
     "masks": 64,
     "faithfulness": 16384,
-    "clips": 16384,
+    "listenables": 16384,
     "errors": 16384,
 }
 
@@ -71,7 +71,7 @@ def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started
         shard_id=part.shard_id,
         part=part.number,
         windows=len(part.rows),
-        clips=part.clips,
+        recordings=part.recordings,
         errors=len(part.errors),
         files=files,
         next=part.next,

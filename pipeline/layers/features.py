@@ -1,4 +1,4 @@
-"""One vector per clip and layer: a classifier's representations, pooled over time."""
+"""One vector per recording and layer: a classifier's representations, pooled over time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from sklearn.random_projection import SparseRandomProjection
 from torch import Tensor
 
-from pipeline.lmac.windowset import WindowSet
+from pipeline.inputs.window_set import WindowSet
 from pipeline.models.classifier import Classifier, ClassifierOutput
 
 
 @dataclass(frozen=True)
 class LayerFeatures:
-    """A layer as the clips have it: `values` `[n_clips, width]`, float32.
+    """A layer as the recordings have it: `values` `[n_recordings, width]`, float32.
 
     `shape` is that of the layer for one window, `[C, T, M]` or `[D]`; `pooled` the number of features before a random
     projection to `width`, the same where there was none.
@@ -29,7 +29,7 @@ class LayerFeatures:
 
     @property
     def width(self) -> int:
-        """Features of a clip."""
+        """Features of a recording."""
         return int(self.values.shape[1])
 
 
@@ -46,13 +46,13 @@ def layer_features(
     """Features of every layer of a frozen classifier: log-mel, each depth, embedding, logits.
 
     A representation `[C, T, M]` of a window becomes the mean and the standard deviation over time of each channel and
-    mel band, `2 C M` numbers; embedding and logits stay as they are; a clip has the mean over its windows. More than
-    `width` numbers are carried to `width` by a seeded sparse random projection (Li, Hastie and Church 2006), which
-    keeps the scalar products between clips, and so probes and CKA, up to noise of `1 / sqrt(width)`. `step` is told
-    the windows of each batch.
+    mel band, `2 C M` numbers; embedding and logits stay as they are; a recording has the mean over its windows. More
+    than `width` numbers are carried to `width` by a seeded sparse random projection (Li, Hastie and Church 2006), which
+    keeps the scalar products between recordings, and so probes and CKA, up to noise of `1 / sqrt(width)`. `step` is
+    told the windows of each batch.
     """
-    clip = torch.as_tensor(windows.clip_index, dtype=torch.long)
-    n_clips = len(windows.keys)
+    recording = torch.as_tensor(windows.recording_index, dtype=torch.long)
+    n_recordings = len(windows.keys)
     sums: list[Tensor] = []
     shapes: list[tuple[int, ...]] = []
     widths: list[int] = []
@@ -66,13 +66,13 @@ def layer_features(
             names, shapes = list(layers), [tuple(layer.shape[1:]) for layer in layers.values()]
             widths = [rows.shape[1] for rows in pooled]
             projections = [_projection(n, width, seed) for n in widths]
-            sums = [torch.zeros(n_clips, min(n, width)) for n in widths]
+            sums = [torch.zeros(n_recordings, min(n, width)) for n in widths]
         for total, rows, projection in zip(sums, pooled, projections, strict=True):
-            # The projection is linear, so a clip's mean of projected windows is its projected mean.
+            # The projection is linear, so a recording's mean of projected windows is its projected mean.
             kept = rows if projection is None else torch.from_numpy(projection.transform(rows.numpy())).float()
-            total.index_add_(0, clip[batch], kept)
+            total.index_add_(0, recording[batch], kept)
         step(len(batch))
-    count = torch.bincount(clip, minlength=n_clips)[:, None]
+    count = torch.bincount(recording, minlength=n_recordings)[:, None]
     return tuple(
         LayerFeatures(name, shape, n, (total / count).numpy())
         for name, shape, n, total in zip(names, shapes, widths, sums, strict=True)

@@ -8,18 +8,18 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.layers.similarity import CLIPS_PER_DIRECTION
+from pipeline.inputs.window_set import describe
+from pipeline.layers.similarity import RECORDINGS_PER_DIRECTION
 from pipeline.layers.study import LayerStudy
-from pipeline.lmac.holdout import parse_selection
-from pipeline.lmac.windowset import describe
+from pipeline.training.holdout import parse_selection
 from schemas.layers_config import LayersConfig
 
 _SVCCA = " SVCCA with log-mel |"
 _NOTES = """
-Accuracy is that of multinomial logistic regression on each clip's pooled features (mean and standard deviation over
-time per channel and mel band; embedding and logits as they are), over clips in parts that it was not fitted to, with
-Wilson's 95% interval over clips; chance is to always name the most common label. On clips that the classifier was
-trained on, its deep layers have seen the labels: ask about clips that it has not heard.
+Accuracy is that of multinomial logistic regression on each recording's pooled features (mean and standard deviation
+over time per channel and mel band; embedding and logits as they are), over recordings in parts that it was not fitted
+to, with Wilson's 95% interval over recordings; chance is to always name the most common label. On recordings that the
+classifier was trained on, its deep layers have seen the labels: ask about recordings that it has not heard.
 
 CKA is linear, with the unbiased estimator: 0 on average for independent layers, 1 for layers that are equal up to
 rotation, shift and scale.
@@ -32,14 +32,16 @@ def markdown(study: LayerStudy, explainer: str, digest: str, config: LayersConfi
     column = "" if config.label_column is None else f" (`{_cell(config.label_column)}`)"
     chosen = f" ({_cell(describe(parse_selection(config.select)))})" if config.select else ""
     groups = "" if config.group is None else f", no `{_cell(config.group)}` on both sides"
-    n_windows, n_clips = len(study.subjects.windows), len(study.subjects.windows.keys)
+    n_windows, n_recordings = len(study.subjects.windows), len(study.subjects.windows.keys)
     svcca = bool(np.isfinite(study.svcca[1:, 0]).any())
     lines = [
         f"# Which layer hears what: {_cell(explainer)}",
         "",
-        f"{n_clips} clips{chosen} in {n_windows} windows; {len(question.labels)} clips of "
-        f"{len(set(question.labels.tolist()))} labels{column} probed in {len(question.folds)} folds{groups}; "
-        f"seed {config.seed}; explainer digest `{digest[:12]}`.",
+        (
+            f"{n_recordings} recordings{chosen} in {n_windows} windows; {len(question.labels)} recordings of "
+            f"{len(set(question.labels.tolist()))} labels{column} probed in {len(question.folds)} folds{groups}; "
+            f"seed {config.seed}; explainer digest `{digest[:12]}`."
+        ),
         *(f"{line}." for line in study.subjects.left_out),
         "",
         f"| layer | shape | features | accuracy | 95% | chance | CKA with log-mel |{_SVCCA if svcca else ''}",
@@ -58,8 +60,11 @@ def markdown(study: LayerStudy, explainer: str, digest: str, config: LayersConfi
     if np.isnan(study.svcca).any():
         lines += [
             "",
-            f"SVCCA is left out where a layer has more directions (of 99% of its variance) than one for every "
-            f"{CLIPS_PER_DIRECTION} of the {n_clips} clips: correlations of so many are high whatever the layers hold.",
+            (
+                "SVCCA is left out where a layer has more directions (of 99% of its variance) than one for every"
+                f" {RECORDINGS_PER_DIRECTION} of the {n_recordings} recordings: correlations of so many are high"
+                " whatever the layers hold."
+            ),
         ]
     return "\n".join(lines) + "\n"
 
@@ -75,9 +80,9 @@ def plot(study: LayerStudy) -> bytes:
     reach = np.array([[v - s.low, s.high - v] for v, s in zip(value, study.probes, strict=True)]).T
     left.errorbar(places, value, yerr=reach.clip(0), fmt="o-", capsize=4, color="tab:blue", label="linear probe, 95%")
     question = study.subjects.question
-    chance, asked = question.chance, f"{len(question.labels)} clips, {len(set(question.labels.tolist()))} labels"
+    chance, asked = question.chance, f"{len(question.labels)} recordings, {len(set(question.labels.tolist()))} labels"
     left.axhline(chance, linestyle="--", color="tab:gray", label=f"chance {chance:.2f}")
-    left.set(ylim=(0, 1.02), ylabel="accuracy over clips", title=f"what can be read off each layer: {asked}")
+    left.set(ylim=(0, 1.02), ylabel="accuracy over recordings", title=f"what can be read off each layer: {asked}")
     left.grid(axis="y", alpha=0.3)
     left.legend(loc="best")
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.lmac.windowset import TrainingDataError
+from pipeline.inputs.window_set import TrainingDataError
 
 Folds = tuple[tuple[np.ndarray, np.ndarray], ...]
 
@@ -25,9 +25,9 @@ _LEAVE_OUT = "leave that label out by emptying it in the table of labels, or by 
 
 @dataclass(frozen=True)
 class Question:
-    """What the probes are asked: labels `[n]` of clips, and in which folds they learn and are tested.
+    """What the probes are asked: labels `[n]` of recordings, and in which folds they learn and are tested.
 
-    `groups` `[n]` never stand on both sides of a fold; None where each clip stands for itself.
+    `groups` `[n]` never stand on both sides of a fold; None where each recording stands for itself.
     """
 
     labels: np.ndarray
@@ -43,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """Accuracy over clips that the probe was not fitted to, its 95% interval, and C, the median over folds."""
+    """Accuracy over recordings that the probe was not fitted to, its 95% interval, and C, the median over folds."""
 
     accuracy: float
     low: float
@@ -52,15 +52,15 @@ class ProbeScore:
 
 
 def ask(labels: Sequence[str], groups: Sequence[str] | None, folds: int, seed: int) -> Question:
-    """Cut clips into folds, stratified by label, for probes to learn and be tested in.
+    """Cut recordings into folds, stratified by label, for probes to learn and be tested in.
 
-    With groups there are no more folds than groups, or clips of the rarest label. Raises TrainingDataError when there
-    are fewer than two labels or groups, or too few clips of a label for it to be learnt in every fold.
+    With groups there are no more folds than groups, or recordings of the rarest label. Raises TrainingDataError when
+    there are fewer than two labels or groups, or too few recordings of a label for it to be learnt in every fold.
     """
     y = np.asarray(labels)
     counts = Counter(y.tolist())
     if len(counts) < 2:
-        only = f"all {len(y)} labelled clips are {next(iter(counts))!r}" if counts else "no clip has a label"
+        only = f"all {len(y)} labelled recordings are {next(iter(counts))!r}" if counts else "no recording has a label"
         raise TrainingDataError(
             f"a probe tells two labels or more apart, but {only}: give a table with --labels, another --label-column, "
             "or a wider --select"
@@ -71,7 +71,7 @@ def ask(labels: Sequence[str], groups: Sequence[str] | None, folds: int, seed: i
     if counts[rarest] < needed:
         fewer = f"ask for --folds {counts[rarest]}, or " if groups is None and counts[rarest] >= 3 else ""
         raise TrainingDataError(
-            f"{what} need {needed} clips of every label, and {rarest!r} has {counts[rarest]}: {fewer}{_LEAVE_OUT}"
+            f"{what} need {needed} recordings of every label, and {rarest!r} has {counts[rarest]}: {fewer}{_LEAVE_OUT}"
         )
     if groups is None:
         cut: Folds = tuple(StratifiedKFold(folds, shuffle=True, random_state=seed).split(y, y))
@@ -79,7 +79,7 @@ def ask(labels: Sequence[str], groups: Sequence[str] | None, folds: int, seed: i
     names = np.asarray(groups)
     found = np.unique(names)
     if len(found) < 2:
-        raise TrainingDataError(f"all {len(y)} labelled clips are of one group, {found[0]!r}: leave --group out")
+        raise TrainingDataError(f"all {len(y)} labelled recordings are of one group, {found[0]!r}: leave --group out")
     splits = min(folds, len(found), counts[rarest])
     grouped = StratifiedGroupKFold(splits, shuffle=True, random_state=seed)
     return _checked(Question(y, names, tuple(grouped.split(y, y, names)), seed))
@@ -89,16 +89,17 @@ def probe(features: np.ndarray, question: Question) -> ProbeScore:
     """Cross-validated accuracy of multinomial logistic regression on features `[n, width]`.
 
     Features are standardised, and the strength of the L2 penalty chosen by an inner cross-validation, on the training
-    part of each fold alone (Alain and Bengio 2016, arXiv 1610.01644). The interval is Wilson's, over clips.
+    part of each fold alone (Alain and Bengio 2016, arXiv 1610.01644). The interval is Wilson's, over recordings.
     """
     y = question.labels
     hits = np.zeros(len(y), bool)
     strengths = []
     for train, test in question.folds:
         scaler = StandardScaler().fit(features[train].astype(np.float64))
-        # All components: a rotation, to which the L2 penalty is blind, from many features to no more than clips.
+        # All components: a rotation, to which the L2 penalty is blind, from many features to no more than recordings.
         rotation = PCA().fit(scaler.transform(features[train]))
-        # Clips of mean square 1 whatever the width: C then means the same for every layer, and the solver converges.
+        # Recordings of mean square 1 whatever the width: C then means the same for every layer, and the solver
+        # converges.
         size = np.sqrt(features.shape[1])
         x = [rotation.transform(scaler.transform(features[part])) / size for part in (train, test)]
         search = GridSearchCV(
@@ -124,7 +125,7 @@ def _inner(question: Question, train: np.ndarray) -> Folds:
             folds = tuple(grouped.split(y, y, names))
             if all(set(y[learn].tolist()) == set(y.tolist()) for learn, _ in folds):
                 return folds
-        # A label of one group cannot be both learnt and tested by groups. The strength is then chosen by clips,
+        # A label of one group cannot be both learnt and tested by groups. The strength is then chosen by recordings,
         # still without the test part.
     least = min(Counter(y.tolist()).values())
     plain = StratifiedKFold(min(_MOST_INNER_FOLDS, least), shuffle=True, random_state=question.seed)
@@ -138,7 +139,7 @@ def _checked(question: Question) -> Question:
         if left < 2:
             other = "" if question.groups is None else "group by another column, or "
             raise TrainingDataError(
-                f"label {label!r} has {int((y == label).sum())} clips, and a fold leaves {left} of them to learn from, "
-                f"where 2 are needed: {other}{_LEAVE_OUT}"
+                f"label {label!r} has {int((y == label).sum())} recordings, and a fold leaves {left} of them to learn"
+                f" from, where 2 are needed: {other}{_LEAVE_OUT}"
             )
     return question

@@ -1,4 +1,4 @@
-"""How alike two layers are: linear CKA, and SVCCA where there are clips enough for it."""
+"""How alike two layers are: linear CKA, and SVCCA where there are recordings enough for it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Clips per canonical direction, below which even independent layers correlate by a third and more.
-CLIPS_PER_DIRECTION = 10
+# Recordings per canonical direction, below which even independent layers correlate by a third and more.
+RECORDINGS_PER_DIRECTION = 10
 _VARIANCE = 0.99
 
 
 def linear_cka(layers: Sequence[np.ndarray], *, batch: int = 1024, seed: int = 0) -> np.ndarray:
-    """Linear CKA `[L, L]` of layers `[n, d_i]` over the same n clips; nan for a constant layer.
+    """Linear CKA `[L, L]` of layers `[n, d_i]` over the same n recordings; nan for a constant layer.
 
-    With the unbiased estimator of HSIC, summed over batches of clips drawn by `seed` (Nguyen et al. 2021,
+    With the unbiased estimator of HSIC, summed over batches of recordings drawn by `seed` (Nguyen et al. 2021,
     arXiv 2010.15327, eq. 2 and 3): independent layers have 0 on average, however wide; 1 is a layer up to rotation,
-    shift and scale (Kornblith et al. 2019, arXiv 1905.00414). Raises ValueError for fewer than 4 clips.
+    shift and scale (Kornblith et al. 2019, arXiv 1905.00414). Raises ValueError for fewer than 4 recordings.
     """
     n = len(layers[0])
     if n < 4 or any(len(x) != n for x in layers):
-        raise ValueError(f"CKA needs the same 4 clips or more of every layer, got {[len(x) for x in layers]}")
+        raise ValueError(f"CKA needs the same 4 recordings or more of every layer, got {[len(x) for x in layers]}")
     centred = [np.asarray(x, np.float64) - np.mean(x, axis=0, dtype=np.float64) for x in layers]
     # Rounding leaves a constant layer not quite at its mean, and CKA knows no scale.
     constant = np.array([np.ptp(x, axis=0).max() == 0 for x in layers])
     order = np.random.default_rng(seed).permutation(n)
     hsic = np.zeros((len(layers), len(layers)))
-    # Parts of even size: the estimator needs four clips in the last one too.
+    # Parts of even size: the estimator needs four recordings in the last one too.
     for part in np.array_split(order, -(-n // batch)):
         grams = np.stack([_u_centred(x[part] @ x[part].T).ravel() for x in centred])
         hsic += grams @ grams.T / (len(part) * (len(part) - 3))
@@ -48,14 +48,14 @@ def svcca(layers: Sequence[np.ndarray]) -> np.ndarray:
     """SVCCA `[L, L]` of layers `[n, d_i]`: mean canonical correlation between the directions of 99% of the variance.
 
     Raghu et al. 2017 (arXiv 1706.05806). A pair is nan where either layer is constant, or has more such directions
-    than one for every ten clips: correlations of so many directions are high whatever the layers hold.
+    than one for every ten recordings: correlations of so many directions are high whatever the layers hold.
     """
     bases = [_principal(np.asarray(x, np.float64)) for x in layers]
     result = np.full((len(layers), len(layers)), np.nan)
     for a, x in enumerate(bases):
         for b, y in enumerate(bases):
             least, most = sorted((x.shape[1], y.shape[1]))
-            if least and most * CLIPS_PER_DIRECTION <= len(x):
+            if least and most * RECORDINGS_PER_DIRECTION <= len(x):
                 result[a, b] = np.linalg.svd(x.T @ y, compute_uv=False).clip(0, 1).mean()
     return result
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.inputs.window_set import TrainingDataError, WindowSet
 from pipeline.layers.features import LayerFeatures, layer_features
 from pipeline.layers.probe import ProbeScore, Question, ask, probe
 from pipeline.layers.similarity import linear_cka, svcca
-from pipeline.lmac.windowset import TrainingDataError, WindowSet
 from pipeline.models.classifier import Classifier
 from schemas.layers_config import LayersConfig
 from schemas.layers_tables import LAYERS, SIMILARITY
@@ -21,9 +21,9 @@ from schemas.layers_tables import LAYERS, SIMILARITY
 
 @dataclass(frozen=True)
 class Subjects:
-    """The clips of a study, and those `[n]` of them that are probed, with the question put to them.
+    """The recordings of a study, and those `[n]` of them that are probed, with the question put to them.
 
-    `left_out` says for people which clips are compared but not probed, and why.
+    `left_out` says for people which recordings are compared but not probed, and why.
     """
 
     windows: WindowSet
@@ -44,30 +44,36 @@ class LayerStudy:
 
 
 def choose_subjects(windows: WindowSet, config: LayersConfig) -> Subjects:
-    """Draw clips by the seed, and put the question to those that have a label and a group.
+    """Draw recordings by the seed, and put the question to those that have a label and a group.
 
     Raises TrainingDataError when the question makes no sense for them.
     """
-    n_clips = len(windows.keys)
-    if config.limit is not None and config.limit < n_clips:
-        drawn = np.random.default_rng(config.seed).choice(n_clips, config.limit, replace=False)
-        windows = windows.clips(sorted(drawn.tolist()))
+    n_recordings = len(windows.keys)
+    if config.limit is not None and config.limit < n_recordings:
+        drawn = np.random.default_rng(config.seed).choice(n_recordings, config.limit, replace=False)
+        windows = windows.recordings(sorted(drawn.tolist()))
     column = config.group
     if column is not None and not any(column in row for row in windows.metadata):
         known = sorted({name for row in windows.metadata for name in row})
-        raise TrainingDataError(f"no clip has a column {column!r} to group by; there are: {', '.join(known) or 'none'}")
-    labelled = [clip for clip, label in enumerate(windows.labels) if label is not None]
-    groups = [None if column is None else windows.metadata[clip].get(column) for clip in labelled]
-    probed = [clip for clip, group in zip(labelled, groups, strict=True) if column is None or group not in (None, "")]
+        raise TrainingDataError(
+            f"no recording has a column {column!r} to group by; there are: {', '.join(known) or 'none'}"
+        )
+    labelled = [recording for recording, label in enumerate(windows.labels) if label is not None]
+    groups = [None if column is None else windows.metadata[recording].get(column) for recording in labelled]
+    probed = [
+        recording
+        for recording, group in zip(labelled, groups, strict=True)
+        if column is None or group not in (None, "")
+    ]
     reasons = {"no label": len(windows.keys) - len(labelled), f"no {column!r}": len(labelled) - len(probed)}
     question = ask(
-        [str(windows.labels[clip]) for clip in probed],
-        None if column is None else [str(windows.metadata[clip][column]) for clip in probed],
+        [str(windows.labels[recording]) for recording in probed],
+        None if column is None else [str(windows.metadata[recording][column]) for recording in probed],
         config.folds,
         config.seed,
     )
     left_out = tuple(
-        f"{count} of {len(windows.keys)} clips have {reason}: compared, but not probed"
+        f"{count} of {len(windows.keys)} recordings have {reason}: compared, but not probed"
         for reason, count in reasons.items()
         if count
     )
@@ -113,7 +119,7 @@ def layers_table(study: LayerStudy) -> pa.Table:
             "high": score.high,
             "chance": question.chance,
             "inverse_regularisation": score.inverse_regularisation,
-            "clips": len(question.labels),
+            "recordings": len(question.labels),
             "labels": len(set(question.labels.tolist())),
             "cka_mel": _number(study.cka[number, 0]),
             "svcca_mel": _number(study.svcca[number, 0]),
@@ -133,7 +139,7 @@ def similarity_table(study: LayerStudy) -> pa.Table:
             "other_name": other.name,
             "cka": _number(study.cka[a, b]),
             "svcca": _number(study.svcca[a, b]),
-            "clips": len(study.subjects.windows.keys),
+            "recordings": len(study.subjects.windows.keys),
         }
         for a, one in enumerate(study.layers)
         for b, other in enumerate(study.layers)

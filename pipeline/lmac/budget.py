@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from pipeline.lmac.augment import uniform
+from pipeline.training.augment import uniform
 
 _LEVELS = 4096
 # About the power of 16-bit rounding in a bin: quieter ones cost the same.

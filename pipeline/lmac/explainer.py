@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.lmac.faithfulness import complexity, energy_kept, faithfulness, sparseness
 from pipeline.lmac.objective import apply_mask
 from pipeline.lmac.refine import refine as refined
+from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparseness
 from pipeline.models.checkpoint import ExplainerError, load_explainer
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.decoder import Decoder

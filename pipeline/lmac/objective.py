@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, cross_entropy
 
-from pipeline.lmac.faithfulness import energy_kept
+from pipeline.lmac.scores import energy_kept
 from pipeline.models.classifier import Classifier
 from schemas.training_config import GuidanceConfig, ObjectiveConfig
 

@@ -1,4 +1,4 @@
-"""A mask made better for one clip: gradient steps on the objective, from the decoder's logits on."""
+"""A mask made better for one recording: gradient steps on the objective, from the decoder's logits on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pipeline.lmac.budget import budgeted, cut, threshold
-from pipeline.lmac.faithfulness import energy_kept
 from pipeline.lmac.objective import apply_mask, log_complement
+from pipeline.lmac.scores import energy_kept
 from pipeline.models.classifier import Classifier
 
 # The mask may grow neither in bins nor in energy; its ranking is refined at these sizes, in turn.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.attribution.masks import ranking, soft_mask
+from pipeline.attribution.relevance import ranking, soft_mask
 from pipeline.attribution.trained import trained
 from pipeline.lmac.explainer import Explainer
 from tests.models.make import CONFIG, noise, small_models

@@ -1,4 +1,4 @@
-"""Clips that kill, stop or swell the process that decodes them, as a broken codec would."""
+"""Recordings that kill, stop or swell the process that decodes them, as a broken codec would."""
 
 from __future__ import annotations
 

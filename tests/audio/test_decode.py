@@ -30,8 +30,8 @@ AV_FORMATS = [("ipod", "aac"), ("mp4", "aac"), ("adts", "aac"), ("webm", "libopu
 
 def reason_of(data: bytes, **options: float) -> str:
     with pytest.raises(AudioFault) as caught:
-        decode(data, "clip.wav", 16000, **options)
-    assert "clip.wav" in caught.value.message
+        decode(data, "recording.wav", 16000, **options)
+    assert "recording.wav" in caught.value.message
     return caught.value.reason
 
 
@@ -171,7 +171,7 @@ def test_non_finite(value: float) -> None:
 def test_samples_whose_power_would_overflow() -> None:
     assert reason_of(encode(np.full((16000, 1), 1e20), 16000, "WAV", "FLOAT")) == "undecodable"
     integers = encode(np.full((16000, 1), 2.0**31), 16000, "WAV", "FLOAT")
-    assert np.abs(decode(integers, "clip.wav", 16000).waveform).max() == 2.0**31
+    assert np.abs(decode(integers, "recording.wav", 16000).waveform).max() == 2.0**31
 
 
 def test_too_long() -> None:
@@ -205,8 +205,8 @@ def test_a_header_that_asks_for_more_memory_than_there_is() -> None:
 def test_an_absurd_header_is_named(offset: int, pattern: str, value: int) -> None:
     data = bytearray(encode(tone(440, 0.1, 16000), 16000))
     struct.pack_into(pattern, data, offset, value)
-    with pytest.raises(AudioFault, match=f"clip.wav: its header gives .*{value}") as caught:
-        decode(bytes(data), "clip.wav", 16000)
+    with pytest.raises(AudioFault, match=f"recording.wav: its header gives .*{value}") as caught:
+        decode(bytes(data), "recording.wav", 16000)
     assert caught.value.reason == "undecodable"
 
 

@@ -1,4 +1,4 @@
-"""A clip that kills, hangs or swells its decoder costs itself alone."""
+"""A recording that kills, hangs or swells its decoder costs itself alone."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def children() -> set[int]:
 
 def fault_of(decoder: DecoderProcess, data: bytes, max_seconds: float = 60.0) -> AudioFault:
     with pytest.raises(AudioFault) as caught:
-        decoder.decode(data, "clip.wav", 16000, max_seconds)
-    assert caught.value.message.startswith("clip.wav: ")
+        decoder.decode(data, "recording.wav", 16000, max_seconds)
+    assert caught.value.message.startswith("recording.wav: ")
     return caught.value
 
 
@@ -66,10 +66,10 @@ def test_it_decodes_as_decode_does_one_clip_after_another() -> None:
 @pytest.mark.parametrize(("data", "reason"), [(b"", "empty"), (b"text\n" * 99, "not_audio"), (GOOD[:99], "truncated")])
 def test_a_fault_of_the_file_is_the_one_that_decode_finds(data: bytes, reason: str) -> None:
     with pytest.raises(AudioFault) as here:
-        decode(data, "clip ü\n.wav", 16000)
+        decode(data, "recording ü\n.wav", 16000)
     with DecoderProcess() as decoder:
         with pytest.raises(AudioFault) as there:
-            decoder.decode(data, "clip ü\n.wav", 16000, 3600.0)
+            decoder.decode(data, "recording ü\n.wav", 16000, 3600.0)
         is_well(decoder)
     assert there.value.args == here.value.args
     assert there.value.reason == reason
@@ -154,10 +154,10 @@ def test_limits_grow_with_the_clip_and_are_sound_for_any_setting() -> None:
 
 
 def test_it_ends_when_its_parent_is_killed_in_the_middle_of_a_clip(decoder: DecoderProcess, tmp_path: Path) -> None:
-    (tmp_path / "clip.wav").write_bytes(poison("SLEEP"))
+    (tmp_path / "recording.wav").write_bytes(poison("SLEEP"))
     script = (
         "import sys; from pipeline.audio.decoder_process import DecoderProcess\n"
-        f"DecoderProcess().decode(open({str(tmp_path / 'clip.wav')!r}, 'rb').read(), 'a', 16000, 60.0)"
+        f"DecoderProcess().decode(open({str(tmp_path / 'recording.wav')!r}, 'rb').read(), 'a', 16000, 60.0)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script])
     of_parent = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")

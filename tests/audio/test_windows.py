@@ -24,10 +24,10 @@ def test_every_sample_lies_in_a_window_and_no_window_is_needless(n: int, window:
 
 @given(st.integers(1, 3000), st.integers(1, 500))
 def test_windows_end_to_end_give_the_clip_back(n: int, window: int) -> None:
-    clip = np.arange(1, n + 1, dtype=np.float32)
-    windows = [take_window(clip, span, window) for span in cut_windows(n, window)]
+    recording = np.arange(1, n + 1, dtype=np.float32)
+    windows = [take_window(recording, span, window) for span in cut_windows(n, window)]
     whole = np.concatenate(windows)
-    np.testing.assert_array_equal(whole[:n], clip)
+    np.testing.assert_array_equal(whole[:n], recording)
     assert not whole[n:].any()
     assert {w.shape for w in windows} == {(window,)}
 
@@ -44,6 +44,6 @@ def test_a_hop_that_would_skip_samples_is_refused() -> None:
 
 
 def test_a_window_is_a_copy() -> None:
-    clip = np.ones(4, np.float32)
-    take_window(clip, Span(0, 4), 4)[:] = 0
-    assert clip.all()
+    recording = np.ones(4, np.float32)
+    take_window(recording, Span(0, 4), 4)[:] = 0
+    assert recording.all()

@@ -13,11 +13,11 @@ from matplotlib.image import imread
 
 from pipeline.audit import examples as examples_module
 from pipeline.audit.examples import panels_of, pick_examples
-from pipeline.audit.picture import Panels, draw
-from pipeline.audit.run_tables import read_table
-from pipeline.audit.summary import summarise
+from pipeline.inputs.recording import RawRecording
+from pipeline.lmac.picture import Panels, draw
 from pipeline.models.checkpoint import load_config
-from pipeline.storage.clips import RawClip
+from pipeline.runs.summary import summarise
+from pipeline.runs.tables import read_table
 from pipeline.storage.errors import StorageError
 from tests.conftest import TinyRun
 from tests.faltering import faltering_storage
@@ -123,10 +123,10 @@ def test_panels_read_only_the_clips_that_are_shown(tiny_run: TinyRun, monkeypatc
     original = examples_module.read_shard
 
     def counting(root_url: str, shard: object) -> object:
-        for clip in original(root_url, shard):  # type: ignore[arg-type]
-            if isinstance(clip, RawClip):
-                read.append(clip.key)
-            yield clip
+        for recording in original(root_url, shard):  # type: ignore[arg-type]
+            if isinstance(recording, RawRecording):
+                read.append(recording.key)
+            yield recording
 
     monkeypatch.setattr(examples_module, "read_shard", counting)
     chosen = pick_examples(tiny_run.output, 1)

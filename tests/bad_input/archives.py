@@ -1,4 +1,4 @@
-"""Tars and Parquet files that are damaged, lie, or hold what is no clip."""
+"""Tars and Parquet files that are damaged, lie, or hold what is no recording."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.bad_input.names import MEMBER_NAMES, decoded
 
 
 def bad_tars(good: bytes, seed: int) -> dict[str, bytes]:
-    """Tars by file name; the clips in them are `good`, or are not there."""
+    """Tars by file name; the recordings in them are `good`, or are not there."""
     rng = np.random.default_rng(seed)
     sound = tar([(f"{number}.wav", good) for number in range(4)])
     made = {f"cut-{tenth}.tar": sound[: len(sound) * tenth // 10] for tenth in range(1, 10)}
@@ -60,7 +60,7 @@ def tar(members: Iterable[tuple[str, bytes]]) -> bytes:
 
 
 def _others(good: bytes) -> bytes:
-    """A clip among links, devices, pipes and folders that are named as clips are."""
+    """A recording among links, devices, pipes and folders that are named as recordings are."""
     buffer = io.BytesIO()
     kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE)
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -68,7 +68,7 @@ def _others(good: bytes) -> bytes:
             member = tarfile.TarInfo(f"other-{number}.wav")
             member.type, member.linkname = kind, "/etc/hostname"
             archive.addfile(member)
-        member = tarfile.TarInfo("clip.wav")
+        member = tarfile.TarInfo("recording.wav")
         member.size = len(good)
         archive.addfile(member, io.BytesIO(good))
     return buffer.getvalue()

@@ -15,15 +15,15 @@ import pyarrow as pa
 
 from pipeline.audio.decode import decode
 from pipeline.audio.faults import AudioFault
-from pipeline.storage.clips import RawClip
+from pipeline.inputs.listing import list_input
+from pipeline.inputs.readers import read_shard
+from pipeline.inputs.recording import RawRecording
 from pipeline.storage.errors import InputError, StorageError
-from pipeline.storage.listing import list_input
-from pipeline.storage.readers import read_shard
 from tests.bad_input.archives import parquet, tar
 from tests.bad_input.names import FILE_NAMES, MEMBER_NAMES, decoded
 from tests.bad_input.sound import RATE, sound_files
 
-_CLIP = b"the bytes of a clip, which a reader does not look into " * 4
+_CLIP = b"the bytes of a recording, which a reader does not look into " * 4
 _VALUES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -104,18 +104,20 @@ def _read(source: Path) -> str:
     try:
         listing = list_input(str(source))
         for shard in listing.shards:
-            clips = list(read_shard(listing.root_url, shard))
-            ordinals = [clip.ordinal for clip in clips]
+            recordings = list(read_shard(listing.root_url, shard))
+            ordinals = [recording.ordinal for recording in recordings]
             assert ordinals == sorted(set(ordinals)), "an ordinal twice, or out of order"
-            assert len({clip.clip_id for clip in clips}) == len(clips), "two clips of one identity"
-            for clip in clips:
+            assert len({recording.clip_id for recording in recordings}) == len(recordings), (
+                "two recordings of one identity"
+            )
+            for recording in recordings:
                 # What goes into tables has to be text and JSON.
-                clip.key.encode()
-                if isinstance(clip, RawClip):
-                    clip.name.encode()
-                    json.dumps(clip.metadata, allow_nan=False).encode()
+                recording.key.encode()
+                if isinstance(recording, RawRecording):
+                    recording.name.encode()
+                    json.dumps(recording.metadata, allow_nan=False).encode()
                 else:
-                    clip.message.encode()
+                    recording.message.encode()
     except (InputError, StorageError) as error:
         str(error).encode()
         return type(error).__name__

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.audio.make import tone
 from tests.bad_input.archives import bad_parquets, bad_tars
-from tests.bad_input.clips import bad_clips
 from tests.bad_input.names import FILE_NAMES
+from tests.bad_input.recordings import bad_clips
 from tests.bad_input.sound import RATE
 from tests.bad_input.steady import encode
 
@@ -26,11 +26,11 @@ class Corpus:
 
 
 def write_corpus(folder: Path, seed: int, every: int = 1) -> Corpus:
-    """Write the corpus, or of the damaged clips each `every`-th, below an empty folder."""
+    """Write the corpus, or of the damaged recordings each `every`-th, below an empty folder."""
     good = encode(tone(440, 0.4, RATE), RATE, "WAV", "PCM_16")
     source = folder / "input"
     contents = dict(list(bad_clips(seed).items())[::every])
-    _write(source / "clips", {os.fsencode(name): data for name, data in contents.items()})
+    _write(source / "recordings", {os.fsencode(name): data for name, data in contents.items()})
     _write(source / "names", dict.fromkeys(FILE_NAMES, good))
     _write(source / "tars", {os.fsencode(name): data for name, data in bad_tars(good, seed).items()})
     _write(source / "tables", {os.fsencode(name): data for name, data in bad_parquets(good, seed).items()})
@@ -38,7 +38,7 @@ def write_corpus(folder: Path, seed: int, every: int = 1) -> Corpus:
     (folder / "outside.wav").write_bytes(good)
     rows = _manifest(folder / "manifest", good)
     files = sum(len(names) for _, _, names in os.walk(source))
-    return Corpus(source, folder / "manifest" / "clips.csv", files, rows)
+    return Corpus(source, folder / "manifest" / "recordings.csv", files, rows)
 
 
 def _write(folder: Path, contents: dict[bytes, bytes]) -> None:
@@ -49,7 +49,7 @@ def _write(folder: Path, contents: dict[bytes, bytes]) -> None:
 
 
 def _write_odd_files(folder: Path, good: bytes) -> None:
-    """What is named as clips are, and is none: links, pipes, sockets' kin, and folders."""
+    """What is named as recordings are, and is none: links, pipes, sockets' kin, and folders."""
     folder.mkdir()
     (folder / "sound.wav").write_bytes(good)
     (folder / "link.wav").symlink_to("sound.wav")
@@ -74,8 +74,15 @@ def _manifest(folder: Path, good: bytes) -> int:
         "sub",
         "x" * 1000 + ".wav",
     ]
-    uris += ["/nowhere/at/all.wav", "nul\0.wav", "\U0001f415.wav", "a/../../b.wav", "clips.csv", "file:///nowhere.wav"]
-    with open(folder / "clips.csv", "w", newline="") as file:
+    uris += [
+        "/nowhere/at/all.wav",
+        "nul\0.wav",
+        "\U0001f415.wav",
+        "a/../../b.wav",
+        "recordings.csv",
+        "file:///nowhere.wav",
+    ]
+    with open(folder / "recordings.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label"])
         writer.writerows((uri, f"label {number}") for number, uri in enumerate(uris))

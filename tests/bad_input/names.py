@@ -54,7 +54,7 @@ MEMBER_NAMES = (
     b"s3://bucket/key.wav",
     b"C:\\windows\\x.wav",
     b" .wav",
-    b"'; DROP TABLE clips; --.wav",
+    b"'; DROP TABLE recordings; --.wav",
 )
 
 

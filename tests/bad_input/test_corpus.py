@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bad_input.clips import bad_clips
 from tests.bad_input.corpus import write_corpus
+from tests.bad_input.recordings import bad_clips
 from tests.bad_input.trial import explain_bad
 from tests.flow.make import rows
 
 
 def test_the_corpus_is_large_and_the_same_for_a_seed(tmp_path: Path) -> None:
-    clips = bad_clips(0)
-    assert len(clips) >= 300
-    assert clips == bad_clips(0) != bad_clips(1)
-    assert write_corpus(tmp_path, seed=0).files > len(clips) + 50
+    recordings = bad_clips(0)
+    assert len(recordings) >= 300
+    assert recordings == bad_clips(0) != bad_clips(1)
+    assert write_corpus(tmp_path, seed=0).files > len(recordings) + 50
     assert len({name for _, _, names in os.walk(tmp_path / "input" / "names") for name in names}) >= 25
 
 

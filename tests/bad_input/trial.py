@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.proof.verify import verify
-from pipeline.storage.listing import list_input
-from pipeline.storage.shards import clip_id
+from pipeline.inputs.listing import list_input
+from pipeline.inputs.shards import clip_id
+from pipeline.runs.verify.verify import verify
 from tests.bad_input.memory import watched_decoders
 from tests.flow.make import rows
 
@@ -51,7 +51,7 @@ def explain_bad(source: Path, folder: Path, explainer: str, max_clip_seconds: fl
     home.mkdir()
     before = _surroundings(folder, {output, home})
     command = ["explain", str(source), str(output), "--explainer", explainer, "--device", "cpu", "--actors", "1"]
-    command += ["--cpus-per-actor", "1", "--max-clip-seconds", str(max_clip_seconds), "--listenables", "both"]
+    command += ["--cpus-per-actor", "1", "--max-recording-seconds", str(max_clip_seconds), "--listenables", "both"]
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(dict.fromkeys([*os.environ.get("PYTHONPATH", "").split(os.pathsep), root]))
     started = time.monotonic()
@@ -76,11 +76,11 @@ def explain_bad(source: Path, folder: Path, explainer: str, max_clip_seconds: fl
 def _account(trial: Trial, source: Path, output: Path) -> None:
     listing = list_input(str(source))
     predictions, errors = rows(output, "predictions"), rows(output, "errors")
-    clips = Counter({row["clip_id"] for row in predictions})
-    clips.update(row["clip_id"] for row in errors)
-    trial.unaccounted = [f"{name}: {count} times" for name, count in clips.items() if count > 1]
+    recordings = Counter({row["clip_id"] for row in predictions})
+    recordings.update(row["clip_id"] for row in errors)
+    trial.unaccounted = [f"{name}: {count} times" for name, count in recordings.items() if count > 1]
     entries = [entry for shard in listing.shards for entry in shard.entries]
-    trial.unaccounted += [entry.key for entry in entries if clips[clip_id(entry.place)] != 1]
+    trial.unaccounted += [entry.key for entry in entries if recordings[clip_id(entry.place)] != 1]
     named = {row["shard"] for row in [*predictions, *errors]}
     files = {shard.uri for shard in listing.shards if shard.kind != "files"}
     trial.unaccounted += sorted(files - named - _without_clips(files))
@@ -93,7 +93,7 @@ def _account(trial: Trial, source: Path, output: Path) -> None:
 
 
 def _without_clips(files: set[str]) -> set[str]:
-    """Shards that are whole and hold no clip, so that no row can be about them."""
+    """Shards that are whole and hold no recording, so that no row can be about them."""
     return {name for name in files if name.endswith(("end-only.tar", "no-rows.parquet"))}
 
 

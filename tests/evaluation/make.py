@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.evaluation.contenders import Contender
 from pipeline.evaluation.heard import Heard, listen
-from pipeline.lmac.windowset import WindowSet
+from pipeline.inputs.window_set import WindowSet
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from tests.models.make import CONFIG, front_end, noise, tone
 
@@ -56,15 +56,17 @@ def contender(name: str = "energy") -> Contender:
     return Contender(name, lambda one: one.magnitude, ("relu_max",), ("signed",), "magnitude", name)
 
 
-def noise_windows(clips: int = 6, per_clip: int = 2, labels: tuple[str | None, ...] = ("a", "b", "c")) -> WindowSet:
-    """Clips of noise at several levels, their windows one after the other, labels in turn."""
+def noise_windows(
+    recordings: int = 6, per_clip: int = 2, labels: tuple[str | None, ...] = ("a", "b", "c")
+) -> WindowSet:
+    """Recordings of noise at several levels, their windows one after the other, labels in turn."""
     rng = np.random.default_rng(0)
-    level = np.repeat(np.linspace(300, 6000, clips), per_clip)[:, None]
+    level = np.repeat(np.linspace(300, 6000, recordings), per_clip)[:, None]
     return WindowSet(
-        samples=np.round(level * rng.standard_normal((clips * per_clip, N)).clip(-4, 4)).astype("<i2"),
-        clip_index=np.repeat(np.arange(clips), per_clip),
-        keys=tuple(f"clip-{clip}" for clip in range(clips)),
-        labels=tuple(labels[clip % len(labels)] for clip in range(clips)),
-        metadata=tuple({} for _ in range(clips)),
+        samples=np.round(level * rng.standard_normal((recordings * per_clip, N)).clip(-4, 4)).astype("<i2"),
+        recording_index=np.repeat(np.arange(recordings), per_clip),
+        keys=tuple(f"recording-{recording}" for recording in range(recordings)),
+        labels=tuple(labels[recording % len(labels)] for recording in range(recordings)),
+        metadata=tuple({} for _ in range(recordings)),
         classes=CONFIG.labels,
     )

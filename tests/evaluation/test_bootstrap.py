@@ -19,9 +19,9 @@ def test_the_interval_of_a_constant_has_no_width(constant: float, windows: int, 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=24, max_size=24))
 def test_the_mean_lies_in_its_interval_and_that_in_the_range_of_the_clips(values: list[float]) -> None:
     found = Bootstrap(CLIPS, 400).interval(np.array(values))
-    clips = np.array(values).reshape(12, 2).mean(axis=1)
-    slack = 1e-9 * (1 + np.abs(clips).max())
-    assert clips.min() - slack <= found.low[0] <= found.high[0] <= clips.max() + slack
+    recordings = np.array(values).reshape(12, 2).mean(axis=1)
+    slack = 1e-9 * (1 + np.abs(recordings).max())
+    assert recordings.min() - slack <= found.low[0] <= found.high[0] <= recordings.max() + slack
     assert found.value[0] == pytest.approx(np.mean(values), abs=slack)
     assert found.n == 24
 

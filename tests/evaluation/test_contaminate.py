@@ -17,7 +17,7 @@ from pipeline.evaluation.contaminate import (
     parse_contamination,
 )
 from pipeline.evaluation.faults import EvaluationError
-from pipeline.lmac.windowset import WindowSet
+from pipeline.inputs.window_set import WindowSet
 from tests.evaluation.make import noise_windows
 from tests.models.make import FRONT_END, noise, tone
 
@@ -62,7 +62,7 @@ def test_noise_lies_as_far_below_as_asked(snr_db: float) -> None:
 
 
 def test_nothing_is_mixed_with_itself_or_its_own_class(tmp_path: Path) -> None:
-    windows = noise_windows(clips=9)
+    windows = noise_windows(recordings=9)
     audio = contaminated("mixture", windows, tmp_path)
     everything = torch.arange(len(windows))
     clean, mixed = windows.waveforms(everything), audio.waveforms(everything)
@@ -73,19 +73,19 @@ def test_nothing_is_mixed_with_itself_or_its_own_class(tmp_path: Path) -> None:
     partner = alike.argmax(dim=1)
     assert (alike.amax(dim=1) > 0.9).all()
     for window, other in enumerate(partner.tolist()):
-        a, b = windows.clip_index[window], windows.clip_index[other]
+        a, b = windows.recording_index[window], windows.recording_index[other]
         assert a != b
         assert windows.labels[a] != windows.labels[b]
 
 
 def test_clips_without_labels_are_mixed_with_any_other(tmp_path: Path) -> None:
-    windows = noise_windows(clips=2, labels=(None,))
+    windows = noise_windows(recordings=2, labels=(None,))
     assert contaminated("mixture", windows, tmp_path).waveforms(torch.arange(4)).shape == (4, N)
 
 
 def test_a_mixture_of_one_class_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="'clip-0' cannot be mixed: no other clip of another label"):
-        contaminated("mixture", noise_windows(clips=3, labels=("a",)), tmp_path)
+    with pytest.raises(EvaluationError, match="'recording-0' cannot be mixed: no other recording of another label"):
+        contaminated("mixture", noise_windows(recordings=3, labels=("a",)), tmp_path)
 
 
 @pytest.mark.parametrize("text", ["mixture", "white-noise:10"])
@@ -100,7 +100,7 @@ def test_a_window_is_contaminated_alike_in_any_batch_and_another_seed_does_other
 
 def test_white_noise_does_not_depend_on_which_clips_are_evaluated(tmp_path: Path) -> None:
     windows = noise_windows()
-    part = contaminated("white-noise:0", windows.clips([3]), tmp_path).waveforms(torch.tensor([1]))
+    part = contaminated("white-noise:0", windows.recordings([3]), tmp_path).waveforms(torch.tensor([1]))
     whole = contaminated("white-noise:0", windows, tmp_path).waveforms(torch.tensor([7]))
     assert torch.equal(part, whole)
 

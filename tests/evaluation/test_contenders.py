@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.attribution.baselines import RIVALS
 from pipeline.attribution.method import Method
-from pipeline.attribution.rivals import RIVALS
 from pipeline.evaluation.contenders import chosen_rivals, classifier_digest, contenders, relevance_of
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.lmac.explainer import Explainer

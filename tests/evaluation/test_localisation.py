@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.attribution.masks import soft_mask
+from pipeline.attribution.relevance import soft_mask
+from pipeline.datasets.scenes import Scene, SceneConfig, render_scene
+from pipeline.datasets.scenes.encode import encode_scene
 from pipeline.evaluation.heard import Heard, listen
 from pipeline.evaluation.localisation import Scenes, ideal, localised, scenes_of
 from pipeline.evaluation.measure import in_255ths
-from pipeline.lmac.windowset import WindowSet
-from pipeline.scenes import Scene, SceneConfig, render_scene
-from pipeline.scenes.encode import encode_scene
+from pipeline.inputs.window_set import WindowSet
 from tests.evaluation.make import LowOrHigh
 from tests.models.make import FRONT_END
 
@@ -56,13 +56,13 @@ def test_scenes_are_rendered_again_from_their_facts_whatever_they_were_drawn_fro
 def test_facts_out_of_a_csv_are_as_good() -> None:
     facts = tuple({name: str(value) for name, value in row.items()} for row in windows().metadata)
     found = windows()
-    as_text = WindowSet(found.samples, found.clip_index, found.keys, found.labels, facts, found.classes)
+    as_text = WindowSet(found.samples, found.recording_index, found.keys, found.labels, facts, found.classes)
     assert scenes_of(as_text, FRONT_END, pytest.fail) is not None
 
 
 def test_other_recordings_are_no_scenes_and_nothing_is_said_of_it() -> None:
     found = windows()
-    bare = WindowSet(found.samples, found.clip_index, found.keys, found.labels, ({},) * COUNT, found.classes)
+    bare = WindowSet(found.samples, found.recording_index, found.keys, found.labels, ({},) * COUNT, found.classes)
     assert notes_of(bare) == []
 
 

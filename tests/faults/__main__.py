@@ -20,7 +20,7 @@ def main(
     at_once: Annotated[int, typer.Option(min=1, help="How many beside each other, on a core each.")] = 2,
     plan: Annotated[bool, typer.Option("--plan", help="Print the schedules and run none.")] = False,
 ) -> None:
-    """Explain 320 clips under faults that are drawn from a seed, and hold each run against a calm one."""
+    """Explain 320 recordings under faults that are drawn from a seed, and hold each run against a calm one."""
     seeds = only or range(seed, seed + runs)
     if plan:
         for each in seeds:

@@ -1,4 +1,4 @@
-"""What all schedules share: the clips, the explainer, a Ray cluster, an S3 server that can fail, and a calm run."""
+"""What all schedules share: recordings, the explainer, a Ray cluster, an S3 server that can fail, and a calm run."""
 
 from __future__ import annotations
 

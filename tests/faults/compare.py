@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.proof.verify import verify
+from pipeline.runs.verify.verify import verify
 from tests.flow.make import rows
 from tests.flow.meddle import PER_WINDOW
 
@@ -29,7 +29,7 @@ class Difference:
 
 
 def compare(output: Path, calm: Path, source: str, errors: Mapping[str, str], without: Collection[str]) -> Difference:
-    """Hold a finished run against a calm one of the same clips, and read it again as `lmac verify` does.
+    """Hold a finished run against a calm one of the same recordings, and read it again as `lmac verify` does.
 
     `errors` is the reason for each key that cannot be used, `without` are the keys that only the calm run could use.
     """

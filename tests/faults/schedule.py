@@ -24,7 +24,7 @@ Kind = Literal[
     "decoder-node-lost",
     "disk-full",
     "node-joins-late",
-    "poison-clips",
+    "poison-recordings",
     "node-drains",
     "ctrl-c",
 ]
@@ -109,7 +109,7 @@ def _goes_with(kind: Kind, other: Kind, store: Store) -> bool:
 
 def _faults(kind: Kind, rng: random.Random, long: bool) -> list[Fault]:
     at, lag = rng.randint(1, PARTS * 2 // 3), round(rng.uniform(0.0, 0.5), 2)
-    if kind in ("poison-clips", "disk-full"):
+    if kind in ("poison-recordings", "disk-full"):
         return [Fault(kind)]
     if kind == "driver-killed-twice":
         # The second time perhaps before anything has begun.

@@ -85,13 +85,13 @@ def test_masks_may_be_one_level_apart(output: Path, tiny_run: TinyRun) -> None:
 def test_a_clip_that_only_the_calm_run_could_use_is_not_lost_but_must_be_told_of(
     output: Path, tiny_run: TinyRun
 ) -> None:
-    (clip,) = {
+    (recording,) = {
         row["clip_id"] for row in pq.read_table(output / "predictions").to_pylist() if row["key"] == "dog/one.wav"
     }
     for table in PER_WINDOW:
         for path in (output / table).glob("*.parquet"):
             before = pq.read_table(path)
-            pq.write_table(before.filter(pc.not_equal(before["clip_id"], clip)), path)
+            pq.write_table(before.filter(pc.not_equal(before["clip_id"], recording)), path)
     assert counted(held(output, tiny_run)) == (3, 0, 0)
     errors = {**BAD, "dog/one.wav": "crashed"}
     difference = held(output, tiny_run, errors, ("dog/one.wav",))

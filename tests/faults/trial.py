@@ -52,7 +52,7 @@ class Trial:
         self.expected_ends = 0
         self.driver: Driver
         name = f"{schedule.seed:04d}"
-        self._poisoned = "poison-clips" in schedule.kinds
+        self._poisoned = "poison-recordings" in schedule.kinds
         self._source = bench.dataset.poisoned if self._poisoned else bench.dataset.clean
         self.output: Path = bench.output(schedule.store, name)
         self._command = bench.command(schedule.store, self._source, name, schedule.crew)
@@ -70,7 +70,9 @@ class Trial:
             self.bench.nodes.have(1 if "node-joins-late" in self.schedule.kinds else NODES)
             if "disk-full" in self.schedule.kinds:
                 self._disk = stack.enter_context(small_disk(self.output, _size(self.bench.calm) // 2))
-            pending = deque(fault for fault in self.schedule.faults if fault.kind not in ("poison-clips", "disk-full"))
+            pending = deque(
+                fault for fault in self.schedule.faults if fault.kind not in ("poison-recordings", "disk-full")
+            )
             stack.callback(self._settle)
             while True:
                 outcome.commands += 1

@@ -54,5 +54,5 @@ def ray_address() -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def many_clips(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """24 clips of one window each: with four files to a shard and one window to a part, six shards of four parts."""
+    """24 recordings of one window: with four files to a shard and one window to a part, six shards of four parts."""
     return write_folder(tmp_path_factory.mktemp("many"), short_clips(24))

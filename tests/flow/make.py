@@ -16,10 +16,10 @@ from pipeline.flow.cluster import Crew
 from pipeline.flow.parts import Part, cut_parts
 from pipeline.flow.plan import Work
 from pipeline.flow.run import RunResult, run
+from pipeline.inputs.labels import LabelTable
+from pipeline.inputs.listing import Listing, list_input
 from pipeline.models.checkpoint import save_explainer
-from pipeline.storage.labels import LabelTable
-from pipeline.storage.listing import Listing, list_input
-from pipeline.storage.output import RunOutput
+from pipeline.runs.output import RunOutput
 from schemas.explainer_config import Cnn10Config, DecoderConfig, ExplainerConfig, FrontEndConfig
 from schemas.records import CommitRecord, Cursor, TableName
 from schemas.run_config import ClusterConfig, ContentConfig, RunConfig
@@ -36,15 +36,15 @@ TINY = ExplainerConfig(
     classifier=Cnn10Config(channels=(4, 4, 8, 8), embedding=8),
     decoder=DecoderConfig(channels=(4, 4, 4, 4, 4)),
 )
-# Clips that can be used: seconds, rate, channels; and those that cannot: the reason.
+# Recordings that can be used: seconds, rate, channels; and those that cannot: the reason.
 GOOD = {
     "dog/one.wav": (1.0, 16_000, 1),
-    "dog/a long clip ü.flac": (2.7, 22_050, 2),
+    "dog/a long recording ü.flac": (2.7, 22_050, 2),
     "dog/tail.wav": (2.2, 16_000, 1),
     "cat/three.ogg": (0.6, 44_100, 1),
     "cat/läuft 日本.wav": (3.0, 8_000, 1),
 }
-WINDOWS = {"dog/one": 1, "dog/a long clip ü": 3, "dog/tail": 2, "cat/three": 1, "cat/läuft 日本": 3}
+WINDOWS = {"dog/one": 1, "dog/a long recording ü": 3, "dog/tail": 2, "cat/three": 1, "cat/läuft 日本": 3}
 BAD = {"bad/text.wav": "not_audio", "bad/empty.flac": "empty", "bad/cut.wav": "truncated"}
 
 
@@ -82,8 +82,8 @@ def encoded(samples: np.ndarray, rate: int = RATE, container: str = "WAV") -> by
     return buffer.getvalue()
 
 
-def mixed_clips() -> dict[str, bytes]:
-    """File contents by path: the clips of GOOD and BAD."""
+def mixed_recordings() -> dict[str, bytes]:
+    """File contents by path: the recordings of GOOD and BAD."""
     files = {}
     for seed, (path, (seconds, rate, channels)) in enumerate(GOOD.items()):
         container = path.rpartition(".")[2].upper()
@@ -164,7 +164,7 @@ def explain(
 
 
 def rows(output_url: str | Path, table: TableName) -> list[dict[str, Any]]:
-    """A table's rows as the manifest names its files, by window (errors: by clip)."""
+    """A table's rows as the manifest names its files, by window (errors: by recording)."""
     output = RunOutput(str(output_url))
     paths = [file.path for file in output.read_manifest().tables[table]]
     found = [row for path in paths for row in pq.read_table(io.BytesIO(output.read_bytes(path))).to_pylist()]
@@ -172,12 +172,12 @@ def rows(output_url: str | Path, table: TableName) -> list[dict[str, Any]]:
 
 
 def stem(key: str) -> str:
-    """A clip's key without its suffix: what it is called in every kind of input."""
+    """A recording's key without its suffix: what it is called in every kind of input."""
     return key.partition(".")[0]
 
 
 def by_place(output_url: str | Path) -> dict[tuple[str, int], dict[str, Any]]:
-    """Predictions with their masks, by clip and window, comparable between kinds of input."""
+    """Predictions with their masks, by recording and window, comparable between kinds of input."""
     masks = {row["window_id"]: row for row in rows(output_url, "masks")}
     return {
         (stem(row["key"]), row["window_index"]): {**row, **masks[row["window_id"]]}

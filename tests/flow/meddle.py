@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.flow.plan import Work
-from pipeline.storage.listing import Listing
+from pipeline.inputs.listing import Listing
 from schemas.records import CommitRecord, TableName
 from tests.flow.make import Recorder, rows
 
@@ -30,9 +30,9 @@ class Meddler(Recorder):
             self.action()
 
 
-def assert_whole(output: Path, clips: int) -> None:
-    """Every clip in one window, each once in every table, and the run declared finished."""
+def assert_whole(output: Path, recordings: int) -> None:
+    """Every recording in one window, each once in every table, and the run declared finished."""
     assert (output / "_SUCCESS").is_file()
     for table in PER_WINDOW:
         ids = [row["window_id"] for row in rows(output, table)]
-        assert len(ids) == len(set(ids)) == clips
+        assert len(ids) == len(set(ids)) == recordings

@@ -104,7 +104,7 @@ def test_labels_that_cannot_be_explained_are_refused(
 
 def test_true_labels_of_other_clips_are_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label\nelse.wav,cat\n")
-    with pytest.raises(InputError, match="none of its 1 rows is about any of the 2 clips"):
+    with pytest.raises(InputError, match="none of its 1 rows is about any of the 2 recordings"):
         explain(source, tmp_path / "out", content_of(tiny_explainer, truth=str(tmp_path / "labels.csv")))
 
 

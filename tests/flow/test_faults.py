@@ -12,11 +12,11 @@ import pytest
 from ray._private.state import actors
 
 from pipeline.flow.dispatch import RunFailedError
-from pipeline.storage.output import RunOutput
+from pipeline.runs.output import RunOutput
 from schemas.run_config import ContentConfig
 from tests.flow.make import content_of, explain, rows, short_clips, write_folder
 from tests.flow.meddle import Meddler, assert_whole
-from tests.storage.inputs import tar_bytes
+from tests.inputs.make import tar_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -93,8 +93,10 @@ def test_a_file_deleted_after_the_listing_is_an_error_of_that_clip(
 def test_a_shard_deleted_after_the_listing_is_an_error_and_the_others_go_on(
     content: ContentConfig, ray_address: str, tmp_path: Path
 ) -> None:
-    clips = list(short_clips(4).items())
-    source = Path(write_folder(tmp_path / "in", {"a.tar": tar_bytes(clips[:2]), "b.tar": tar_bytes(clips[2:])}))
+    recordings = list(short_clips(4).items())
+    source = Path(
+        write_folder(tmp_path / "in", {"a.tar": tar_bytes(recordings[:2]), "b.tar": tar_bytes(recordings[2:])})
+    )
     reporter = Meddler("planned", (source / "a.tar").unlink)
     result = explain(source, tmp_path / "out", content, reporter, address=ray_address)
     assert result.manifest.complete

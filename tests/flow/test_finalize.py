@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.flow.finalize import UnreconciledError, finalize
 from pipeline.flow.plan import InconsistentCommitsError
-from pipeline.storage.output import RunOutput
+from pipeline.runs.output import RunOutput
 from schemas.records import QuarantinedShard
 from tests.flow.test_plan import A, B, commit
 

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 
 from pipeline.audit.examples import panels_of, pick_examples, pick_windows
-from pipeline.audit.summary import summarise
 from pipeline.models.checkpoint import load_config
-from pipeline.storage.output import RunOutput
+from pipeline.runs.output import RunOutput
+from pipeline.runs.summary import summarise
 from schemas.records import TableName
 from schemas.run_config import ContentConfig
 from tests.conftest import TinyRun
@@ -35,7 +35,7 @@ def test_every_window_has_a_row_for_each_of_its_two_most_probable_labels(two_lab
     labels = load_config("esc10")[0].labels
     predictions = rows(two_labels_run.output, "predictions")
     assert len(predictions) == len({row["window_id"] for row in predictions}) == 4
-    tables: list[TableName] = ["masks", "faithfulness", "clips"]
+    tables: list[TableName] = ["masks", "faithfulness", "listenables"]
     found = {table: by_window(two_labels_run.output, table) for table in tables}
     for row in predictions:
         best = [labels[index] for index in np.argsort(row["probabilities"])[::-1][:2]]
@@ -46,7 +46,7 @@ def test_every_window_has_a_row_for_each_of_its_two_most_probable_labels(two_lab
         p = [one["p"] for one in found["faithfulness"][row["window_id"]]]
         np.testing.assert_array_equal(p, sorted(row["probabilities"])[:-3:-1])
     manifest = RunOutput(two_labels_run.output).read_manifest()
-    assert (manifest.windows, manifest.clips, len(manifest.audio)) == (4, 4, 8)
+    assert (manifest.windows, manifest.recordings, len(manifest.audio)) == (4, 4, 8)
 
 
 def test_the_mask_and_the_sound_of_another_label_are_others(two_labels_run: TinyRun) -> None:
@@ -54,11 +54,11 @@ def test_the_mask_and_the_sound_of_another_label_are_others(two_labels_run: Tiny
     for masks in by_window(two_labels_run.output, "masks").values():
         one, other = (np.frombuffer(row["mask"], np.uint8).astype(int) for row in masks)
         assert np.abs(one - other).mean() > 1
-    for clips in by_window(two_labels_run.output, "clips").values():
-        for row in clips:
+    for recordings in by_window(two_labels_run.output, "listenables").values():
+        for row in recordings:
             name = f"/{row['window_id']}.{labels.index(row['label'])}.masked_in.{row['sha256'][:12]}.flac"
             assert row["uri"].endswith(name)
-        one, other = (soundfile.read(Path(two_labels_run.output) / row["uri"])[0] for row in clips)
+        one, other = (soundfile.read(Path(two_labels_run.output) / row["uri"])[0] for row in recordings)
         assert np.abs(one - other).max() > 1e-3
 
 
@@ -97,7 +97,7 @@ def test_the_summary_is_of_the_labels_explained_and_counts_windows_once(two_labe
     scores = rows(two_labels_run.output, "faithfulness")
     assert summary.total is not None
     assert summary.total.windows == 4
-    assert "4 clips explained in 4 windows" in two_labels_run.stdout
+    assert "4 recordings explained in 4 windows" in two_labels_run.stdout
     assert {line.label for line in summary.labels} == {row["label"] for row in scores}
     for line in [*summary.labels, summary.total]:
         chosen = [row for row in scores if line.label in (row["label"], "all")]
@@ -111,7 +111,7 @@ def test_an_example_s_sound_and_mask_are_of_its_label(two_labels_run: TinyRun) -
     scores = rows(two_labels_run.output, "faithfulness")
     assert sorted(example.label for example in chosen) == sorted({row["label"] for row in scores})
     panels = panels_of(two_labels_run.source, two_labels_run.output, chosen)
-    uris = {(row["window_id"], row["label"]): row["uri"] for row in rows(two_labels_run.output, "clips")}
+    uris = {(row["window_id"], row["label"]): row["uri"] for row in rows(two_labels_run.output, "listenables")}
     for example, panel in zip(chosen, panels, strict=True):
         of_label = [row for row in scores if row["label"] == example.label]
         (row,) = (row for row in of_label if row["window_id"] == example.window_id)

@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.flow.parts import Part
-from pipeline.storage.labels import load_labels
+from pipeline.inputs.labels import load_labels
 from schemas.run_config import ContentConfig
-from tests.flow.make import FRONT_END, RATE, all_parts, encoded, mixed_clips, sound, write_folder
+from tests.flow.make import FRONT_END, RATE, all_parts, encoded, mixed_recordings, sound, write_folder
 
 LONG_S = 6.3
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Nine clips, one of them long, in 16 windows; three of them cannot be used."""
-    files = {**mixed_clips(), "cat/very long.wav": encoded(sound(LONG_S, seed=9))}
+    """Nine recordings, one of them long, in 16 windows; three of them cannot be used."""
+    files = {**mixed_recordings(), "cat/very long.wav": encoded(sound(LONG_S, seed=9))}
     return write_folder(tmp_path_factory.mktemp("parts"), files)
 
 
@@ -36,7 +36,7 @@ def windows_of(parts: list[Part]) -> list[str]:
 def assert_same(one: Part, other: Part) -> None:
     assert one.rows == other.rows
     assert one.errors == other.errors
-    facts = [(part.number, part.clips, part.next, part.last) for part in (one, other)]
+    facts = [(part.number, part.recordings, part.next, part.last) for part in (one, other)]
     assert facts[0] == facts[1]
     assert one.share == pytest.approx(other.share)
     np.testing.assert_array_equal(one.waveforms, other.waveforms)
@@ -54,7 +54,7 @@ def test_parts_hold_every_window_and_error_once_and_in_order(source: str, part_w
     assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
     assert all(len(part.rows) == part_windows for part in parts[:-1])
     assert len(parts[-1].rows) <= part_windows
-    assert sum(part.clips for part in parts) == whole.clips == 9
+    assert sum(part.recordings for part in parts) == whole.recordings == 9
 
 
 @settings(max_examples=12, deadline=None)
@@ -93,15 +93,15 @@ def test_errors_of_reading_and_decoding_are_told_apart_and_clips_come_once(sourc
     ]
     heard = {row.key for part in parts for row in part.rows}
     assert not heard & {key for key, _, _ in errors}
-    assert len(heard) + len(errors) == sum(part.clips for part in parts) == 10
+    assert len(heard) + len(errors) == sum(part.recordings for part in parts) == 10
 
 
 def test_a_shard_of_bad_clips_alone_gives_one_last_part(tmp_path: Path) -> None:
-    bad = {path: data for path, data in mixed_clips().items() if path.startswith("bad/")}
+    bad = {path: data for path, data in mixed_recordings().items() if path.startswith("bad/")}
     (part,) = all_parts(write_folder(tmp_path, bad), content(2))
     assert part.last
     assert part.waveforms.shape == (0, FRONT_END.window_samples)
-    assert (len(part.rows), len(part.errors), part.clips, part.share) == (0, 3, 3, 1.0)
+    assert (len(part.rows), len(part.errors), part.recordings, part.share) == (0, 3, 3, 1.0)
 
 
 def test_the_share_grows_with_the_bytes_to_one(source: str) -> None:
@@ -114,7 +114,7 @@ def test_the_share_grows_with_the_bytes_to_one(source: str) -> None:
 def test_the_share_of_a_manifest_grows_with_its_clips(tmp_path: Path) -> None:
     names = [f"{number}.wav" for number in range(4)]
     folder = write_folder(tmp_path, {name: encoded(sound(1.0)) for name in names})
-    manifest = Path(folder) / "clips.csv"
+    manifest = Path(folder) / "recordings.csv"
     manifest.write_text("\n".join(["path", *names]))
     assert [part.share for part in all_parts(str(manifest), content(1))] == [0.25, 0.5, 0.75, 1.0]
 
@@ -128,7 +128,7 @@ def test_the_share_of_a_manifest_grows_with_its_clips(tmp_path: Path) -> None:
 def test_windows_and_what_is_unheard_cover_every_sample(
     tmp_path_factory: pytest.TempPathFactory, seconds: float, hop: float | None, min_tail: float
 ) -> None:
-    folder = write_folder(tmp_path_factory.mktemp("one"), {"clip.wav": encoded(sound(seconds))})
+    folder = write_folder(tmp_path_factory.mktemp("one"), {"recording.wav": encoded(sound(seconds))})
     settings_ = ContentConfig(window_hop_s=hop, min_tail=min_tail)
     (part,) = all_parts(folder, settings_)
     heard = np.zeros(round(seconds * RATE), dtype=int)
@@ -161,8 +161,8 @@ def test_a_cursor_that_the_shard_no_longer_reaches_is_refused(tmp_path: Path) ->
 
 
 def test_labels_come_from_the_table_then_the_sidecar_then_the_folder(tmp_path: Path) -> None:
-    clip = encoded(sound(0.5))
-    folder = write_folder(tmp_path / "in", {"cat/a.wav": clip, "cat/b.wav": clip, "cat/c.wav": clip})
+    recording = encoded(sound(0.5))
+    folder = write_folder(tmp_path / "in", {"cat/a.wav": recording, "cat/b.wav": recording, "cat/c.wav": recording})
     (tmp_path / "in/cat/a.json").write_text(json.dumps({"label": "sidecar", "take": 3}))
     (tmp_path / "in/cat/b.json").write_text(json.dumps({"label": "sidecar"}))
     table = tmp_path / "labels.csv"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.flow.plan import InconsistentCommitsError, Work, plan, rest_of
-from pipeline.storage.shards import Shard
+from pipeline.inputs.shards import Shard
 from schemas.records import CommitRecord, Cursor
 
 A, B, C = (Shard(name, "tar", f"{name}.tar", 100) for name in "abc")
@@ -18,10 +18,10 @@ def commit(part: int, last: bool = False, shard: Shard = A) -> CommitRecord:
         shard_id=shard.shard_id,
         part=part,
         windows=4,
-        clips=2,
+        recordings=2,
         errors=0,
         files=[],
-        next=Cursor(clip=2 * (part + 1), window=part),
+        next=Cursor(recording=2 * (part + 1), window=part),
         share=1.0 if last else (part + 1) / 10,
         last=last,
     )
@@ -45,11 +45,11 @@ def test_a_shard_without_commits_is_left_whole() -> None:
 
 
 def test_work_goes_on_after_the_last_part_in_a_row() -> None:
-    assert left([commit(0), commit(1)]) == Work(A, Cursor(clip=4, window=1), 2, 0.2)
+    assert left([commit(0), commit(1)]) == Work(A, Cursor(recording=4, window=1), 2, 0.2)
 
 
 def test_a_part_behind_a_gap_does_not_count() -> None:
-    assert left([commit(0), commit(2), commit(3, last=True)]) == Work(A, Cursor(clip=2), 1, 0.1)
+    assert left([commit(0), commit(2), commit(3, last=True)]) == Work(A, Cursor(recording=2), 1, 0.1)
     assert left([commit(1)]) == Work(A)
 
 
@@ -72,7 +72,7 @@ def test_the_order_in_which_commits_are_listed_does_not_matter(parts: int, rng: 
 def test_the_plan_keeps_the_order_of_shards_and_leaves_out_what_is_done() -> None:
     there = {("c", 0): commit(0, shard=C), ("b", 0): commit(0, last=True, shard=B)}
     work = plan([A, B, C], {"c": [0], "b": [0]}, lambda shard_id, part: there[shard_id, part])
-    assert work == [Work(A), Work(C, Cursor(clip=2), 1, 0.1)]
+    assert work == [Work(A), Work(C, Cursor(recording=2), 1, 0.1)]
 
 
 def test_a_commit_of_a_shard_that_the_input_lacks_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""A run with clips whose decoding kills, or never ends: each is named, its neighbours are explained."""
+"""A run with recordings whose decoding kills, or never ends: each is named, its neighbours are explained."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def workers(pids: set[int]) -> set[str]:
 @pytest.fixture(scope="module")
 def disturbed(tiny_explainer: str, tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     folder = tmp_path_factory.mktemp("resume")
-    many_clips = write_folder(folder / "clips", short_clips(PARTS))
+    many_clips = write_folder(folder / "listenables", short_clips(PARTS))
     assert finish(start(many_clips, folder / "whole", tiny_explainer)).returncode == 0
     output = folder / "output"
 

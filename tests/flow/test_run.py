@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from pipeline.storage.output import RunOutput
+from pipeline.runs.output import RunOutput
 from schemas.records import TableName
 from schemas.tables import TABLES
 from tests.conftest import TinyRun
 from tests.flow.make import BAD, GOOD, RATE, WINDOWS, Recorder, content_of, explain, rows, stem
 
 pytestmark = pytest.mark.slow
-NAMES: list[TableName] = ["predictions", "masks", "faithfulness", "clips", "errors"]
+NAMES: list[TableName] = ["predictions", "masks", "faithfulness", "listenables", "errors"]
 
 
 def files_below(folder: str | Path) -> dict[str, tuple[int, bytes]]:
@@ -46,7 +46,9 @@ def test_every_clip_is_explained_or_an_error_exactly_once(tiny_run: TinyRun) -> 
     assert {row["key"]: row["reason"] for row in rows(tiny_run.output, "errors")} == BAD
 
 
-@pytest.mark.parametrize(("table", "times"), [("predictions", 1), ("masks", 1), ("faithfulness", 1), ("clips", 2)])
+@pytest.mark.parametrize(
+    ("table", "times"), [("predictions", 1), ("masks", 1), ("faithfulness", 1), ("listenables", 2)]
+)
 def test_every_window_stands_once_in_each_table(tiny_run: TinyRun, table: TableName, times: int) -> None:
     keys = {row["clip_id"]: stem(row["key"]) for row in rows(tiny_run.output, "predictions")}
     counts = Counter(row["window_id"] for row in rows(tiny_run.output, table))
@@ -65,7 +67,7 @@ def test_no_number_is_nan_and_probabilities_sum_to_one(tiny_run: TinyRun) -> Non
 
 def test_listenables_are_there_with_their_digest_and_length(tiny_run: TinyRun) -> None:
     lengths = {row["window_id"]: row["duration_s"] for row in rows(tiny_run.output, "predictions")}
-    for row in rows(tiny_run.output, "clips"):
+    for row in rows(tiny_run.output, "listenables"):
         data = (Path(tiny_run.output) / row["uri"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == row["sha256"]
         samples, rate = soundfile.read(io.BytesIO(data))
@@ -74,10 +76,10 @@ def test_listenables_are_there_with_their_digest_and_length(tiny_run: TinyRun) -
 
 
 def test_masked_in_and_masked_out_add_up_to_the_clip(tiny_run: TinyRun) -> None:
-    sides = {(row["window_id"], row["kind"]): row for row in rows(tiny_run.output, "clips")}
-    (clip,) = (row["clip_id"] for row in rows(tiny_run.output, "predictions") if row["key"] == "dog/one.wav")
+    sides = {(row["window_id"], row["kind"]): row for row in rows(tiny_run.output, "listenables")}
+    (recording,) = (row["clip_id"] for row in rows(tiny_run.output, "predictions") if row["key"] == "dog/one.wav")
     original, _ = soundfile.read(Path(tiny_run.source) / "dog/one.wav")
-    both = [sides[f"{clip}-00000", kind] for kind in ("masked_in", "masked_out")]
+    both = [sides[f"{recording}-00000", kind] for kind in ("masked_in", "masked_out")]
     assert [side["gain_db"] for side in both] == [0, 0]
     parts = [soundfile.read(Path(tiny_run.output) / side["uri"])[0] for side in both]
     np.testing.assert_allclose(sum(parts), original, atol=1e-3)
@@ -93,7 +95,7 @@ def test_the_manifest_names_exactly_the_files_that_are_there(tiny_run: TinyRun) 
         data = present[file.path][1]
         assert (file.bytes, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert manifest.complete
-    assert (manifest.clips, manifest.windows, manifest.errors) == (8, 10, 3)
+    assert (manifest.recordings, manifest.windows, manifest.errors) == (8, 10, 3)
     assert "_SUCCESS" in present
 
 

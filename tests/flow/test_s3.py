@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import TinyRun
-from tests.flow.make import assert_same_explanations, content_of, explain, mixed_clips, rows
+from tests.flow.make import assert_same_explanations, content_of, explain, mixed_recordings, rows
 from tests.s3 import S3Server
 
 pytestmark = pytest.mark.slow
 
 
 def test_from_s3_to_s3(tiny_run: TinyRun, s3_server: S3Server) -> None:
-    for path, data in mixed_clips().items():
+    for path, data in mixed_recordings().items():
         (s3_server.bucket_dir / "in" / path).parent.mkdir(parents=True, exist_ok=True)
         (s3_server.bucket_dir / "in" / path).write_bytes(data)
     output = f"{s3_server.bucket_url}/out"

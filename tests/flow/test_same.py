@@ -1,4 +1,4 @@
-"""The same clips give the same explanations, whatever they lie in and however wide the run."""
+"""The same recordings give the same explanations, whatever they lie in and however wide the run."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import TinyRun
-from tests.flow.make import assert_same_explanations, content_of, explain, mixed_clips, rows
-from tests.storage.inputs import tar_bytes
+from tests.flow.make import assert_same_explanations, content_of, explain, mixed_recordings, rows
+from tests.inputs.make import tar_bytes
 
 pytestmark = pytest.mark.slow
 
 
 def as_tar(folder: Path) -> Path:
     folder.mkdir()
-    clips = list(mixed_clips().items())
-    (folder / "a.tar").write_bytes(tar_bytes(clips[:5]))
-    (folder / "b.tar").write_bytes(tar_bytes(clips[5:]))
+    recordings = list(mixed_recordings().items())
+    (folder / "a.tar").write_bytes(tar_bytes(recordings[:5]))
+    (folder / "b.tar").write_bytes(tar_bytes(recordings[5:]))
     return folder
 
 
 def as_parquet(folder: Path) -> Path:
     folder.mkdir()
     audio = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    cells = pa.array([{"bytes": data, "path": path} for path, data in mixed_clips().items()], audio)
-    pq.write_table(pa.table({"audio": cells}), folder / "clips.parquet", row_group_size=3)
+    cells = pa.array([{"bytes": data, "path": path} for path, data in mixed_recordings().items()], audio)
+    pq.write_table(pa.table({"audio": cells}), folder / "recordings.parquet", row_group_size=3)
     return folder
 
 
@@ -36,9 +36,9 @@ def as_manifest(folder: Path, source: str) -> Path:
     folder.mkdir()
     for name in ("dog", "cat", "bad"):
         (folder / name).symlink_to(f"{source}/{name}")
-    lines = "".join(f'"{path}"\n' for path in reversed(mixed_clips()))
-    (folder / "clips.csv").write_text(f"path\n{lines}", encoding="utf-8")
-    return folder / "clips.csv"
+    lines = "".join(f'"{path}"\n' for path in reversed(mixed_recordings()))
+    (folder / "recordings.csv").write_text(f"path\n{lines}", encoding="utf-8")
+    return folder / "recordings.csv"
 
 
 @pytest.mark.parametrize("kind", ["tar", "parquet", "manifest"])
@@ -76,5 +76,5 @@ def test_a_binary_mask_is_the_soft_one_cut_at_a_half(tiny_run: TinyRun, ray_addr
         assert set(np.unique(binary)) <= {0, 255}
         sure = np.abs(levels.astype(int) - 127.5) > 1
         np.testing.assert_array_equal(binary[sure] == 255, levels[sure] >= 128)
-    assert rows(tmp_path / "out", "clips") == []
-    assert list((tmp_path / "out" / "clips").iterdir())  # an empty table is still a table
+    assert rows(tmp_path / "out", "listenables") == []
+    assert list((tmp_path / "out" / "listenables").iterdir())  # an empty table is still a table

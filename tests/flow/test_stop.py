@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.flow.stop import Stop
-from pipeline.storage import lease
-from pipeline.storage.lease import LEASE, LeaseError, hold
-from pipeline.storage.output import RunOutput
+from pipeline.runs import lease
+from pipeline.runs.lease import LEASE, LeaseError, hold
+from pipeline.runs.output import RunOutput
 from tests.flow.make import content_of, explain, rows, short_clips, write_folder
 from tests.flow.meddle import Meddler, assert_whole
 from tests.flow.test_resume import commits, finish, start, wait_for_commits
@@ -81,7 +81,7 @@ def test_one_signal_stops_after_the_parts_in_hand(
     stopped = finish(process)
     assert (stopped.returncode, stopped.stderr.count("the same command goes on from there")) == (130, 1)
     assert STOPPING in stopped.stdout
-    assert f"{len(commits(output))} clips in {len(commits(output))} windows of it by this run" in stopped.stdout
+    assert f"{len(commits(output))} recordings in {len(commits(output))} windows of it by this run" in stopped.stdout
     assert "lost" not in stopped.stdout
     assert 2 <= len(commits(output)) < 40
     # Whatever was written is committed, and nobody holds the output any more.

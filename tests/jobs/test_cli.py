@@ -139,8 +139,8 @@ def test_a_cluster_that_is_not_there(source: str, tiny_explainer: str, tmp_path:
 def test_without_a_terminal_progress_is_plain_lines(tiny_run: TinyRun) -> None:
     lines = tiny_run.stdout.splitlines()
     assert lines[:2] == ["input: 8 loose files in 3 shards", "1 actor on 1 CPU core each"]
-    assert any(re.fullmatch(r"100% 8 clips, \d+\.\d clips/s, 3 errors", line) for line in lines)
-    assert "5 clips explained in 10 windows; 3 clips could not be used" in lines
+    assert any(re.fullmatch(r"100% 8 recordings, \d+\.\d recordings/s, 3 errors", line) for line in lines)
+    assert "5 recordings explained in 10 windows; 3 recordings could not be used" in lines
     assert lines[-1] == f"written to {tiny_run.output}"
     assert "\x1b" not in tiny_run.stdout
     assert "\r" not in tiny_run.stdout
@@ -164,12 +164,12 @@ def test_a_conflict_names_the_difference(tiny_run: TinyRun) -> None:
 
 def test_labels_with_brackets_are_printed_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from jobs import explain
-    from pipeline.audit.summary import LabelSummary, RunSummary
     from pipeline.flow.run import RunResult
+    from pipeline.runs.summary import LabelSummary, RunSummary
     from schemas.records import Manifest
 
     line = LabelSummary("[/bold] rain", 1, 0.5, 0.0, 0.1, 1.0, 0.2, 0.3)
-    manifest = Manifest(complete=True, clips=1, windows=1, errors=0, parts=1, tables={}, audio=[])
+    manifest = Manifest(complete=True, recordings=1, windows=1, errors=0, parts=1, tables={}, audio=[])
     with explain.console.capture() as captured:
         explain.print_summary("out", RunResult(manifest, 0), RunSummary(line, [line], {}, None))
     assert "[/bold] rain" in captured.get()

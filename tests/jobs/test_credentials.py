@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.flow.make import mixed_clips, write_folder
+from tests.flow.make import mixed_recordings, write_folder
 from tests.s3 import serve_s3
 
 pytestmark = pytest.mark.slow
@@ -66,9 +66,9 @@ def test_the_keys_of_s3_stand_in_nothing_that_is_written(
         return done.returncode
 
     with serve_s3(tmp_path / "s3") as server:
-        write_folder(server.bucket_dir / "clips", mixed_clips())
+        write_folder(server.bucket_dir / "listenables", mixed_recordings())
         shutil.copytree(tiny_explainer, server.bucket_dir / "explainer")
-        source, output, explainer = (f"{server.bucket_url}/{name}" for name in ("clips", "run", "explainer"))
+        source, output, explainer = (f"{server.bucket_url}/{name}" for name in ("listenables", "run", "explainer"))
         small = ("--device", "cpu", "--actors", "1", "--cpus-per-actor", "1", "--listenables", "both")
         assert lmac("explain", source, output, "--explainer", explainer, *small) == 0
         assert lmac("verify", output, "--deep", "3", "--input", source, "--explainer", explainer) == 0

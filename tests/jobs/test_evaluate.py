@@ -1,4 +1,4 @@
-"""`lmac evaluate` on a handful of clips: tables, resuming, and how it refuses."""
+"""`lmac evaluate` on a handful of recordings: tables, resuming, and how it refuses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attribution.rivals import RIVALS
+from pipeline.attribution.baselines import RIVALS
+from pipeline.datasets.scenes import SceneConfig, write_scenes
 from pipeline.evaluation import evaluate as loop
 from pipeline.evaluation.contenders import Contender
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import save_explainer
-from pipeline.scenes import SceneConfig, write_scenes
 from schemas.evaluation_tables import TABLES
 from tests.flow.make import TINY, short_clips, write_folder
 from tests.jobs.test_cli import run
@@ -30,13 +30,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory, source: str, tiny_explainer: str) -> Path:
-    """An evaluation of four clips with two rivals, sanity checks and all, not to be changed."""
+    """An evaluation of four recordings with two rivals, sanity checks and all, not to be changed."""
     folder = tmp_path_factory.mktemp("evaluated") / "out"
     methods = ["--methods", "saliency,constant"]
     code, said = run("evaluate", source, "--explainer", tiny_explainer, "--out", folder, *methods, "--batch-size", 3)
     assert code == 0, said
     assert "mixture: saliency: " in said
-    assert "4 clips in 4 windows" in said
+    assert "4 recordings in 4 windows" in said
     return folder
 
 
@@ -76,7 +76,7 @@ def test_a_mask_of_ones_is_told_by_its_size(out: Path) -> None:
 @pytest.mark.slow
 def test_the_record_tells_what_was_evaluated(out: Path, tiny_explainer: str) -> None:
     record = json.loads((out / "evaluation.json").read_text())
-    assert (record["explainer"], record["clips"], record["windows"]) == ("tiny", 4, 4)
+    assert (record["explainer"], record["listenables"], record["windows"]) == ("tiny", 4, 4)
     assert record["audio"] == ["clean", "mixture", "white-noise 10 dB"]
     assert record["methods"] == ["lmac", "saliency", "constant"]
     assert {"lmac", "torch", "captum", "python"} <= record["versions"].keys()
@@ -235,7 +235,7 @@ def test_rivals_that_do_not_suit_the_classifier_are_left_out_of_all_and_refused_
         (["--contaminate", "mixture", "--contaminate", "mixture"], "--contaminate gives 'mixture' twice"),
         (["--curves", "rain:3"], "--curves names 'rain 3 dB', which is not evaluated: choose from clean, mixture"),
         (["--against", "reference"], "--against 'reference': write NAME=EXPLAINER"),
-        (["--select", "fold=5"], "no clip has a column 'fold' to select by"),
+        (["--select", "fold=5"], "no recording has a column 'fold' to select by"),
         (["--limit", "0"], "limit: Input should be greater than or equal to 1, got 0"),
     ],
 )

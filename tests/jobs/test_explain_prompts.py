@@ -17,7 +17,7 @@ from pipeline.flow.checks import RunConflictError
 from pipeline.models.checkpoint import LoadedExplainer, explainer_digest, load_explainer
 from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.zero_shot import with_prompts
-from pipeline.storage.output import RunOutput
+from pipeline.runs.output import RunOutput
 from schemas.records import RunRecord
 from schemas.run_config import ContentConfig
 from tests.jobs.test_cli import run

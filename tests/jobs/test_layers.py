@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.datasets.scenes import SceneConfig, scene_label, write_scenes
 from pipeline.models.checkpoint import save_explainer
-from pipeline.scenes import SceneConfig, scene_label, write_scenes
 from schemas.layers_tables import LAYERS, SIMILARITY
 from tests.jobs.test_cli import run
 from tests.models.make import CONFIG, small_models
@@ -51,8 +51,8 @@ def test_from_audio_to_tables_a_page_and_a_plot(scenes: Path, tiny_classifier: s
     options = ["--label-column", "noisy", "--folds", 3, "--group", "site", "--width", 32, "--batch-size", 4]
     code, said = ask(scenes, tiny_classifier, tmp_path / "out", *options)
     assert code == 0, said
-    assert "2 of 24 clips have no label: compared, but not probed" in said
-    assert "22 clips of 2 labels in 3 folds" in said
+    assert "2 of 24 recordings have no label: compared, but not probed" in said
+    assert "22 recordings of 2 labels in 3 folds" in said
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "cka.parquet",
         "layers.md",
@@ -66,16 +66,16 @@ def test_from_audio_to_tables_a_page_and_a_plot(scenes: Path, tiny_classifier: s
     rows = table.to_pylist()
     assert [row["name"] for row in rows][:2] == ["log-mel", "depth 1"]
     assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
-    assert {(row["clips"], row["labels"]) for row in rows} == {(22, 2)}
+    assert {(row["listenables"], row["labels"]) for row in rows} == {(22, 2)}
     assert max(row["width"] for row in rows) == 32
 
     pairs = pq.read_table(tmp_path / "out" / "cka.parquet")
     assert pairs.schema.equals(SIMILARITY)
     assert pairs.num_rows == len(rows) ** 2
-    assert set(pairs["clips"].to_pylist()) == {COUNT}
+    assert set(pairs["listenables"].to_pylist()) == {COUNT}
 
     page = (tmp_path / "out" / "layers.md").read_text()
-    assert "22 clips of 2 labels (`noisy`) probed in 3 folds, no `site` on both sides" in page
+    assert "22 recordings of 2 labels (`noisy`) probed in 3 folds, no `site` on both sides" in page
     assert str(tmp_path) not in page
     assert (tmp_path / "out" / "layers.png").read_bytes().startswith(b"\x89PNG")
 
@@ -87,7 +87,7 @@ def test_the_same_command_writes_the_same_tables(scenes: Path, tiny_classifier: 
         assert ask(scenes, tiny_classifier, tmp_path / name, *options)[0] == 0
     for file in ("layers.parquet", "cka.parquet", "layers.md"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-    assert set(pq.read_table(tmp_path / "one" / "cka.parquet")["clips"].to_pylist()) == {20}
+    assert set(pq.read_table(tmp_path / "one" / "cka.parquet")["listenables"].to_pylist()) == {20}
 
 
 @pytest.mark.slow
@@ -95,17 +95,20 @@ def test_only_the_clips_selected_are_heard(scenes: Path, tiny_classifier: str, t
     options = ["--label-column", "noisy", "--folds", 3, "--select", "half=1"]
     code, said = ask(scenes, tiny_classifier, tmp_path / "out", *options)
     assert code == 0, said
-    assert "12 clips (half is one of 1)" in (tmp_path / "out" / "layers.md").read_text()
+    assert "12 recordings (half is one of 1)" in (tmp_path / "out" / "layers.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "5 folds need 5 clips of every label"),
+        ([], "5 folds need 5 recordings of every label"),
         (["--label-column", "nothing"], "error: "),
         (["--select", "half"], "error: 'half' selects nothing"),
-        (["--label-column", "noisy", "--select", "noisy=yes"], "labelled clips are 'yes'"),
-        (["--label-column", "noisy", "--group", "town"], "error: no clip has a column 'town' to group by; there are: "),
+        (["--label-column", "noisy", "--select", "noisy=yes"], "labelled recordings are 'yes'"),
+        (
+            ["--label-column", "noisy", "--group", "town"],
+            "error: no recording has a column 'town' to group by; there are: ",
+        ),
         (["--folds", "1"], "folds: Input should be greater than or equal to 2, got 1"),
     ],
 )

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.datasets.scenes import SceneConfig, write_scenes
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import load_explainer
-from pipeline.scenes import SceneConfig, write_scenes
 from tests.jobs.test_cli import run
 
 pytestmark = pytest.mark.slow
@@ -111,14 +111,17 @@ def test_a_selection_leaves_the_classes_as_they_are(train: Train, scenes: str, r
     select = ["--select", "label=rain,wind,siren", "--test", "label=engine", "--validation", "none"]
     code, said = train("classifier", scenes, tmp_path / "out", "--config", recipe, *select)
     assert code == 0, said
-    assert "trained on 6 clips (label is one of rain, wind, siren); tested once on 2 clips (label=engine)" in said
+    assert (
+        "trained on 6 recordings (label is one of rain, wind, siren); tested once on 2 recordings (label=engine)"
+        in said
+    )
     assert len(load_explainer(str(tmp_path / "out")).config.labels) == 10
 
 
 def test_a_selection_that_leaves_nothing(train: Train, scenes: str, recipe: Path, tmp_path: Path) -> None:
     code, said = train("classifier", scenes, tmp_path / "out", "--config", recipe, "--select", "label=whale")
     assert code == 1
-    assert "error: no clip is left of 20 where label is one of whale" in said
+    assert "error: no recording is left of 20 where label is one of whale" in said
 
 
 def test_a_recipe_that_makes_no_sense(train: Train, scenes: str, tmp_path: Path) -> None:

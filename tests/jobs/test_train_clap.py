@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.datasets.scenes import SceneConfig, write_scenes
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import load_explainer
-from pipeline.scenes import SceneConfig, write_scenes
 from schemas.explainer_config import ClapConfig
 from tests.jobs.test_cli import run
 from tests.models.clap.texts import save_huggingface
@@ -79,10 +79,10 @@ def test_a_run_through_ray_explains_all_clips(explainer: Path, scenes: Path, tmp
     code, said = run("explain", scenes, tmp_path / "run", "--explainer", explainer, "--device", "cpu", "--actors", "1")
     assert code == 0, said
     tables = f"'{tmp_path}/run/predictions/*.parquet'"
-    ((count, clips, least),) = duckdb.sql(
+    ((count, recordings, least),) = duckdb.sql(
         f"SELECT count(*), count(DISTINCT key), min(probability) FROM {tables}"
     ).fetchall()
-    assert (count, clips) == (20, 20)
+    assert (count, recordings) == (20, 20)
     assert least >= 1 / 3
 
 

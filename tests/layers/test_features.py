@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.inputs.window_set import WindowSet
 from pipeline.layers.features import layer_features
 from pipeline.layers.similarity import linear_cka
-from pipeline.lmac.windowset import WindowSet
 from tests.lmac.scenes import scene_windows
 from tests.models.make import small_models
 
 
-def with_windows(windows: WindowSet, order: list[int], clip_index: list[int]) -> WindowSet:
-    """The windows in another order, of other clips."""
-    return dataclasses.replace(windows, rows=np.array(order), clip_index=np.array(clip_index))
+def with_windows(windows: WindowSet, order: list[int], recording_index: list[int]) -> WindowSet:
+    """The windows in another order, of other recordings."""
+    return dataclasses.replace(windows, rows=np.array(order), recording_index=np.array(recording_index))
 
 
 def test_layers_are_the_log_mel_each_depth_the_embedding_and_the_logits() -> None:
@@ -51,7 +51,7 @@ def test_a_clip_is_the_mean_of_its_windows_however_they_are_batched() -> None:
     classifier, _ = small_models()
     windows = scene_windows()
     single = layer_features(classifier, windows, width=20)
-    paired = with_windows(windows.clips(range(2)), [0, 5, 1], [0, 0, 1])
+    paired = with_windows(windows.recordings(range(2)), [0, 5, 1], [0, 0, 1])
     for one, pair in zip(single, layer_features(classifier, paired, width=20, batch_size=2), strict=True):
         np.testing.assert_allclose(pair.values[0], (one.values[0] + one.values[5]) / 2, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(pair.values[1], one.values[1], rtol=1e-3, atol=1e-4)

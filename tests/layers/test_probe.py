@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from pipeline.inputs.window_set import TrainingDataError
 from pipeline.layers.probe import ask, probe
-from pipeline.lmac.windowset import TrainingDataError
 
 
 def normal(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_two_groups_are_two_folds() -> None:
 
 
 def test_the_strength_is_chosen_without_the_clips_tested() -> None:
-    # What the clips tested hold changes their own scores only.
+    # What the recordings tested hold changes their own scores only.
     features = normal(60, 20)
     question = ask(LABELS, None, 3, 0)
     train, test = question.folds[0]
@@ -91,13 +91,21 @@ def test_the_strength_is_chosen_without_the_clips_tested() -> None:
 @pytest.mark.parametrize(
     ("labels", "groups", "said"),
     [
-        ([], None, "no clip has a label"),
-        (["a"] * 9, None, "all 9 labelled clips are 'a'"),
-        (["a"] * 9 + ["b"] * 4, None, "5 folds need 5 clips of every label, and 'b' has 4: ask for --folds 4"),
+        ([], None, "no recording has a label"),
+        (["a"] * 9, None, "all 9 labelled recordings are 'a'"),
+        (["a"] * 9 + ["b"] * 4, None, "5 folds need 5 recordings of every label, and 'b' has 4: ask for --folds 4"),
         (["a"] * 9 + ["b"], None, "'b' has 1: leave that label out"),
-        (["a", "b"] * 6, ["x"] * 12, "all 12 labelled clips are of one group, 'x'"),
-        (["a"] * 6 + ["b"] * 6, ["x"] * 6 + ["y"] * 6, "'a' has 6 clips, and a fold leaves 0 of them to learn from"),
-        (["a"] * 6 + ["b"] * 2, ["x", "y"] * 4, "folds of groups need 3 clips of every label, and 'b' has 2: leave"),
+        (["a", "b"] * 6, ["x"] * 12, "all 12 labelled recordings are of one group, 'x'"),
+        (
+            ["a"] * 6 + ["b"] * 6,
+            ["x"] * 6 + ["y"] * 6,
+            "'a' has 6 recordings, and a fold leaves 0 of them to learn from",
+        ),
+        (
+            ["a"] * 6 + ["b"] * 2,
+            ["x", "y"] * 4,
+            "folds of groups need 3 recordings of every label, and 'b' has 2: leave",
+        ),
     ],
 )
 def test_a_question_that_makes_no_sense(labels: list[str], groups: list[str] | None, said: str) -> None:

@@ -77,7 +77,7 @@ def test_a_constant_layer_is_like_nothing() -> None:
 
 
 def test_three_clips_are_too_few() -> None:
-    with pytest.raises(ValueError, match="4 clips or more"):
+    with pytest.raises(ValueError, match="4 recordings or more"):
         linear_cka([normal(3, 2), normal(3, 2)])
 
 

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.lmac.windowset import WindowSet
-from pipeline.scenes import SceneConfig, render_scene
+from pipeline.datasets.scenes import SceneConfig, render_scene
+from pipeline.inputs.window_set import WindowSet
 from tests.models.make import FRONT_END
 
 
@@ -20,7 +20,7 @@ def scene_windows(count: int = 20, classes: tuple[str, ...] = ("siren", "rain", 
     samples = np.stack([np.round(scene.mixture * 32767).astype("<i2") for scene in scenes])
     return WindowSet(
         samples=samples,
-        clip_index=np.arange(count),
+        recording_index=np.arange(count),
         keys=tuple(f"scene-{i}" for i in range(count)),
         labels=tuple(labels),
         metadata=tuple({"snr_db": scene.snr_db} for scene in scenes),

@@ -12,8 +12,8 @@ import torch
 
 from pipeline.audio.flac import encode_flac
 from pipeline.lmac.explainer import Explainer, Explanation
-from pipeline.lmac.faithfulness import complexity, energy_kept, sparseness
 from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.scores import complexity, energy_kept, sparseness
 from pipeline.models.checkpoint import ExplainerError, save_explainer
 from schemas.explainer_config import DecoderConfig
 from tests.models.make import CONFIG, FRONT_END, noise, small_models

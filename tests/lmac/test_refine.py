@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pipeline.lmac.explainer import Explainer
-from pipeline.lmac.faithfulness import energy_kept
 from pipeline.lmac.objective import log_complement
 from pipeline.lmac.refine import refine
+from pipeline.lmac.scores import energy_kept
 from tests.models.make import CONFIG, FRONT_END, noise, small_models
 
 CLASSIFIER, DECODER = small_models()

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.audio.decode import decode
 from pipeline.audio.windows import Span, take_window
+from pipeline.datasets.scenes import render_scene
+from pipeline.datasets.scenes.separation import si_sdr
 from pipeline.lmac.explainer import Explainer, Explanation
-from pipeline.scenes import render_scene
-from pipeline.scenes.separation import si_sdr
 
 
 def explain(name: str, waveforms: list[np.ndarray]) -> Explanation:

@@ -118,8 +118,16 @@ def test_a_format_of_another_version_is_refused() -> None:
 
 def test_a_record_survives_json() -> None:
     commit = CommitRecord(
-        shard_id="s", part=0, windows=1, clips=1, errors=0, files=[], next=Cursor(clip=1), share=1.0, last=True
+        shard_id="s",
+        part=0,
+        windows=1,
+        recordings=1,
+        errors=0,
+        files=[],
+        next=Cursor(recording=1),
+        share=1.0,
+        last=True,
     )
     assert CommitRecord.model_validate_json(commit.model_dump_json()) == commit
-    manifest = Manifest(complete=True, clips=0, windows=0, errors=0, parts=0, tables={"clips": []}, audio=[])
+    manifest = Manifest(complete=True, recordings=0, windows=0, errors=0, parts=0, tables={"listenables": []}, audio=[])
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest

@@ -12,27 +12,27 @@ import pyarrow as pa
 import pytest
 import s3fs
 
+from pipeline.inputs.labels import load_labels
+from pipeline.inputs.listing import list_input
+from pipeline.inputs.readers import read_shard
+from pipeline.runs.output import RunOutput
 from pipeline.storage.errors import InputError, StorageError
-from pipeline.storage.labels import load_labels
-from pipeline.storage.listing import list_input
-from pipeline.storage.output import RunOutput
-from pipeline.storage.readers import read_shard
 from tests.faults.proxy import faulty_s3
+from tests.inputs.make import mixture, read_all
+from tests.inputs.test_readers import damaged_inputs
+from tests.runs.test_output import commit_of, manifest_of, run_record
 from tests.s3 import S3Server
-from tests.storage.inputs import mixture, read_all
-from tests.storage.test_output import commit_of, manifest_of, run_record
-from tests.storage.test_readers import damaged_inputs
 
 
 def test_reading_s3_is_reading_the_local_disk(s3_server: S3Server) -> None:
     damaged_inputs(s3_server.bucket_dir)
-    (s3_server.bucket_dir / "clips.csv").write_text("path,label\nloose/a b.wav,dog\ngone.wav,cat\n")
-    for part in ("", "/shard-000.tar", "/table.parquet", "/loose/*", "/clips.csv"):
+    (s3_server.bucket_dir / "recordings.csv").write_text("path,label\nloose/a b.wav,dog\ngone.wav,cat\n")
+    for part in ("", "/shard-000.tar", "/table.parquet", "/loose/*", "/recordings.csv"):
         local = list_input(f"{s3_server.bucket_dir}{part}")
         remote = list_input(f"{s3_server.bucket_url}{part}")
         assert (remote.shards, remote.digest, remote.skipped) == (local.shards, local.digest, local.skipped)
         assert read_all(remote) == read_all(local)
-    assert load_labels(f"{s3_server.bucket_url}/clips.csv").lookup("gone").label == "cat"
+    assert load_labels(f"{s3_server.bucket_url}/recordings.csv").lookup("gone").label == "cat"
 
 
 def test_reading_from_k_on_s3(s3_server: S3Server) -> None:

@@ -49,7 +49,7 @@ def _left_out(facts: Facts) -> list[Prose]:
 def _about(facts: Facts) -> str:
     counts = [
         f"{count} {name if count != 1 else name[:-1]}"
-        for count, name in ((facts.clips, "clips"), (facts.windows, "windows"))
+        for count, name in ((facts.recordings, "recordings"), (facts.windows, "windows"))
         if count is not None
     ]
     parts = [

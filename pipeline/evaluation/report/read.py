@@ -94,7 +94,7 @@ class Facts(BaseModel):
     classifier_digest: str | None = None
     input: str | None = None
     windows: int | None = None
-    clips: int | None = None
+    recordings: int | None = None
     seed: int | None = None
     accuracy: float | None = None
     p: float | None = None

@@ -67,7 +67,7 @@ def write_evaluation(
     write_facts(
         directory,
         explainer="esc10", explainer_digest="3f" * 32, classifier_digest="a7" * 32, input="data/esc10", windows=80,
-        clips=80, seed=seed, accuracy=0.9125, p=0.83, audio=list(audio), methods=list(methods), date="2024-05-01",
+        recordings=80, seed=seed, accuracy=0.9125, p=0.83, audio=list(audio), methods=list(methods), date="2024-05-01",
         versions={"lmac": "0.1.0", "torch": "2.11.0"}, config={"batch_size": 8, "contaminate": ["mixture"]},
     )  # fmt: skip
     write_table(directory, "summary", _summary(rng, quality, audio))

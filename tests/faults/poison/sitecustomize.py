@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 # The same as in tests/faults/dataset.py, which cannot be imported from here.
-MARK = b"a clip that ends its decoder"
+MARK = b"a recording that ends its decoder"
 
 
 class _Poisoner(MetaPathFinder):

@@ -1,4 +1,4 @@
-"""Paired differences on the same clips."""
+"""Paired differences on the same recordings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pipeline.evaluation.report.read import Difference, Results
 from pipeline.evaluation.report.verdict import SIZES
 
 EXPLAINED = (
-    "What all methods share, clips that are easy or hard, falls out of a difference on the same clips; so it can be "
-    "clear where intervals of the means overlap. An interval that leaves out 0 is a difference."
+    "What all methods share, recordings that are easy or hard, falls out of a difference on the same recordings; so it"
+    " can be clear where intervals of the means overlap. An interval that leaves out 0 is a difference."
 )
 
 

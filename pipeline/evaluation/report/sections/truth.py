@@ -23,7 +23,7 @@ COLUMNS = (
 NOTE = (
     "AUROC and average precision of the relevance for the bins that are the event's in the ideal ratio mask. SI-SDR of "
     "the listenable over that of the input; a silent listenable counts as the worst in the median, and is left out of "
-    "the mean. In small 95% intervals of the means, by bootstrap over clips."
+    "the mean. In small 95% intervals of the means, by bootstrap over recordings."
 )
 
 

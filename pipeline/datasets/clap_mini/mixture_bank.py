@@ -1,0 +1,97 @@
+"""Mixtures rendered once, on disk as log-mels, each with what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.datasets.clap_mini.contents import Contents, Event
+from pipeline.datasets.clap_mini.mixtures import Mixture, Synthesised, mix
+from pipeline.models.frontend import FrontEnd
+from schemas.clap_mini_config import ClapMiniRecipe, MiniTraining
+
+LOG_MELS, INDEX = "mixtures.f16", "mixtures.json"
+
+Step = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class MixtureBank:
+    """Log-mels `[N, T, n_mels]` in decibels, float16 on disk, and the contents of each mixture."""
+
+    log_mels: np.ndarray
+    contents: tuple[Contents, ...]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def log_mel(self, indices: Tensor) -> Tensor:
+        """Log-mels `[B, T, n_mels]` of mixtures by number, float32."""
+        return torch.from_numpy(self.log_mels[indices.numpy()].astype(np.float32))
+
+
+def make_mixture_bank(folder: Path, recipe: ClapMiniRecipe, step: Step = lambda done, total: None) -> MixtureBank:
+    """Render the mixtures of a recipe into a folder, or read them where they were already.
+
+    The same recipe gives the same mixtures, and the first of many are the same as few.
+    """
+    training = recipe.training
+    settings = training.model_dump(
+        include={"mixtures", "mixture", "two_events", "no_event", "no_background", "silence"}
+    )
+    words = json.dumps([training.loop.seed, recipe.front_end.model_dump(), settings], sort_keys=True)
+    digest = hashlib.sha256(words.encode()).hexdigest()
+    index = folder / INDEX
+    if not index.exists() or json.loads(index.read_text(encoding="utf-8"))["digest"] != digest:
+        _render(folder, recipe, digest, step)
+    contents = [_contents(row) for row in json.loads(index.read_text(encoding="utf-8"))["contents"]]
+    shape = (len(contents), -1, recipe.front_end.n_mels)
+    log_mels = np.memmap(folder / LOG_MELS, dtype="<f2", mode="r").reshape(shape)
+    return MixtureBank(log_mels, tuple(contents), digest)
+
+
+def draw_mixture(source: Synthesised, training: MiniTraining, rng: np.random.Generator) -> Mixture:
+    """One mixture of the sorts that are trained on, in their shares."""
+    draw = rng.random()
+    if draw < training.silence:
+        return mix(source, 0, False, training.mixture, rng)
+    if draw < training.silence + training.no_event:
+        return mix(source, 0, True, training.mixture, rng)
+    n_events = 2 if rng.random() < training.two_events else 1
+    return mix(source, n_events, rng.random() >= training.no_background, training.mixture, rng)
+
+
+@torch.no_grad()
+def _render(folder: Path, recipe: ClapMiniRecipe, digest: str, step: Step) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    index = folder / INDEX
+    index.unlink(missing_ok=True)
+    front_end, training = FrontEnd(recipe.front_end), recipe.training
+    config = recipe.front_end
+    source = Synthesised(config.sample_rate, config.window_samples, training.mixture.event_s)
+    contents = []
+    partial = (folder / LOG_MELS).with_suffix(".partial")
+    with partial.open("wb") as file:
+        for number in range(training.mixtures):
+            mixture = draw_mixture(source, training, np.random.default_rng([training.loop.seed, number]))
+            log_mel = front_end.log_mel(front_end.stft(torch.from_numpy(mixture.waveform)[None]).abs())[0]
+            file.write(log_mel.numpy().astype("<f2").tobytes())
+            contents.append(asdict(mixture.contents))
+            step(number + 1, training.mixtures)
+    os.replace(partial, folder / LOG_MELS)
+    # Written last: where it lies, the log-mels are whole.
+    index.write_text(json.dumps({"digest": digest, "contents": contents}), encoding="utf-8")
+
+
+def _contents(row: dict[str, Any]) -> Contents:
+    return Contents(tuple(Event(**event) for event in row["events"]), row["background"])

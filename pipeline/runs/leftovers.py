@@ -1,0 +1,42 @@
+"""What an interrupted run leaves behind: files that no record of the run names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from pipeline.runs.output import RunOutput, StoredFile
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """Files that may be deleted, sorted by path, and those that are too young, or of no known age, to be told."""
+
+    files: list[StoredFile]
+    young: list[StoredFile]
+
+
+def find_leftovers(output: RunOutput, older_than: timedelta) -> Leftovers:
+    """Find tables and audio that neither a commit nor the manifest names, explainers of other digests, temporary files.
+
+    A file that is younger than `older_than` may be of a part that is being written now.
+    Raises StorageError when there is no run, or one of its records is damaged: then nothing is known to be left over.
+    """
+    record = output.begun()
+    # Before the commits: a file of which one tells was written before it.
+    content = output.content_files()
+    explainers, root = output.explainer_files(), output.stored(deep=False)
+    named = {file.path for commit in output.commits() for file in commit.files}
+    if output.has_manifest():
+        named |= {file.path for file in output.read_manifest().files()}
+    kept = output.explainer_folder(record.explainer["digest"])
+    found = [file for file in content if file.path not in named]
+    found += [file for file in explainers if not file.path.startswith(f"{kept}/")]
+    found += [file for file in root if _TEMPORARY.fullmatch(file.path)]
+    latest = datetime.now(timezone.utc) - older_than
+    found.sort(key=lambda file: file.path)
+    old = [file for file in found if file.modified is not None and file.modified <= latest]
+    return Leftovers(old, sorted(set(found) - set(old), key=lambda file: file.path))

@@ -1,0 +1,108 @@
+"""Training a mask decoder for a frozen classifier, without labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from pipeline.inputs.window_set import WindowSet
+from pipeline.lmac.budget import budgeted, cut, random_budget, threshold
+from pipeline.lmac.objective import apply_mask, objective
+from pipeline.lmac.scores import faithfulness
+from pipeline.models.classifier import Classifier
+from pipeline.models.decoder import Decoder
+from pipeline.models.ranking import rank_bins
+from pipeline.training.augment import augmented_magnitude
+from pipeline.training.loop import Scores
+from schemas.training_config import DecoderTraining, ObjectiveConfig
+
+_RANGE = 8.0
+
+
+class DecoderTask:
+    """The L-MAC objective on the classifier's own decisions; validated by faithfulness on unseen windows."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        classifier: Classifier,
+        train: WindowSet,
+        validation: WindowSet | None,
+        config: DecoderTraining,
+        domain: str,
+    ) -> None:
+        if not isinstance(config.objective, ObjectiveConfig):
+            raise ValueError(f"a DecoderTask has the objective lmac, got {config.objective.kind}")
+        self.objective = config.objective
+        self.module = decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # A third of a step's time is the frozen classifier's; folded it takes less.
+        self.classifier = classifier.folded().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.train, self.validation, self.config, self.domain = train, validation, config, domain
+        self.n_windows = len(train)
+
+    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
+        config = self.config
+        with torch.no_grad():
+            magnitude = augmented_magnitude(self.train.waveforms(indices), self.classifier.front_end, config, rng)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.loop.bf16):
+            _, target, logits = rank_bins(self.module, self.classifier, magnitude)
+            logits = logits.float()
+            mask, sized = self._masks(logits, magnitude, rng)
+            terms = objective(self.classifier, magnitude, mask, target, self.objective, self.domain, sized)
+            loss = terms.total + config.lambda_range * beyond(logits)
+        return loss, {
+            "loss": float(loss.detach()),
+            "masked_in": float(terms.masked_in.detach()),
+            "masked_out": float(terms.masked_out.detach()),
+            "range": float(logits.detach().abs().nan_to_num(posinf=0).max()),
+            "mask_mean": float(logits.detach().sigmoid().mean()),
+        }
+
+    def _masks(self, logits: Tensor, magnitude: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
+        """Masks of a size of their own, some of them cut at a random budget instead; and which are not."""
+        mask = torch.sigmoid(logits)
+        if not self.config.budgets:
+            return mask, torch.ones(len(logits), dtype=torch.bool)
+        share, by_energy = random_budget(len(logits), self.config.budget_bins, self.config.budget_energy, rng)
+        sized = torch.rand(len(logits), generator=rng) >= self.config.budgets
+        chosen = (~sized).nonzero()[:, 0]
+        rank, cost = budgeted(logits[chosen], magnitude[chosen], by_energy[chosen])
+        at = threshold(rank.detach(), cost, share[chosen])
+        return mask.index_copy(0, chosen, cut(rank, at)), sized
+
+    def validate(self) -> Scores:
+        if self.validation is None:
+            return {}
+        scores = mean_faithfulness(self.classifier, self.module, self.validation, self.domain)
+        # What is asked for together: FF high, AD low, at the size that was asked for, if one was.
+        sized = self.objective.size == "hinge"
+        over = max(0.0, scores["mask_mean"] - self.objective.target_mean) if sized else 0.0
+        return {"score": scores["ff"] - scores["ad"] / 100 - 5 * over, **scores}
+
+
+def beyond(logits: Tensor) -> Tensor:
+    """Mean square of what of the finite logits `[B, F, T]` lies beyond ±8."""
+    audible = logits.isfinite()
+    # Replaced before and not after: the gradient of an infinite square is no number.
+    finite = torch.where(audible, logits, torch.zeros_like(logits))
+    return (finite.abs() - _RANGE).clamp_min(0).square().sum() / audible.sum().clamp_min(1)
+
+
+@torch.no_grad()
+def mean_faithfulness(
+    classifier: Classifier, decoder: Decoder, windows: WindowSet, domain: str, batch_size: int = 16
+) -> Scores:
+    """Spectral faithfulness of a decoder's masks, averaged over windows."""
+    sums: Scores = {}
+    for batch in torch.arange(len(windows)).split(batch_size):
+        magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
+        output, _, logits = rank_bins(decoder, classifier, magnitude)
+        mask = torch.sigmoid(logits)
+        masked = torch.cat([apply_mask(magnitude, m, domain) for m in (mask, 1 - mask)])
+        inside, outside = classifier(masked).logits.softmax(1).chunk(2)
+        full = output.logits.softmax(1)
+        scores = faithfulness(full, inside, outside, full.argmax(1))
+        scores["mask_mean"] = mask.mean(dim=(1, 2))
+        for name in ("p", "ai", "ad", "ag", "ff", "fid_in", "mask_mean"):
+            sums[name] = sums.get(name, 0.0) + float(scores[name].sum()) / len(windows)
+    return sums

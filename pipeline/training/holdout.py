@@ -1,0 +1,108 @@
+"""Which recordings are trained on, which choose the epoch, and which are scored once at the end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.inputs.window_set import Selection, TrainingDataError, WindowSet, describe
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint sets of recordings; `how` says in words what each holds."""
+
+    train: WindowSet
+    validation: WindowSet | None
+    test: WindowSet | None
+    how: str
+
+
+def parse_selection(texts: Sequence[str]) -> dict[str, list[str]]:
+    """`["fold=1,2", "take=A"]` as `{"fold": ["1", "2"], "take": ["A"]}`.
+
+    Raises TrainingDataError for a text of another form.
+    """
+    selection: dict[str, list[str]] = {}
+    for text in texts:
+        column, sign, values = text.partition("=")
+        if not sign or not column.strip() or not values.strip():
+            raise TrainingDataError(f"{text!r} selects nothing: write COLUMN=VALUE or COLUMN=VALUE,VALUE")
+        selection.setdefault(column.strip(), []).extend(value.strip() for value in values.split(","))
+    return selection
+
+
+def selections_of(select: Sequence[str], test: str | None) -> list[Selection]:
+    """The selections that hold every recording a split will use, for `load_windows`; none where it uses all.
+
+    Raises TrainingDataError as `parse_selection` does.
+    """
+    if not select:
+        return []
+    return [parse_selection(select), *([parse_selection([test])] if test else [])]
+
+
+def split(windows: WindowSet, select: Sequence[str], validation: str, test: str | None, seed: int) -> Split:
+    """Split by metadata: `select` to train on, `test` never trained on.
+
+    `validation` is taken out of the selected: a selection, a share drawn at random by class, or "none".
+    Raises TrainingDataError when a set is empty or tested recordings would be trained on.
+    """
+    chosen = windows.where(parse_selection(select)) if select else windows
+    how = [f"trained on {len(chosen.keys)} recordings" + (f" ({describe(parse_selection(select))})" if select else "")]
+    tested = windows.where(parse_selection([test])) if test else None
+    both = set(chosen.keys) & set(tested.keys) if tested is not None else set()
+    if both:
+        raise TrainingDataError(
+            f"{len(both)} recordings are to be trained on and tested on: add --select to leave them out"
+        )
+    held_out = None
+    if validation != "none":
+        chosen, held_out = _hold_out(chosen, validation, seed)
+        how.append(f"{len(held_out.keys)} of them held out to choose the epoch ({validation})")
+    if tested is not None:
+        how.append(f"tested once on {len(tested.keys)} recordings ({test})")
+    return Split(chosen, held_out, tested, "; ".join(how))
+
+
+def _hold_out(windows: WindowSet, validation: str, seed: int) -> tuple[WindowSet, WindowSet]:
+    if "=" in validation:
+        selection: Selection = parse_selection([validation])
+        held = set(windows.where(selection).keys)
+    else:
+        held = _draw(windows, _share(validation), seed)
+    if not held:
+        raise TrainingDataError(
+            f"--validation {validation} holds nothing out: no class has two recordings; give --validation none"
+        )
+    train = [number for number, key in enumerate(windows.keys) if key not in held]
+    if not train:
+        raise TrainingDataError(f"--validation {validation} leaves nothing to train on")
+    return windows.recordings(train), windows.recordings([n for n, key in enumerate(windows.keys) if key in held])
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise TrainingDataError(f"--validation must be a share between 0 and 1, COLUMN=VALUE or none, got {text!r}")
+    return share
+
+
+def _draw(windows: WindowSet, share: float, seed: int) -> set[str]:
+    by_label: dict[str | None, list[str]] = defaultdict(list)
+    for key, label in zip(windows.keys, windows.labels, strict=True):
+        by_label[label].append(key)
+    rng = np.random.default_rng(seed)
+    held: set[str] = set()
+    for label in sorted(by_label, key=str):
+        keys = sorted(by_label[label])
+        # At least one of each class on either side; the only recording of a class is trained on.
+        count = min(max(1, round(share * len(keys))), len(keys) - 1)
+        held.update(rng.permutation(keys)[:count].tolist())
+    return held

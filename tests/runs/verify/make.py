@@ -1,0 +1,53 @@
+"""A run made here, without Ray: the same parts, rows and records; and what is found wrong with one."""
+
+from __future__ import annotations
+
+from pipeline.flow.explain import explain_part
+from pipeline.flow.finalize import finalize
+from pipeline.flow.parts import cut_parts
+from pipeline.flow.tasks import commit_part
+from pipeline.lmac.explainer import Explainer
+from pipeline.runs.verify.verify import Proof
+from pipeline.inputs.listing import list_input
+from pipeline.runs.output import RunOutput
+from schemas.records import RunRecord
+from schemas.run_config import ContentConfig
+
+# Not recorded: they may be paths of one machine.
+PLACES = {"explainer", "classifier", "prompts", "templates", "truth"}
+
+
+def run_here(source: str, folder: str, content: ContentConfig) -> str:
+    """Explain an input into a folder, part after part."""
+    explainer, output = Explainer.load(content.explainer), RunOutput(folder)
+    listing = list_input(source, files_per_shard=content.files_per_shard)
+    output.write_run_record(
+        RunRecord(
+            lmac_version="0",
+            input_digest=listing.digest,
+            shards=len(listing.shards),
+            config=content.model_dump(mode="json", exclude=PLACES),
+            explainer={
+                "name": explainer.config.name,
+                "digest": explainer.digest,
+                "labels": list(explainer.config.labels),
+            },
+            packages={},
+        )
+    )
+    for shard in listing.shards:
+        for part in cut_parts(listing.root_url, shard, explainer.config.front_end, content):
+            commit_part(output, explain_part(explainer, part, shard.uri, content, batch_size=4), "here", 0.0)
+    finalize(output, listing.shards, [])
+    return folder
+
+
+def kinds(proof: Proof) -> set[str]:
+    """The kinds of damage that were found."""
+    return set(proof.findings.counts)
+
+
+def told(proof: Proof) -> str:
+    """All findings, a line each."""
+    found = [finding for kept in proof.findings.shown.values() for finding in kept]
+    return "\n".join(f"{finding.kind}: {finding.file}: {finding.key}: {finding.message}" for finding in found)

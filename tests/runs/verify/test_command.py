@@ -1,0 +1,37 @@
+"""`lmac verify`: what it prints and how it ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conftest import TinyRun
+from tests.jobs.test_cli import run
+from tests.runs.verify.damage import Damaged
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_command(damaged: Damaged, tiny_run: TinyRun) -> None:
+    code, said = run("verify", damaged.folder)
+    assert code == 0
+    assert said.startswith("checked 4 parts in 33 files of 0.6 MB: 8 recordings, 3 of them errors; 10 windows, 10 masks")
+    assert said.endswith("nothing found to be wrong")
+    kind, path = "missing_file", damaged.file(None).path
+    (damaged.folder / path).unlink()
+    code, said = run("verify", damaged.folder)
+    assert code == 1
+    assert f"{kind}: 1 {path}: it is recorded and not there" in said
+    code, said = run("verify", damaged.folder, "--json")
+    assert code == 1
+    told = json.loads(said)
+    assert told["sound"] is False
+    assert told["findings"][kind]["count"] == 1
+    assert told["findings"][kind]["first"][0]["file"] == path
+    assert run("verify", tiny_run.source) == (
+        1,
+        f"error: {tiny_run.source}: it has no _run.json: give the output of `lmac explain`",
+    )
+    code, said = run("verify", damaged.folder, "--deep", "3")
+    assert (code, said) == (1, "error: --deep explains windows again from the input: give --input")
