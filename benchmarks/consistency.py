@@ -31,10 +31,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("input", type=Path, help="a folder of audio files")
     parser.add_argument("--explainer", default="esc10")
-    parser.add_argument("--truth")
+    parser.add_argument("--labels")
     arguments = parser.parse_args()
     options = ["--explainer", arguments.explainer]
-    options += ["--truth", arguments.truth] if arguments.truth else []
+    options += ["--labels", arguments.labels] if arguments.labels else []
     with tempfile.TemporaryDirectory() as scratch, serve_s3(Path(scratch) / "s3") as server:
         folder = arguments.input.resolve()
         write_tars(folder, server.bucket_dir / "tars")

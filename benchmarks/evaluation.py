@@ -1,4 +1,4 @@
-"""All of docs/evaluation: the explainers that ship beside their rivals; what was measured once is not measured again.
+"""All of docs/evaluation: the explainers that ship beside baselines; what was measured once is kept.
 
 python -m benchmarks.evaluation data/esc10 runs
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 DOCS = Path("docs/evaluation")
-RIVALS = (
+BASELINES = (
     "saliency,input_x_gradient,smoothgrad,integrated_gradients,deeplift,gradient_shap,guided_backprop,gradcam,"
     "guided_gradcam,occlusion,random,constant,energy"
 )
@@ -54,13 +54,13 @@ def main() -> None:
     recordings = (given.esc10, "--explainer", "esc10", "--labels", table, "--select", "fold=5")
     beside = ("--against", f"reference={reference}")
     out = given.runs / "evaluation" / "esc10"
-    evaluate("esc10", out, *recordings, *beside, "--contaminate", "none", "--methods", RIVALS)
+    evaluate("esc10", out, *recordings, *beside, "--contaminate", "none", "--methods", BASELINES)
     curves = ("--curves", "mixture", "--no-sanity")
     evaluate("esc10-mixtures", out, *recordings, *beside, "--contaminate", "mixture", "--methods", ON_MIXTURES, *curves)
     alone = ("--contaminate", "none", "--methods", FEWER, "--no-sanity")
     evaluate("esc10-refined", out, *recordings, *alone, "--refine", 10)
-    rivals = f"{FEWER},gradcam,integrated_gradients"
-    wide = ("--contaminate", "none", "--methods", rivals, "--no-sanity")
+    baselines = f"{FEWER},gradcam,integrated_gradients"
+    wide = ("--contaminate", "none", "--methods", baselines, "--no-sanity")
     evaluate("scenes", given.runs / "evaluation" / "scenes", scenes, "--explainer", "scenes", *wide)
 
 

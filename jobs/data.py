@@ -39,7 +39,7 @@ def scenes(
         config = SceneConfig(duration_s=duration, snr_db=(snr_min, snr_max))
         with Console(stderr=True).status(f"rendering {count} scenes"):
             written = write_scenes(directory, count, seed, format=format, config=config, scenes_per_shard=shard_size)
-    except (ValueError, FileExistsError, StorageError) as error:
+    except (ValueError, StorageError) as error:
         _stop(error)
     per_label = ", ".join(f"{label} {number}" for label, number in written.labels.items())
     typer.echo(

@@ -17,7 +17,7 @@ from pipeline.datasets.scenes import write_scenes
 from pipeline.flow.run import run
 from pipeline.lmac.picture import draw
 from pipeline.runs.summary import summarise
-from pipeline.storage.errors import explained
+from pipeline.storage.errors import storage_errors
 from schemas.run_config import ContentConfig, RunConfig
 
 # Seed and numbers that no shipped explainer was trained on.
@@ -40,7 +40,7 @@ def demo(
     ] = False,
 ) -> None:
     """Make 60 scenes, explain them, and show what to look at and what to listen to."""
-    with for_people(RESUME), explained(f"writing to {out}"):
+    with for_people(RESUME), storage_errors(f"writing to {out}"):
         if zero_shot:
             _of_prompts(out)
         else:
@@ -63,9 +63,10 @@ def _of_prompts(out: Path) -> None:
     console.print(f"making {MIXTURES} mixtures of two sounds over noise in {mixtures}", markup=False)
     write_mixtures(mixtures, MIXTURES, SEED)
     console.print(
-        f'lmac explain {mixtures} {explained} --explainer clap-mini --labels topk:2 --prompts "{PROMPTS}"', markup=False
+        f'lmac explain {mixtures} {explained} --explainer clap-mini --targets topk:2 --prompts "{PROMPTS}"',
+        markup=False,
     )
-    _run(str(mixtures), explained, ContentConfig(explainer="clap-mini", prompts=PROMPTS, labels="topk:2"))
+    _run(str(mixtures), explained, ContentConfig(explainer="clap-mini", prompts=PROMPTS, targets="topk:2"))
     examples = pick_windows(explained, WINDOWS)
     print_examples(explained, examples)
     _draw(str(mixtures), explained, examples, out / "pictures-prompts")

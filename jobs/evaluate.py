@@ -20,7 +20,9 @@ def evaluate(
     input_url: Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` takes.")],
     out: Annotated[Path, typer.Option(help="Folder for tables, plots and the report.")],
     explainer: Annotated[str | None, typer.Option(help="esc10, scenes, or a path or URL. [default: esc10]")] = None,
-    methods: Annotated[str | None, typer.Option(help="Rivals by name, with commas. [default: all that suit]")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Baselines by name, with commas. [default: all that suit]")
+    ] = None,
     against: Annotated[
         list[str] | None, typer.Option(help="NAME=EXPLAINER: another decoder of the same classifier; repeatable.")
     ] = None,

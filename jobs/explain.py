@@ -45,13 +45,13 @@ def explain(
         str | None, typer.Option(help="clap:WHERE, for --prompts, where the explainer comes without its CLAP.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Which classes get a mask: top1, topk:3, all, or 'rain; wind'. [default: top1]")
+    ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="Which labels get a mask: top1, topk:3, all, or 'rain; wind'. [default: top1]")
+        str | None, typer.Option(help="CSV or JSONL of ground truth, a row per recording: path, label, more.")
     ] = None,
-    truth: Annotated[
-        str | None, typer.Option(help="CSV or JSONL of true labels, a row per recording: path, label, more.")
-    ] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the true label.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the label.")] = None,
     mask: Annotated[Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5.")] = None,
     refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
     listenables: Annotated[
@@ -82,8 +82,8 @@ def explain(
             config,
             {
                 "content.explainer": explainer,
+                "content.targets": targets,
                 "content.labels": labels,
-                "content.truth": truth,
                 "content.label_column": label_column,
                 "content.prompts": prompts,
                 "content.templates": template or None,

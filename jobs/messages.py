@@ -10,43 +10,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline.evaluation.faults import EvaluationError
-from pipeline.flow.checks import RunConflictError
-from pipeline.flow.cluster import ClusterError
-from pipeline.flow.dispatch import RunFailedError
-from pipeline.flow.finalize import UnreconciledError
-from pipeline.flow.plan import InconsistentCommitsError
-from pipeline.inputs.window_set import TrainingDataError
-from pipeline.models.checkpoint import ExplainerError
 from pipeline.models.clap.zero_shot import PREFIX
-from pipeline.runs.lease import LeaseError
-from pipeline.storage.errors import InputError, StorageError
 from pipeline.storage.filesystem import is_url, recorded_url
-from pipeline.training.loop import TrainingError
-from schemas.yaml_config import ConfigError
+from schemas.errors import LmacError
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 FAILED, STRICT, INTERRUPTED = 1, 3, 130
-
-# Errors that people can mend; anything else is a fault of the program and keeps its traceback.
-_FOR_PEOPLE = (
-    ClusterError,
-    ConfigError,
-    EvaluationError,
-    TrainingError,
-    ExplainerError,
-    FileExistsError,
-    InconsistentCommitsError,
-    InputError,
-    LeaseError,
-    RunConflictError,
-    RunFailedError,
-    StorageError,
-    TrainingDataError,
-    UnreconciledError,
-)
 
 
 def fail(message: str, code: int = FAILED) -> typer.Exit:
@@ -77,7 +48,7 @@ def for_people(interrupted: str = "interrupted") -> Iterator[None]:
     """Turn errors that people can mend, and Ctrl-C, into a message and an exit code."""
     try:
         yield
-    except _FOR_PEOPLE as error:
+    except LmacError as error:
         raise fail(str(error)) from None
     except KeyboardInterrupt:
         raise fail(interrupted, INTERRUPTED) from None

@@ -12,7 +12,7 @@ from jobs.messages import console, fail, for_people
 from jobs.training_progress import training_progress
 from pipeline.datasets.clap_mini.measure import evaluate_zero_shot, load_saved
 from pipeline.datasets.clap_mini.train import LEFT_BEHIND, train_clap_mini
-from pipeline.storage.errors import explained
+from pipeline.storage.errors import storage_errors
 from schemas.clap_mini_config import ClapMiniRecipe
 from schemas.yaml_config import load_config
 
@@ -29,7 +29,7 @@ def clap_mini(
 ) -> None:
     """Train a small CLAP on synthetic mixtures and composed captions; it needs no data and no network."""
     going_on = "interrupted: the same command goes on from the last whole epoch"
-    with for_people(going_on), explained(f"writing to {out}"):
+    with for_people(going_on), storage_errors(f"writing to {out}"):
         loop = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
         recipe = load_config(ClapMiniRecipe, config, {f"training.loop.{name}": value for name, value in loop.items()})
         if (out / "config.json").exists():

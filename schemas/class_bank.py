@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from schemas.explainer_config import Config
 
 PLACE = "{}"
-# What `schemas.label_choice` reads as a choice of labels, and not as a label.
+# What `schemas.targets` reads as a choice of labels, and not as a label.
 _CHOICE = re.compile(r"all|top1|topk:.*")
 
 

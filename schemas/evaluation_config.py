@@ -30,12 +30,12 @@ class SanityConfig(Config):
 class EvaluationConfig(Config):
     """An evaluation; every result depends on these and on the input alone.
 
-    `methods` are rivals by name, or "all" that suit the classifier; the explainer's own decoder is always evaluated, as
-    `lmac`. `against` adds decoders of other explainers of the same classifier, by names of their own; `refine` adds the
-    decoder's masks improved by so many gradient steps per window. `contaminate` makes further audio of the clean one:
-    `mixture`, `white-noise:DB` or `FOLDER:DB`. `curves` says which audio gets masks of equal size (None: the clean one,
-    and the mixture where it is evaluated); the budgets are the sizes, as shares of bins and of energy. `limit` is the
-    number of recordings to draw from the input; `resamples` are those of the bootstrap.
+    `methods` are baselines by name, or "all" that suit the classifier; the explainer's own decoder is always evaluated,
+    as `lmac`. `against` adds decoders of other explainers of the same classifier, by names of their own; `refine` adds
+    the decoder's masks improved by so many gradient steps per window. `contaminate` makes further audio of the clean
+    one: `mixture`, `white-noise:DB` or `FOLDER:DB`. `curves` says which audio gets masks of equal size (None: the clean
+    one, and the mixture where it is evaluated); the budgets are the sizes, as shares of bins and of energy. `limit` is
+    the number of recordings to draw from the input; `resamples` are those of the bootstrap.
     """
 
     explainer: str = "esc10"

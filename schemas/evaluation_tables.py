@@ -14,7 +14,7 @@ _TEXT, _NUMBER, _COUNT, _FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_(
 _AUDIO = _field(
     "audio", _TEXT, "what was explained: `clean`, or the name of a contamination, as `mixture` or `white-noise 10 dB`"
 )
-_METHOD = _field("method", _TEXT, "the explainer's decoder is `lmac`; rivals by their names")
+_METHOD = _field("method", _TEXT, "the explainer's decoder is `lmac`; baselines by their names")
 _MASK = _field("mask", _TEXT, "how the relevance was made a soft mask")
 _RANKING = _field(
     "ranking",
@@ -64,7 +64,7 @@ SUMMARY = pa.schema([_AUDIO, _METHOD, _MASK, _BEST, _field("score", _TEXT, "a co
 DIFFERENCES = pa.schema(
     [
         _AUDIO, _METHOD, _MASK,
-        _field("rival", _TEXT, "the method compared with, in its best variant"),
+        _field("baseline", _TEXT, "the method compared with, in its best variant"),
         _field("score", _TEXT, "a column of scores, an area as `insertion by bins`, or `ff at 10% of bins`"),
         *_INTERVAL,
     ]

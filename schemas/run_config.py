@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from schemas.explainer_config import Config
-from schemas.label_choice import LabelChoice
+from schemas.targets import Targets
 
 # Masks that are explained, held and written as one.
 PART_MASKS = 4096
@@ -20,10 +20,10 @@ class ContentConfig(Config):
     recording's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
     `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
     cost of an explanation. `listenables` are the sides that are written as FLAC; their scores are computed in any case.
-    `labels` says which labels of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
+    `targets` says which classes of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
     semicolons. `prompts`, in `templates` or else the explainer's, are other classes for an explainer whose decoder
     listens to prompts; `classifier` says where its CLAP is, for the text encoder, if that does not come with the
-    explainer. `truth` is a table of true labels, which reach the column `label_true`.
+    explainer. `labels` is a table of ground truth, which reaches the column `label_true`.
     """
 
     explainer: str = "esc10"
@@ -33,20 +33,20 @@ class ContentConfig(Config):
     window_hop_s: Annotated[float, Field(gt=0)] | None = None
     min_tail: Annotated[float, Field(ge=0, le=1)] = 0.5
     max_clip_seconds: Annotated[float, Field(gt=0)] = 3600.0
-    labels: str = "top1"
+    targets: str = "top1"
     classifier: str | None = None
     prompts: str | None = None
     templates: tuple[str, ...] | None = None
-    truth: str | None = None
+    labels: str | None = None
     label_column: str | None = None
     part_windows: Annotated[int, Field(ge=1, le=PART_MASKS)] = 32
     files_per_shard: Annotated[int, Field(ge=1)] = 64
 
-    @field_validator("labels")
+    @field_validator("targets")
     @classmethod
-    def _labels_are_a_choice(cls, labels: str) -> str:
+    def _targets_are_readable(cls, targets: str) -> str:
         # One spelling of each choice, as two runs on one output are compared by it.
-        return str(LabelChoice.parse(labels))
+        return str(Targets.parse(targets))
 
 
 class ClusterConfig(Config):

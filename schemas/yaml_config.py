@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from schemas.invalid import findings
+from schemas.errors import LmacError, findings
 
 C = TypeVar("C", bound=BaseModel)
 
 
-class ConfigError(Exception):
+class ConfigError(LmacError):
     """A configuration is not understood; the message names the field, its value and what it must be."""
 
 

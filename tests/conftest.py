@@ -67,7 +67,7 @@ def two_labels_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     folder = tmp_path_factory.mktemp("two-labels")
     source, output = str(folder / "scenes"), str(folder / "output")
     write_scenes(source, 4, seed=5, format="flac")
-    command = ["explain", source, output, "--explainer", "esc10", "--labels", "topk: 2", "--part-windows", "3"]
+    command = ["explain", source, output, "--explainer", "esc10", "--targets", "topk: 2", "--part-windows", "3"]
     command += ["--device", "cpu", "--actors", "1", "--cpus-per-actor", "1"]
     return TinyRun(source, output, "esc10", command, printed_by(command))
 

@@ -21,49 +21,49 @@ _MAP = ("relu_max", "relu_p99", "relu_p90", "top20")
 
 
 @dataclass(frozen=True)
-class _Rival:
+class _Baseline:
     make: Callable[[Classifier, int], Attribute]
     masks: tuple[str, ...]
     rankings: tuple[str, ...] = ("signed",)
     largest_batch: int | None = None
 
 
-_RIVALS = {
-    "saliency": _Rival(lambda c, seed: gradients.saliency(c), _UNSIGNED, _BOTH),
-    "input_x_gradient": _Rival(lambda c, seed: gradients.input_x_gradient(c), _SIGNED, _BOTH),
-    "smoothgrad": _Rival(gradients.smoothgrad, _UNSIGNED, _BOTH),
-    "integrated_gradients": _Rival(lambda c, seed: gradients.integrated_gradients(c), _SIGNED, _BOTH, 8),
-    "deeplift": _Rival(lambda c, seed: gradients.deeplift(c), _SIGNED, _BOTH, 8),
-    "gradient_shap": _Rival(gradients.gradient_shap, _SIGNED, _BOTH),
-    "guided_backprop": _Rival(lambda c, seed: gradients.guided_backprop(c), _UNSIGNED, _BOTH),
-    "gradcam": _Rival(lambda c, seed: gradcam(c), _MAP, _POSITIVE),
-    "guided_gradcam": _Rival(lambda c, seed: guided_gradcam(c), _SIGNED, _BOTH),
-    "occlusion": _Rival(lambda c, seed: occlusion(c), _MAP, _POSITIVE, 2),
-    "energy": _Rival(lambda c, seed: controls.energy, ("relu_p99", "relu_p90", "top20")),
-    "random": _Rival(lambda c, seed: controls.random(seed), ("top20", "top10")),
+_BASELINES = {
+    "saliency": _Baseline(lambda c, seed: gradients.saliency(c), _UNSIGNED, _BOTH),
+    "input_x_gradient": _Baseline(lambda c, seed: gradients.input_x_gradient(c), _SIGNED, _BOTH),
+    "smoothgrad": _Baseline(gradients.smoothgrad, _UNSIGNED, _BOTH),
+    "integrated_gradients": _Baseline(lambda c, seed: gradients.integrated_gradients(c), _SIGNED, _BOTH, 8),
+    "deeplift": _Baseline(lambda c, seed: gradients.deeplift(c), _SIGNED, _BOTH, 8),
+    "gradient_shap": _Baseline(gradients.gradient_shap, _SIGNED, _BOTH),
+    "guided_backprop": _Baseline(lambda c, seed: gradients.guided_backprop(c), _UNSIGNED, _BOTH),
+    "gradcam": _Baseline(lambda c, seed: gradcam(c), _MAP, _POSITIVE),
+    "guided_gradcam": _Baseline(lambda c, seed: guided_gradcam(c), _SIGNED, _BOTH),
+    "occlusion": _Baseline(lambda c, seed: occlusion(c), _MAP, _POSITIVE, 2),
+    "energy": _Baseline(lambda c, seed: controls.energy, ("relu_p99", "relu_p90", "top20")),
+    "random": _Baseline(lambda c, seed: controls.random(seed), ("top20", "top10")),
     # Per energy it keeps the quietest bins first, which every budget of energy rewards.
-    "constant": _Rival(lambda c, seed: controls.constant, ("ones", "half"), ("signed", "signed_per_energy")),
+    "constant": _Baseline(lambda c, seed: controls.constant, ("ones", "half"), ("signed", "signed_per_energy")),
 }
 
 # In the order in which tables show them.
-RIVALS: tuple[str, ...] = tuple(_RIVALS)
+BASELINES: tuple[str, ...] = tuple(_BASELINES)
 
 
-def rival(name: str, classifier: Classifier, seed: int = 0) -> Method:
-    """A rival by its name; `seed` is for those that draw at random.
+def baseline(name: str, classifier: Classifier, seed: int = 0) -> Method:
+    """A baseline by its name; `seed` is for those that draw at random.
 
     Raises ValueError when there is none of this name, UnsuitedError when it does not suit the classifier.
     """
-    if name not in _RIVALS:
-        raise ValueError(f"there is no method {name!r}, choose from {', '.join(RIVALS)}")
-    made = _RIVALS[name]
+    if name not in _BASELINES:
+        raise ValueError(f"there is no method {name!r}, choose from {', '.join(BASELINES)}")
+    made = _BASELINES[name]
     return Method(name, made.make(classifier, seed), made.masks, made.rankings, made.largest_batch)
 
 
 def unsuited(name: str, classifier: Classifier) -> str | None:
-    """Why a rival does not suit a classifier: what it was made for, and what is there; None where it does."""
+    """Why a baseline does not suit a classifier: what it was made for, and what is there; None where it does."""
     try:
-        rival(name, classifier)
+        baseline(name, classifier)
     except UnsuitedError as error:
         return str(error)
     return None

@@ -8,7 +8,7 @@ from torch import Tensor
 from pipeline.attribution.method import Method
 from pipeline.lmac.explainer import Explainer
 
-# Fixed beforehand: to choose on the audio that judges is left to rivals.
+# Fixed beforehand: to choose on the audio that judges is left to baselines.
 OWN_ORDERS = {"bins": "signed", "energy": "odds_root_per_energy"}
 
 

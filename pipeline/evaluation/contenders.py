@@ -1,4 +1,4 @@
-"""Who is compared: the explainer's own decoder, decoders of other explainers, and the rivals."""
+"""Who is compared: the explainer's own decoder, decoders of other explainers, and the baselines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.attribution.baselines import RIVALS, rival, unsuited
+from pipeline.attribution.baselines import BASELINES, baseline, unsuited
 from pipeline.attribution.method import Method
 from pipeline.attribution.trained import trained
 from pipeline.evaluation.faults import EvaluationError
@@ -57,9 +57,9 @@ def relevance_of(method: Method) -> Callable[[Heard], Tensor]:
 
 
 def contenders(
-    explainer: Explainer, rivals: Sequence[str], against: Mapping[str, str], refine: int | None, seed: int
+    explainer: Explainer, baselines: Sequence[str], against: Mapping[str, str], refine: int | None, seed: int
 ) -> list[Contender]:
-    """The explainer's decoder first, then its refined masks, other explainers' decoders, and rivals by name.
+    """The explainer's decoder first, then its refined masks, other explainers' decoders, and baselines by name.
 
     Raises EvaluationError for a name used twice, or an explainer of another classifier; ExplainerError when one cannot
     be loaded.
@@ -70,7 +70,7 @@ def contenders(
     if refine is not None:
         found.append(_own(f"{OWN}_refine_{refine}", explainer, refine))
     for name, url in against.items():
-        if name in (*RIVALS, IDEAL) or name.startswith(OWN):
+        if name in (*BASELINES, IDEAL) or name.startswith(OWN):
             raise EvaluationError(f"--against {name}=... has a name that means another method: choose one of your own")
         other = Explainer.load(url, str(explainer.device))
         if classifier_digest(other.classifier, other.config.labels) != digest:
@@ -79,20 +79,20 @@ def contenders(
                 "classifier can be compared"
             )
         found.append(_own(name, other))
-    found += [_rival(name, classifier, digest, seed) for name in rivals]
+    found += [_baseline(name, classifier, digest, seed) for name in baselines]
     return found
 
 
-def chosen_rivals(methods: Sequence[str], explainer: Explainer) -> tuple[list[str], dict[str, str]]:
-    """The rivals asked for, in the order of tables, and by name why others are left out, if all were asked for.
+def chosen_baselines(methods: Sequence[str], explainer: Explainer) -> tuple[list[str], dict[str, str]]:
+    """The baselines asked for, in the order of tables, and by name why others are left out, if all were asked for.
 
     "all" stands for all that suit the explainer's classifier; `lmac` is there in any case. Raises EvaluationError for a
     name that is not known, and for one that is named and does not suit.
     """
     for name in methods:
-        if name not in (*RIVALS, OWN, "all"):
-            raise EvaluationError(f"there is no method {name!r}: choose from {OWN}, {', '.join(RIVALS)}, or all")
-    reasons = {name: unsuited(name, explainer.classifier) for name in RIVALS}
+        if name not in (*BASELINES, OWN, "all"):
+            raise EvaluationError(f"there is no method {name!r}: choose from {OWN}, {', '.join(BASELINES)}, or all")
+    reasons = {name: unsuited(name, explainer.classifier) for name in BASELINES}
     suited = [name for name, reason in reasons.items() if reason is None]
     left_out = {name: reason for name, reason in reasons.items() if reason is not None}
     if wrong := [name for name in left_out if name in methods]:
@@ -121,9 +121,9 @@ def _own(name: str, explainer: Explainer, refine: int = 0) -> Contender:
     return Contender(name, relevance_of(method), method.masks, method.rankings, config.mask_domain, digest, build)
 
 
-def _rival(name: str, classifier: Classifier, digest: str, seed: int) -> Contender:
+def _baseline(name: str, classifier: Classifier, digest: str, seed: int) -> Contender:
     def build(other: Classifier) -> Method:
-        return rival(name, other, seed)
+        return baseline(name, other, seed)
 
     method = build(classifier)
     return Contender(name, relevance_of(method), method.masks, method.rankings, "magnitude", f"{digest}-{seed}", build)

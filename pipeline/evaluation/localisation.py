@@ -16,7 +16,7 @@ from pipeline.evaluation.contenders import IDEAL, Contender
 from pipeline.evaluation.heard import Heard
 from pipeline.evaluation.measure import listenable
 from pipeline.inputs.window_set import WindowSet
-from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.masking import apply_mask
 from pipeline.models.classifier import Classifier
 from schemas.explainer_config import FrontEndConfig
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.evaluation.heard import Heard, class_probabilities
-from pipeline.lmac.explainer import to_pcm_grid
-from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.masking import apply_mask, to_pcm_grid
 from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparseness
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_tables import SPECTRAL, WRITTEN

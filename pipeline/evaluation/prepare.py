@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.attribution.baselines import RIVALS
+from pipeline.attribution.baselines import BASELINES
 from pipeline.evaluation.contaminate import (
     CLEAN,
     Audio,
@@ -18,7 +18,7 @@ from pipeline.evaluation.contaminate import (
     contaminated_audio,
     parse_contamination,
 )
-from pipeline.evaluation.contenders import OWN, Contender, chosen_rivals, classifier_digest, contenders
+from pipeline.evaluation.contenders import OWN, Contender, chosen_baselines, classifier_digest, contenders
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.localisation import Scenes, ideal, scenes_of
 from pipeline.inputs.labels import load_labels
@@ -32,7 +32,7 @@ from schemas.evaluation_config import EvaluationConfig
 @dataclass(frozen=True)
 class Evaluation:
     """What is compared on what: windows, the audio made of them, contenders (`lmac` first), `curves` the names of audio
-    with curves, `truth` `[W]` true classes or -1, the scenes that the windows are, if any, and `left_out` the rivals
+    with curves, `truth` `[W]` true classes or -1, the scenes that the windows are, if any, and `left_out` the baselines
     that do not suit the classifier, by name why.
 
     `judge` is the explainer's classifier, folded: it says the same in less time, but attribution methods need the
@@ -72,12 +72,14 @@ def prepare(
     curves = _curves(config.curves, wanted)
     if device == "cuda" and not torch.cuda.is_available():
         raise EvaluationError("--device cuda: there is no GPU here that torch can use; leave it out for the CPU")
-    if unknown := sorted(set(config.sanity.methods) - {OWN, *RIVALS, *config.against}):
-        raise EvaluationError(f"sanity.methods names {unknown[0]!r}, which is no method: choose from {OWN} and rivals")
+    if unknown := sorted(set(config.sanity.methods) - {OWN, *BASELINES, *config.against}):
+        raise EvaluationError(
+            f"sanity.methods names {unknown[0]!r}, which is no method: choose from {OWN} and baselines"
+        )
     explainer = Explainer.load(config.explainer, device)
     judge = explainer.classifier.folded().to(memory_format=torch.channels_last)
-    rivals, left_out = chosen_rivals(config.methods, explainer)
-    compared = contenders(explainer, rivals, config.against, config.refine, config.seed)
+    baselines, left_out = chosen_baselines(config.methods, explainer)
+    compared = contenders(explainer, baselines, config.against, config.refine, config.seed)
     for name, reason in left_out.items():
         on_note(f"{name} is left out: {reason}")
     windows = _windows(input_url, config, explainer, scratch / "input", on_skip)

@@ -21,7 +21,7 @@ from pipeline.evaluation.contenders import Contender, relevance_of
 from pipeline.evaluation.heard import Heard, class_probabilities, listen
 from pipeline.evaluation.measure import in_255ths
 from pipeline.evaluation.sizes import first_bins, place_in_order
-from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.masking import apply_mask
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_config import SanityConfig
 

@@ -78,8 +78,8 @@ def curve_variants(curves: pa.Table) -> dict[str, Curves]:
 def best_mask(variants: Mapping[str, np.ndarray]) -> str:
     """The mask that serves a method best: the highest mean of `FF - AD / 100` on this very audio.
 
-    Generous to rivals, as the audio that chooses also judges. Among masks of a mean of at most 0.5 where there is one,
-    for a mask that keeps nearly all would win by its size.
+    Generous to baselines, as the audio that chooses also judges. Among masks of a mean of at most 0.5 where there is
+    one, for a mask that keeps nearly all would win by its size.
     """
     means = {how: dict(zip(SOFT, values.mean(axis=0), strict=True)) for how, values in variants.items()}
     small = [how for how, mean in means.items() if mean["mask_mean"] <= LARGEST_MEAN]
@@ -154,12 +154,12 @@ def _differences(audio: str, columns: Mapping[str, Columns], bootstrap: Bootstra
     for method, ours in columns.items():
         if not is_own(method):
             continue
-        for rival, theirs in columns.items():
+        for baseline, theirs in columns.items():
             names = [name for name in ours if name in theirs and name != "p"]
-            if rival == method or not names:
+            if baseline == method or not names:
                 continue
             apart = np.stack([ours[name][1] - theirs[name][1] for name in names], axis=1)
-            place = {"audio": audio, "method": method, "rival": rival}
+            place = {"audio": audio, "method": method, "baseline": baseline}
             rows += _rows(
                 [{**place, "mask": ours[name][0], "score": name} for name in names], bootstrap.interval(apart)
             )

@@ -52,7 +52,7 @@ class ExplainActor:
         root_url: str,
         output_url: str,
         shard: Shard,
-        truth: LabelTable | None,
+        labels: LabelTable | None,
         start: Cursor,
         first: int,
         share: float,
@@ -60,7 +60,7 @@ class ExplainActor:
         """Explain the rest of a shard, or what of it is done until `wind_up`; yields the commit of each part."""
         front_end = self.explainer.config.front_end
         stream: Any = decode_shard.options(**STREAM).remote(
-            root_url, shard, front_end, self.content, truth, start, first, share
+            root_url, shard, front_end, self.content, labels, start, first, share
         )
         writes: deque[ray.ObjectRef] = deque()
         for reference in stream:

@@ -12,14 +12,15 @@ from pipeline.inputs.shards import printable
 from pipeline.runs.output import RunOutput
 from pipeline.storage.errors import InputError
 from pipeline.storage.filesystem import display_url, open_filesystem
+from schemas.errors import LmacError
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
-from schemas.label_choice import LabelChoice
 from schemas.run_config import PART_MASKS, ContentConfig
 from schemas.tables import TABLES
+from schemas.targets import Targets
 from schemas.yaml_config import ConfigError
 
 
-class RunConflictError(Exception):
+class RunConflictError(LmacError):
     """The output belongs to a run that was asked for something else."""
 
 
@@ -33,29 +34,29 @@ def check_hop(content: ContentConfig, front_end: FrontEndConfig) -> None:
         )
 
 
-def check_labels(content: ContentConfig, explainer: ExplainerConfig) -> None:
-    """Refuse, with a ConfigError, labels that the explainer cannot explain, or too many of them for a part."""
-    choice = LabelChoice.parse(content.labels)
+def check_targets(content: ContentConfig, explainer: ExplainerConfig) -> None:
+    """Refuse, with a ConfigError, targets that the explainer cannot explain, or too many of them for a part."""
+    targets = Targets.parse(content.targets)
     try:
-        choice.refuse_for(explainer)
+        targets.refuse_for(explainer)
     except ValueError as error:
-        raise ConfigError(f"content.labels: {error}") from None
-    count = choice.count(explainer.labels)
+        raise ConfigError(f"content.targets: {error}") from None
+    count = targets.count(explainer.labels)
     if content.part_windows * count > PART_MASKS:
         # The windows of a part are written as one, and so held with all their masks.
         raise ConfigError(
-            f"content.part_windows: {content.part_windows} windows of {count} labels are more than the {PART_MASKS} "
-            f"masks of a part: give --part-windows {max(PART_MASKS // count, 1)}, or fewer labels"
+            f"content.part_windows: {content.part_windows} windows of {count} targets are more than the {PART_MASKS} "
+            f"masks of a part: give --part-windows {max(PART_MASKS // count, 1)}, or fewer targets"
         )
 
 
-def check_coverage(listing: Listing, truth: LabelTable | None) -> None:
-    """Refuse, with an InputError, true labels of which none is about the input.
+def check_coverage(listing: Listing, labels: LabelTable | None) -> None:
+    """Refuse, with an InputError, labels of which none is about the input.
 
     Only of loose files are the keys known before anything is read.
     """
-    if truth is not None and all(shard.kind == "files" for shard in listing.shards):
-        labels_cover(truth, [entry.key for shard in listing.shards for entry in shard.entries])
+    if labels is not None and all(shard.kind == "files" for shard in listing.shards):
+        labels_cover(labels, [entry.key for shard in listing.shards for entry in shard.entries])
 
 
 def check_apart(input_url: str, output: RunOutput) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import ray
 import torch
 
+from schemas.errors import LmacError
 from schemas.run_config import ClusterConfig
 
-KNOCK_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
 
 
-class ClusterError(Exception):
+class ClusterError(LmacError):
     """Ray cannot be reached, or cannot carry what was asked for."""
 
 
@@ -45,7 +46,7 @@ class Crew:
         return max(self.actors, gpus if self.gpus else cpus // (self.cpus + self.streams))
 
 
-def size_crew(config: ClusterConfig, cpus: int, gpus: int) -> Crew:
+def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> Crew:
     """The crew for so many CPUs and GPUs: one actor per GPU, else as many as leave each a CPU to decode.
 
     Raises ClusterError when a GPU is asked for and there is none.
@@ -76,7 +77,7 @@ def crew(config: ClusterConfig) -> Iterator[Crew]:
     # Otherwise Ray hides the GPUs of actors that ask for none behind a warning at every start.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if config.address is None:
-        sized = size_crew(config, os.cpu_count() or 1, torch.cuda.device_count())
+        sized = pool_size(config, os.cpu_count() or 1, torch.cuda.device_count())
         # Ray's CPUs are bookkeeping: every actor has its cores, every stream a decoder's. On a small machine
         # they are more than the cores there are, and the operating system shares those out.
         needed = sized.actors * (sized.cpus + sized.streams)
@@ -104,7 +105,7 @@ def crew(config: ClusterConfig) -> Iterator[Crew]:
             raise ClusterError(f"no Ray cluster could be joined at {config.address!r}: {error}{hint}") from None
         resources = ray.cluster_resources()
         cpus = int(resources.get("CPU", 0))
-        sized = size_crew(config, cpus, int(resources.get("GPU", 0)))
+        sized = pool_size(config, cpus, int(resources.get("GPU", 0)))
         if sized.device == "cpu" and sized.actors * sized.cpus >= cpus:
             ray.shutdown()
             raise ClusterError(
@@ -126,6 +127,6 @@ def _reach(address: str) -> None:
     # Ray takes the machine's own address for these two.
     host = ray.util.get_node_ip_address() if host in ("localhost", "127.0.0.1") else host.strip("[]")
     try:
-        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
     except (OSError, OverflowError) as error:
         raise ClusterError(f"no Ray cluster could be joined at {address!r}: {error}") from None

@@ -18,6 +18,7 @@ from pipeline.flow.cluster import Crew
 from pipeline.flow.plan import Work
 from pipeline.flow.stop import Stop
 from pipeline.inputs.shards import printable
+from schemas.errors import LmacError
 from schemas.records import CommitRecord, QuarantinedShard
 
 # A wait this long ends only so that signals, the lease and the nodes are looked at while nothing happens.
@@ -28,7 +29,7 @@ LOOK_S = 2.0
 PATIENCE_S = 60.0
 
 
-class RunFailedError(Exception):
+class RunFailedError(LmacError):
     """The run cannot go on: actors do not start."""
 
 
@@ -65,7 +66,7 @@ class _Slot:
 class Dispatcher:
     """Hands out shards until all are done or given up.
 
-    `start_actor` makes an actor; `arguments` are the input's root, the output, and the true labels; `refresh`
+    `start_actor` makes an actor; `arguments` are the input's root, the output, and the labels; `refresh`
     reads from storage what is left of a shard, as an actor that died may have committed more than it told. Nothing is
     handed out once `stop` is asked for, nor while `may_go_on` is False.
     """
@@ -82,7 +83,7 @@ class Dispatcher:
         may_go_on: Callable[[], bool],
     ) -> None:
         self.crew, self.start_actor = crew, start_actor
-        self.root_url, self.output_url, self.truth = arguments
+        self.root_url, self.output_url, self.labels = arguments
         self.refresh, self.reporter = refresh, reporter
         self.stop, self.may_go_on = stop, may_go_on
         self.most_starts, self.attempts = attempts, Attempts(attempts)
@@ -201,7 +202,7 @@ class Dispatcher:
                         self.root_url,
                         self.output_url,
                         work.shard,
-                        self.truth,
+                        self.labels,
                         work.start,
                         work.first,
                         work.share,

@@ -48,7 +48,7 @@ def explain_part(
         front_end=explainer.config.front_end,
         labels=list(explainer.config.labels),
         window=np.concatenate(windows) if windows else np.zeros(0),
-        label_index=_join(batches, "label_index"),
+        target_index=_join(batches, "target_index"),
         probabilities=_join(batches, "probabilities"),
         embedding=_join(batches, "embedding"),
         mask=_join(batches, "mask"),
@@ -64,13 +64,13 @@ def _batch(
     """Explain windows `[B, n]`; None where they do not fit into the GPU's memory, and are more than one."""
     try:
         return explainer.explain(
-            waveforms, lengths=lengths, labels=content.labels, mask=content.mask, refine=content.refine
+            waveforms, lengths=lengths, targets=content.targets, mask=content.mask, refine=content.refine
         )
     except torch.OutOfMemoryError as error:
         if len(waveforms) > 1:
             return None
         raise torch.OutOfMemoryError(
-            f"one window alone does not fit into the GPU's memory: ask for fewer --labels, or a larger one ({error})"
+            f"one window alone does not fit into the GPU's memory: ask for fewer --targets, or a larger one ({error})"
         ) from None
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from pipeline.flow.plan import InconsistentCommitsError, rest_of
 from pipeline.inputs.shards import Shard
 from pipeline.runs.output import RunOutput
+from schemas.errors import LmacError
 from schemas.records import CommitRecord, FileRecord, Manifest, QuarantinedShard, TableName
 from schemas.tables import TABLES
 
 
-class UnreconciledError(Exception):
+class UnreconciledError(LmacError):
     """Shards are neither committed nor given up; nothing is declared finished."""
 
 

@@ -33,7 +33,7 @@ class ExplainedPart:
     front_end: FrontEndConfig
     labels: list[str]
     window: np.ndarray
-    label_index: np.ndarray
+    target_index: np.ndarray
     probabilities: np.ndarray
     embedding: np.ndarray
     mask: np.ndarray
@@ -80,7 +80,7 @@ def _ids(row: WindowRow) -> dict[str, Any]:
 
 def _label(explained: ExplainedPart, r: int) -> dict[str, Any]:
     window = explained.part.rows[explained.window[r]]
-    return {**_ids(window), "label": explained.labels[explained.label_index[r]]}
+    return {**_ids(window), "label": explained.labels[explained.target_index[r]]}
 
 
 def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _clips(explained: ExplainedPart, asked: list[int]) -> tuple[list[dict[str, A
             data = encode_flac(waveform, rate)
             digest = hashlib.sha256(data).hexdigest()
             # Of names, only digests and counters of our own go into a path.
-            name = f"{window.window_id}.{explained.label_index[r]}.{kind}.{digest[:12]}.flac"
+            name = f"{window.window_id}.{explained.target_index[r]}.{kind}.{digest[:12]}.flac"
             path = f"audio/{explained.part.shard_id}/{name}"
             files.append(Listenable(path, data))
             rows.append(

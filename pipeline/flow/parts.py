@@ -94,7 +94,7 @@ def cut_parts(
     shard: Shard,
     front_end: FrontEndConfig,
     content: ContentConfig,
-    truth: LabelTable | None = None,
+    labels: LabelTable | None = None,
     start: Cursor | None = None,
     first: int = 0,
     share: float = 0.0,
@@ -127,7 +127,7 @@ def cut_parts(
             last=last,
         )
 
-    stream = _items(root_url, shard, front_end, content, truth, start)
+    stream = _items(root_url, shard, front_end, content, labels, start)
     if start != Cursor():
         stream = _reaching(stream, start, shard)
     for item in stream:
@@ -158,7 +158,7 @@ def _items(
     shard: Shard,
     front_end: FrontEndConfig,
     content: ContentConfig,
-    truth: LabelTable | None,
+    labels: LabelTable | None,
     start: Cursor,
 ) -> Iterator[_Item]:
     rate, n = front_end.sample_rate, front_end.window_samples
@@ -178,8 +178,8 @@ def _items(
             error = ErrorRow(recording.clip_id, recording.key, "decode", fault.reason, fault.message, size)
             yield _Item(place, error, None, True, size)
             continue
-        metadata = {**recording.metadata, **(truth.metadata_of(recording.key) if truth else {})}
-        label = label_of(metadata, recording.key, content.label_column, truth)
+        metadata = {**recording.metadata, **(labels.metadata_of(recording.key) if labels else {})}
+        label = label_of(metadata, recording.key, content.label_column, labels)
         spans = cut_windows(len(decoded.waveform), n, hop, round(content.min_tail * n))
         for index, span in enumerate(spans):
             if recording.ordinal == start.recording and index < start.window:

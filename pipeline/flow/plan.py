@@ -9,12 +9,13 @@ from functools import partial
 from itertools import count
 
 from pipeline.inputs.shards import Shard
+from schemas.errors import LmacError
 from schemas.records import CommitRecord, Cursor
 
 _READ_THREADS = 16
 
 
-class InconsistentCommitsError(Exception):
+class InconsistentCommitsError(LmacError):
     """The commits of a shard do not follow each other: the output was changed by something else."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import ray
 
 from pipeline.flow.asked import as_begun, explain_with, load_asked
-from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop, check_labels
+from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop, check_targets
 from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
 from pipeline.flow.finalize import finalize
@@ -70,14 +70,14 @@ def _run(
     check_hop(content, loaded.config.front_end)
     if loaded.decoder is None:
         raise ExplainerError(f"{content.explainer!r} has no decoder: train one with `lmac train decoder`")
-    check_labels(content, loaded.config)
-    truth = load_labels(content.truth, content.label_column) if content.truth else None
+    check_targets(content, loaded.config)
+    labels = load_labels(content.labels, content.label_column) if content.labels else None
     listing = list_input(input_url, files_per_shard=content.files_per_shard)
-    check_coverage(listing, truth)
+    check_coverage(listing, labels)
     output = RunOutput(output_url)
     check_apart(input_url, output)
     loaded = as_begun(content, loaded, output)
-    record = _run_record(listing, content, loaded, truth)
+    record = _run_record(listing, content, loaded, labels)
     if not _agree(output, record):
         check_free(output)
     with hold(output, reporter.note, take_over) as lease:
@@ -94,7 +94,7 @@ def _run(
                 reporter.crewed(sized)
                 content = explain_with(content, loaded, output)
                 starter = make_starter(sized, content, loaded.digest, sized.device, sized.cpus, cluster.batch_size)
-                shared = ray.put(truth) if truth is not None else None
+                shared = ray.put(labels) if labels is not None else None
                 dispatcher = Dispatcher(
                     sized,
                     cluster.attempts,
@@ -121,18 +121,18 @@ def _left(output: RunOutput, work: Work) -> Work | None:
 
 
 def _run_record(
-    listing: Listing, content: ContentConfig, loaded: LoadedExplainer, truth: LabelTable | None
+    listing: Listing, content: ContentConfig, loaded: LoadedExplainer, labels: LabelTable | None
 ) -> RunRecord:
-    # Neither the explainer's nor the true labels' place is recorded: it may be a path of this machine. Their
+    # Neither the explainer's place nor that of the labels is recorded: it may be a path of this machine. Their
     # digests say what they are. Prompts are the explainer's labels.
-    config = content.model_dump(mode="json", exclude={"explainer", "classifier", "prompts", "templates", "truth"})
-    config["truth_digest"] = truth.digest if truth else None
+    config = content.model_dump(mode="json", exclude={"explainer", "classifier", "prompts", "templates", "labels"})
+    config["labels_digest"] = labels.digest if labels else None
     return RunRecord(
         lmac_version=metadata.version("lmac"),
         input_digest=listing.digest,
         shards=len(listing.shards),
         config=config,
-        # The order of the labels is that of the column `probabilities`.
+        # The order of the classes is that of the column `probabilities`.
         explainer={"name": loaded.config.name, "digest": loaded.digest, "labels": list(loaded.config.labels)},
         packages={package: metadata.version(package) for package in PACKAGES},
     )

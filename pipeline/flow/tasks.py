@@ -41,13 +41,13 @@ def decode_shard(
     shard: Shard,
     front_end: FrontEndConfig,
     content: ContentConfig,
-    truth: LabelTable | None,
+    labels: LabelTable | None,
     start: Cursor,
     first: int,
     share: float,
 ) -> Iterator[Part]:
     """Parts of a shard from a cursor on; to be called with the options `STREAM`."""
-    yield from cut_parts(root_url, shard, front_end, content, truth, start, first, share)
+    yield from cut_parts(root_url, shard, front_end, content, labels, start, first, share)
 
 
 # No CPU of its own: a decoder that waits for its reader keeps its CPU, and a reader that waits for a writer that

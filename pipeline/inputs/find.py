@@ -10,7 +10,7 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from pipeline.inputs.suffixes import is_hidden
-from pipeline.storage.errors import InputError, explained
+from pipeline.storage.errors import InputError, storage_errors
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem, split_parent
 from pipeline.storage.retry import retrying
 
@@ -32,7 +32,7 @@ def find_files(url: str) -> tuple[str, dict[str, int]]:
     fs, path = open_filesystem(url)
     base = url.rstrip("/") if is_url(url) else path
     what = f"listing {display_url(url)}"
-    with explained(what):
+    with storage_errors(what):
         try:
             return _find(fs, path, base, what)
         except FileNotFoundError as error:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.inputs.shards import Shard, printable, shard_id
 from pipeline.storage.filesystem import open_filesystem, resolve
-from pipeline.storage.retrying_file import SteadyFile
+from pipeline.storage.retrying_file import RetryingFile
 
 _AUDIO_COLUMNS = ("audio", "bytes")
 # Column chunks are read through a buffer rather than whole.
@@ -21,7 +21,7 @@ _BUFFER_BYTES = 1 << 20
 def open_parquet(root_url: str, uri: str) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file; raises OSError or pyarrow.ArrowException where it is missing or damaged."""
     fs, path = open_filesystem(resolve(root_url, uri))
-    with SteadyFile(fs, path, f"reading {printable(uri)}") as stream:
+    with RetryingFile(fs, path, f"reading {printable(uri)}") as stream:
         yield pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
 
 

@@ -8,7 +8,7 @@ import json
 import posixpath
 from typing import Any, NamedTuple
 
-from pipeline.storage.errors import InputError, explained
+from pipeline.storage.errors import InputError, storage_errors
 from pipeline.storage.filesystem import display_url, open_filesystem
 from pipeline.storage.retry import retrying
 
@@ -32,7 +32,7 @@ def read_rows(url: str) -> list[Row]:
     if suffix not in ROW_SUFFIXES:
         raise InputError(f"{shown}: expected a table, one of {', '.join(ROW_SUFFIXES)}")
     fs, path = open_filesystem(url)
-    with explained(f"reading {shown}"):
+    with storage_errors(f"reading {shown}"):
         try:
             data = retrying(lambda: fs.cat_file(path), what=f"reading {shown}")
         except FileNotFoundError as error:

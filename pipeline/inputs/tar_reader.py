@@ -13,7 +13,7 @@ from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, R
 from pipeline.inputs.shards import Shard, clip_id, printable
 from pipeline.inputs.suffixes import is_audio, is_hidden
 from pipeline.storage.filesystem import open_filesystem, resolve
-from pipeline.storage.retrying_file import SteadyFile
+from pipeline.storage.retrying_file import RetryingFile
 
 _CHUNK_BYTES = 1 << 20
 _MAX_SIDECAR_BYTES = 16 << 20
@@ -58,7 +58,7 @@ def read_tar(
     shown = printable(shard.uri)
     fs, path = open_filesystem(resolve(root_url, shard.uri))
     try:
-        stream = SteadyFile(fs, path, f"reading {shown}")
+        stream = RetryingFile(fs, path, f"reading {shown}")
     except OSError as error:
         reason, words = os_reason(error)
         if start == 0:
@@ -80,7 +80,7 @@ def read_tar(
         yield ReadFault(ordinal, clip_id(f"{shard.uri}\0\0"), shown, reason, message, shard.size_bytes)
 
 
-def _groups(stream: SteadyFile, max_clip_bytes: int) -> Iterator[_Group | str]:
+def _groups(stream: RetryingFile, max_clip_bytes: int) -> Iterator[_Group | str]:
     """Yield the archive's recordings, and last, where it did not end as an archive ends, what is wrong with it."""
     group: _Group | None = None
     seen: set[str] = set()

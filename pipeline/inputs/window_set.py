@@ -21,12 +21,13 @@ from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import RawRecording, ReadFault
 from pipeline.inputs.shards import Entry, Shard
+from schemas.errors import LmacError
 from schemas.explainer_config import FrontEndConfig
 
 Selection = Mapping[str, Sequence[str]]
 
 
-class TrainingDataError(Exception):
+class TrainingDataError(LmacError):
     """The data cannot be trained on: no recording left, no label, a class that is unknown."""
 
 
@@ -179,7 +180,7 @@ def load_windows(
 
 
 def _read(root_url: str, shard: Shard, wanted: Callable[[Entry], bool]) -> Iterator[RawRecording | ReadFault | Entry]:
-    """A shard's recordings and faults in order; a loose file that is not wanted is not read: its entry stands for it."""
+    """A shard's recordings and faults in order; for a loose file that is not wanted, its entry."""
     # What a sidecar says is known only once it is read.
     unread = [entry.sidecar is None and not wanted(entry) for entry in shard.entries]
     entries = tuple(entry for entry, left in zip(shard.entries, unread, strict=True) if not left)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.masking import apply_mask, quantised, to_pcm_grid
 from pipeline.lmac.refine import refine as refined
 from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparseness
 from pipeline.models.checkpoint import ExplainerError, load_explainer
@@ -18,18 +18,18 @@ from pipeline.models.decoder import Decoder
 from pipeline.models.evidence import hear
 from pipeline.models.ranking import rank_bins
 from schemas.explainer_config import ExplainerConfig
-from schemas.label_choice import LabelChoice
+from schemas.targets import Targets
 
 MaskKind = Literal["soft", "binary"]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Explanations of a batch of B windows, R in all: one for each window and label; arrays are on the CPU.
+    """Explanations of a batch of B windows, R in all: one for each window and target; arrays are on the CPU.
 
-    The labels of a window stand together. With `top1` each window has one, the classifier's decision, and R is B.
+    The targets of a window stand together. With `top1` each window has one, the classifier's decision, and R is B.
 
-    - `window` `[R]`: which of the windows is explained; `label_index` `[R]`, `labels`: the class explained;
+    - `window` `[R]`: which of the windows is explained; `target_index` `[R]`, `targets`: the class explained;
     - `probabilities` `[B, C]`, `embedding` `[B, D]`: of each window;
     - `mask` `[R, F, T]` uint8: the mask in 255ths, exactly as it was applied;
     - `masked_in`, `masked_out` `[R, n]`: the listenables, float32 on the 16-bit grid they are written on;
@@ -37,9 +37,9 @@ class Explanation:
     - `scores`: by name, `[R]` each; names ending in `_audio` are of the listenables classified again.
     """
 
-    labels: tuple[str, ...]
+    targets: tuple[str, ...]
     window: np.ndarray
-    label_index: np.ndarray
+    target_index: np.ndarray
     probabilities: np.ndarray
     embedding: np.ndarray
     mask: np.ndarray
@@ -97,7 +97,7 @@ class Explainer:
         waveforms: np.ndarray | Tensor,
         *,
         lengths: np.ndarray | None = None,
-        labels: str = "top1",
+        targets: str = "top1",
         mask: MaskKind = "soft",
         refine: int = 0,
     ) -> Explanation:
@@ -105,21 +105,21 @@ class Explainer:
 
         Any n does where the classifier takes any; a CLAP takes up to the length its checkpoint was made for.
 
-        `lengths` `[B]` are the samples of each that are sound and not padding. `labels` says which classes of each
+        `lengths` `[B]` are the samples of each that are sound and not padding. `targets` says which classes of each
         window are explained: `top1`, the decision; `topk:K`, by falling probability; `all`, by number; or names between
         semicolons, in their order. A `binary` mask is the soft one at 0.5. `refine` is a number of gradient steps that
         make each mask better for its own window (see `pipeline.lmac.refine`).
 
-        Raises ValueError when a waveform is empty or not finite, or the explainer has no such labels or one mask for
+        Raises ValueError when a waveform is empty or not finite, or the explainer has no such classes or one mask for
         all of them.
         """
         x = self._checked(waveforms)
-        choice = LabelChoice.parse(labels)
-        choice.refuse_for(self.config)
+        chosen = Targets.parse(targets)
+        chosen.refuse_for(self.config)
         stft = self.classifier.front_end.stft(x)
         magnitude = stft.abs()
-        count = choice.count(self.config.labels)
-        fixed = choice.indices(self.config.labels)
+        count = chosen.count(self.config.labels)
+        fixed = chosen.indices(self.config.labels)
         asked = None if fixed is None else torch.tensor(fixed, device=self.device).expand(len(x), count)
         output, y, logits = self.rank(magnitude, None if asked is None else asked[:, 0], refine)
         if asked is None:  # stable, so that the first is the decision where logits are equal
@@ -127,18 +127,18 @@ class Explainer:
         windows = _Windows(x, lengths, stft, magnitude, full=output.logits.softmax(1))
         rows: dict[str, np.ndarray] = {}
         scores: dict[str, np.ndarray] = {}
-        # Label by label: the device holds the masks and the sound of one at a time.
+        # Target by target: the device holds the masks and the sound of one at a time.
         for place in range(count):
             if place:
                 _, y, logits = self.rank(magnitude, asked[:, place], refine)
             made, scored = self._masked(windows, y, logits, mask)
             _lay(rows, made, place, count)
             _lay(scores, scored, place, count)
-        label_index = asked.flatten().cpu().numpy()
+        target_index = asked.flatten().cpu().numpy()
         return Explanation(
-            labels=tuple(self.config.labels[index] for index in label_index),
+            targets=tuple(self.config.labels[index] for index in target_index),
             window=np.arange(len(x)).repeat(count),
-            label_index=label_index,
+            target_index=target_index,
             probabilities=windows.full.cpu().numpy(),
             embedding=output.embedding.cpu().numpy(),
             scores={name: _by_window(values) for name, values in scores.items()},
@@ -148,10 +148,9 @@ class Explainer:
     def _masked(
         self, windows: _Windows, y: Tensor, logits: Tensor, mask: MaskKind
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Of one label `[B]` of each window: mask, listenables and gains `[B, ...]`, and scores `[B]`, by name."""
+        """For one target `[B]` of each window: mask, listenables and gains `[B, ...]`, and scores `[B]`, by name."""
         x, lengths, stft, magnitude, full = windows
-        # Quantised before use: the scores and the sound belong to the very mask that is stored.
-        levels = (torch.sigmoid(logits) * 255).round().to(torch.uint8)
+        levels = quantised(torch.sigmoid(logits))
         if mask == "binary":
             levels = (levels >= 128).to(torch.uint8) * 255
         kept = levels.float() / 255
@@ -215,17 +214,6 @@ class Explainer:
                 f"waveforms [B, n] must be finite and hold at least one sample, got shape {tuple(x.shape)}"
             )
         return x
-
-
-def to_pcm_grid(sound: Tensor) -> tuple[Tensor, Tensor]:
-    """Waveforms `[B, n]` as 16-bit FLAC will hold them, and the gain in dB `[B]` that this took.
-
-    The gain is 0 unless a peak lies above full scale; then the whole waveform is lowered, not clipped.
-    """
-    peak = sound.abs().amax(dim=1, keepdim=True)
-    limit = 32767 / 32768
-    gain = torch.where(peak > limit, limit / peak.clamp_min(limit), torch.ones_like(peak))
-    return (sound * gain * 32768).round().clamp(-32768, 32767) / 32768, 20 * gain[:, 0].log10()
 
 
 def _lay(rows: dict[str, np.ndarray], values: dict[str, Tensor], place: int, count: int) -> None:

@@ -8,18 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, cross_entropy
 
+from pipeline.lmac.masking import apply_mask
 from pipeline.lmac.scores import energy_kept
 from pipeline.models.classifier import Classifier
 from schemas.training_config import GuidanceConfig, ObjectiveConfig
-
-
-def apply_mask(magnitude: Tensor, mask: Tensor, domain: str) -> Tensor:
-    """Masked linear magnitude `[B, F, T]`: `M |X|`, or `expm1(M log1p |X|)` in the `log1p` domain."""
-    if domain == "magnitude":
-        return mask * magnitude
-    if domain == "log1p":
-        return torch.expm1(mask * torch.log1p(magnitude))
-    raise ValueError(f"mask_domain must be 'magnitude' or 'log1p', got {domain!r}")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pipeline.lmac.budget import budgeted, cut, threshold
-from pipeline.lmac.objective import apply_mask, log_complement
+from pipeline.lmac.masking import apply_mask
+from pipeline.lmac.objective import log_complement
 from pipeline.lmac.scores import energy_kept
 from pipeline.models.classifier import Classifier
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.masking import apply_mask
 from pipeline.models.clap.classifier import ClapClassifier
 from schemas.training_config import ZeroShotObjective
 

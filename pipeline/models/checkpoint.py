@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from pipeline.models.build import build_classifier, build_decoder
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
-from pipeline.storage.errors import explained
+from pipeline.storage.errors import storage_errors
 from pipeline.storage.filesystem import display_url, open_filesystem, put_file
 from pipeline.storage.retry import retrying
+from schemas.errors import LmacError, in_a_line
 from schemas.explainer_config import ExplainerConfig
-from schemas.invalid import in_a_line
 
 CONFIG, CLASSIFIER, DECODER, README = (
     "config.json",
@@ -29,7 +29,7 @@ CONFIG, CLASSIFIER, DECODER, README = (
 )
 
 
-class ExplainerError(Exception):
+class ExplainerError(LmacError):
     """A directory does not hold an explainer that can be loaded."""
 
 
@@ -74,7 +74,7 @@ def save_explainer(
         for name, data in files.items():
             put_file(fs, f"{root}/{name}", data)
 
-    with explained(what := f"writing {display_url(url)}"):
+    with storage_errors(what := f"writing {display_url(url)}"):
         retrying(write, what=what)
 
 
@@ -147,7 +147,7 @@ def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
 
 def _read(name_or_url: str, file: str) -> bytes | None:
     fs, root = open_filesystem(resolve(name_or_url))
-    with explained(what := f"reading {display_url(name_or_url)}/{file}"):
+    with storage_errors(what := f"reading {display_url(name_or_url)}/{file}"):
         try:
             return bytes(retrying(lambda: fs.cat_file(f"{root}/{file}"), what=what))
         except FileNotFoundError:

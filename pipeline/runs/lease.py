@@ -18,17 +18,17 @@ from pydantic import ValidationError
 from pipeline.storage.errors import StorageError
 from pipeline.storage.filesystem import display_url
 from pipeline.runs.output import RunOutput, StoredFile
-from schemas.invalid import in_a_line
+from schemas.errors import LmacError, in_a_line
 from schemas.records import LeaseRecord
 
 LEASE = "_lease.json"
 # Renewed so often, held to be dead after so long without; a claim that stands after SETTLE_S is good.
-BEAT_S, LIFE_S, SETTLE_S = 10.0, 60.0, 0.5
+HEARTBEAT_S, TTL_S, SETTLE_S = 10.0, 60.0, 0.5
 # So long may a renewal that waits for its storage delay the end of a run.
 RELEASE_S = 5.0
 
 
-class LeaseError(Exception):
+class LeaseError(LmacError):
     """Another run writes the output, or has taken it over."""
 
 
@@ -50,7 +50,7 @@ class Holder:
         here = self.record.machine and self.record.machine == _machine()
         if here and _started(self.record.pid) != self.record.started:
             return False
-        return self.age_s < LIFE_S
+        return self.age_s < TTL_S
 
     def describe(self) -> str:
         """Who it is and when it was heard of, for people."""
@@ -87,7 +87,7 @@ class Lease:
         """
         if self._lost:
             raise LeaseError(self._lost)
-        return time.monotonic() - self._renewed < LIFE_S
+        return time.monotonic() - self._renewed < TTL_S
 
     def confirm(self) -> None:
         """Look at the storage, now, and renew it; raises LeaseError when another run has it."""
@@ -102,7 +102,7 @@ class Lease:
             raise LeaseError(self._refusal(before))
         self._write()
         # One that is replaced while it lives is to have noticed before this run begins.
-        time.sleep(BEAT_S + SETTLE_S if living else SETTLE_S)
+        time.sleep(HEARTBEAT_S + SETTLE_S if living else SETTLE_S)
         after = find_holder(self._output)
         if after is None or after.record.holder != self._record.holder:
             raise LeaseError(self._refusal(after) if after else f"{self._place}: its {LEASE} was removed: try again")
@@ -113,7 +113,7 @@ class Lease:
         self._ended.set()
         if not self._renewed:
             return  # it was refused before anything was written
-        left = f"its {LEASE} stays behind and holds nobody up for more than {LIFE_S:.0f} s"
+        left = f"its {LEASE} stays behind and holds nobody up for more than {TTL_S:.0f} s"
         if not self._lock.acquire(timeout=RELEASE_S):
             self._note(f"the storage does not answer: {left}")
             return
@@ -129,7 +129,7 @@ class Lease:
 
     def _beat(self) -> None:
         failing = False
-        while not self._lost and not self._ended.wait(BEAT_S):
+        while not self._lost and not self._ended.wait(HEARTBEAT_S):
             try:
                 self._renew()
                 failing = False
@@ -159,7 +159,7 @@ class Lease:
         self._renewed = began
 
     def _refusal(self, holder: Holder) -> str:
-        until = _clock(holder.heard + timedelta(seconds=LIFE_S))
+        until = _clock(holder.heard + timedelta(seconds=TTL_S))
         return (
             f"{self._place} is being written by another run, {holder.describe()}: wait for its end (should it be dead, "
             f"until {until}), or take its place with --take-over"

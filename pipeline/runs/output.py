@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipeline.storage.errors import StorageError, explained
+from pipeline.storage.errors import StorageError, storage_errors
 from pipeline.storage.filesystem import display_url, is_local, is_plain, is_url, join, open_filesystem, put_file
 from pipeline.storage.retry import retrying
-from schemas.invalid import in_a_line
+from schemas.errors import in_a_line
 from schemas.records import CommitRecord, FileRecord, Manifest, Record, RunRecord, TableName
 
 _READ_THREADS = 16
@@ -66,7 +66,7 @@ class RunOutput:
         Raises StorageError when the path leaves the output, or the storage refuses or stays away.
         """
         target, what = self._path(path), f"writing {display_url(join(self.url, path))}"
-        with explained(what):
+        with storage_errors(what):
             retrying(lambda: self._put(target, data), what=what)
         return FileRecord(path=path, bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), table=table, rows=rows)
 
@@ -84,7 +84,7 @@ class RunOutput:
     def read_bytes(self, path: str) -> bytes:
         """Read a file; raises StorageError when it is missing or out of reach."""
         target, what = self._path(path), f"reading {display_url(join(self.url, path))}"
-        with explained(what):
+        with storage_errors(what):
             return bytes(retrying(lambda: self._fs.cat_file(target), what=what))
 
     def commit(self, record: CommitRecord) -> FileRecord:
@@ -183,7 +183,7 @@ class RunOutput:
                 return dict(self._fs.find(target, detail=True))
             return {info["name"]: info for info in self._fs.ls(target, detail=True) if info["type"] == "file"}
 
-        with explained(what):
+        with storage_errors(what):
             try:
                 found = retrying(look, what=what)
             except FileNotFoundError:
@@ -239,7 +239,7 @@ class RunOutput:
 
     def _exists(self, path: str) -> bool:
         target, what = self._path(path), f"looking for {display_url(join(self.url, path))}"
-        with explained(what):
+        with storage_errors(what):
             try:
                 retrying(lambda: self._fs.info(target), what=what)
             except FileNotFoundError:

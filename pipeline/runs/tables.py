@@ -9,10 +9,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.storage.errors import explained
+from pipeline.storage.errors import storage_errors
 from pipeline.storage.filesystem import display_url, open_filesystem
 from pipeline.runs.output import RunOutput
-from pipeline.storage.retrying_file import SteadyFile
+from pipeline.storage.retrying_file import RetryingFile
 from schemas.records import TableName
 
 READ_THREADS, FILES_AT_ONCE = 8, 64
@@ -30,7 +30,7 @@ def read_table(output_url: str, name: TableName, columns: list[str] | None = Non
         tables = []
         for url in urls[first : first + FILES_AT_ONCE]:
             what = f"reading {display_url(url)}"
-            with explained(what), SteadyFile(fs, fs._strip_protocol(url), what) as file:
+            with storage_errors(what), RetryingFile(fs, fs._strip_protocol(url), what) as file:
                 tables.append(pq.read_table(file, columns=columns))
         # A table for each of many small files takes far more memory than what is in it.
         return pa.concat_tables(tables).combine_chunks()

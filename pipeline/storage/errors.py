@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from schemas.errors import LmacError
 
-class StorageError(Exception):
+
+class StorageError(LmacError):
     """Storage could not be read or written; the message names what, why, and what to do."""
 
 
-class InputError(Exception):
+class InputError(LmacError):
     """The input or a table of labels is not usable; the message names it and says what was expected."""
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def storage_errors(what: str) -> Iterator[None]:
     """Turn the errors of storage and its clients, inside the block, into a StorageError for people."""
     try:
         yield
     except Exception as error:
         package = type(error).__module__.partition(".")[0]
         if isinstance(error, OSError) or package in ("botocore", "aiobotocore", "aiohttp"):
-            raise explain(error, what) from error
+            raise as_storage_error(error, what) from error
         raise
 
 
-def explain(error: BaseException, what: str) -> StorageError:
+def as_storage_error(error: BaseException, what: str) -> StorageError:
     """Return a StorageError which says what failed and what to do about `error`."""
     return StorageError(f"{what}: {_reason(error)}")
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import fsspec
 from fsspec import AbstractFileSystem
 
-from pipeline.storage.errors import explain
+from pipeline.storage.errors import as_storage_error
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -44,7 +44,7 @@ def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     try:
         fs, path = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
-        raise explain(error, display_url(url)) from error
+        raise as_storage_error(error, display_url(url)) from error
     return fs, path.rstrip("/")
 
 

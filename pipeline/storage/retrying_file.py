@@ -13,7 +13,7 @@ from pipeline.storage.retry import retrying
 _BLOCK_BYTES = 8 << 20
 
 
-class SteadyFile(io.RawIOBase):
+class RetryingFile(io.RawIOBase):
     """A remote file, opened for reading, whose opening, reads and seeks are each retried.
 
     An fsspec file moves its position only after a read has succeeded, so the same read can be done again.

@@ -7,7 +7,8 @@ from torch import Generator, Tensor
 
 from pipeline.inputs.window_set import WindowSet
 from pipeline.lmac.budget import budgeted, cut, random_budget, threshold
-from pipeline.lmac.objective import apply_mask, objective
+from pipeline.lmac.masking import apply_mask
+from pipeline.lmac.objective import objective
 from pipeline.lmac.scores import faithfulness
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
+from schemas.errors import LmacError
 from schemas.training_config import LoopConfig
 
 Scores = dict[str, float]
@@ -53,7 +54,7 @@ class State:
     history: list[Scores] = field(default_factory=list)
 
 
-class TrainingError(Exception):
+class TrainingError(LmacError):
     """A training cannot go on: its loss or score is no longer a number, or its checkpoint is another training's."""
 
 

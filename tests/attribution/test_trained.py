@@ -19,7 +19,7 @@ MAGNITUDE = FRONT_END.stft(WAVEFORMS).abs()
 def test_a_decoder_is_measured_by_the_very_mask_that_it_writes(steps: int) -> None:
     explanation = EXPLAINER.explain(WAVEFORMS, refine=steps)
     method = trained("lmac", EXPLAINER, refine=steps)
-    relevance = method.attribute(MAGNITUDE, torch.from_numpy(explanation.label_index))
+    relevance = method.attribute(MAGNITUDE, torch.from_numpy(explanation.target_index))
     (how,) = method.masks
     levels = (soft_mask(relevance, MAGNITUDE, how) * 255).round().to(torch.uint8).numpy()
     assert np.array_equal(levels, explanation.mask)

@@ -99,9 +99,9 @@ def test_examples_are_the_most_faithful_window_of_each_label(tiny_run: TinyRun) 
     assert sorted(example.label for example in chosen) == sorted(labels)
     scores = {row["window_id"]: row for row in rows(tiny_run.output, "faithfulness")}
     for example in chosen:
-        rivals = [(row["fid_in"], row["ff"]) for row in scores.values() if row["label"] == example.label]
+        baselines = [(row["fid_in"], row["ff"]) for row in scores.values() if row["label"] == example.label]
         best = scores[example.window_id]
-        assert (best["fid_in"], best["ff"]) == max(rivals)
+        assert (best["fid_in"], best["ff"]) == max(baselines)
         assert example.uri.endswith(".flac")
         assert ".masked_in." in example.uri
     assert pick_examples(tiny_run.output, 1) == chosen[:1]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.attribution.baselines import RIVALS
+from pipeline.attribution.baselines import BASELINES
 from pipeline.attribution.method import Method
-from pipeline.evaluation.contenders import chosen_rivals, classifier_digest, contenders, relevance_of
+from pipeline.evaluation.contenders import chosen_baselines, classifier_digest, contenders, relevance_of
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.build import build_decoder
@@ -32,31 +32,31 @@ def clap() -> Explainer:
     return Explainer(config, classifier, build_decoder(config, classifier))
 
 
-def test_the_explainer_comes_first_and_rivals_in_their_order() -> None:
+def test_the_explainer_comes_first_and_baselines_in_their_order() -> None:
     found = contenders(explainer(), ["saliency", "random"], {}, None, 0)
     assert [one.name for one in found] == ["lmac", "saliency", "random"]
 
 
 def test_all_are_all_and_the_explainer_alone_is_alone() -> None:
-    assert chosen_rivals(["all"], explainer()) == (list(RIVALS), {})
-    assert chosen_rivals(["lmac"], explainer()) == ([], {})
+    assert chosen_baselines(["all"], explainer()) == (list(BASELINES), {})
+    assert chosen_baselines(["lmac"], explainer()) == ([], {})
 
 
-def test_rivals_come_in_the_order_of_tables() -> None:
-    assert chosen_rivals(["random", "deeplift", "saliency"], explainer())[0] == ["saliency", "deeplift", "random"]
+def test_baselines_come_in_the_order_of_tables() -> None:
+    assert chosen_baselines(["random", "deeplift", "saliency"], explainer())[0] == ["saliency", "deeplift", "random"]
 
 
 def test_a_method_that_nobody_knows_is_refused_with_those_that_are() -> None:
     with pytest.raises(EvaluationError, match=r"no method 'lime': choose from lmac, saliency, .*, or all"):
-        chosen_rivals(["lime"], explainer())
+        chosen_baselines(["lime"], explainer())
 
 
 def test_of_all_those_that_do_not_suit_the_classifier_are_left_out_with_the_reason() -> None:
-    suited, left_out = chosen_rivals(["all"], clap())
+    suited, left_out = chosen_baselines(["all"], clap())
     assert list(left_out) == ["deeplift", "guided_backprop", "guided_gradcam"]
     assert all("GELUActivation" in reason for reason in left_out.values())
-    assert suited == [name for name in RIVALS if name not in left_out]
-    assert chosen_rivals(["gradcam", "saliency"], clap()) == (["saliency", "gradcam"], {})
+    assert suited == [name for name in BASELINES if name not in left_out]
+    assert chosen_baselines(["gradcam", "saliency"], clap()) == (["saliency", "gradcam"], {})
 
 
 @pytest.mark.parametrize("methods", [["saliency", "guided_backprop"], ["all", "guided_backprop"]])
@@ -66,7 +66,7 @@ def test_one_that_is_named_and_does_not_suit_the_classifier_is_refused_with_thos
         r".*LayerNorm.*; choose from lmac, saliency, .*, gradient_shap, gradcam, occlusion, .*constant, or all$"
     )
     with pytest.raises(EvaluationError, match=message):
-        chosen_rivals(methods, clap())
+        chosen_baselines(methods, clap())
 
 
 def test_another_decoder_of_the_same_classifier_is_a_contender(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_name_that_is_taken_is_refused(name: str, tmp_path: Path) -> None:
         contenders(explainer(), ["saliency"], {name: saved(tmp_path / "same", seed=0)}, None, 0)
 
 
-def test_a_rival_depends_on_the_classifier_and_the_explainer_on_its_decoder() -> None:
+def test_a_baseline_depends_on_the_classifier_and_the_explainer_on_its_decoder() -> None:
     first = contenders(explainer(0), ["saliency"], {}, None, 0)
     trained = Explainer(CONFIG, small_models(0)[0], small_models(1)[1], digest="another decoder")
     again = contenders(trained, ["saliency"], {}, None, 0)

@@ -107,7 +107,7 @@ def test_an_order_per_energy_may_count_for_energy_and_another_for_bins() -> None
 def test_refined_masks_are_held_against_all_too() -> None:
     tables = {name: scores(name, own={"ff": ff}) for name, ff in (("lmac", 0.5), ("lmac_refine_3", 0.6), ("m", 0.1))}
     rows = summarise_audio("clean", tables, {}, BOOTSTRAP)["differences"].to_pylist()
-    found = {(row["method"], row["rival"]): row["value"] for row in rows if row["score"] == "ff"}
+    found = {(row["method"], row["baseline"]): row["value"] for row in rows if row["score"] == "ff"}
     assert found["lmac_refine_3", "lmac"] == pytest.approx(0.1)
     assert found["lmac_refine_3", "m"] == pytest.approx(0.5)
     assert not any(method == "m" for method, _ in found)
@@ -124,17 +124,17 @@ def test_every_score_of_every_variant_has_a_mean_with_an_interval() -> None:
 
 
 def test_differences_are_of_the_same_windows() -> None:
-    ours, rival = scores("lmac", own={"ff": 0.5}), scores("m", relu={"ff": 0.3})
-    rows = summarise_audio("clean", {"lmac": ours, "m": rival}, {}, BOOTSTRAP)["differences"].to_pylist()
+    ours, baseline = scores("lmac", own={"ff": 0.5}), scores("m", relu={"ff": 0.3})
+    rows = summarise_audio("clean", {"lmac": ours, "m": baseline}, {}, BOOTSTRAP)["differences"].to_pylist()
     (ff,) = (row for row in rows if row["score"] == "ff")
     # Both vary alike over windows: their difference does not vary at all.
-    assert (ff["method"], ff["mask"], ff["rival"]) == ("lmac", "own", "m")
+    assert (ff["method"], ff["mask"], ff["baseline"]) == ("lmac", "own", "m")
     assert (ff["value"], ff["low"], ff["high"]) == pytest.approx((0.2, 0.2, 0.2))
 
 
 def test_differences_in_area_are_of_the_best_orders() -> None:
-    ours, rival = curves("lmac", **own((0.8, 0.1))), curves("m", signed=(0.1, 0.9), absolute=(0.5, 0.3))
-    rows = summarise_audio("clean", {}, {"lmac": ours, "m": rival}, BOOTSTRAP)["differences"].to_pylist()
+    ours, baseline = curves("lmac", **own((0.8, 0.1))), curves("m", signed=(0.1, 0.9), absolute=(0.5, 0.3))
+    rows = summarise_audio("clean", {}, {"lmac": ours, "m": baseline}, BOOTSTRAP)["differences"].to_pylist()
     found = {row["score"]: row["value"] for row in rows if " at " not in row["score"]}
     assert found == {
         "insertion by bins": pytest.approx(0.3),
@@ -166,13 +166,13 @@ def test_localisation_is_of_the_mask_that_counts_and_the_better_order() -> None:
     assert found["auroc"].to_pylist() == [0.7] * WINDOWS
 
 
-def test_the_own_decoder_has_the_orders_that_are_fixed_and_a_rival_those_that_serve_it() -> None:
+def test_the_own_decoder_has_the_orders_that_are_fixed_and_a_baseline_those_that_serve_it() -> None:
     orders = {"signed": (0.5, 0.5), "odds_per_energy": (0.9, 0.1), "odds_root_per_energy": (0.6, 0.4)}
     for method in ("lmac", "lmac_refine_10", "m"):
         rows = summarise_audio("clean", {}, {method: curves(method, **orders)}, BOOTSTRAP)["areas"].to_pylist()
         best = {(row["by"], row["ranking"]) for row in rows if row["best"]}
-        rivals = {("bins", "odds_per_energy"), ("energy", "odds_per_energy")}
-        assert best == (rivals if method == "m" else set(OWN_ORDERS.items()))
+        baselines = {("bins", "odds_per_energy"), ("energy", "odds_per_energy")}
+        assert best == (baselines if method == "m" else set(OWN_ORDERS.items()))
 
 
 def test_sizes_that_round_alike_are_told_apart() -> None:
@@ -189,7 +189,7 @@ def test_sizes_that_round_alike_are_told_apart() -> None:
 
 
 def test_differences_are_told_at_every_size() -> None:
-    tables = {"lmac": curves("lmac", **own((0.9, 0.1))), "rival": curves("rival", signed=(0.5, 0.4))}
+    tables = {"lmac": curves("lmac", **own((0.9, 0.1))), "baseline": curves("baseline", signed=(0.5, 0.4))}
     found = summarise_audio("clean", {}, tables, BOOTSTRAP)["differences"].to_pylist()
     names = {row["score"] for row in found}
     assert {

@@ -109,7 +109,7 @@ def short_clips(count: int, seconds: float = 0.5) -> dict[str, bytes]:
 def all_parts(
     url: str | Path,
     content: ContentConfig,
-    truth: LabelTable | None = None,
+    labels: LabelTable | None = None,
     start: Cursor | None = None,
     first: int = 0,
     share: float = 0.0,
@@ -117,7 +117,7 @@ def all_parts(
     """The parts of an input that is one shard."""
     listing = list_input(str(url), files_per_shard=content.files_per_shard)
     (shard,) = listing.shards
-    return list(cut_parts(listing.root_url, shard, FRONT_END, content, truth, start, first, share))
+    return list(cut_parts(listing.root_url, shard, FRONT_END, content, labels, start, first, share))
 
 
 class Recorder:

@@ -84,10 +84,10 @@ def test_a_hop_that_leaves_sound_unheard_is_refused(
     [
         (
             {"explainer": "esc10", "labels": "rain; fish"},
-            "content.labels: 'fish': no label of .*, which has baby_cry",
+            "content.targets: 'fish': no class of .*, which has baby_cry",
         ),
-        ({"explainer": "esc10", "labels": "topk:11"}, "content.labels: .* has 10 labels, got 'topk:11'"),
-        ({"explainer": "scenes", "labels": "all"}, "content.labels: .* one mask for all classes"),
+        ({"explainer": "esc10", "targets": "topk:11"}, "content.targets: .* has 10 classes, got 'topk:11'"),
+        ({"explainer": "scenes", "targets": "all"}, "content.targets: .* one mask for all classes"),
         (
             {"explainer": "esc10", "labels": "all", "part_windows": 410},
             "410 windows of 10 labels are more than the 4096 masks of a part: give --part-windows 409",
@@ -105,7 +105,7 @@ def test_labels_that_cannot_be_explained_are_refused(
 def test_true_labels_of_other_clips_are_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label\nelse.wav,cat\n")
     with pytest.raises(InputError, match="none of its 1 rows is about any of the 2 recordings"):
-        explain(source, tmp_path / "out", content_of(tiny_explainer, truth=str(tmp_path / "labels.csv")))
+        explain(source, tmp_path / "out", content_of(tiny_explainer, labels=str(tmp_path / "labels.csv")))
 
 
 def test_a_classifier_without_a_decoder_is_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.flow.cluster import ClusterError, Crew, size_crew
+from pipeline.flow.cluster import ClusterError, Crew, pool_size
 from schemas.run_config import ClusterConfig
 
 
@@ -31,13 +31,13 @@ from schemas.run_config import ClusterConfig
     ],
 )
 def test_the_crew_fits_what_there_is(cpus: int, gpus: int, asked: dict[str, Any], crew: Crew) -> None:
-    assert size_crew(ClusterConfig(**asked), cpus, gpus) == crew
+    assert pool_size(ClusterConfig(**asked), cpus, gpus) == crew
 
 
 @pytest.mark.parametrize("asked", [{}, {"actors": 2}, {"address": "auto"}])
 def test_a_gpu_that_can_never_come_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(ClusterError, match="Ray sees no GPU; use --device cpu"):
-        size_crew(ClusterConfig(device="cuda", **asked), 16, 0)
+        pool_size(ClusterConfig(device="cuda", **asked), 16, 0)
 
 
 def test_an_actor_takes_a_whole_gpu_or_none() -> None:

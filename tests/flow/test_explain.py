@@ -34,7 +34,7 @@ def test_batches_are_halved_until_they_fit_and_no_window_is_lost(tiny_explainer:
     assert cramped.asked == [8, 4, 2, 2, 2, 2, 2, 1]  # type: ignore[attr-defined]
     calm = explain_part(Explainer.load(tiny_explainer), part, "", content, 8)
     np.testing.assert_array_equal(halved.window, np.arange(11))
-    np.testing.assert_array_equal(halved.label_index, calm.label_index)
+    np.testing.assert_array_equal(halved.target_index, calm.target_index)
     assert np.abs(halved.mask.astype(int) - calm.mask.astype(int)).max() <= 1
 
 

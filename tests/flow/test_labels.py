@@ -78,18 +78,18 @@ def test_the_decision_s_row_is_that_of_a_run_of_decisions(
 def test_running_it_again_leaves_it_alone(two_labels_run: TinyRun) -> None:
     before = files_below(two_labels_run.output)
     reporter = Recorder()
-    content = ContentConfig(explainer="esc10", labels="topk:2", part_windows=3)
+    content = ContentConfig(explainer="esc10", targets="topk:2", part_windows=3)
     result = explain(two_labels_run.source, two_labels_run.output, content, reporter)
     assert (reporter.commits, result.resumed) == ([], 2)
     after = files_below(two_labels_run.output)
     assert {path: data for path, (_, data) in after.items()} == {path: data for path, (_, data) in before.items()}
 
 
-def test_the_run_record_names_the_choice_and_holds_a_digest_of_the_truth(two_labels_run: TinyRun) -> None:
+def test_the_run_record_names_the_choice_and_holds_a_digest_of_the_labels(two_labels_run: TinyRun) -> None:
     config = json.loads((Path(two_labels_run.output) / "_run.json").read_text())["config"]
     assert config["labels"] == "topk:2"
-    assert config["truth_digest"] is None
-    assert "truth" not in config
+    assert config["labels_digest"] is None
+    assert "labels" not in config
 
 
 def test_the_summary_is_of_the_labels_explained_and_counts_windows_once(two_labels_run: TinyRun) -> None:
@@ -115,7 +115,7 @@ def test_an_example_s_sound_and_mask_are_of_its_label(two_labels_run: TinyRun) -
     for example, panel in zip(chosen, panels, strict=True):
         of_label = [row for row in scores if row["label"] == example.label]
         (row,) = (row for row in of_label if row["window_id"] == example.window_id)
-        assert (row["fid_in"], row["ff"]) == max((rival["fid_in"], rival["ff"]) for rival in of_label)
+        assert (row["fid_in"], row["ff"]) == max((baseline["fid_in"], baseline["ff"]) for baseline in of_label)
         assert (example.p, example.p_in_audio) == (row["p"], row["p_in_audio"])
         assert example.uri == uris[example.window_id, example.label]
         assert panel.mask.mean() == pytest.approx(row["mask_mean"], abs=1e-5)

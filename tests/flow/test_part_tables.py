@@ -105,7 +105,7 @@ def test_masks_come_back_from_their_bytes(explained: ExplainedPart, made: tuple[
 
 
 def test_the_tiny_explainer_s_masks_and_labels_can_tell_right_from_wrong(explained: ExplainedPart) -> None:
-    assert len(set(explained.label_index.tolist())) >= 2
+    assert len(set(explained.target_index.tolist())) >= 2
     assert 0.1 < explained.mask.mean() / 255 < 0.9
     assert explained.mask.std() > 20
 
@@ -128,7 +128,7 @@ def test_flac_files_hold_exactly_the_samples_of_the_window(
 
 def test_labels_of_a_window_stand_together_in_their_order(explained: ExplainedPart, tmp_path: Path) -> None:
     config = TINY.model_copy(update={"decoder": DecoderConfig(channels=(4, 4, 4, 4, 4), evidence=5)})
-    content = content_of("tiny", part_windows=64, files_per_shard=64, labels="noise; low")
+    content = content_of("tiny", part_windows=64, files_per_shard=64, targets="noise; low")
     (part,) = all_parts(write_folder(tmp_path, mixed_recordings()), content)
     two = explain_part(Explainer(config, *small_models(config=config)), part, "a.tar", content, batch_size=4)
     assert two.mask.shape == (20, *explained.mask.shape[1:])

@@ -117,7 +117,7 @@ def test_two_signals_stop_at_once(source: str, tiny_explainer: str, tmp_path: Pa
 def test_a_run_whose_place_is_taken_stops_without_an_end(
     many_clips: str, tiny_explainer: str, ray_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "BEAT_S", 0.2)
+    monkeypatch.setattr(lease, "HEARTBEAT_S", 0.2)
     output, content = tmp_path / "out", content_of(tiny_explainer, part_windows=1, listenables=(), refine=20)
     other = hold(RunOutput(str(output)), print, take_over=True)
     reporter = Meddler("commit", other.__enter__)

@@ -104,15 +104,18 @@ def test_a_config_that_is_not_there(source: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("targets", "said"),
     [
-        ("truth.csv", "error: the options: content.labels: Value error, 'truth.csv' is a table, and that of the true "),
-        ("topk:0", "content.labels: Value error, topk: takes a whole number from 1 on, as in topk:3, got '0'"),
-        ("fish", "error: content.labels: 'fish': no label of the explainer 'esc10', which has baby_cry, chainsaw, "),
+        (
+            "truth.csv",
+            "error: the options: content.targets: Value error, 'truth.csv' is a table, and a table of labels ",
+        ),
+        ("topk:0", "content.targets: Value error, topk: takes a whole number from 1 on, as in topk:3, got '0'"),
+        ("fish", "error: content.targets: 'fish': no class of the explainer 'esc10', which has baby_cry, chainsaw, "),
     ],
 )
-def test_labels_that_make_no_sense(source: str, tmp_path: Path, labels: str, said: str) -> None:
-    code, output = run("explain", source, tmp_path / "out", "--labels", labels)
+def test_targets_that_make_no_sense(source: str, tmp_path: Path, targets: str, said: str) -> None:
+    code, output = run("explain", source, tmp_path / "out", "--targets", targets)
     assert code == 1
     assert said in output
 

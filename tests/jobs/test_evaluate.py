@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attribution.baselines import RIVALS
+from pipeline.attribution.baselines import BASELINES
 from pipeline.datasets.scenes import SceneConfig, write_scenes
 from pipeline.evaluation import evaluate as loop
 from pipeline.evaluation.contenders import Contender
@@ -30,7 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory, source: str, tiny_explainer: str) -> Path:
-    """An evaluation of four recordings with two rivals, sanity checks and all, not to be changed."""
+    """An evaluation of four recordings with two baselines, sanity checks and all, not to be changed."""
     folder = tmp_path_factory.mktemp("evaluated") / "out"
     methods = ["--methods", "saliency,constant"]
     code, said = run("evaluate", source, "--explainer", tiny_explainer, "--out", folder, *methods, "--batch-size", 3)
@@ -168,7 +168,7 @@ def test_on_scenes_the_truth_is_found_and_a_twin_differs_in_nothing(tiny_explain
     found = rows(tmp_path / "out", "localisation")
     assert {row["method"] for row in found} == {"lmac", "twin", "energy", "ideal"}
     assert [row["auroc"] for row in found if row["method"] == "ideal"] == pytest.approx([1.0] * 3)
-    apart = [row for row in rows(tmp_path / "out", "differences") if row["rival"] == "twin"]
+    apart = [row for row in rows(tmp_path / "out", "differences") if row["baseline"] == "twin"]
     assert {row["score"] for row in apart} >= {"ad", "ff", "insertion by bins", "deletion by energy"}
     assert all(row["value"] == row["low"] == row["high"] == 0 for row in apart)
 
@@ -204,7 +204,7 @@ def test_scores_do_not_depend_on_the_batch(source: str, tiny_explainer: str, tmp
 
 
 @pytest.mark.slow
-def test_rivals_that_do_not_suit_the_classifier_are_left_out_of_all_and_refused_by_name(
+def test_baselines_that_do_not_suit_the_classifier_are_left_out_of_all_and_refused_by_name(
     source: str, tmp_path: Path
 ) -> None:
     config = explainer_config(0.5, sizes=SHORT)
@@ -218,8 +218,8 @@ def test_rivals_that_do_not_suit_the_classifier_are_left_out_of_all_and_refused_
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     left_out = {"deeplift", "guided_backprop", "guided_gradcam"}
     assert record["methods_left_out"].keys() == left_out
-    assert set(record["methods"]) == {"lmac", *RIVALS} - left_out
-    assert "Not among the rivals: deeplift, " in (tmp_path / "out" / "report.md").read_text()
+    assert set(record["methods"]) == {"lmac", *BASELINES} - left_out
+    assert "Not among the baselines: deeplift, " in (tmp_path / "out" / "report.md").read_text()
 
     code, said = run(*command, tmp_path / "named", "--methods", "energy,deeplift")
     assert code == 1

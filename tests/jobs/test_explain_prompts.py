@@ -75,7 +75,7 @@ def test_a_run_with_other_prompts_has_them_for_classes_and_a_mask_for_each(
     listening: Path, clap: Path, scenes: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    options = ["--explainer", listening, "--classifier", f"clap:{clap}", "--prompts", ASKED, "--labels", "all"]
+    options = ["--explainer", listening, "--classifier", f"clap:{clap}", "--prompts", ASKED, "--targets", "all"]
     command = ["explain", scenes, out, *options, "--device", "cpu", "--actors", "1"]
     code, said = run(*command)
     assert code == 0, said
@@ -122,7 +122,7 @@ def elsewhere(loaded: LoadedExplainer) -> LoadedExplainer:
 def test_a_run_begun_on_another_machine_goes_on_with_the_embeddings_it_has(
     listening: Path, clap: Path, scenes: Path, tmp_path: Path
 ) -> None:
-    content = ContentConfig(explainer=str(listening), classifier=f"clap:{clap}", prompts=ASKED, labels="all")
+    content = ContentConfig(explainer=str(listening), classifier=f"clap:{clap}", prompts=ASKED, targets="all")
     asked = load_asked(content)
     begun, output = elsewhere(asked), RunOutput(str(tmp_path / "run"))
     assert begun.digest != asked.digest

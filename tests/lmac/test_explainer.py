@@ -12,7 +12,7 @@ import torch
 
 from pipeline.audio.flac import encode_flac
 from pipeline.lmac.explainer import Explainer, Explanation
-from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.masking import apply_mask
 from pipeline.lmac.scores import complexity, energy_kept, sparseness
 from pipeline.models.checkpoint import ExplainerError, save_explainer
 from schemas.explainer_config import DecoderConfig
@@ -60,8 +60,8 @@ def test_shapes_and_types_are_those_stated(explained: Explanation) -> None:
 
 def test_the_class_explained_is_the_decision(explained: Explanation) -> None:
     best = explained.probabilities.argmax(axis=1)
-    np.testing.assert_array_equal(explained.label_index, best)
-    assert explained.labels == tuple(CONFIG.labels[i] for i in best)
+    np.testing.assert_array_equal(explained.target_index, best)
+    assert explained.targets == tuple(CONFIG.labels[i] for i in best)
     np.testing.assert_allclose(explained.scores["p"], explained.probabilities.max(axis=1), rtol=1e-6)
     np.testing.assert_allclose(explained.probabilities.sum(axis=1), 1, rtol=1e-5)
 
@@ -75,7 +75,7 @@ def test_the_scores_are_those_of_the_stored_mask(domain: str, kind: str) -> None
     magnitude = classifier.front_end.stft(torch.from_numpy(windows())).abs()
     mask = torch.from_numpy(got.mask).float() / 255
     inside = apply_mask(magnitude, mask, domain)
-    rows = torch.arange(4), torch.from_numpy(got.label_index)
+    rows = torch.arange(4), torch.from_numpy(got.target_index)
     with torch.no_grad():
         p_in = classifier(inside).logits.softmax(1)[rows]
         p_out = classifier(apply_mask(magnitude, 1 - mask, domain)).logits.softmax(1)[rows]
@@ -89,7 +89,7 @@ def test_the_scores_are_those_of_the_stored_mask(domain: str, kind: str) -> None
 
 def test_the_audio_scores_are_those_of_the_listenables(explained: Explanation) -> None:
     classifier = EXPLAINER.classifier
-    rows = torch.arange(4), torch.from_numpy(explained.label_index)
+    rows = torch.arange(4), torch.from_numpy(explained.target_index)
     for side, name in ((explained.masked_in, "p_in_audio"), (explained.masked_out, "p_out_audio")):
         with torch.no_grad():
             p = classifier(classifier.front_end.stft(torch.from_numpy(side)).abs()).logits.softmax(1)[rows]
@@ -108,8 +108,8 @@ def test_a_window_is_explained_alike_alone_and_in_a_batch() -> None:
     batch = windows(16)
     together = EXPLAINER.explain(batch)
     alone = [EXPLAINER.explain(one) for one in batch]
-    assert together.labels == tuple(label for one in alone for label in one.labels)
-    assert len(set(together.labels)) > 1
+    assert together.targets == tuple(label for one in alone for label in one.targets)
+    assert len(set(together.targets)) > 1
     masks = np.concatenate([one.mask for one in alone]).astype(int)
     assert np.abs(masks - together.mask).max() <= 1
     assert together.mask.std() > 3  # the masks are not flat: the test could fail
@@ -149,8 +149,8 @@ def test_any_length_is_explained_at_that_length(n: int) -> None:
 
 def assert_rows_are(got: Explanation, chosen: np.ndarray, other: Explanation) -> None:
     """Rows of one explanation against all of another, bit by bit."""
-    assert [got.labels[row] for row in chosen] == list(other.labels)
-    for name in ("window", "label_index", "mask", "masked_in", "masked_out", "gain_db_in", "gain_db_out"):
+    assert [got.targets[row] for row in chosen] == list(other.targets)
+    for name in ("window", "target_index", "mask", "masked_in", "masked_out", "gain_db_in", "gain_db_out"):
         np.testing.assert_array_equal(getattr(got, name)[chosen], getattr(other, name), err_msg=name)
     for name, values in other.scores.items():
         np.testing.assert_array_equal(got.scores[name][chosen], values, err_msg=name)
@@ -162,12 +162,12 @@ def decisions() -> Explanation:
 
 
 def test_the_most_probable_labels_come_in_falling_order_window_by_window(decisions: Explanation) -> None:
-    got = ASKED.explain(windows(), lengths=LENGTHS, labels="topk:2")
+    got = ASKED.explain(windows(), lengths=LENGTHS, targets="topk:2")
     np.testing.assert_array_equal(got.window, [0, 0, 1, 1, 2, 2, 3, 3])
     best = (-got.probabilities).argsort(axis=1)[:, :2]
-    np.testing.assert_array_equal(got.label_index, best.flatten())
-    assert got.labels == tuple(CONFIG.labels[index] for index in best.flatten())
-    np.testing.assert_array_equal(got.scores["p"], got.probabilities[got.window, got.label_index])
+    np.testing.assert_array_equal(got.target_index, best.flatten())
+    assert got.targets == tuple(CONFIG.labels[index] for index in best.flatten())
+    np.testing.assert_array_equal(got.scores["p"], got.probabilities[got.window, got.target_index])
     assert_rows_are(got, np.arange(0, 8, 2), decisions)
     assert got.probabilities.shape == (4, 3)
     np.testing.assert_array_equal(got.embedding, decisions.embedding)
@@ -175,8 +175,8 @@ def test_the_most_probable_labels_come_in_falling_order_window_by_window(decisio
 
 @pytest.mark.parametrize("settings", [{}, {"mask": "binary"}, {"refine": 2}], ids=str)
 def test_all_labels_come_by_number_and_that_of_the_decision_as_alone(settings: dict[str, Any]) -> None:
-    got = ASKED.explain(windows(), lengths=LENGTHS, labels="all", **settings)
-    assert got.labels == CONFIG.labels * 4
+    got = ASKED.explain(windows(), lengths=LENGTHS, targets="all", **settings)
+    assert got.targets == CONFIG.labels * 4
     np.testing.assert_array_equal(got.window, np.arange(4).repeat(3))
     decided = got.probabilities.argmax(axis=1)
     assert len(set(decided.tolist())) > 1
@@ -185,42 +185,42 @@ def test_all_labels_come_by_number_and_that_of_the_decision_as_alone(settings: d
 
 
 def test_masks_sounds_and_scores_are_of_the_label_that_the_row_names() -> None:
-    got = ASKED.explain(windows(), labels="all")
+    got = ASKED.explain(windows(), targets="all")
     masks = got.mask.reshape(4, 3, *got.mask.shape[1:]).astype(int)
     # More than rounding makes of one mask.
     assert (np.abs(masks - np.roll(masks, 1, axis=1)).max(axis=(2, 3)) > 2).all()
     classifier = ASKED.classifier
     with torch.no_grad():
         heard = classifier(classifier.front_end.stft(torch.from_numpy(got.masked_in)).abs()).logits.softmax(1)
-    np.testing.assert_allclose(got.scores["p_in_audio"], heard[np.arange(12), got.label_index], atol=1e-5)
-    np.testing.assert_array_equal(got.scores["fid_in_audio"], heard.argmax(1).numpy() == got.label_index)
+    np.testing.assert_allclose(got.scores["p_in_audio"], heard[np.arange(12), got.target_index], atol=1e-5)
+    np.testing.assert_array_equal(got.scores["fid_in_audio"], heard.argmax(1).numpy() == got.target_index)
     np.testing.assert_allclose(got.scores["mask_mean"], got.mask.mean(axis=(1, 2)) / 255, atol=1e-5)
 
 
 def test_names_are_explained_in_the_order_given() -> None:
-    every, got = ASKED.explain(windows(), labels="all"), ASKED.explain(windows(), labels=" c;a ")
-    assert got.labels == ("c", "a") * 4
+    every, got = ASKED.explain(windows(), targets="all"), ASKED.explain(windows(), targets=" c;a ")
+    assert got.targets == ("c", "a") * 4
     assert_rows_are(every, np.array([2, 0, 5, 3, 8, 6, 11, 9]), got)
 
 
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ("a; fish", "'fish': no label of the explainer 'small', which has a, b, c"),
-        ("topk:4", "has 3 labels, got 'topk:4'"),
+        ("a; fish", "'fish': no class of the explainer 'small', which has a, b, c"),
+        ("topk:4", "has 3 classes, got 'topk:4'"),
         ("topk:0", "takes a whole number from 1 on"),
     ],
 )
-def test_labels_that_it_has_not_are_refused(labels: str, said: str) -> None:
+def test_targets_that_it_has_not_are_refused(labels: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        ASKED.explain(windows(), labels=labels)
+        ASKED.explain(windows(), targets=labels)
 
 
 @pytest.mark.parametrize("labels", ["all", "topk:2", "a"])
 def test_a_decoder_that_is_not_told_the_label_explains_the_decision_only(labels: str) -> None:
     with pytest.raises(ValueError, match="one mask for all classes"):
-        EXPLAINER.explain(windows(), labels=labels)
-    assert EXPLAINER.explain(windows(), labels="topk:1").mask.shape[0] == 4
+        EXPLAINER.explain(windows(), targets=labels)
+    assert EXPLAINER.explain(windows(), targets="topk:1").mask.shape[0] == 4
 
 
 @pytest.mark.parametrize("bad", [[], [[]], [0.0, np.nan], [0.0, np.inf], [[[0.0]]]], ids=repr)

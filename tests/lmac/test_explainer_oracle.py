@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.audio.flac import encode_flac, quantise
-from pipeline.lmac.explainer import to_pcm_grid
+from pipeline.lmac.masking import to_pcm_grid
 from tests.lmac.fakes import everything, nothing, oracle_explainer
 from tests.models.make import FRONT_END, noise, tone
 

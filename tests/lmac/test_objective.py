@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from pipeline.lmac.objective import apply_mask, log_complement, objective
+from pipeline.lmac.masking import apply_mask
+from pipeline.lmac.objective import log_complement, objective
 from schemas.training_config import DecoderTraining, GuidanceConfig, ObjectiveConfig
 from tests.lmac.fakes import LinearClassifier
 

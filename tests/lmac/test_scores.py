@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.lmac.objective import apply_mask
+from pipeline.lmac.masking import apply_mask
 from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparseness
 
 

@@ -27,7 +27,7 @@ def test_esc10_is_right_about_recordings_of_the_unseen_fold_and_its_masks_hold_t
         rows = [row for row in csv.DictReader(file) if row["fold"] == "5"][::4]
     sounds = [decode((esc10_dir / row["path"]).read_bytes(), row["path"], 32_000).waveform for row in rows]
     got = explain("esc10", sounds)
-    assert np.mean([label == row["category"] for label, row in zip(got.labels, rows, strict=True)]) >= 0.8
+    assert np.mean([label == row["category"] for label, row in zip(got.targets, rows, strict=True)]) >= 0.8
     assert got.scores["ff"].mean() > 0.6
     assert got.scores["ad"].mean() < 5
     assert got.scores["fid_in"].mean() >= 0.9
@@ -56,7 +56,7 @@ def test_a_mask_of_esc10_is_the_same_to_within_one_of_255_in_any_batch(esc10_dir
 def test_scenes_hears_unseen_scenes_and_its_listenable_is_nearer_to_the_target_than_the_mixture() -> None:
     scenes = [render_scene(4242, index) for index in range(20)]
     got = explain("scenes", [scene.mixture for scene in scenes])
-    assert np.mean([label == scene.label for label, scene in zip(got.labels, scenes, strict=True)]) >= 0.9
+    assert np.mean([label == scene.label for label, scene in zip(got.targets, scenes, strict=True)]) >= 0.9
     gained = [
         si_sdr(got.masked_in[i], scene.target) - si_sdr(scene.mixture, scene.target)
         for i, scene in enumerate(scenes)

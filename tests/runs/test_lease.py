@@ -25,7 +25,7 @@ from tests.runs.test_leftovers import age, begin
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    monkeypatch.setattr(lease, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(lease, "SETTLE_S", 0.1)
 
 
@@ -153,7 +153,7 @@ def test_of_two_that_claim_at_once_one_goes_on(output: RunOutput) -> None:
 def test_a_lease_that_cannot_be_renewed_is_not_relied_on_until_it_can(
     output: RunOutput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "LIFE_S", 0.5)
+    monkeypatch.setattr(lease, "TTL_S", 0.5)
     notes: list[str] = []
     with hold(output, notes.append) as held:
         # Read as a folder, the lease can be neither read nor replaced.

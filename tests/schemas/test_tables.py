@@ -15,7 +15,7 @@ PROMISED = {
     "band_profile time_profile",
     "faithfulness": "window_id clip_id label p p_in p_out ai ad ag ff fid_in keep sps comp mask_mean energy_kept "
     "p_in_audio p_out_audio ai_audio ad_audio ag_audio ff_audio fid_in_audio",
-    "clips": "window_id clip_id label kind uri duration_s sample_rate peak_dbfs loudness_lufs sha256",
+    "listenables": "window_id clip_id label kind uri duration_s sample_rate peak_dbfs loudness_lufs sha256",
     "errors": "clip_id shard key stage reason message size_bytes",
 }
 UNITS = {"_s": "s", "_hz": "Hz", "_db": "dB", "_dbfs": "dBFS", "_lufs": "LUFS", "_bytes": "B"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.storage.errors import StorageError, explain
+from pipeline.storage.errors import StorageError, as_storage_error
 from pipeline.storage.filesystem import display_url, is_plain, join, open_filesystem, recorded_url, resolve
 
 
@@ -54,5 +54,5 @@ def test_a_kind_of_url_that_cannot_be_opened_is_named(url: str) -> None:
 
 
 def test_errors_come_with_what_to_do() -> None:
-    assert "check the path, and on S3 the bucket's name" in str(explain(FileNotFoundError(), "reading a"))
-    assert "check the credentials" in str(explain(PermissionError("403"), "reading a"))
+    assert "check the path, and on S3 the bucket's name" in str(as_storage_error(FileNotFoundError(), "reading a"))
+    assert "check the credentials" in str(as_storage_error(PermissionError("403"), "reading a"))

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from schemas.errors import LmacError
+
 # ESC-50's name of each class -> its folder and its name in ESC-10, in ESC-10's order.
 CLASSES = {
     "dog": ("001 - Dog bark", "dog_bark"),
@@ -28,7 +30,7 @@ METADATA = "meta/esc50.csv"
 LICENSES = "LICENSE"
 
 
-class Esc10Error(RuntimeError):
+class Esc10Error(LmacError):
     """ESC-10 could not be had; the message says what to do."""
 
 

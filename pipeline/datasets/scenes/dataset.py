@@ -18,7 +18,7 @@ from pipeline.datasets.scenes.encode import (
     tar_shard,
 )
 from pipeline.datasets.scenes.scene import SceneConfig, render_scene, scene_label
-from pipeline.storage.errors import explained
+from pipeline.storage.errors import StorageError, storage_errors
 from pipeline.storage.filesystem import display_url, is_local, open_filesystem
 
 DatasetFormat = Literal["tar", "parquet", "flac"]
@@ -54,7 +54,7 @@ def write_scenes(
     `flac`: loose `<label>/<key>.flac` and a `scenes.csv`. The same arguments write the same bytes, given the
     same numpy, libsndfile and pyarrow.
 
-    Raises ValueError for arguments that make no dataset, and FileExistsError if `url` already holds files
+    Raises ValueError for arguments that make no dataset, and StorageError if `url` already holds files
     that this call would not overwrite: they would be read as part of the dataset; StorageError if the
     storage refuses or is out of reach.
     """
@@ -72,17 +72,17 @@ def write_scenes(
     indices = range(first_index, first_index + count)
     names = _file_names(seed, indices, format, scenes_per_shard)
     filesystem, root = open_filesystem(url)
-    with explained(f"listing {display_url(url)}"):
+    with storage_errors(f"listing {display_url(url)}"):
         strangers = {path[len(root) + 1 :] for path in filesystem.find(root)} - set(names)
     if strangers:
-        raise FileExistsError(
+        raise StorageError(
             f"{url} already holds {len(strangers)} other file(s), such as {min(strangers)}: "
             "choose an empty place, or delete them first"
         )
 
     size_bytes = 0
     for name, content in zip(names, _contents(seed, indices, config, format, scenes_per_shard), strict=True):
-        with explained(f"writing {display_url(url)}/{name}"):
+        with storage_errors(f"writing {display_url(url)}/{name}"):
             _write(filesystem, f"{root}/{name}", content)
         size_bytes += len(content)
     labels = Counter(scene_label(seed, index) for index in indices)

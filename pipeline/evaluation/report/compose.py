@@ -43,7 +43,7 @@ def _left_out(facts: Facts) -> list[Prose]:
     names: dict[str, list[str]] = {}
     for name, reason in facts.methods_left_out.items():
         names.setdefault(reason, []).append(spoken(name))
-    return [Prose(f"Not among the rivals: {', '.join(them)} ({reason}).") for reason, them in names.items()]
+    return [Prose(f"Not among the baselines: {', '.join(them)} ({reason}).") for reason, them in names.items()]
 
 
 def _about(facts: Facts) -> str:

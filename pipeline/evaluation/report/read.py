@@ -55,11 +55,11 @@ class Area(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """The paired difference `method - rival` in a score."""
+    """The paired difference `method - baseline` in a score."""
 
     audio: str
     method: str
-    rival: str
+    baseline: str
     score: str
     interval: Interval
 
@@ -167,8 +167,8 @@ def read_results(directory: Path) -> Results:
         for audio, of_audio in variants("areas", "ranking").items()
     }
     differences = [
-        Difference(row["audio"], row["method"], row["rival"], row["score"], _interval(row))
-        for row in sorted(rows["differences"], key=lambda row: order.get(row["rival"], len(order)))
+        Difference(row["audio"], row["method"], row["baseline"], row["score"], _interval(row))
+        for row in sorted(rows["differences"], key=lambda row: order.get(row["baseline"], len(order)))
     ]
     return Results(
         facts=facts,

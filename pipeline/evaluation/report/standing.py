@@ -9,11 +9,11 @@ from pipeline.evaluation.contenders import IDEAL, is_own
 from pipeline.evaluation.report.glossary import spoken
 from pipeline.evaluation.report.read import Area, Interval, Results, Variant
 
-# What explains nothing is shown, but is nobody's rival: at 77% of the energy a random order keeps most bins.
+# What explains nothing is shown, but is nobody's baseline: at 77% of the energy a random order keeps most bins.
 CONTROLS = ("random", "constant")
 
 
-def is_rival(method: str) -> bool:
+def is_baseline(method: str) -> bool:
     """Whether it is what `lmac` is measured against."""
     return not is_own(method) and method != IDEAL and method not in CONTROLS
 
@@ -52,9 +52,9 @@ def ranked(results: Results, audio: str) -> list[Variant]:
     return sorted([*counted(areas), *rest], key=lambda variant: -_or_least(overall(areas.get(variant, {}))))
 
 
-def leading_rivals(results: Results, audio: str, count: int) -> list[str]:
-    """The `count` rivals with the best areas, best first."""
-    return [variant.method for variant in ranked(results, audio) if is_rival(variant.method)][:count]
+def leading_baselines(results: Results, audio: str, count: int) -> list[str]:
+    """The `count` baselines with the best areas, best first."""
+    return [variant.method for variant in ranked(results, audio) if is_baseline(variant.method)][:count]
 
 
 def best(values: Mapping[Variant, Interval], higher: bool) -> Variant | None:

@@ -9,7 +9,7 @@ from pipeline.evaluation.contenders import OWN
 from pipeline.evaluation.report.glossary import AREAS, SCORES
 from pipeline.evaluation.report.numerals import number, span
 from pipeline.evaluation.report.read import Area, Interval, Results, Size, Variant
-from pipeline.evaluation.report.standing import CONTROLS, best, called, counted, is_rival
+from pipeline.evaluation.report.standing import CONTROLS, best, called, counted, is_baseline
 
 # The sizes at which methods are told apart: below, little is left to hear; above, everybody keeps nearly all.
 SIZES = (
@@ -21,35 +21,35 @@ AREA_ORDER = tuple(Area(side, by) for side in ("insertion", "deletion") for by i
 
 @dataclass(frozen=True)
 class Duel:
-    """`lmac` against the rival that is best in this very figure."""
+    """`lmac` against the baseline that is best in this very figure."""
 
     own: Interval
-    rival: Interval
-    rival_name: str
+    baseline: Interval
+    baseline_name: str
     higher: bool
 
     @property
     def level(self) -> bool:
         """Whether the two are equal to the digit."""
-        return self.own.value == self.rival.value
+        return self.own.value == self.baseline.value
 
     @property
     def ahead(self) -> bool:
         """Whether `lmac` is better; a tie is not."""
-        return (self.own.value > self.rival.value) == self.higher and not self.level
+        return (self.own.value > self.baseline.value) == self.higher and not self.level
 
     @property
     def outcome(self) -> str:
         """In words, with whether the intervals overlap."""
         place = "level" if self.level else "ahead" if self.ahead else "behind"
-        return f"{place}, intervals {'overlap' if self.own.overlaps(self.rival) else 'do not overlap'}"
+        return f"{place}, intervals {'overlap' if self.own.overlaps(self.baseline) else 'do not overlap'}"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """On one audio: by score the duels at each of `SIZES` that was measured, and those of the areas.
 
-    `rows` are against rivals, `rows_with_controls` against random and constant orders too.
+    `rows` are against baselines, `rows_with_controls` against random and constant orders too.
     """
 
     audio: str
@@ -59,9 +59,9 @@ class Verdict:
 
 
 def judge(results: Results, audio: str) -> Verdict:
-    """Hold `lmac` against the best rival in AD and FF at every size, and in every area; empty without either.
+    """Hold `lmac` against the best baseline in AD and FF at every size, and in every area; empty without either.
 
-    Of `lmac` the order that counts, of rivals whichever of theirs is best in this very figure.
+    Of `lmac` the order that counts, of baselines whichever of theirs is best in this very figure.
     """
     areas = results.areas.get(audio, {})
     duels: dict[Area, Duel] = {}
@@ -98,13 +98,13 @@ def sentences(verdict: Verdict) -> str:
     """The verdict for people."""
     said = []
     if counts := _counts(verdict.rows):
-        said.append(f"At equal size, {OWN} is ahead of the best rival {counts}.")
+        said.append(f"At equal size, {OWN} is ahead of the best baseline {counts}.")
         if (with_controls := _counts(verdict.rows_with_controls)) != counts:
-            said.append(f"With random and constant orders among the rivals, it is {with_controls}.")
+            said.append(f"With random and constant orders among the baselines, it is {with_controls}.")
     if verdict.areas:
         shown = [f"{area.side} by {area.by} {_against(duel)}" for area, duel in verdict.areas.items()]
         said.append(f"Areas: {'; '.join(shown)}.")
-    return " ".join(said) or f"{OWN} and a rival were not both measured at equal size."
+    return " ".join(said) or f"{OWN} and a baseline were not both measured at equal size."
 
 
 def _counts(rows: dict[str, dict[Size, Duel]]) -> str:
@@ -118,16 +118,18 @@ def _counts(rows: dict[str, dict[Size, Duel]]) -> str:
 
 
 def _against(duel: Duel) -> str:
-    own, rival = (
-        f"{number(interval.value)} ({span(interval.low, interval.high)})" for interval in (duel.own, duel.rival)
+    own, baseline = (
+        f"{number(interval.value)} ({span(interval.low, interval.high)})" for interval in (duel.own, duel.baseline)
     )
-    return f"{own} against {rival} of {duel.rival_name}: {duel.outcome}"
+    return f"{own} against {baseline} of {duel.baseline_name}: {duel.outcome}"
 
 
 def _duel(values: dict[Variant, Interval], higher: bool, also: tuple[str, ...] = ()) -> Duel | None:
     own = best({variant: value for variant, value in values.items() if variant.method == OWN}, higher)
-    rivals = {variant: value for variant, value in values.items() if is_rival(variant.method) or variant.method in also}
-    rival = best(rivals, higher)
-    if own is None or rival is None:
+    baselines = {
+        variant: value for variant, value in values.items() if is_baseline(variant.method) or variant.method in also
+    }
+    baseline = best(baselines, higher)
+    if own is None or baseline is None:
         return None
-    return Duel(values[own], values[rival], called(rival, rivals), higher)
+    return Duel(values[own], values[baseline], called(baseline, baselines), higher)

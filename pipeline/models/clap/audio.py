@@ -15,8 +15,8 @@ from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.foreign import logit_scale
 from pipeline.models.clap.htsat import audio_config
+from schemas.errors import in_a_line
 from schemas.explainer_config import ClapConfig, FrontEndConfig
-from schemas.invalid import in_a_line
 
 
 @dataclass(frozen=True)

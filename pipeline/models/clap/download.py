@@ -14,7 +14,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from pipeline.models.clap.faults import ClapError
-from pipeline.storage.errors import StorageError, explain
+from pipeline.storage.errors import StorageError, as_storage_error
 from pipeline.storage.filesystem import display_url, open_filesystem
 
 # How long to wait for a server to accept or to send anything; a download as a whole may take as long as it takes.
@@ -161,7 +161,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and package != "huggingface_hub":
         return "it does not exist there"
     if package in ("botocore", "aiobotocore") or isinstance(error, PermissionError):
-        return str(explain(error, "")).removeprefix(": ")
+        return str(as_storage_error(error, "")).removeprefix(": ")
     if package == "builtins" and isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"it cannot be reached, or broke off ({type(error).__name__})"

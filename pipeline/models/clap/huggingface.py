@@ -13,8 +13,8 @@ from torch import Tensor
 from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.foreign import SCALE, foreign, only_tensors, read_safetensors, read_torch, refuse_misfits
 from pipeline.models.clap.source import CONFIG, EXTRACTORS, WEIGHTS
+from schemas.errors import in_a_line
 from schemas.explainer_config import ClapConfig, FrontEndConfig
-from schemas.invalid import in_a_line
 
 SAFETENSORS, PICKLED = WEIGHTS
 EXTRACTOR, PROCESSOR = EXTRACTORS

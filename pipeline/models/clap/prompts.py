@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.models.clap.faults import ClapError
-from pipeline.storage.errors import explained
+from pipeline.storage.errors import storage_errors
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem
 from pipeline.storage.retry import retrying
 from schemas.class_bank import PLACE, ClassBankConfig, check_prompts, check_templates
@@ -82,7 +82,7 @@ def _trimmed(pieces: Sequence[str]) -> tuple[str, ...]:
 
 def _lines(url: str, where: str) -> tuple[str, ...]:
     fs, path = open_filesystem(url)
-    with explained(what := f"reading prompts from {where}"):
+    with storage_errors(what := f"reading prompts from {where}"):
         try:
             content: bytes = retrying(lambda: fs.cat_file(path), what=what)
         except FileNotFoundError:

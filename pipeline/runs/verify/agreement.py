@@ -62,14 +62,14 @@ def check_labels(
 
 
 def _wrong_labels(found: list[str], probabilities: list[float], promise: Promise) -> str | None:
-    wanted = promise.choice.count(promise.labels)
+    wanted = promise.targets.count(promise.labels)
     if not found:
         return f"no row, of {wanted} asked for"
     if strange := sorted(set(found) - set(promise.labels)):
         return f"{', '.join(map(repr, strange))}: no label of the explainer"
     if len(set(found)) != wanted:
         return f"rows for {len(set(found))} labels, of {wanted} asked for"
-    numbers = promise.choice.indices(promise.labels)
+    numbers = promise.targets.indices(promise.labels)
     if numbers is None and len(probabilities) != len(promise.labels):
         return None  # told of with the predictions
     if numbers is None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.storage.errors import StorageError
-from schemas.label_choice import LabelChoice
+from schemas.targets import Targets
 from schemas.records import RunRecord
 
 
 @dataclass(frozen=True)
 class Promise:
-    """The explainer's labels, which of them each window has rows for, the sides written as FLAC, and more settings."""
+    """The explainer's classes, which of them each window has rows for, the sides written as FLAC, and more settings."""
 
     labels: tuple[str, ...]
-    choice: LabelChoice
+    targets: Targets
     listenables: tuple[str, ...]
     binary: bool
     part_windows: int
@@ -24,9 +24,9 @@ class Promise:
         """Read it from a run's record; raises StorageError where that does not say it."""
         try:
             labels, config = tuple(record.explainer["labels"]), record.config
-            choice = LabelChoice.parse(config["labels"])
-            choice.indices(labels)
-            return cls(labels, choice, tuple(config["listenables"]), config["mask"] == "binary", config["part_windows"])
+            targets = Targets.parse(config["targets"])
+            targets.indices(labels)
+            return cls(labels, targets, tuple(config["listenables"]), config["mask"] == "binary", config["part_windows"])
         except (KeyError, ValueError) as error:
             raise StorageError(
                 f"_run.json does not say what was asked for ({error}): it is damaged, or was written by another version"

@@ -143,7 +143,7 @@ def _cut(recording: RawRecording, index: int, explainer: Explainer, config: Mapp
 def _explain(explainer: Explainer, waveform: np.ndarray, length: int, config: Mapping[str, Any]) -> Explanation:
     # Soft, whatever the run's are: a binary mask is cut from it, and a level at the cut may fall on either side.
     return explainer.explain(
-        waveform, lengths=np.array([length]), labels=config["labels"], mask="soft", refine=config["refine"]
+        waveform, lengths=np.array([length]), targets=config["targets"], mask="soft", refine=config["refine"]
     )
 
 
@@ -177,9 +177,9 @@ def _compare(
             differ(f"written: {prediction['label']!r}, explained again: {top!r}")
         elif p.shape != made.probabilities[0].shape or np.abs(p - made.probabilities[0]).max() > _PROBABILITY:
             differ("probabilities are others than when it is explained again")
-    if masks.keys() != set(made.labels):
-        differ(f"masks of {', '.join(sorted(masks))}; explained again: {', '.join(sorted(made.labels))}")
-    for label, levels in zip(made.labels, made.mask, strict=True):
+    if masks.keys() != set(made.targets):
+        differ(f"masks of {', '.join(sorted(masks))}; explained again: {', '.join(sorted(made.targets))}")
+    for label, levels in zip(made.targets, made.mask, strict=True):
         if label not in masks:
             continue
         found = np.frombuffer(masks[label]["mask"], np.uint8).astype(int)

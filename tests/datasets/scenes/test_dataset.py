@@ -20,6 +20,7 @@ import soundfile
 
 from pipeline.datasets.scenes import DatasetFormat, SceneConfig, render_scene, write_scenes
 from pipeline.datasets.scenes.encode import SceneFacts, encode_scene
+from pipeline.storage.errors import StorageError
 
 CONFIG = SceneConfig(duration_s=0.6)
 COUNT, SEED, FIRST = 7, 9, 100
@@ -99,7 +100,7 @@ def test_shards_go_to_any_fsspec_url() -> None:
 
 def test_a_second_smaller_dataset_is_not_mixed_into_the_first(tmp_path: Path) -> None:
     write_scenes(str(tmp_path), 6, 0, config=CONFIG, scenes_per_shard=2)
-    with pytest.raises(FileExistsError, match=r"2 other file\(s\), such as scenes-000001.tar"):
+    with pytest.raises(StorageError, match=r"2 other file\(s\), such as scenes-000001.tar"):
         write_scenes(str(tmp_path), 2, 0, config=CONFIG, scenes_per_shard=2)
     write_scenes(str(tmp_path), 6, 1, config=CONFIG, scenes_per_shard=2)  # replaces the whole: fine
 

@@ -88,7 +88,7 @@ def write_evaluation(
         directory,
         "differences",
         (
-            {"audio": heard, "method": "lmac", "mask": "as_written", "rival": method, "score": score}
+            {"audio": heard, "method": "lmac", "mask": "as_written", "baseline": method, "score": score}
             | interval(_gap(score) * (1 - good) + rng.normal(0, 0.02 * abs(_gap(score))), 0.25 * abs(_gap(score)))
             for heard in audio
             for method, good in quality.items()

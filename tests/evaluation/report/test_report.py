@@ -118,16 +118,18 @@ def test_markup_in_names_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     assert "<script" not in prose
 
 
-def test_rivals_that_were_left_out_stand_beside_the_verdict_with_the_reason(tmp_path: Path) -> None:
+def test_baselines_that_were_left_out_stand_beside_the_verdict_with_the_reason(tmp_path: Path) -> None:
     write_evaluation(tmp_path, METHODS)
     facts = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
     why = "made for ReLUs, and the classifier has LayerNorm"
     write_facts(tmp_path, **facts, methods_left_out={"deeplift": why, "guided_backprop": why, "gradcam": "no block"})
     write_report(tmp_path)
-    said = f"Not among the rivals: deeplift, guided backprop ({why})."
+    said = f"Not among the baselines: deeplift, guided backprop ({why})."
     for name in ("report.md", "report.html"):
         text = (tmp_path / name).read_text("utf-8")
-        assert 0 < text.index(said) < text.index("Not among the rivals: gradcam (no block).") < text.index("Curves at")
+        assert (
+            0 < text.index(said) < text.index("Not among the baselines: gradcam (no block).") < text.index("Curves at")
+        )
 
 
 def test_an_evaluation_that_says_nothing_of_itself_is_still_reported(tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_a_table_that_lacks_a_column_is_refused_by_name(written: Path, tmp_path:
         write_report(tmp_path)
 
 
-def test_rows_show_the_rival_that_is_best_in_each_and_what_quiet_bins_alone_would_do(tmp_path: Path) -> None:
+def test_rows_show_the_baseline_that_is_best_in_each_and_what_quiet_bins_alone_would_do(tmp_path: Path) -> None:
     write_facts(tmp_path, audio=["clean"], methods=["lmac", "first", "second", "constant"])
     rows = [
         {**point(method, by, budget, name, value), **({"ranking": order} if order else {})}

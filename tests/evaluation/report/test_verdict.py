@@ -29,17 +29,19 @@ def judged(directory: Path, ad: dict[str, float], areas: dict[str, tuple[float, 
 
 
 @pytest.mark.parametrize(("own", "ahead", "level"), [(10.0, 7, 0), (30.0, 0, 0), (20.0, 0, 7)])
-def test_only_what_is_better_than_the_best_rival_is_ahead(tmp_path: Path, own: float, ahead: int, level: int) -> None:
+def test_only_what_is_better_than_the_best_baseline_is_ahead(
+    tmp_path: Path, own: float, ahead: int, level: int
+) -> None:
     verdict = judged(tmp_path, {"lmac": own, "saliency": 40.0, "energy": 20.0})
     for duels in verdict.rows.values():
         assert (sum(duel.ahead for duel in duels.values()), sum(duel.level for duel in duels.values())) == (
             ahead,
             level,
         )
-        assert {duel.rival_name for duel in duels.values()} == {"energy"}
+        assert {duel.baseline_name for duel in duels.values()} == {"energy"}
 
 
-def test_the_rival_is_the_best_in_each_row_and_not_overall(tmp_path: Path) -> None:
+def test_the_baseline_is_the_best_in_each_row_and_not_overall(tmp_path: Path) -> None:
     write_facts(tmp_path)
     at = {"lmac": (10, 30), "first": (20, 25), "second": (15, 40)}
     rows = [
@@ -49,12 +51,12 @@ def test_the_rival_is_the_best_in_each_row_and_not_overall(tmp_path: Path) -> No
     ]
     write_table(tmp_path, "points", rows)
     duels = judge(read_results(tmp_path), "clean").rows["ad"]
-    assert [(duel.rival_name, duel.ahead) for duel in duels.values()] == [("second", True), ("first", False)]
+    assert [(duel.baseline_name, duel.ahead) for duel in duels.values()] == [("second", True), ("first", False)]
 
 
-def test_neither_refinement_nor_the_ideal_mask_is_a_rival(tmp_path: Path) -> None:
+def test_neither_refinement_nor_the_ideal_mask_is_a_baseline(tmp_path: Path) -> None:
     verdict = judged(tmp_path, {"lmac": 10.0, "lmac_refine_20": 1.0, "ideal": 0.0, "lmac-reference": 12.0})
-    assert {duel.rival_name for duel in verdict.rows["ad"].values()} == {"lmac-reference"}
+    assert {duel.baseline_name for duel in verdict.rows["ad"].values()} == {"lmac-reference"}
 
 
 def test_a_low_deletion_area_is_ahead_and_a_low_insertion_area_behind(tmp_path: Path) -> None:
@@ -69,9 +71,9 @@ def test_intervals_that_share_a_point_overlap() -> None:
     assert Duel(own, far, "far", True).outcome == "ahead, intervals do not overlap"
 
 
-def test_the_sentence_counts_rows_and_names_the_rival(tmp_path: Path) -> None:
+def test_the_sentence_counts_rows_and_names_the_baseline(tmp_path: Path) -> None:
     said = sentences(judged(tmp_path, {"lmac": 10.0, "energy": 20.0}, {"lmac": (0.6, 0.2), "energy": (0.5, 0.25)}))
-    assert "ahead of the best rival on AD in 7 of 7 rows and on FF in 7 of 7 rows" in said
+    assert "ahead of the best baseline on AD in 7 of 7 rows and on FF in 7 of 7 rows" in said
     assert "insertion by bins 0.600 (0.570-0.630) against 0.500 (0.470-0.530) of energy" in said
     assert "ahead, intervals do not overlap" in said
 
@@ -80,12 +82,12 @@ def test_without_lmac_no_verdict_is_made_up(tmp_path: Path) -> None:
     assert "not both measured" in sentences(judged(tmp_path, {"saliency": 10.0, "energy": 20.0}))
 
 
-def test_a_rival_takes_part_in_each_row_with_whichever_order_is_best_there(tmp_path: Path) -> None:
+def test_a_baseline_takes_part_in_each_row_with_whichever_order_is_best_there(tmp_path: Path) -> None:
     write_facts(tmp_path)
     size = SIZES[0]
     other = point("energy", *size, "ad", 1.0, best=False) | {"ranking": "absolute"}
     write_table(tmp_path, "points", [point("lmac", *size, "ad", 10), point("energy", *size, "ad", 20), other])
-    assert judge(read_results(tmp_path), "clean").rows["ad"][size].rival.value == 1
+    assert judge(read_results(tmp_path), "clean").rows["ad"][size].baseline.value == 1
 
 
 def test_an_order_of_lmac_that_does_not_count_takes_no_part(tmp_path: Path) -> None:
@@ -96,9 +98,9 @@ def test_an_order_of_lmac_that_does_not_count_takes_no_part(tmp_path: Path) -> N
     assert judge(read_results(tmp_path), "clean").rows["ad"][size].own.value == 10
 
 
-def test_controls_are_nobodys_rivals_and_the_verdict_says_what_they_would_change(tmp_path: Path) -> None:
+def test_controls_are_nobodys_baselines_and_the_verdict_says_what_they_would_change(tmp_path: Path) -> None:
     verdict = judged(tmp_path, {"lmac": 10.0, "energy": 20.0, "random": 1.0})
-    assert {duel.rival_name for duel in verdict.rows["ad"].values()} == {"energy"}
+    assert {duel.baseline_name for duel in verdict.rows["ad"].values()} == {"energy"}
     said = sentences(verdict)
-    assert "ahead of the best rival on AD in 7 of 7 rows" in said
-    assert "With random and constant orders among the rivals, it is on AD in 0 of 7 rows" in said
+    assert "ahead of the best baseline on AD in 7 of 7 rows" in said
+    assert "With random and constant orders among the baselines, it is on AD in 0 of 7 rows" in said

@@ -142,7 +142,7 @@ def test_windows_of_any_length_up_to_ten_seconds_are_explained(window_s: float, 
     if not explanation.gain_db_in.any() and not explanation.gain_db_out.any():
         np.testing.assert_allclose(together, waveforms.numpy(), atol=1e-4)
     if evidence:
-        asked = explainer.explain(waveforms, labels="topk:2")
+        asked = explainer.explain(waveforms, targets="topk:2")
         np.testing.assert_array_equal(asked.mask[::2], explanation.mask)
         assert (asked.mask[1::2] != explanation.mask).any()
 

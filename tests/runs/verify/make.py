@@ -14,7 +14,7 @@ from schemas.records import RunRecord
 from schemas.run_config import ContentConfig
 
 # Not recorded: they may be paths of one machine.
-PLACES = {"explainer", "classifier", "prompts", "templates", "truth"}
+PLACES = {"explainer", "classifier", "prompts", "templates", "labels"}
 
 
 def run_here(source: str, folder: str, content: ContentConfig) -> str:

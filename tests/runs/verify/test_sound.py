@@ -42,10 +42,10 @@ def test_two_labels_of_each_window_are_sound_and_three_or_one_are_not(two_labels
     proof = verify(str(run_dir.folder))
     assert f"wrong_labels: {path}" in told(proof)
     assert "rows for 1 labels, of 2 asked for" in told(proof)
-    run_dir.set_run(labels="topk:3")
+    run_dir.set_run(targets="topk:3")
     assert verify(str(run_dir.folder)).findings.counts["wrong_labels"] == 8
     labels = json.loads((run_dir.folder / "_run.json").read_text())["explainer"]["labels"]
-    run_dir.set_run(labels="; ".join(labels[:2]))
+    run_dir.set_run(targets="; ".join(labels[:2]))
     assert "wrong_labels" in kinds(verify(str(run_dir.folder)))
 
 

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation.contenders import IDEAL, OWN, is_own
 from pipeline.evaluation.report.read import Results
-from pipeline.evaluation.report.standing import leading_rivals
+from pipeline.evaluation.report.standing import leading_baselines
 
 # Okabe and Ito's colours, which the colour-blind tell apart; the first is the explainer's own.
 OWN_COLOUR = "#D55E00"
-RIVAL_COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#8C6D1F", "#5B3A8E")
+BASELINE_COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#8C6D1F", "#5B3A8E")
 # Grey lines differ in dash and marker, so that the legend still tells which is which.
 GREY_DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 GREY_MARKERS = ("o", "s", "^", "v", "D", "x", "+", "P", "*")
@@ -25,30 +25,30 @@ DPI = 140
 
 @dataclass(frozen=True)
 class Palette:
-    """One look per method through all plots: `lmac` heavy, `leaders` (the best few rivals) in colour, others grey."""
+    """One look per method through all plots: `lmac` heavy, `leaders` (the best baselines) in colour, the rest grey."""
 
     leaders: tuple[str, ...]
     methods: tuple[str, ...]
 
     @classmethod
     def of(cls, results: Results) -> Palette:
-        """Colours for the best rivals of any audio."""
-        leaders = [method for audio in results.audio for method in leading_rivals(results, audio, LEADERS)]
+        """Colours for the best baselines of any audio."""
+        leaders = [method for audio in results.audio for method in leading_baselines(results, audio, LEADERS)]
         named = dict.fromkeys(
             variant.method
             for tables in (results.points, results.summary)
             for of_audio in tables.values()
             for variant in of_audio
         )
-        others = [*(check.method for check in results.sanity), *(row.rival for row in results.differences)]
-        return cls(tuple(dict.fromkeys(leaders))[: len(RIVAL_COLOURS)], tuple(dict.fromkeys([*named, *others])))
+        others = [*(check.method for check in results.sanity), *(row.baseline for row in results.differences)]
+        return cls(tuple(dict.fromkeys(leaders))[: len(BASELINE_COLOURS)], tuple(dict.fromkeys([*named, *others])))
 
     def colour(self, method: str) -> str:
         """The colour of a method."""
         if is_own(method):
             return OWN_COLOUR
         if method in self.leaders:
-            return RIVAL_COLOURS[self.leaders.index(method)]
+            return BASELINE_COLOURS[self.leaders.index(method)]
         return "black" if method == IDEAL else "#8a8a8a"
 
     def line(self, method: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pipeline.evaluation.contenders import OWN
 from pipeline.evaluation.report.glossary import SCORES
 from pipeline.evaluation.report.plots.canvas import Palette, plain, png
 from pipeline.evaluation.report.read import Interval, Results, Size
-from pipeline.evaluation.report.standing import called, is_rival, ranked
+from pipeline.evaluation.report.standing import called, is_baseline, ranked
 
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 WIDE_TICKS = (0.1, 0.3, 1, 3, 10, 30, 100)
@@ -20,10 +20,10 @@ SIDES = (("p_in", "insertion: only what is kept"), ("p_out", "deletion: what is 
 
 
 def curves(results: Results, audio: str, palette: Palette) -> bytes:
-    """p_in and p_out against the share kept, of bins and of energy, as PNG: 95% bands for `lmac` and the best rival."""
+    """p_in and p_out against the share kept, of bins and of energy, as PNG: 95% bands for two of them."""
     points = results.points[audio]
     order = ranked(results, audio)
-    banded = {OWN, next((variant.method for variant in order if is_rival(variant.method)), OWN)}
+    banded = {OWN, next((variant.method for variant in order if is_baseline(variant.method)), OWN)}
     figure = Figure(figsize=(11, 9), layout="constrained")
     grid = figure.subplots(2, 2, sharey="row")
     full = results.p(audio)

@@ -11,7 +11,7 @@ from pipeline.evaluation.report.read import Facts
 NOTE = (
     "Intervals are 95% percentile intervals of a bootstrap over recordings. A score `written` is that of the listenable"
     " waveform, classified again: a masked spectrogram is not the spectrogram of any signal, and nobody hears it. Of a"
-    " rival's masks and orders the one that serves it best counts."
+    " baseline's masks and orders the one that serves it best counts."
 )
 
 

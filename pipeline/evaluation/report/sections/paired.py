@@ -28,10 +28,10 @@ def paired(results: Results) -> Section | None:
                 Picture(
                     f"differences-{place}",
                     picture,
-                    f"Forest plot on {audio}: {OWN} minus each rival in the main scores, with 95% intervals. The "
+                    f"Forest plot on {audio}: {OWN} minus each baseline in the main scores, with 95% intervals. The "
                     "figures are in the table below.",
-                    f"{audio}: {OWN} minus each rival. In colour: the whole interval is on the better side; black: on "
-                    "the worse; hollow: it holds 0.",
+                    f"{audio}: {OWN} minus each baseline. In colour: the whole interval is on the better side; black:"
+                    " on the worse; hollow: it holds 0.",
                 )
             )
         sized = {f"{name} at {100 * at.budget:g}% of {at.by}": name for name in ("ad", "ff") for at in SIZES}
@@ -48,18 +48,18 @@ def _table(rows: list[Difference], audio: str) -> Table:
     names = list(dict.fromkeys(row.score for row in rows))
     pairs: dict[tuple[str, str], dict[str, Difference]] = {}
     for row in rows:
-        pairs.setdefault((row.method, row.rival), {})[row.score] = row
+        pairs.setdefault((row.method, row.baseline), {})[row.score] = row
     return Table(
         caption=f"Paired differences: {audio}, mean (95% interval)",
         columns=["difference", *(score(name).heading for name in names)],
         rows=[
             [
-                Cell(f"{spoken(method)} - {spoken(rival)}"),
+                Cell(f"{spoken(method)} - {spoken(baseline)}"),
                 *(
                     difference(found[name].interval, score(name).digits) if name in found else Cell("n/a")
                     for name in names
                 ),
             ]
-            for (method, rival), found in pairs.items()
+            for (method, baseline), found in pairs.items()
         ],
     )

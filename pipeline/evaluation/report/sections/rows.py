@@ -1,4 +1,4 @@
-"""The explainer beside the best of all rivals, size by size: the table that a verdict is made of."""
+"""The explainer beside the best of all baselines, size by size: the table that a verdict is made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pipeline.evaluation.report.document import Cell, Table
 from pipeline.evaluation.report.glossary import score, spoken
 from pipeline.evaluation.report.numerals import number, percent, size
 from pipeline.evaluation.report.read import Interval, Results
-from pipeline.evaluation.report.standing import best, counted, is_rival
+from pipeline.evaluation.report.standing import best, counted, is_baseline
 from pipeline.evaluation.report.verdict import SIZES
 
 Scores = dict[str, Interval]
@@ -16,17 +16,17 @@ QUIETEST, CONTROL = ("constant", "signed_per_energy"), "quietest first"
 
 
 def rows_table(results: Results, audio: str) -> Table | None:
-    """AD / FF / Fid-In at `SIZES` of the explainer, of the rivals with the best AD and the best FF, and of the quietest
-    bins first; None where no rival was measured."""
+    """AD, FF, Fid-In at `SIZES`: the explainer, the baselines of best AD and of best FF, the quietest
+    bins first; None where no baseline was measured."""
     points = results.points.get(audio, {})
     own = [variant for variant in counted(points) if is_own(variant.method)]
-    rivals = [variant for variant in points if is_rival(variant.method)]
+    baselines = [variant for variant in points if is_baseline(variant.method)]
     quiet = next((v for v in points if (v.method, v.how.split(", ")[-1]) == QUIETEST), None)
-    if not own or not rivals:
+    if not own or not baselines:
         return None
     rows = []
     for at in SIZES:
-        measured = {variant: points[variant][at] for variant in rivals if at in points[variant]}
+        measured = {variant: points[variant][at] for variant in baselines if at in points[variant]}
         if not measured:
             continue
         leading = [
@@ -41,21 +41,23 @@ def rows_table(results: Results, audio: str) -> Table | None:
                 *([_cell(points[quiet].get(at)) if at.by == "energy" else Cell("")] if quiet else []),
             ]
         )
-    measured_methods = {variant.method for variant in rivals}
+    measured_methods = {variant.method for variant in baselines}
     names = " / ".join(score(name).name for name in FIGURES)
     return Table(
-        caption=f"{OWN} and the best of {len(measured_methods)} rivals, row by row, on {audio}: {names}",
+        caption=f"{OWN} and the best of {len(measured_methods)} baselines, row by row, on {audio}: {names}",
         columns=[
             "kept",
             *(spoken(v.method) for v in own),
-            "best AD of a rival",
-            "best FF of a rival",
+            "best AD of a baseline",
+            "best FF of a baseline",
             *(["quietest first"] if quiet else []),
         ],
         rows=rows,
-        note="Binary masks of the first bins; in small the shares of bins and of energy that they keep. The rival is "
-        "taken anew in each row and for each figure, in whichever of its orders serves it best there; of "
-        f"{OWN} its one order for each kind of budget."
+        note=(
+            "Binary masks of the first bins; in small the shares of bins and of energy that they keep. The baseline is "
+            "taken anew in each row and for each figure, in whichever of its orders serves it best there; of "
+            f"{OWN} its one order for each kind of budget."
+        )
         + (
             " To keep the quietest bins first is a control for budgets of energy: it explains nothing, and keeps "
             "nearly all bins."

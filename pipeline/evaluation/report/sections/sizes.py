@@ -10,20 +10,20 @@ from pipeline.evaluation.report.plots.canvas import Palette
 from pipeline.evaluation.report.plots.curves import curves, front
 from pipeline.evaluation.report.read import Interval, Results, Size, Variant
 from pipeline.evaluation.report.sections.rows import rows_table
-from pipeline.evaluation.report.standing import best, called, counted, is_rival, overall, ranked
+from pipeline.evaluation.report.standing import best, called, counted, is_baseline, overall, ranked
 from pipeline.evaluation.report.verdict import AREA_ORDER, SIZES
 
 SCORES = ("ad", "ff", "fid_in")
-BEST_RIVAL = " †"
+BEST_BASELINE = " †"
 # What everybody can do without a method, and what says how much of a figure is size alone.
 SHOWN = ("energy", "random", "constant")
 EXPLAINED = (
     "Every method puts the bins of a window in order, and a binary mask keeps the first of them, up to a share of the "
     "bins or of the energy. So no method gains by a larger mask. A method may still buy energy with bins, by keeping "
     "many quiet ones, or bins with energy: both shares stand beside every figure. For a budget of energy every "
-    "method may also put the bins in the order of what they give for their energy. Of a rival the order counts that "
+    "method may also put the bins in the order of what they give for their energy. Of a baseline the order counts that "
     "serves it best on this very audio; of a decoder one that is fixed for each kind of budget. "
-    "Random and constant orders are controls: they are shown, but are nobody's rivals. Per energy the constant one "
+    "Random and constant orders are controls: they are shown, but are nobody's baselines. Per energy the constant one "
     "keeps the quietest bins first, nearly all of them: what a budget of energy alone rewards."
 )
 
@@ -67,12 +67,12 @@ def areas_table(results: Results, audio: str) -> Table:
 
 
 def sizes_table(results: Results, audio: str) -> Table:
-    """AD, FF and Fid-In at `SIZES` for `lmac`, the rivals that are best in any of them, and energy."""
+    """AD, FF and Fid-In at `SIZES` for `lmac`, the baselines that are best in any of them, and energy."""
     points = {variant: results.points[audio][variant] for variant in counted(results.points[audio])}
     rows: list[list[Cell]] = []
     for at in SIZES:
         here = {variant: sizes[at] for variant, sizes in points.items() if at in sizes}
-        winners = _winners(here, rivals_only=True)
+        winners = _winners(here, baselines_only=True)
         leaders = _winners({variant: scores for variant, scores in here.items() if variant.method != IDEAL})
         for variant in here:
             if is_own(variant.method) or variant in winners.values() or variant.method in SHOWN:
@@ -82,7 +82,7 @@ def sizes_table(results: Results, audio: str) -> Table:
         columns=["kept", "method", "bins kept", "energy kept", *(score(name).heading for name in SCORES)],
         rows=rows,
         headings=2,
-        note=f"{OWN}, every rival that is best in a figure (†), energy, which keeps the loudest bins, and controls. "
+        note=f"{OWN}, every baseline that is best in a figure (†), energy, which keeps the loudest bins, and controls. "
         "Strong: the best of all methods. Each is in the order that counts for its areas; the table of rows takes the "
         "best of all orders.",
     )
@@ -153,13 +153,15 @@ def _row(
     cells = [Cell(f"{size(at.budget)} of {at.by}"), Cell(called(variant, here)), *_shares(here[variant])]
     for name in SCORES:
         interval = here[variant].get(name)
-        mark = BEST_RIVAL if winners[name] == variant else ""
+        mark = BEST_BASELINE if winners[name] == variant else ""
         cells.append(measured(interval, score(name).digits, leaders[name] == variant, mark))
     return cells
 
 
-def _winners(here: dict[Variant, dict[str, Interval]], rivals_only: bool = False) -> dict[str, Variant | None]:
-    taking_part = {variant: scores for variant, scores in here.items() if not rivals_only or is_rival(variant.method)}
+def _winners(here: dict[Variant, dict[str, Interval]], baselines_only: bool = False) -> dict[str, Variant | None]:
+    taking_part = {
+        variant: scores for variant, scores in here.items() if not baselines_only or is_baseline(variant.method)
+    }
     return {
         name: best(
             {variant: scores[name] for variant, scores in taking_part.items() if name in scores},

@@ -1,4 +1,4 @@
-"""Which labels of a window are explained: `top1`, `topk:K`, `all`, or names between semicolons."""
+"""Which classes of a window are explained, its targets: `top1`, `topk:K`, `all`, or names between semicolons."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from schemas.class_bank import folded
 from schemas.explainer_config import DecoderConfig, ExplainerConfig
 
 BETWEEN = ";"
-FORMS = f"top1, topk:K, all, or labels with {BETWEEN!r} between them"
+FORMS = f"top1, topk:K, all, or classes with {BETWEEN!r} between them"
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _SHOWN = 12
 
 
 @dataclass(frozen=True)
-class LabelChoice:
-    """The `top` most probable labels of each window, or those of `names`; with neither, all labels."""
+class Targets:
+    """The `top` most probable classes of each window, or those of `names`; with neither, all classes."""
 
     top: int | None = None
     names: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> LabelChoice:
+    def parse(cls, text: str) -> Targets:
         """Read a choice as people write it.
 
         Raises ValueError for a number below 1, a name that is empty or given twice, and the place of a table.
@@ -37,14 +37,14 @@ class LabelChoice:
             return cls(top=int(number))
         if text.lower().endswith(_TABLES):
             raise ValueError(
-                f"{text!r} is a table, and that of the true labels is --truth (content.truth); --labels "
-                f"(content.labels) says which labels are explained: {FORMS}"
+                f"{text!r} is a table, and a table of labels is for --labels (content.labels); --targets "
+                f"(content.targets) says which classes are explained: {FORMS}"
             )
         names = tuple(name.strip() for name in text.split(BETWEEN))
         if not all(names):
-            raise ValueError(f"a label without a name in {text!r}: give {FORMS}")
+            raise ValueError(f"a target without a name in {text!r}: give {FORMS}")
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"these labels are given twice: {', '.join(map(repr, twice))}")
+            raise ValueError(f"these targets are given twice: {', '.join(map(repr, twice))}")
         return cls(names=names)
 
     def __str__(self) -> str:
@@ -53,30 +53,30 @@ class LabelChoice:
         return "all" if self.top is None else "top1" if self.top == 1 else f"topk:{self.top}"
 
     def refuse_for(self, explainer: ExplainerConfig) -> None:
-        """Raise ValueError for labels an explainer has not, more than it has, one twice, or masks that were all one."""
+        """Raise ValueError for classes an explainer lacks, more than it has, one twice, or masks that were all one."""
         labels = explainer.labels
         if self.top != 1 and not (explainer.decoder and _hears_the_question(explainer.decoder)):
             raise ValueError(
-                f"the decoder of {explainer.name!r} hears the sound but not which label is asked for, and has one mask "
+                f"the decoder of {explainer.name!r} hears the sound but not which class is asked for, and has one mask "
                 f"for all classes, got '{self}': give top1, or an explainer whose decoder has evidence or is prompted"
             )
         if strange := [name for name in self.names if _place(name, labels) is None]:
             more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
             raise ValueError(
-                f"{', '.join(map(repr, strange))}: no label of the explainer {explainer.name!r}, which has "
+                f"{', '.join(map(repr, strange))}: no class of the explainer {explainer.name!r}, which has "
                 f"{', '.join(labels[:_SHOWN])}{more}; give {FORMS}"
             )
         places = self.indices(labels) or ()
         if twice := [name for name, place in zip(self.names, places, strict=False) if places.count(place) > 1]:
-            raise ValueError(f"these are one label of {explainer.name!r}, given twice: {', '.join(map(repr, twice))}")
+            raise ValueError(f"these are one class of {explainer.name!r}, given twice: {', '.join(map(repr, twice))}")
         if self.top is not None and self.top > len(labels):
             raise ValueError(
-                f"the explainer {explainer.name!r} has {len(labels)} labels, got '{self}': give topk:{len(labels)} at "
+                f"the explainer {explainer.name!r} has {len(labels)} classes, got '{self}': give topk:{len(labels)} at "
                 "most, or all"
             )
 
     def indices(self, labels: tuple[str, ...]) -> tuple[int, ...] | None:
-        """The numbers of the labels explained among all `labels`; None where they differ from window to window."""
+        """The numbers of the targets among all `labels`; None where they differ from window to window."""
         if self.top is not None:
             return None
         if not self.names:
@@ -85,12 +85,12 @@ class LabelChoice:
         return tuple(place for place in places if place is not None)
 
     def count(self, labels: tuple[str, ...]) -> int:
-        """How many of `labels` are explained of each window."""
+        """How many of `labels` are targets in each window."""
         return self.top or len(self.names or labels)
 
 
 def _place(name: str, labels: tuple[str, ...]) -> int | None:
-    """The number of a label, which may be written with other capitals and blanks where that leaves one; else None."""
+    """The number of a class, which may be written with other capitals and blanks where that leaves one; else None."""
     if name in labels:
         return labels.index(name)
     alike = [number for number, label in enumerate(labels) if folded(label) == folded(name)]

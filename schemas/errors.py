@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in words for people."""
+"""Errors that people can mend: their base class, and what pydantic finds wrong, in words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from reprlib import Repr
 from typing import Any
 
 from pydantic import ValidationError
+
+
+class LmacError(Exception):
+    """Base of all errors that people can mend: the message names the thing, its value, and what to do.
+
+    Anything else that is raised is a fault of the program.
+    """
+
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 120

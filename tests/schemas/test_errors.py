@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from schemas.invalid import findings, in_a_line
+from schemas.errors import findings, in_a_line
 
 
 class Inner(BaseModel):

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.explainer_config import Cnn10Config, DecoderConfig, ExplainerConfig, FrontEndConfig
-from schemas.label_choice import LabelChoice
 from schemas.run_config import ContentConfig
+from schemas.targets import Targets
 
 LABELS = ("rain", "wind", "a dog barking")
 
@@ -32,12 +32,12 @@ def explainer(evidence: int = 5, labels: tuple[str, ...] = LABELS) -> ExplainerC
     ],
 )
 def test_a_choice_is_read_kept_and_made(text: str, same: str, count: int, indices: tuple[int, ...] | None) -> None:
-    choice = LabelChoice.parse(text)
+    choice = Targets.parse(text)
     assert str(choice) == same
-    assert LabelChoice.parse(same) == choice
+    assert Targets.parse(same) == choice
     choice.refuse_for(explainer())
     assert (choice.count(LABELS), choice.indices(LABELS)) == (count, indices)
-    assert ContentConfig(labels=text).labels == same
+    assert ContentConfig(targets=text).targets == same
 
 
 @pytest.mark.parametrize(
@@ -47,20 +47,20 @@ def test_a_choice_is_read_kept_and_made(text: str, same: str, count: int, indice
         ("topk:-1", "got '-1'"),
         ("topk:many", "got 'many'"),
         ("topk:", "got ''"),
-        ("", "a label without a name in ''"),
-        ("rain; ", "a label without a name in 'rain;'"),
+        ("", "a target without a name in ''"),
+        ("rain; ", "a target without a name in 'rain;'"),
         ("rain; wind; rain", "given twice: 'rain'"),
-        ("s3://bucket/labels.CSV", "'s3://bucket/labels.CSV' is a table, and that of the true labels is --truth"),
+        ("s3://bucket/labels.CSV", "'s3://bucket/labels.CSV' is a table, and a table of labels is for --labels"),
         (
             "labels.jsonl",
-            r"--truth \(content.truth\); --labels \(content.labels\) says which labels are explained",
+            r"--labels \(content.labels\); --targets \(content.targets\) says which classes are explained",
         ),
     ],
 )
 def test_what_is_no_choice_is_refused_by_the_settings(text: str, said: str) -> None:
     with pytest.raises(ValidationError, match=said) as caught:
-        ContentConfig(labels=text)
-    assert [issue["loc"] for issue in caught.value.errors()] == [("labels",)]
+        ContentConfig(targets=text)
+    assert [issue["loc"] for issue in caught.value.errors()] == [("targets",)]
 
 
 @pytest.mark.parametrize(
@@ -69,27 +69,27 @@ def test_what_is_no_choice_is_refused_by_the_settings(text: str, said: str) -> N
         (
             "rain; fish",
             {},
-            "^'fish': no label of the explainer 'birds', which has rain, wind, a dog barking; give",
+            "^'fish': no class of the explainer 'birds', which has rain, wind, a dog barking; give",
         ),
-        ("Rainy", {}, "^'Rainy': no label"),
-        ("rain; wind; Rain", {}, "one label of 'birds', given twice: 'rain', 'Rain'$"),
-        ("topk:4", {}, "has 3 labels, got 'topk:4': give topk:3 at most, or all"),
-        ("all", {"evidence": 0}, "'birds' hears the sound but not which label .* one mask for all classes, got 'all'"),
+        ("Rainy", {}, "^'Rainy': no class"),
+        ("rain; wind; Rain", {}, "one class of 'birds', given twice: 'rain', 'Rain'$"),
+        ("topk:4", {}, "has 3 classes, got 'topk:4': give topk:3 at most, or all"),
+        ("all", {"evidence": 0}, "'birds' hears the sound but not which class .* one mask for all classes, got 'all'"),
         ("rain", {"evidence": 0}, "one mask for all classes, got 'rain'"),
     ],
 )
 def test_what_an_explainer_cannot_explain_is_refused(text: str, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        LabelChoice.parse(text).refuse_for(explainer(**settings))
+        Targets.parse(text).refuse_for(explainer(**settings))
 
 
 def test_the_decision_can_always_be_explained() -> None:
-    LabelChoice.parse("top1").refuse_for(explainer(evidence=0))
-    LabelChoice.parse("topk:1").refuse_for(explainer(evidence=0))
+    Targets.parse("top1").refuse_for(explainer(evidence=0))
+    Targets.parse("topk:1").refuse_for(explainer(evidence=0))
 
 
 def test_of_many_labels_a_few_are_shown() -> None:
     many = tuple(f"label {number}" for number in range(527))
     with pytest.raises(ValueError, match=r"which has label 0, .*, label 11 and 515 more; give") as caught:
-        LabelChoice.parse("fish").refuse_for(explainer(labels=many))
+        Targets.parse("fish").refuse_for(explainer(labels=many))
     assert len(str(caught.value)) < 400
