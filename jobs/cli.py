@@ -9,6 +9,7 @@ from jobs.data import data_app
 from jobs.demo import demo
 from jobs.evaluate import evaluate
 from jobs.explain import explain
+from jobs.extract import extract
 from jobs.layers import layers
 from jobs.schema import schema
 from jobs.status import status
@@ -27,6 +28,7 @@ app.command()(schema)
 app.command()(layers)
 app.command()(verify)
 app.command()(status)
+app.command()(extract)
 app.command()(clean)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,8 @@ from pipeline.datasets.clap_mini.write import write_mixtures
 from pipeline.datasets.scenes import write_scenes
 from pipeline.flow.run import run
 from pipeline.lmac.picture import draw
-from pipeline.runs.summary import summarise
+from pipeline.runs.extract import Kind, extract
+from pipeline.runs.run import Run, open_run
 from pipeline.storage.errors import storage_errors
 from schemas.run_config import ContentConfig, RunConfig
 
@@ -48,57 +50,60 @@ def demo(
 
 
 def _of_scenes(out: Path) -> None:
-    scenes, explained = str(out / "scenes"), str(out / "explained")
+    scenes, output = str(out / "scenes"), str(out / "explained")
     console.print(f"making {SCENES} scenes of known sounds over noise in {scenes}", markup=False)
     write_scenes(scenes, SCENES, SEED, format="tar", scenes_per_shard=SHARD)
-    console.print(f"lmac explain {scenes} {explained} --explainer scenes --listenables both", markup=False)
-    _run(scenes, explained, ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out")))
-    examples = pick_examples(explained, 6)
-    print_examples(explained, examples)
-    _draw(scenes, explained, examples[:PICTURES], out / "pictures")
+    console.print(f"lmac explain {scenes} {output} --explainer scenes --listenables both", markup=False)
+    done = _run(scenes, output, ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out")))
+    examples = pick_examples(done, 6)
+    _draw(scenes, done, examples[:PICTURES], out / "pictures")
+    _listen(done, examples, out / "listen", ("original", "masked_in", "masked_out"))
 
 
 def _of_prompts(out: Path) -> None:
-    mixtures, explained = out / "mixtures", str(out / "explained-prompts")
+    mixtures, output = out / "mixtures", str(out / "explained-prompts")
     console.print(f"making {MIXTURES} mixtures of two sounds over noise in {mixtures}", markup=False)
     write_mixtures(mixtures, MIXTURES, SEED)
     console.print(
-        f'lmac explain {mixtures} {explained} --explainer clap-mini --targets topk:2 --prompts "{PROMPTS}"',
-        markup=False,
+        f'lmac explain {mixtures} {output} --explainer clap-mini --targets topk:2 --prompts "{PROMPTS}"', markup=False
     )
-    _run(str(mixtures), explained, ContentConfig(explainer="clap-mini", prompts=PROMPTS, targets="topk:2"))
-    examples = pick_windows(explained, WINDOWS)
-    print_examples(explained, examples)
-    _draw(str(mixtures), explained, examples, out / "pictures-prompts")
+    done = _run(str(mixtures), output, ContentConfig(explainer="clap-mini", prompts=PROMPTS, targets="topk:2"))
+    examples = pick_windows(done, WINDOWS)
+    _draw(str(mixtures), done, examples, out / "pictures-prompts")
+    _listen(done, examples, out / "listen-prompts", ("masked_in",))
 
 
-def _run(source: str, output: str, content: ContentConfig) -> None:
+def _run(source: str, output: str, content: ContentConfig) -> Run:
     progress = RunProgress()
     with progress.bar:
         result = run(source, output, RunConfig(content=content), progress)
-    print_summary(output, result, summarise(output))
+    print_summary(output, result)
+    return open_run(output)
 
 
-def _draw(source: str, output: str, examples: list[Example], folder: Path) -> None:
+def _draw(source: str, done: Run, examples: list[Example], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    for example, panels in zip(examples, panels_of(source, output, examples), strict=True):
-        # Scenes have a label each; of a mixture there are two pictures.
+    for example, panels in zip(examples, panels_of(source, done, examples), strict=True):
+        # Scenes have a target each; of a mixture there are two pictures.
         several = sum(other.window_id == example.window_id for other in examples) > 1
-        path = folder / f"{_plain(f'{example.key}-{example.label}' if several else example.label)}.png"
+        path = folder / f"{_plain(f'{example.key}-{example.target}' if several else example.target)}.png"
         path.write_bytes(draw(panels))
         console.print(f"picture: {path}", markup=False)
 
 
-def print_examples(output_url: str, examples: list[Example]) -> None:
-    """Windows with the recordings to listen to, two lines each, so that a path can be copied."""
-    console.print("to listen to: the part that made the decision")
+def _listen(done: Run, examples: list[Example], folder: Path, kinds: Sequence[Kind]) -> None:
+    """Extract the examples' sounds, and print what each of them shows beside its file."""
+    names = ", ".join(f"'{window_id}'" for window_id in dict.fromkeys(example.window_id for example in examples))
+    files = extract(done, folder, where=f"window_id IN ({names})", kinds=kinds)
+    console.print(f"to listen to: {len(files)} FLAC files in {folder}; the part that made the decision alone:")
+    kept = {(one.row["window_id"], one.row["target"]): one.path for one in files if one.kind == "masked_in"}
     for one in examples:
         console.print(
-            f"  {one.label}: p {one.p:.2f}, of the part alone {one.p_in_audio:.2f}, "
+            f"  {one.target}: p {one.p:.2f}, of the part alone {one.p_in_audio:.2f}, "
             f"of the rest {one.p_out_audio:.2f}; mask mean {one.mask_mean:.2f}",
             markup=False,
         )
-        console.print(f"    {output_url}/{one.uri}", markup=False)
+        console.print(f"    {kept[one.window_id, one.target]}", markup=False)
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`lmac explain`: a dataset in, tables and listenable recordings out."""
+"""`lmac explain`: a dataset in, tables of decisions, masks, scores and listenables out."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from jobs.messages import FAILED, STRICT, console, for_people
 from jobs.run_progress import RunProgress
 from jobs.training_options import Prompts, Template
 from pipeline.flow.run import RunResult, run
-from pipeline.runs.summary import RunSummary, summarise
+from pipeline.runs.summary import summarise
 from schemas.run_config import RunConfig
 from schemas.yaml_config import load_config
 
@@ -33,9 +31,7 @@ def explain(
         str,
         typer.Argument(metavar="INPUT", help="Folder, tar, Parquet or CSV/JSONL manifest; path or s3:// URL."),
     ],
-    output_url: Annotated[
-        str, typer.Argument(metavar="OUTPUT", help="Where tables and recordings go; path or s3:// URL.")
-    ],
+    output_url: Annotated[str, typer.Argument(metavar="OUTPUT", help="Where the tables go; path or s3:// URL.")],
     explainer: Annotated[
         str | None, typer.Option(help="esc10, scenes, clap-mini, or a path or URL. [default: esc10]")
     ] = None,
@@ -56,6 +52,13 @@ def explain(
     refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
     listenables: Annotated[
         Sides | None, typer.Option(help="Which sides to write as FLAC. [default: masked_in]")
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(help="Which windows get listenables: all, none, share:0.05, per-target:20. [default: all]"),
+    ] = None,
+    masks: Annotated[
+        str | None, typer.Option(help="Which windows have their masks stored: all, none, share:0.05. [default: all]")
     ] = None,
     window_hop: Annotated[float | None, typer.Option(help="Seconds between windows of a long recording.")] = None,
     min_tail: Annotated[float | None, typer.Option(help="Share of a window that a recording's end must have.")] = None,
@@ -90,6 +93,8 @@ def explain(
                 "content.classifier": classifier,
                 "content.mask": mask,
                 "content.refine": refine,
+                "content.listen": listen,
+                "content.masks": masks,
                 "content.listenables": _SIDES[listenables],
                 "content.window_hop_s": window_hop,
                 "content.min_tail": min_tail,
@@ -106,33 +111,19 @@ def explain(
         progress = RunProgress()
         with progress.bar, progress.told_when_stopped():
             result = run(input_url, output_url, settings, progress, take_over)
-        print_summary(output_url, result, summarise(output_url))
+        print_summary(output_url, result)
     if result.manifest.quarantined:
         raise typer.Exit(FAILED)
     if strict and result.manifest.errors:
         raise typer.Exit(STRICT)
 
 
-def print_summary(output_url: str, result: RunResult, summary: RunSummary) -> None:
+def print_summary(output_url: str, result: RunResult) -> None:
     """What a finished run holds, for people."""
     manifest = result.manifest
+    summary = summarise(manifest.sums)
     if summary.total is not None:
-        shown = Table(box=None, pad_edge=False)
-        shown.add_column("label")
-        for column in ("windows", "p", "AD %", "FF", "Fid-In", "mask mean", "energy kept"):
-            shown.add_column(column, justify="right")
-        for row in [*summary.labels, summary.total]:
-            shown.add_row(
-                escape(row.label),
-                str(row.windows),
-                f"{row.p:.2f}",
-                f"{row.ad:.1f}",
-                f"{row.ff:.2f}",
-                f"{row.fid_in:.2f}",
-                f"{row.mask_mean:.2f}",
-                f"{row.energy_kept:.2f}",
-            )
-        console.print(shown)
+        console.print(str(summary), markup=False)
     if summary.accuracy is not None:
         known = f"{summary.labelled} windows with a known label"
         console.print(f"{summary.accuracy:.1%} of {known} are classified as labelled")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 TableName = Literal["predictions", "masks", "faithfulness", "listenables", "errors"]
 
@@ -18,11 +18,14 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FileRecord(Record):
-    """One file of a run: its path relative to the output, its size, its SHA-256, and the table it belongs to.
+class VersionedRecord(Record):
+    """Base of the records that are files of their own."""
 
-    `rows` is the number of table rows in it; None for audio.
-    """
+    record_version: int = RECORD_VERSION
+
+
+class FileRecord(Record):
+    """One file of a run: its path relative to the output, its size, its SHA-256, and the rows of a table in it."""
 
     path: str
     bytes: int
@@ -38,20 +41,48 @@ class Cursor(Record):
     window: int = 0
 
 
-class CommitRecord(Record):
+class TargetSums(Record):
+    """Sums over the explanations of one target: how many, and of each score of a summary its total."""
+
+    windows: int = 0
+    p: float = 0.0
+    ad: float = 0.0
+    ff: float = 0.0
+    fid_in: float = 0.0
+    mask_mean: float = 0.0
+    energy_kept: float = 0.0
+
+
+class Sums(Record):
+    """What a summary needs of a part or a run, so that no table is opened for it.
+
+    `targets` are sums by target, `reasons` errors by reason; `labelled` counts the windows whose label is a class of
+    the explainer, and `hits` those of them that are classified as labelled.
+    """
+
+    targets: dict[str, TargetSums] = {}
+    reasons: dict[str, int] = {}
+    labelled: int = 0
+    hits: int = 0
+
+
+class CommitRecord(VersionedRecord):
     """What one part wrote; it is written last, so a part without it does not exist.
 
     `next` is where the next part of the shard begins, `share` how much of the shard's bytes lie before that
-    place, and `last` is True on the shard's final part.
+    place, and `last` is True on the shard's final part. `drawn` names, where listenables are drawn for each target,
+    the windows of the part that may be among them; their listenables wait in `candidates`.
     """
 
-    record_version: int = RECORD_VERSION
     shard_id: str
     part: int
     windows: int
     recordings: int
     errors: int
     files: list[FileRecord]
+    sums: Sums = Sums()
+    candidates: FileRecord | None = None
+    drawn: dict[str, list[str]] = {}
     next: Cursor
     share: float
     last: bool
@@ -59,13 +90,12 @@ class CommitRecord(Record):
     seconds: float = 0.0
 
 
-class RunRecord(Record):
+class RunRecord(VersionedRecord):
     """What a run was asked to do; a second run on the same output must agree with it.
 
     `config` holds everything that decides the contents of the tables, `input_digest` names the listing.
     """
 
-    record_version: int = RECORD_VERSION
     lmac_version: str
     input_digest: str
     shards: int
@@ -74,14 +104,13 @@ class RunRecord(Record):
     packages: dict[str, str]
 
 
-class LeaseRecord(Record):
+class LeaseRecord(VersionedRecord):
     """Which process writes an output; the file's age says whether it still does.
 
     `holder` is drawn anew by each run. `machine` names the machine since its start, with the namespace of its process
     ids, and `started` the process beside others that had its id: a dead one is known by them on its own machine.
     """
 
-    record_version: int = RECORD_VERSION
     holder: str
     host: str
     machine: str
@@ -100,19 +129,23 @@ class QuarantinedShard(Record):
     reason: str
 
 
-class Manifest(Record):
-    """The whole run: every file that belongs to it, by table, and the totals."""
+class TableTotals(Record):
+    """A table of a run in numbers: its files, their rows and their bytes."""
 
-    record_version: int = RECORD_VERSION
+    files: int
+    rows: int
+    bytes: int
+
+
+class Manifest(VersionedRecord):
+    """The whole run in numbers; `files` is the Parquet file that names every file of it."""
+
     complete: bool
     recordings: int
     windows: int
     errors: int
     parts: int
-    tables: dict[TableName, list[FileRecord]]
-    audio: list[FileRecord]
+    tables: dict[TableName, TableTotals]
+    sums: Sums
+    files: FileRecord
     quarantined: list[QuarantinedShard] = []
-
-    def files(self) -> list[FileRecord]:
-        """Every file of the run, those of tables first."""
-        return [*(file for files in self.tables.values() for file in files), *self.audio]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from schemas.draws import Draw
 from schemas.explainer_config import Config
 from schemas.targets import Targets
 
@@ -19,7 +20,9 @@ class ContentConfig(Config):
     `window_hop_s` is the step between windows of a long recording, by default the window's length; what remains at a
     recording's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
     `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
-    cost of an explanation. `listenables` are the sides that are written as FLAC; their scores are computed in any case.
+    cost of an explanation. `listenables` are the sides that are written as FLAC, for the windows that `listen` draws:
+    `all`, `none`, `share:P` of them, or `per-target:K` of each target. `masks` draws the windows whose masks are
+    stored: `all`, `none` or `share:P`. Scores and profiles are written for every window.
     `targets` says which classes of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
     semicolons. `prompts`, in `templates` or else the explainer's, are other classes for an explainer whose decoder
     listens to prompts; `classifier` says where its CLAP is, for the text encoder, if that does not come with the
@@ -30,6 +33,8 @@ class ContentConfig(Config):
     mask: Literal["soft", "binary"] = "soft"
     refine: Annotated[int, Field(ge=0, le=1000)] = 0
     listenables: tuple[Literal["masked_in", "masked_out"], ...] = ("masked_in",)
+    listen: str = "all"
+    masks: str = "all"
     window_hop_s: Annotated[float, Field(gt=0)] | None = None
     min_tail: Annotated[float, Field(ge=0, le=1)] = 0.5
     max_clip_seconds: Annotated[float, Field(gt=0)] = 3600.0
@@ -39,7 +44,7 @@ class ContentConfig(Config):
     templates: tuple[str, ...] | None = None
     labels: str | None = None
     label_column: str | None = None
-    part_windows: Annotated[int, Field(ge=1, le=PART_MASKS)] = 32
+    part_windows: Annotated[int, Field(ge=1, le=PART_MASKS)] = 128
     files_per_shard: Annotated[int, Field(ge=1)] = 64
 
     @field_validator("targets")
@@ -47,6 +52,16 @@ class ContentConfig(Config):
     def _targets_are_readable(cls, targets: str) -> str:
         # One spelling of each choice, as two runs on one output are compared by it.
         return str(Targets.parse(targets))
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_is_readable(cls, listen: str) -> str:
+        return str(Draw.parse(listen))
+
+    @field_validator("masks")
+    @classmethod
+    def _masks_are_readable(cls, masks: str) -> str:
+        return str(Draw.parse(masks, per_target=False))
 
 
 class ClusterConfig(Config):

@@ -5,9 +5,11 @@ A name that ends in `_audio` belongs to the written waveform, classified again.
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def _field(name: str, kind: pa.DataType, description: str, unit: str = "", nullable: bool = False) -> pa.Field:
@@ -24,7 +26,7 @@ def _table(name: str, description: str, fields: list[pa.Field]) -> pa.Schema:
 
 CLIP_ID = _field("clip_id", pa.string(), "stable digest of the recording's place in the dataset")
 WINDOW_ID = _field("window_id", pa.string(), "clip_id and the window's number in the recording")
-LABEL = _field("label", pa.string(), "the class that is explained")
+TARGET = _field("target", pa.string(), "the class that is explained")
 # Named as Parquet names it, so that a file read back has this very schema.
 FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
 
@@ -59,38 +61,42 @@ PREDICTIONS = _table(
 
 MASKS = _table(
     "masks",
-    "one row per window and label: the part of the sound that speaks for the label",
+    "one row per window and target: the part of the sound that speaks for the target",
     [
         CLIP_ID,
         WINDOW_ID,
-        LABEL,
-        _field("mask", pa.binary(), "mask in 255ths as uint8, row-major [n_freq, n_frames]"),
+        TARGET,
+        _field(
+            "mask", pa.binary(), "mask in 255ths as uint8, row-major [n_freq, n_frames]; null if not drawn", "", True
+        ),
         _field("n_freq", pa.int32(), "frequency bins of the mask"),
         _field("n_frames", pa.int32(), "frames of the mask"),
         _field("hop_s", pa.float64(), "time between frames; frame t is centred at t * hop_s", "s"),
         _field("bin_hz", pa.float64(), "frequency between bins; bin f is centred at f * bin_hz", "Hz"),
         _field("mask_mean", pa.float32(), "mean of the mask over all bins and frames"),
         _field("energy_kept", pa.float32(), "share of the window's spectral energy that the mask keeps"),
-        _field("band_profile", FLOATS, "mean of the mask in each of 32 bands of equal width, low to high"),
+        _field(
+            "band_profile", FLOATS, "mean of the mask in each mel band, low to high; edges: band_edges_hz of the schema"
+        ),
         _field("time_profile", FLOATS, "mean of the mask in each of 50 spans of equal length, first to last"),
     ],
 )
 
 FAITHFULNESS = _table(
     "faithfulness",
-    "one row per window and label: how far the explanation can be trusted",
+    "one row per window and target: how far the explanation can be trusted",
     [
         CLIP_ID,
         WINDOW_ID,
-        LABEL,
-        _field("p", pa.float32(), "probability of the label on the full input"),
+        TARGET,
+        _field("p", pa.float32(), "probability of the target on the full input"),
         _field("p_in", pa.float32(), "probability on the masked-in input"),
         _field("p_out", pa.float32(), "probability on the masked-out input"),
         _field("ai", pa.float32(), "average increase: 100 where p_in > p, else 0", "%"),
         _field("ad", pa.float32(), "average drop: 100 max(0, p - p_in) / p", "%"),
         _field("ag", pa.float32(), "average gain: 100 max(0, p_in - p) / (1 - p)", "%"),
         _field("ff", pa.float32(), "faithfulness: p - p_out"),
-        _field("fid_in", pa.float32(), "1 where the label is the decision on the masked-in input, else 0"),
+        _field("fid_in", pa.float32(), "1 where the target is the decision on the masked-in input, else 0"),
         _field("keep", pa.float32(), "1 where it is the decision on the masked-out input, else 0"),
         _field("ad_double_softmax", pa.float32(), "ad with softmax applied twice, as in published tables", "%"),
         _field("sps", pa.float32(), "sparseness: Gini index of the mask"),
@@ -108,29 +114,37 @@ FAITHFULNESS = _table(
     ],
 )
 
-LISTENABLES = _table(
-    "listenables",
-    "one row per listenable",
-    [
-        CLIP_ID,
-        WINDOW_ID,
-        LABEL,
-        _field("kind", pa.string(), "masked_in or masked_out"),
-        _field("uri", pa.string(), "the FLAC file, relative to the run's output"),
-        _field("duration_s", pa.float64(), "length", "s"),
-        _field("sample_rate", pa.int32(), "sample rate", "Hz"),
-        _field("peak_dbfs", pa.float32(), "highest sample, -120 for digital silence", "dBFS"),
-        _field(
-            "loudness_lufs",
-            pa.float32(),
-            "integrated loudness, BS.1770; null if silent or short",
-            "LUFS",
-            True,
-        ),
-        _field("gain_db", pa.float32(), "0, or how far it was lowered to stay within full scale", "dB"),
-        _field("sha256", pa.string(), "digest of the file"),
-    ],
-)
+# Hugging Face's Audio: the bytes of a file, and the name that it would have.
+AUDIO = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+
+_LISTENABLE_FIELDS = [
+    CLIP_ID,
+    WINDOW_ID,
+    TARGET,
+    _field("kind", pa.string(), "masked_in or masked_out"),
+    _field("duration_s", pa.float64(), "length", "s"),
+    _field("sample_rate", pa.int32(), "sample rate", "Hz"),
+    _field("peak_dbfs", pa.float32(), "highest sample, -120 for digital silence", "dBFS"),
+    _field("loudness_lufs", pa.float32(), "integrated loudness, BS.1770; null if silent or short", "LUFS", True),
+    _field("gain_db", pa.float32(), "0, or how far it was lowered to stay within full scale", "dB"),
+    _field("sha256", pa.string(), "digest of the FLAC"),
+    _field("audio", AUDIO, "the FLAC: its bytes, and a name for it"),
+]
+
+
+def _hugging_face(fields: list[pa.Field]) -> str:
+    """What the library `datasets` reads a table's types from, so that `audio` is one of its Audio features."""
+    features = {
+        field.name: {"_type": "Audio"} if field.type == AUDIO else {"dtype": _DTYPES[field.type], "_type": "Value"}
+        for field in fields
+    }
+    return json.dumps({"info": {"features": features}})
+
+
+_DTYPES = {pa.string(): "string", pa.int32(): "int32", pa.float32(): "float32", pa.float64(): "float64"}
+
+LISTENABLES = _table("listenables", "one row per listenable", _LISTENABLE_FIELDS)
+LISTENABLES = LISTENABLES.with_metadata({**LISTENABLES.metadata, "huggingface": _hugging_face(_LISTENABLE_FIELDS)})
 
 ERRORS = _table(
     "errors",
@@ -147,6 +161,8 @@ ERRORS = _table(
         _field("size_bytes", pa.int64(), "encoded size of the recording, null if it could not be read", "B", True),
     ],
 )
+
+TIME_SPANS = 50
 
 TABLES: dict[str, pa.Schema] = {
     "predictions": PREDICTIONS,

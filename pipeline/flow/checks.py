@@ -62,8 +62,8 @@ def check_coverage(listing: Listing, labels: LabelTable | None) -> None:
 def check_apart(input_url: str, output: RunOutput) -> None:
     """Refuse, with an InputError, an output inside the input."""
     (fs, source), (target_fs, target) = open_filesystem(input_url), open_filesystem(output.url)
-    # A pattern is held against what a listenable will be called.
-    found = is_pattern(input_url) and fnmatchcase(f"{target}/audio/shard/recording.flac", source)
+    # A pattern is held against what a table of listenables will be called.
+    found = is_pattern(input_url) and fnmatchcase(f"{target}/listenables/part.parquet", source)
     if type(fs) is type(target_fs) and (found or f"{target}/".startswith(f"{source}/")):
         raise InputError(
             f"{display_url(output.url)}: the output lies within the input, so that its recordings would be taken for"
@@ -77,7 +77,7 @@ def check_free(output: RunOutput) -> None:
         found = find_files(output.url)[1]
     except InputError:
         return
-    taken = sorted(path for path in found if path.partition("/")[0] in (*TABLES, "audio"))
+    taken = sorted(path for path in found if path.partition("/")[0] in TABLES)
     if taken:
         raise RunConflictError(
             f"{display_url(output.url)} holds files of something else, {printable(taken[0])!r} for one, where those of "

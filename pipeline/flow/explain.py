@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pipeline.flow.part_tables import ExplainedPart
+from pipeline.flow.part_tables import ExplainedPart, draw_rows
 from pipeline.flow.parts import Part
 from pipeline.inputs.shards import printable
 from pipeline.lmac.explainer import Explainer, Explanation
+from schemas.draws import Draw
 from schemas.run_config import ContentConfig
+
+_GAINS = {"masked_in": "gain_db_in", "masked_out": "gain_db_out"}
 
 
 def explain_part(
@@ -36,10 +39,9 @@ def explain_part(
         batches.append(batch)
         first = stop
     windows = [first + batch.window for first, batch in zip(firsts, batches, strict=True)]
-    sound = {
-        "masked_in": ("masked_in", "gain_db_in"),
-        "masked_out": ("masked_out", "gain_db_out"),
-    }
+    window = np.concatenate(windows) if windows else np.zeros(0, np.int64)
+    targets = [target for batch in batches for target in batch.targets]
+    listened, drawn = draw_rows(Draw.parse(content.listen), [part.rows[w].window_id for w in window], targets)
     names = batches[0].scores if batches else {}
     return ExplainedPart(
         # The waveforms stay behind: a writer has no use for them.
@@ -47,14 +49,17 @@ def explain_part(
         shard_uri=printable(shard_uri),
         front_end=explainer.config.front_end,
         labels=list(explainer.config.labels),
-        window=np.concatenate(windows) if windows else np.zeros(0),
+        window=window,
         target_index=_join(batches, "target_index"),
         probabilities=_join(batches, "probabilities"),
         embedding=_join(batches, "embedding"),
         mask=_join(batches, "mask"),
-        listenables={kind: (_join(batches, sound[kind][0]) * 32768).astype(np.int16) for kind in content.listenables},
-        gain_db={kind: _join(batches, sound[kind][1]) for kind in content.listenables},
+        masks=Draw.parse(content.masks),
+        listened=listened,
+        listenables={kind: (_join(batches, kind)[listened] * 32768).astype(np.int16) for kind in content.listenables},
+        gain_db={kind: _join(batches, _GAINS[kind])[listened] for kind in content.listenables},
         scores={name: np.concatenate([batch.scores[name] for batch in batches]) for name in names},
+        drawn=drawn,
     )
 
 

@@ -1,9 +1,11 @@
-"""From a part and its explanation to the rows of the tables and the FLAC files beside them."""
+"""From a part and its explanation to the rows of the tables, and their sums."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +15,13 @@ import pyarrow as pa
 from pipeline.audio.flac import encode_flac
 from pipeline.audio.level import loudness_lufs, peak_dbfs
 from pipeline.flow.parts import ErrorRow, Part, WindowRow
+from pipeline.runs.profiles import band_edges_hz, band_profile, time_profile
+from schemas.draws import Draw, rank_of
 from schemas.explainer_config import FrontEndConfig
+from schemas.records import Sums, TableName, TargetSums
 from schemas.tables import FAITHFULNESS, TABLES
 
-BANDS, SPANS = 32, 50
+_SUMMED = tuple(name for name in TargetSums.model_fields if name != "windows")
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,10 @@ class ExplainedPart:
     """A part without its waveforms, and what the explainer said of it; picklable, and free of torch.
 
     `probabilities` and `embedding` `[W, ...]` are in the order of the part's rows. The rest has a row for each window
-    and label explained: which window (`window` `[R]`), which label, `mask` `[R, F, T]` uint8, `listenables` by kind,
-    `[R, n]` int16, and more `[R]`.
+    and target: which window (`window` `[R]`), which class (`target_index` `[R]`), `mask` `[R, F, T]` uint8,
+    `listenables` by kind, `[L, n]` int16, and `gain_db` by kind, `[L]`, of the rows `listened` `[L]`; `scores` `[R]`.
+    `masks` draws the windows whose masks are stored; `drawn` names, by target, the windows that may get a listenable
+    where each target has so many, and None where `listened` is decided.
     """
 
     part: Part
@@ -37,50 +44,95 @@ class ExplainedPart:
     probabilities: np.ndarray
     embedding: np.ndarray
     mask: np.ndarray
+    masks: Draw
+    listened: np.ndarray
     listenables: dict[str, np.ndarray]
     gain_db: dict[str, np.ndarray]
     scores: dict[str, np.ndarray]
+    drawn: dict[str, list[str]] | None = None
+
+    def window_of(self, r: int) -> WindowRow:
+        """The window of row r."""
+        return self.part.rows[self.window[r]]
+
+    def target_of(self, r: int) -> str:
+        """The target of row r."""
+        return self.labels[self.target_index[r]]
 
 
-@dataclass(frozen=True)
-class Listenable:
-    """One FLAC file: its path relative to the output, and its bytes."""
+def draw_rows(
+    draw: Draw, window_ids: Collection[str], targets: Collection[str]
+) -> tuple[np.ndarray, dict[str, list[str]] | None]:
+    """Return which rows `[L]` of a part get listenables, by the window and the target of each row.
 
-    path: str
-    data: bytes
+    Where the draw is of so many windows a target, these are the part's candidates: the lowest ranks of each target in
+    it, among which those of the whole run are; they are returned by target as well.
+    """
+    if draw.per_target is None:
+        return np.array([r for r, window_id in enumerate(window_ids) if draw.takes(window_id)], np.int64), None
+    rows: dict[str, list[tuple[int, int, str]]] = {}
+    for r, (window_id, target) in enumerate(zip(window_ids, targets, strict=True)):
+        rows.setdefault(target, []).append((rank_of(window_id), r, window_id))
+    lowest = {target: sorted(found)[: draw.per_target] for target, found in sorted(rows.items())}
+    chosen = sorted(r for found in lowest.values() for _, r, _ in found)
+    return np.array(chosen, np.int64), {target: [name for *_, name in found] for target, found in lowest.items()}
 
 
-def tables_of(explained: ExplainedPart) -> tuple[dict[str, pa.Table], list[Listenable]]:
-    """The part's rows for each table, sorted by clip_id and window, and its listenables.
+def tables_of(explained: ExplainedPart) -> dict[TableName, pa.Table]:
+    """The part's rows for each table, sorted by clip_id and window.
 
-    The labels of a window stay in the order in which they were explained.
+    The targets of a window stay in the order in which they were explained.
     """
     rows = explained.part.rows
     place = [(row.clip_id, row.window_index) for row in rows]
     order = sorted(range(len(rows)), key=lambda i: place[i])
-    asked = sorted(range(len(explained.window)), key=lambda r: place[explained.window[r]])
-    recordings, listenables = _clips(explained, asked)
-    contents: dict[str, list[dict[str, Any]]] = {
+    by_target = sorted(range(len(explained.window)), key=lambda r: place[explained.window[r]])
+    listened = sorted(range(len(explained.listened)), key=lambda i: place[explained.window[explained.listened[i]]])
+    edges = band_edges_hz(explained.front_end)
+    contents: dict[TableName, list[dict[str, Any]]] = {
         "predictions": [_prediction(explained, i) for i in order],
-        "masks": [_mask(explained, r) for r in asked],
-        "faithfulness": [_faithfulness(explained, r) for r in asked],
-        "recordings": recordings,
+        "masks": [_mask(explained, r, edges) for r in by_target],
+        "faithfulness": [_faithfulness(explained, r) for r in by_target],
+        "listenables": [_listenable(explained, i, kind) for i in listened for kind in explained.listenables],
         "errors": [
             _error(explained.shard_uri, error)
             for error in sorted(explained.part.errors, key=lambda e: (e.clip_id, e.stage))
         ],
     }
     tables = {name: pa.Table.from_pylist(content, schema=TABLES[name]) for name, content in contents.items()}
-    return tables, listenables
+    tables["masks"] = tables["masks"].replace_schema_metadata(with_edges(edges))
+    return tables
+
+
+def with_edges(edges_hz: np.ndarray) -> dict[bytes, bytes]:
+    """The metadata of the table of masks, with the edges of its bands."""
+    return {**TABLES["masks"].metadata, b"band_edges_hz": json.dumps([round(float(f), 3) for f in edges_hz]).encode()}
+
+
+def sums_of(explained: ExplainedPart) -> Sums:
+    """What a summary needs of a part."""
+    targets = {}
+    names = np.array([explained.target_of(r) for r in range(len(explained.window))])
+    for target in sorted(set(names.tolist())):
+        of_target = names == target
+        sums = {name: float(explained.scores[name][of_target].sum(dtype=np.float64)) for name in _SUMMED}
+        targets[target] = TargetSums(windows=int(of_target.sum()), **sums)
+    decided = explained.probabilities.argmax(axis=1) if len(explained.part.rows) else []
+    known = [(row.label_true, i) for i, row in enumerate(explained.part.rows) if row.label_true in explained.labels]
+    return Sums(
+        targets=targets,
+        reasons=dict(Counter(error.reason for error in explained.part.errors)),
+        labelled=len(known),
+        hits=sum(label == explained.labels[decided[i]] for label, i in known),
+    )
 
 
 def _ids(row: WindowRow) -> dict[str, Any]:
     return {"clip_id": row.clip_id, "window_id": row.window_id}
 
 
-def _label(explained: ExplainedPart, r: int) -> dict[str, Any]:
-    window = explained.part.rows[explained.window[r]]
-    return {**_ids(window), "label": explained.labels[explained.target_index[r]]}
+def _target(explained: ExplainedPart, r: int) -> dict[str, Any]:
+    return {**_ids(explained.window_of(r)), "target": explained.target_of(r)}
 
 
 def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
@@ -107,65 +159,45 @@ def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
     }
 
 
-def _mask(explained: ExplainedPart, r: int) -> dict[str, Any]:
+def _mask(explained: ExplainedPart, r: int, edges_hz: np.ndarray) -> dict[str, Any]:
     mask, front_end = explained.mask[r], explained.front_end
     return {
-        **_label(explained, r),
-        "mask": mask.tobytes(),
+        **_target(explained, r),
+        "mask": mask.tobytes() if explained.masks.takes(explained.window_of(r).window_id) else None,
         "n_freq": mask.shape[0],
         "n_frames": mask.shape[1],
         "hop_s": front_end.hop_s,
         "bin_hz": front_end.bin_hz,
         "mask_mean": explained.scores["mask_mean"][r],
         "energy_kept": explained.scores["energy_kept"][r],
-        "band_profile": profile(mask.mean(axis=1) / 255, BANDS),
-        "time_profile": profile(mask.mean(axis=0) / 255, SPANS),
+        "band_profile": band_profile(mask, edges_hz, front_end.bin_hz) / 255,
+        "time_profile": time_profile(mask) / 255,
     }
 
 
 def _faithfulness(explained: ExplainedPart, r: int) -> dict[str, Any]:
     values = {name: explained.scores[name][r] for name in FAITHFULNESS.names if name in explained.scores}
-    return {**_label(explained, r), **values}
+    return {**_target(explained, r), **values}
 
 
-def _clips(explained: ExplainedPart, asked: list[int]) -> tuple[list[dict[str, Any]], list[Listenable]]:
-    rate = explained.front_end.sample_rate
-    rows, files = [], []
-    for r in asked:
-        window = explained.part.rows[explained.window[r]]
-        for kind, samples in explained.listenables.items():
-            waveform = samples[r, : window.length].astype(np.float32) / 32768
-            data = encode_flac(waveform, rate)
-            digest = hashlib.sha256(data).hexdigest()
-            # Of names, only digests and counters of our own go into a path.
-            name = f"{window.window_id}.{explained.target_index[r]}.{kind}.{digest[:12]}.flac"
-            path = f"audio/{explained.part.shard_id}/{name}"
-            files.append(Listenable(path, data))
-            rows.append(
-                {
-                    **_label(explained, r),
-                    "kind": kind,
-                    "uri": path,
-                    "duration_s": window.length / rate,
-                    "sample_rate": rate,
-                    "peak_dbfs": peak_dbfs(waveform),
-                    "loudness_lufs": loudness_lufs(waveform, rate),
-                    "gain_db": explained.gain_db[kind][r],
-                    "sha256": digest,
-                }
-            )
-    return rows, files
+def _listenable(explained: ExplainedPart, i: int, kind: str) -> dict[str, Any]:
+    r, rate = int(explained.listened[i]), explained.front_end.sample_rate
+    window = explained.window_of(r)
+    waveform = explained.listenables[kind][i, : window.length].astype(np.float32) / 32768
+    data = encode_flac(waveform, rate)
+    return {
+        **_target(explained, r),
+        "kind": kind,
+        "duration_s": window.length / rate,
+        "sample_rate": rate,
+        "peak_dbfs": peak_dbfs(waveform),
+        "loudness_lufs": loudness_lufs(waveform, rate),
+        "gain_db": explained.gain_db[kind][i],
+        "sha256": hashlib.sha256(data).hexdigest(),
+        # Made of digests and counters alone: names of the input do not become paths unchecked.
+        "audio": {"bytes": data, "path": f"{window.window_id}.{explained.target_index[r]}.{kind}.flac"},
+    }
 
 
 def _error(shard_uri: str, error: ErrorRow) -> dict[str, Any]:
     return {"shard": shard_uri, **vars(error)}
-
-
-def profile(values: np.ndarray, size: int) -> np.ndarray:
-    """The mean of `values` `[n]` in each of `size` spans of equal length, `[size]` float32.
-
-    A bin that lies across a border counts to both sides by its share; so any n will do, and the mean stays.
-    """
-    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    borders = np.linspace(0, len(values), size + 1)
-    return (np.diff(np.interp(borders, np.arange(len(values) + 1), total)) * size / len(values)).astype(np.float32)

@@ -22,6 +22,7 @@ from pipeline.inputs.listing import Listing, list_input
 from pipeline.models.checkpoint import ExplainerError, LoadedExplainer
 from pipeline.runs.lease import hold
 from pipeline.runs.output import RunOutput
+from pipeline.runs.profiles import band_edges_hz
 from schemas.records import Manifest, RunRecord
 from schemas.run_config import ContentConfig, RunConfig
 
@@ -133,7 +134,14 @@ def _run_record(
         shards=len(listing.shards),
         config=config,
         # The order of the classes is that of the column `probabilities`.
-        explainer={"name": loaded.config.name, "digest": loaded.digest, "labels": list(loaded.config.labels)},
+        explainer={
+            "name": loaded.config.name,
+            "digest": loaded.digest,
+            "labels": list(loaded.config.labels),
+            "sample_rate": loaded.config.front_end.sample_rate,
+            "mask_domain": loaded.config.mask_domain,
+            "band_edges_hz": [round(float(edge), 3) for edge in band_edges_hz(loaded.config.front_end)],
+        },
         packages={package: metadata.version(package) for package in PACKAGES},
     )
 

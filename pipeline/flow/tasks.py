@@ -11,23 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import ray
 
-from pipeline.flow.part_tables import ExplainedPart, tables_of
+from pipeline.flow.part_tables import ExplainedPart, sums_of, tables_of
 from pipeline.flow.parts import Part, cut_parts
 from pipeline.inputs.labels import LabelTable
 from pipeline.inputs.shards import Shard
-from pipeline.runs.output import RunOutput
+from pipeline.runs.output import CANDIDATES, RunOutput
 from schemas.explainer_config import FrontEndConfig
-from schemas.records import CommitRecord, Cursor, TableName
+from schemas.records import CommitRecord, Cursor, FileRecord, TableName
 from schemas.run_config import ContentConfig
 
-UPLOADS = 8
-
-# Rows to a group, so that a group of any table is some megabytes: a mask is some 200 kB, a row of scores 100 bytes.
+# Rows to a group, so that a group of any table is some megabytes: a mask or a FLAC of 5 s is some 200 kB, a row of
+# scores 100 bytes.
 ROW_GROUPS: dict[TableName, int] = {
     "predictions": 1024,
     "masks": 64,
     "faithfulness": 16384,
-    "listenables": 16384,
+    "listenables": 32,
     "errors": 16384,
 }
 
@@ -54,26 +53,33 @@ def decode_shard(
 # waits for a CPU would wait for ever.
 @ray.remote(num_cpus=0, max_retries=0)
 def write_part(output_url: str, explained: ExplainedPart, actor: str, started: float) -> CommitRecord:
-    """Write a part's listenables and tables, then its commit record."""
+    """Write a part's tables, then its commit record."""
     return commit_part(RunOutput(output_url), explained, actor, started)
 
 
 def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started: float) -> CommitRecord:
-    """Write a part's listenables and tables to an output, then its commit record, last."""
+    """Write a part's tables to an output, one file each, then its commit record, last."""
     part = explained.part
-    tables, listenables = tables_of(explained)
-    with ThreadPoolExecutor(UPLOADS) as pool:
-        files = list(pool.map(lambda file: output.write_bytes(file.path, file.data), listenables))
-        stem = f"{part.shard_id}-{part.number:06d}"
-        names: list[TableName] = [name for name in ROW_GROUPS if tables[name].num_rows]
-        files += pool.map(lambda name: output.write_table(name, stem, tables[name], ROW_GROUPS[name]), names)
+    tables = tables_of(explained)
+    stem = f"{part.shard_id}-{part.number:06d}"
+    folders = {"listenables": CANDIDATES} if explained.drawn is not None else {}
+
+    def write(name: TableName) -> FileRecord:
+        return output.write_table(name, stem, tables[name], ROW_GROUPS[name], folders.get(name, name))
+
+    with ThreadPoolExecutor(len(ROW_GROUPS)) as pool:
+        files = list(pool.map(write, [name for name in ROW_GROUPS if tables[name].num_rows]))
+    candidates = next((file for file in files if file.path.startswith(f"{CANDIDATES}/")), None)
     record = CommitRecord(
         shard_id=part.shard_id,
         part=part.number,
         windows=len(part.rows),
         recordings=part.recordings,
         errors=len(part.errors),
-        files=files,
+        files=[file for file in files if file is not candidates],
+        sums=sums_of(explained),
+        candidates=candidates,
+        drawn=explained.drawn or {},
         next=part.next,
         share=part.share,
         last=part.last,

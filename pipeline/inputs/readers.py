@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from pipeline.inputs.file_reader import read_files
+from pipeline.inputs.listing import Listing
 from pipeline.inputs.parquet_reader import read_parquet
 from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault
-from pipeline.inputs.shards import Shard
+from pipeline.inputs.shards import Shard, clip_id
 from pipeline.inputs.tar_reader import read_tar
 
 _READERS = {"files": read_files, "tar": read_tar, "parquet": read_parquet}
@@ -22,3 +24,21 @@ def read_shard(
     Raises StorageError when the storage stays away for longer than the retries last.
     """
     return _READERS[shard.kind](root_url, shard, start, max_clip_bytes)
+
+
+def find_recordings(
+    listing: Listing, wanted: Collection[str], shard_ids: Collection[str] | None = None
+) -> Iterator[RawRecording]:
+    """Yield the recordings of an input with these `clip_id`s, of all its shards or of those named.
+
+    Of loose files only the wanted ones are read; a tar or a Parquet file has to be gone through.
+    """
+    for shard in listing.shards:
+        if shard_ids is not None and shard.shard_id not in shard_ids:
+            continue
+        entries = tuple(entry for entry in shard.entries if clip_id(entry.place) in wanted)
+        if shard.kind == "files" and not entries:
+            continue
+        for recording in read_shard(listing.root_url, replace(shard, entries=entries)):
+            if isinstance(recording, RawRecording) and recording.clip_id in wanted:
+                yield recording

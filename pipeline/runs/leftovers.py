@@ -20,7 +20,7 @@ class Leftovers:
 
 
 def find_leftovers(output: RunOutput, older_than: timedelta) -> Leftovers:
-    """Find tables and audio that neither a commit nor the manifest names, explainers of other digests, temporary files.
+    """Find files of tables that neither a commit nor the manifest names, explainers of other digests, temporary files.
 
     A file that is younger than `older_than` may be of a part that is being written now.
     Raises StorageError when there is no run, or one of its records is damaged: then nothing is known to be left over.
@@ -29,9 +29,14 @@ def find_leftovers(output: RunOutput, older_than: timedelta) -> Leftovers:
     # Before the commits: a file of which one tells was written before it.
     content = output.content_files()
     explainers, root = output.explainer_files(), output.stored(deep=False)
-    named = {file.path for commit in output.commits() for file in commit.files}
+    named = set()
+    finished = output.succeeded()
+    for commit in output.commits():
+        named |= {file.path for file in commit.files}
+        if commit.candidates is not None and not finished:
+            named.add(commit.candidates.path)
     if output.has_manifest():
-        named |= {file.path for file in output.read_manifest().files()}
+        named |= {file.path for file in output.files()}
     kept = output.explainer_folder(record.explainer["digest"])
     found = [file for file in content if file.path not in named]
     found += [file for file in explainers if not file.path.startswith(f"{kept}/")]

@@ -1,77 +1,48 @@
-"""The files of a run: written whole or not at all, and found again by what the records name."""
+"""The output of a run: its tables, its commits, its manifest, and where each of them lies."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
+import json
 import re
-import uuid
 from collections import defaultdict
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, TypeVar, get_args
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipeline.storage.errors import StorageError, storage_errors
-from pipeline.storage.filesystem import display_url, is_local, is_plain, is_url, join, open_filesystem, put_file
-from pipeline.storage.retry import retrying
+from pipeline.runs.store import FileStore, StoredFile
+from pipeline.storage.errors import StorageError
+from pipeline.storage.filesystem import display_url, join
 from schemas.errors import in_a_line
-from schemas.records import CommitRecord, FileRecord, Manifest, Record, RunRecord, TableName
+from schemas.records import RECORD_VERSION, CommitRecord, FileRecord, Manifest, RunRecord, TableName, VersionedRecord
 
-_READ_THREADS = 16
 _RUN, _MANIFEST, _SUCCESS, _COMMITS = "_run.json", "_manifest.json", "_SUCCESS", "_commits"
+FILES = "_manifest.parquet"
+CANDIDATES = "_candidates"
 _COMMIT = re.compile(rf"{_COMMITS}/([^/]+)/(\d+)\.json")
-_CONTENT = (*get_args(TableName), "audio")
+_CONTENT = (*get_args(TableName), CANDIDATES)
 _EXPLAINER = "explainer"
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=VersionedRecord)
 
-_REMEDIES: dict[type[Record], str] = {
+_REMEDIES: dict[type[VersionedRecord], str] = {
     RunRecord: "put back the file as it was, or explain into another output",
     CommitRecord: "delete it and give the same `lmac explain` again, which makes its part anew",
     Manifest: "delete it and give the same `lmac explain` again, which writes it anew",
 }
 
 
-@dataclass(frozen=True)
-class StoredFile:
-    """A file as the storage lists it; `modified` is when it was written, None where the storage does not say."""
+class RunOutput(FileStore):
+    """The output of a run, at a local path or any fsspec URL."""
 
-    path: str
-    bytes: int
-    modified: datetime | None
-
-
-class RunOutput:
-    """The output of a run, at a local path or any fsspec URL.
-
-    Paths are relative to it, with `/`. A file appears under its name when all of it is there, never half.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._fs, self._root = open_filesystem(url)
-        self.url = url.rstrip("/") if is_url(url) else self._root
-
-    def write_bytes(
-        self, path: str, data: bytes, table: TableName | None = None, rows: int | None = None
+    def write_table(
+        self, name: TableName, stem: str, table: pa.Table, row_group_rows: int = 1024, folder: str | None = None
     ) -> FileRecord:
-        """Write a file; what was there under the same name is replaced.
-
-        Raises StorageError when the path leaves the output, or the storage refuses or stays away.
-        """
-        target, what = self._path(path), f"writing {display_url(join(self.url, path))}"
-        with storage_errors(what):
-            retrying(lambda: self._put(target, data), what=what)
-        return FileRecord(path=path, bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), table=table, rows=rows)
-
-    def write_table(self, name: TableName, part_stem: str, table: pa.Table, row_group_rows: int = 1024) -> FileRecord:
-        """Write a Parquet file (zstd) as `<name>/<part_stem>-<12 hex digits of its SHA-256>.parquet`.
+        """Write a Parquet file (zstd) as `<name>/<stem>-<12 hex digits of its SHA-256>.parquet`, or in `folder`.
 
         The digest in the name keeps a part that was written twice apart from its twin.
         """
@@ -79,13 +50,8 @@ class RunOutput:
         pq.write_table(table, buffer, compression="zstd", row_group_size=row_group_rows)
         data = buffer.getvalue()
         digest = hashlib.sha256(data).hexdigest()[:12]
-        return self.write_bytes(f"{name}/{part_stem}-{digest}.parquet", data, table=name, rows=table.num_rows)
-
-    def read_bytes(self, path: str) -> bytes:
-        """Read a file; raises StorageError when it is missing or out of reach."""
-        target, what = self._path(path), f"reading {display_url(join(self.url, path))}"
-        with storage_errors(what):
-            return bytes(retrying(lambda: self._fs.cat_file(target), what=what))
+        path = f"{folder or name}/{stem}-{digest}.parquet"
+        return self.write_bytes(path, data, table=name, rows=table.num_rows)
 
     def commit(self, record: CommitRecord) -> FileRecord:
         """Write the record that makes a part exist; everything that it names must have been written before."""
@@ -95,11 +61,15 @@ class RunOutput:
         """Return where the commit of a part lies, relative to the output."""
         return f"{_COMMITS}/{shard_id}/{part:06d}.json"
 
-    def commits(self) -> list[CommitRecord]:
-        """Return all commits, sorted by shard and part; raises StorageError for a damaged one."""
-        with ThreadPoolExecutor(_READ_THREADS) as pool:
-            records = list(pool.map(self.read_commit, (file.path for file in self.commit_files())))
-        return sorted(records, key=lambda record: (record.shard_id, record.part))
+    def commits(self) -> Iterator[CommitRecord]:
+        """Read all commits, sorted by shard and part, a few hundred at a time; raises StorageError for a damaged one."""
+        return self.read_commits(self.commit_files())
+
+    def read_commits(self, files: Sequence[StoredFile]) -> Iterator[CommitRecord]:
+        """Read the commits in these files, in their order; raises StorageError for one that is damaged or gone."""
+        paths = [file.path for file in files]
+        for path, data in zip(paths, self.read_many(paths), strict=True):
+            yield self._parsed(path, data, CommitRecord)
 
     def commit_files(self) -> list[StoredFile]:
         """Return the files of all commits, unread, sorted by path."""
@@ -127,7 +97,7 @@ class RunOutput:
 
     def read_run_record(self) -> RunRecord | None:
         """Return what the run was asked to do; None where no run has begun."""
-        return self._read_record(_RUN, RunRecord) if self._exists(_RUN) else None
+        return self._read_record(_RUN, RunRecord) if self.exists(_RUN) else None
 
     def begun(self) -> RunRecord:
         """Return what the run was asked to do; raises StorageError where no run has begun."""
@@ -142,7 +112,7 @@ class RunOutput:
 
     def has_manifest(self) -> bool:
         """Return True when the run came to its end, with shards given up or without."""
-        return self._exists(_MANIFEST)
+        return self.exists(_MANIFEST)
 
     def read_manifest(self) -> Manifest:
         """Return the manifest; raises StorageError when there is none."""
@@ -156,11 +126,19 @@ class RunOutput:
 
     def succeeded(self) -> bool:
         """Return True when the run is whole."""
-        return self._exists(_SUCCESS)
+        return self.exists(_SUCCESS)
 
-    def files(self, table: TableName) -> list[str]:
-        """Return the URLs of a table's files, by the manifest."""
-        return [join(self.url, file.path) for file in self.read_manifest().tables.get(table, [])]
+    def files(self, table: TableName | None = None) -> list[FileRecord]:
+        """Return the files of the run, or of one table, as `_manifest.parquet` names them, sorted by path."""
+        named = self.read_manifest().files
+        data = self.read_bytes(named.path)
+        if hashlib.sha256(data).hexdigest() != named.sha256:
+            raise StorageError(
+                f"{display_url(join(self.url, named.path))}: it is not the file that {_MANIFEST} was written with: "
+                f"delete both and give the same `lmac explain` again, which writes them anew"
+            )
+        chosen = None if table is None else [("table", "=", table)]
+        return [FileRecord(**row) for row in pq.read_table(io.BytesIO(data), filters=chosen).to_pylist()]
 
     def explainer_folder(self, digest: str) -> str:
         """Return the folder, relative to the output, for an explainer that is saved with the run."""
@@ -171,99 +149,48 @@ class RunOutput:
         return self.stored(_EXPLAINER)
 
     def content_files(self) -> list[StoredFile]:
-        """Return all files of tables and audio, named by a record or not."""
+        """Return all files of tables, named by a record or not."""
         return [file for folder in _CONTENT for file in self.stored(folder)]
 
-    def stored(self, folder: str = "", deep: bool = True) -> list[StoredFile]:
-        """Return the files in a folder, with all below it if `deep`, sorted by path; none where there is no folder."""
-        target, what = self._path(folder) if folder else self._root, f"listing {display_url(join(self.url, folder))}"
-
-        def look() -> dict[str, dict[str, Any]]:
-            if deep:
-                return dict(self._fs.find(target, detail=True))
-            return {info["name"]: info for info in self._fs.ls(target, detail=True) if info["type"] == "file"}
-
-        with storage_errors(what):
-            try:
-                found = retrying(look, what=what)
-            except FileNotFoundError:
-                return []
-        files = ((path.removeprefix(f"{self._root}/"), info) for path, info in found.items())
-        return sorted(
-            (StoredFile(path, int(info.get("size") or 0), _modified(info)) for path, info in files),
-            key=lambda file: file.path,
-        )
-
-    def delete(self, files: Iterable[StoredFile]) -> None:
-        """Delete files; one that is gone already is no error."""
-        with ThreadPoolExecutor(_READ_THREADS) as pool:
-            list(pool.map(lambda file: self._delete(file.path), files))
-
-    def sweep_orphans(self, manifest: Manifest) -> list[str]:
-        """Delete the table and audio files that the manifest does not name; return their paths, sorted.
+    def sweep_orphans(self, named: Collection[str]) -> list[str]:
+        """Delete the files of tables that are not among those `named`; return their paths, sorted.
 
         They are left by parts that were written but never committed, or written twice.
         """
-        named = {file.path for file in manifest.files()}
         orphans = [file for file in self.content_files() if file.path not in named]
         self.delete(orphans)
         return sorted(file.path for file in orphans)
 
-    def _path(self, path: str) -> str:
-        if not is_plain(path):
-            raise StorageError(f"{path!r} is not a plain path relative to the output")
-        return join(self._root, path)
-
-    def _put(self, target: str, data: bytes) -> None:
-        if not is_local(self._fs):
-            put_file(self._fs, target, data)
-            return
-        folder = os.path.dirname(target)
-        os.makedirs(folder, exist_ok=True)
-        temporary = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-            os.replace(temporary, target)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-            raise
-
-    def _delete(self, path: str) -> None:
-        target = join(self._root, path)
-        try:
-            retrying(lambda: self._fs.rm_file(target), what=f"deleting {display_url(join(self.url, path))}")
-        except FileNotFoundError:
-            return
-
-    def _exists(self, path: str) -> bool:
-        target, what = self._path(path), f"looking for {display_url(join(self.url, path))}"
-        with storage_errors(what):
-            try:
-                retrying(lambda: self._fs.info(target), what=what)
-            except FileNotFoundError:
-                return False
-        return True
-
-    def _write_record(self, path: str, record: Record) -> FileRecord:
+    def _write_record(self, path: str, record: VersionedRecord) -> FileRecord:
         return self.write_bytes(path, record.model_dump_json(indent=1).encode())
 
     def _read_record(self, path: str, kind: type[R]) -> R:
+        return self._parsed(path, self.read_bytes(path), kind)
+
+    def _parsed(self, path: str, data: bytes, kind: type[R]) -> R:
+        shown = display_url(join(self.url, path))
         try:
-            return kind.model_validate_json(self.read_bytes(path))
+            record = kind.model_validate_json(data)
         except ValidationError as error:
+            _refuse_version(shown, _version(data))
             raise StorageError(
-                f"{display_url(join(self.url, path))}: it is not a valid {kind.__name__} ({in_a_line(error)}); it is "
-                f"damaged, or was written by another version: {_REMEDIES[kind]}"
+                f"{shown}: it is not a valid {kind.__name__} ({in_a_line(error)}); it is damaged: {_REMEDIES[kind]}"
             ) from error
+        _refuse_version(shown, record.record_version)
+        return record
 
 
-def _modified(info: dict[str, Any]) -> datetime | None:
-    """When a file was written, by whichever name its filesystem has for it."""
-    told = next((info[name] for name in ("LastModified", "mtime", "created") if info.get(name) is not None), None)
-    if isinstance(told, (int, float)):
-        return datetime.fromtimestamp(told, timezone.utc)
-    if isinstance(told, datetime):
-        return told if told.tzinfo else told.replace(tzinfo=timezone.utc)
-    return None
+def _refuse_version(shown: str, version: object) -> None:
+    if version != RECORD_VERSION:
+        raise StorageError(
+            f"{shown}: this run was written by an lmac of schema version {version}, and this one reads version "
+            f"{RECORD_VERSION} alone: explain into another output"
+        )
+
+
+def _version(data: bytes) -> object:
+    """The version that a record states, which may have fields that are not known here; this one where it states none."""
+    try:
+        return json.loads(data).get("record_version", RECORD_VERSION)
+    except (ValueError, AttributeError):
+        return RECORD_VERSION

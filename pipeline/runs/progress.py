@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-import pyarrow.parquet as pq
-
 from pipeline.runs.output import RunOutput
-from schemas.records import CommitRecord, QuarantinedShard
+from schemas.records import QuarantinedShard
 
-_READ_THREADS = 16
 # The rate is that of the commits in so long before the last one.
 RECENT = timedelta(minutes=10)
 
@@ -48,9 +43,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Step:
-    """A commit, how much of its shard it has added, and when it was written."""
+    """What is kept of a commit: its counts, how much of its shard it has added, and when it was written."""
 
-    commit: CommitRecord
+    windows: int
+    recordings: int
+    last: bool
+    actor: str
+    seconds: float
     gained: float
     written: datetime | None
 
@@ -59,8 +58,7 @@ def read_progress(output_url: str) -> Progress:
     """Read how far a run is, while it goes on or after; raises StorageError when there is none."""
     output = RunOutput(output_url)
     record = output.begun()
-    steps = _steps(output)
-    commits = [step.commit for step in steps]
+    steps, errors = _steps(output)
     manifest = output.read_manifest() if output.has_manifest() else None
     finished = manifest is not None and manifest.complete and output.succeeded()
     share = 1.0 if finished else min(sum(step.gained for step in steps) / max(record.shards, 1), 1.0)
@@ -70,31 +68,35 @@ def read_progress(output_url: str) -> Progress:
     return Progress(
         state="finished" if finished else "given_up" if manifest and manifest.quarantined else "unfinished",
         shards=record.shards,
-        shards_done=sum(commit.last for commit in commits),
+        shards_done=sum(step.last for step in steps),
         share=share,
-        parts=len(commits),
-        recordings=sum(commit.recordings for commit in commits),
-        windows=sum(commit.windows for commit in commits),
-        errors=_errors(output, commits),
+        parts=len(steps),
+        recordings=sum(step.recordings for step in steps),
+        windows=sum(step.windows for step in steps),
+        errors=errors,
         quarantined=manifest.quarantined if manifest else [],
-        actors=sorted({commit.actor for commit in commits if commit.actor}),
-        recent_actors=sorted({step.commit.actor for step in recent if step.commit.actor}),
+        actors=sorted({step.actor for step in steps if step.actor}),
+        recent_actors=sorted({step.actor for step in recent if step.actor}),
         last_commit=max((step.written for step in steps if step.written), default=None),
-        windows_per_s=sum(step.commit.windows for step in recent) / seconds if seconds else None,
+        windows_per_s=sum(step.windows for step in recent) / seconds if seconds else None,
         seconds_left=(1 - share) / gained * seconds if seconds and gained > 0 and not finished else None,
     )
 
 
-def _steps(output: RunOutput) -> list[_Step]:
+def _steps(output: RunOutput) -> tuple[list[_Step], dict[str, int]]:
+    """A step for each commit, by shard and part, and the errors by reason, the most frequent first."""
+    steps, before, errors = [], defaultdict[str, float](float), Counter[str]()
     files = output.commit_files()
-    with ThreadPoolExecutor(_READ_THREADS) as pool:
-        commits = list(pool.map(lambda file: output.read_commit(file.path), files))
-    steps, before = [], defaultdict[str, float](float)
-    # Sorted by path, and so by part.
-    for file, commit in zip(files, commits, strict=True):
-        steps.append(_Step(commit, commit.share - before[commit.shard_id], file.modified))
+    for file, commit in zip(files, output.read_commits(files), strict=True):
+        gained = commit.share - before[commit.shard_id]
         before[commit.shard_id] = commit.share
-    return steps
+        errors.update(commit.sums.reasons)
+        steps.append(
+            _Step(
+                commit.windows, commit.recordings, commit.last, commit.actor, commit.seconds, gained, file.modified
+            )
+        )
+    return steps, dict(sorted(errors.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _recent(steps: Sequence[_Step]) -> list[_Step]:
@@ -104,16 +106,5 @@ def _recent(steps: Sequence[_Step]) -> list[_Step]:
 
 def _seconds(recent: Sequence[_Step]) -> float:
     """From where the first of the parts was begun to where the last was written."""
-    written = [(step.written.timestamp(), step.commit.seconds) for step in recent if step.written]
+    written = [(step.written.timestamp(), step.seconds) for step in recent if step.written]
     return max(at for at, _ in written) - min(at - took for at, took in written) if written else 0.0
-
-
-def _errors(output: RunOutput, commits: Sequence[CommitRecord]) -> dict[str, int]:
-    def reasons(path: str) -> list[str]:
-        column: list[str] = pq.read_table(io.BytesIO(output.read_bytes(path)), columns=["reason"])["reason"].to_pylist()
-        return column
-
-    paths = [file.path for commit in commits for file in commit.files if file.table == "errors"]
-    with ThreadPoolExecutor(_READ_THREADS) as pool:
-        counted = Counter(reason for found in pool.map(reasons, paths) for reason in found)
-    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))

@@ -1,19 +1,21 @@
-"""A run in a few lines: how many, what the classifier heard, how far its explanations can be trusted."""
+"""A run in a few lines: how many, what the classifier decided, how far its explanations can be trusted."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
-from pipeline.runs.tables import connect
-from pipeline.runs.output import RunOutput
-from schemas.records import TableName
+from schemas.records import Sums, TargetSums
+
+COLUMNS = ["target", "windows", "p", "AD %", "FF", "Fid-In", "mask mean", "energy kept"]
 
 
 @dataclass(frozen=True)
-class LabelSummary:
-    """Means over the explanations of one label; `windows` that have one, `p` of the label; `ad` in percent."""
+class TargetSummary:
+    """Means over the explanations of one target; `windows` that have one, `p` of the target; `ad` in percent."""
 
-    label: str
+    target: str
     windows: int
     p: float
     ad: float
@@ -25,46 +27,54 @@ class LabelSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """All explanations together (`total`), each label explained, and by reason the recordings that could not be used.
+    """All explanations together (`total`), each target, and by reason the recordings that could not be used.
 
     Of the `labelled` windows, which came with a label that is a class of the explainer, `accuracy` is the share
     whose label is that one; None where there are none.
     """
 
-    total: LabelSummary | None
-    labels: list[LabelSummary]
+    total: TargetSummary | None
+    targets: list[TargetSummary]
     errors: dict[str, int]
     accuracy: float | None
     labelled: int = 0
 
+    def rows(self) -> list[list[str]]:
+        """The table of a summary: the names of its columns, then a row for each target and one for all."""
+        shown = [COLUMNS]
+        for one in [*self.targets, *([self.total] if self.total else [])]:
+            numbers = (f"{one.p:.2f}", f"{one.ad:.1f}", f"{one.ff:.2f}", f"{one.fid_in:.2f}")
+            shown.append([one.target, str(one.windows), *numbers, f"{one.mask_mean:.2f}", f"{one.energy_kept:.2f}"])
+        return shown
 
-_MEANS = """
-    count(DISTINCT window_id), avg(p), avg(ad), avg(ff), avg(fid_in), avg(mask_mean), avg(energy_kept)
-    FROM faithfulness
-"""
-_COLUMNS: dict[TableName, list[str]] = {
-    "predictions": ["label", "label_true"],
-    "faithfulness": ["window_id", "label", "p", "ad", "ff", "fid_in", "mask_mean", "energy_kept"],
-    "errors": ["reason"],
-}
+    def __str__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(*self.rows(), strict=True)]
+        lines = (
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+            for row in self.rows()
+        )
+        return "\n".join("  ".join(line) for line in lines)
+
+    def _repr_html_(self) -> str:
+        head, *body = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in self.rows())
+        return f"<table><thead><tr>{head}</tr></thead>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
 
 
-def summarise(output_url: str) -> RunSummary:
-    """Summarise a finished run by its tables; raises StorageError when it has no manifest."""
-    record = RunOutput(output_url).read_run_record()
-    classes = record.explainer.get("labels", []) if record else []
-    with connect(output_url, _COLUMNS) as db:
-        labels = db.execute(f"SELECT label, {_MEANS} GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
-        total = db.execute(f"SELECT 'all', {_MEANS}").fetchone()
-        errors = db.execute("SELECT reason, count(*) FROM errors GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
-        known = db.execute(
-            "SELECT avg((label = label_true)::int), count(*) FROM predictions WHERE label_true IN (SELECT unnest(?))",
-            [classes],
-        ).fetchone()
+def summarise(sums: Sums) -> RunSummary:
+    """Summarise a run by the sums of its manifest, the most frequent targets and reasons first."""
+    found = sorted(sums.targets.items(), key=lambda item: (-item[1].windows, item[0]))
     return RunSummary(
-        total=LabelSummary(*total) if total and total[1] else None,
-        labels=[LabelSummary(*row) for row in labels],
-        errors=dict(errors),
-        accuracy=known[0] if known else None,
-        labelled=known[1] if known else 0,
+        total=_means("all", list(sums.targets.values())) if found else None,
+        targets=[_means(target, [one]) for target, one in found],
+        errors=dict(sorted(sums.reasons.items(), key=lambda item: (-item[1], item[0]))),
+        accuracy=sums.hits / sums.labelled if sums.labelled else None,
+        labelled=sums.labelled,
+    )
+
+
+def _means(target: str, sums: Sequence[TargetSums]) -> TargetSummary:
+    windows = sum(one.windows for one in sums)
+    names = [name for name in TargetSums.model_fields if name != "windows"]
+    return TargetSummary(
+        target, windows, **{name: sum(getattr(one, name) for one in sums) / windows for name in names}
     )
