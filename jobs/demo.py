@@ -17,7 +17,7 @@ from pipeline.datasets.clap_mini.write import write_mixtures
 from pipeline.datasets.scenes import write_scenes
 from pipeline.flow.run import run
 from pipeline.lmac.picture import draw
-from pipeline.runs.extract import Kind, extract
+from pipeline.runs.extract import extract
 from pipeline.runs.run import Run, open_run
 from pipeline.storage.errors import storage_errors
 from schemas.run_config import ContentConfig, RunConfig
@@ -91,7 +91,7 @@ def _draw(source: str, done: Run, examples: list[Example], folder: Path) -> None
         console.print(f"picture: {path}", markup=False)
 
 
-def _listen(done: Run, examples: list[Example], folder: Path, kinds: Sequence[Kind]) -> None:
+def _listen(done: Run, examples: list[Example], folder: Path, kinds: Sequence[str]) -> None:
     """Extract the examples' sounds, and print what each of them shows beside its file."""
     names = ", ".join(f"'{window_id}'" for window_id in dict.fromkeys(example.window_id for example in examples))
     files = extract(done, folder, where=f"window_id IN ({names})", kinds=kinds)

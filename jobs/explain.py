@@ -121,7 +121,7 @@ def explain(
 def print_summary(output_url: str, result: RunResult) -> None:
     """What a finished run holds, for people."""
     manifest = result.manifest
-    summary = summarise(manifest.sums)
+    summary = summarise(manifest)
     if summary.total is not None:
         console.print(str(summary), markup=False)
     if summary.accuracy is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jobs.messages import console, for_people
-from pipeline.runs.extract import TABLE, Kind
+from pipeline.runs.extract import KINDS, TABLE
 from pipeline.runs.extract import extract as extract_files
 from pipeline.runs.run import open_run
 from pipeline.storage.errors import storage_errors
@@ -25,7 +25,7 @@ def extract(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="So many explanations at most.")] = None,
     kind: Annotated[
-        list[Kind] | None, typer.Option(help="Which sound; may be given several times. [default: masked_in]")
+        list[str] | None, typer.Option(help=f"{', '.join(KINDS)}; may be given several times. [default: masked_in]")
     ] = None,
     input_url: Annotated[
         str | None, typer.Option("--input", help="The run's input, to read originals from where the run lacks a side.")
@@ -33,6 +33,6 @@ def extract(
 ) -> None:
     """Write listenables of a run as FLAC files under names that a person can read, and a table of them."""
     with for_people(), storage_errors(f"writing to {out}"):
-        kinds: list[Kind] = list(dict.fromkeys(kind or ["masked_in"]))
+        kinds = list(dict.fromkeys(kind or ["masked_in"]))
         files = extract_files(open_run(run), out, where=where, limit=limit, kinds=kinds, input_url=input_url)
     console.print(f"{len(files)} FLAC files and {TABLE} in {out}", markup=False)

@@ -128,7 +128,8 @@ _LISTENABLE_FIELDS = [
     _field("loudness_lufs", pa.float32(), "integrated loudness, BS.1770; null if silent or short", "LUFS", True),
     _field("gain_db", pa.float32(), "0, or how far it was lowered to stay within full scale", "dB"),
     _field("sha256", pa.string(), "digest of the FLAC"),
-    _field("audio", AUDIO, "the FLAC: its bytes, and a name for it"),
+    # Nullable, as Hugging Face's own tables have it: else `datasets` takes it for any other struct.
+    _field("audio", AUDIO, "the FLAC: its bytes, and a name for it", nullable=True),
 ]
 
 

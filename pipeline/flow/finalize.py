@@ -10,7 +10,6 @@ from pipeline.inputs.shards import Shard
 from pipeline.runs.drawn import DrawnListenables
 from pipeline.runs.manifest import ManifestBuilder
 from pipeline.runs.output import RunOutput
-from schemas.draws import Draw
 from schemas.errors import LmacError
 from schemas.records import Manifest, QuarantinedShard
 
@@ -24,18 +23,19 @@ def finalize(
     shards: Sequence[Shard],
     quarantined: Sequence[QuarantinedShard],
     confirm: Callable[[], object] = lambda: None,
+    per_target: int | None = None,
 ) -> Manifest:
     """Write the manifest, remove files that no commit names, and write _SUCCESS if every shard is whole.
 
     The commits are read anew, and no table is: what stands in storage is what counts, and memory grows with the number
     of parts alone. A table without rows gets one empty file, so that every table can be queried. `confirm` raises where
     the output is no longer this run's: what another run writes now would be removed.
+    `per_target` is the number of windows of each target that are drawn for listenables, where it is such a draw.
     Raises UnreconciledError when a shard is neither committed to its end nor among `quarantined`, and
     InconsistentCommitsError when one goes on after its end.
     """
     builder = ManifestBuilder(output)
-    draw = Draw.parse(output.begun().config["listen"])
-    drawn = DrawnListenables(draw.per_target) if draw.per_target is not None else None
+    drawn = DrawnListenables(per_target) if per_target is not None else None
     parts: dict[str, set[int]] = defaultdict(set)
     ends: dict[str, int] = {}
     candidates = set()

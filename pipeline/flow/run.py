@@ -23,6 +23,7 @@ from pipeline.models.checkpoint import ExplainerError, LoadedExplainer
 from pipeline.runs.lease import hold
 from pipeline.runs.output import RunOutput
 from pipeline.runs.profiles import band_edges_hz
+from schemas.draws import Draw
 from schemas.records import Manifest, RunRecord
 from schemas.run_config import ContentConfig, RunConfig
 
@@ -111,7 +112,9 @@ def _run(
                 if dispatcher.queue:
                     raise KeyboardInterrupt
         resumed = sum(len(parts) for parts in committed.values())
-        return RunResult(finalize(output, listing.shards, quarantined, lease.confirm), resumed)
+        return RunResult(
+            finalize(output, listing.shards, quarantined, lease.confirm, Draw.parse(content.listen).per_target), resumed
+        )
 
 
 def _left(output: RunOutput, work: Work) -> Work | None:

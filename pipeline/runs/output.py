@@ -47,7 +47,9 @@ class RunOutput(FileStore):
         The digest in the name keeps a part that was written twice apart from its twin.
         """
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=row_group_rows)
+        with pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
+            if table.num_rows:  # a group without rows is more than some readers bear
+                writer.write_table(table, row_group_rows)
         data = buffer.getvalue()
         digest = hashlib.sha256(data).hexdigest()[:12]
         path = f"{folder or name}/{stem}-{digest}.parquet"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from schemas.records import Sums, TargetSums
+from schemas.records import Manifest, TargetSums
 
 COLUMNS = ["target", "windows", "p", "AD %", "FF", "Fid-In", "mask mean", "energy kept"]
 
@@ -60,21 +60,25 @@ class RunSummary:
         return f"<table><thead><tr>{head}</tr></thead>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
 
 
-def summarise(sums: Sums) -> RunSummary:
-    """Summarise a run by the sums of its manifest, the most frequent targets and reasons first."""
+def summarise(manifest: Manifest) -> RunSummary:
+    """Summarise a run by the sums of its manifest, the most frequent targets and reasons first.
+
+    Where windows have several targets, the row of all counts windows and has means over explanations.
+    """
+    sums = manifest.sums
     found = sorted(sums.targets.items(), key=lambda item: (-item[1].windows, item[0]))
     return RunSummary(
-        total=_means("all", list(sums.targets.values())) if found else None,
-        targets=[_means(target, [one]) for target, one in found],
+        total=_means("all", list(sums.targets.values()), manifest.windows) if found else None,
+        targets=[_means(target, [one], one.windows) for target, one in found],
         errors=dict(sorted(sums.reasons.items(), key=lambda item: (-item[1], item[0]))),
         accuracy=sums.hits / sums.labelled if sums.labelled else None,
         labelled=sums.labelled,
     )
 
 
-def _means(target: str, sums: Sequence[TargetSums]) -> TargetSummary:
-    windows = sum(one.windows for one in sums)
+def _means(target: str, sums: Sequence[TargetSums], windows: int) -> TargetSummary:
+    explanations = sum(one.windows for one in sums)
     names = [name for name in TargetSums.model_fields if name != "windows"]
     return TargetSummary(
-        target, windows, **{name: sum(getattr(one, name) for one in sums) / windows for name in names}
+        target, windows, **{name: sum(getattr(one, name) for one in sums) / explanations for name in names}
     )

@@ -166,7 +166,7 @@ def explain(
 def rows(output_url: str | Path, table: TableName) -> list[dict[str, Any]]:
     """A table's rows as the manifest names its files, by window (errors: by recording)."""
     output = RunOutput(str(output_url))
-    paths = [file.path for file in output.read_manifest().tables[table]]
+    paths = [file.path for file in output.files(table)]
     found = [row for path in paths for row in pq.read_table(io.BytesIO(output.read_bytes(path))).to_pylist()]
     return sorted(found, key=lambda row: (row.get("window_id", row["clip_id"]), row.get("kind", "")))
 

@@ -7,22 +7,23 @@ import io
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from pipeline.flow.explain import explain_part
-from pipeline.flow.part_tables import ExplainedPart, Listenable, profile, tables_of
+from pipeline.flow.part_tables import ExplainedPart, draw_rows, sums_of, tables_of
+from pipeline.flow.parts import Part
 from pipeline.flow.tasks import commit_part
 from pipeline.lmac.explainer import Explainer
 from pipeline.runs.output import RunOutput
+from schemas.draws import Draw, rank_of
 from schemas.explainer_config import DecoderConfig
+from schemas.run_config import ContentConfig
 from schemas.tables import TABLES
 from tests.flow.make import FRONT_END, RATE, TINY, all_parts, content_of, encoded, mixed_recordings, sound, write_folder
 from tests.models.make import small_models
@@ -44,63 +45,49 @@ def explained(explainer: Explainer, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def made(explained: ExplainedPart) -> tuple[dict[str, pa.Table], list[Listenable]]:
+def made(explained: ExplainedPart) -> dict[str, pa.Table]:
     return tables_of(explained)
 
 
-@given(
-    values=arrays.arrays(np.float64, st.integers(1, 300), elements=st.floats(0, 1)),
-    size=st.integers(1, 60),
-)
-def test_a_profile_keeps_the_mean(values: np.ndarray, size: int) -> None:
-    assert profile(values, size).shape == (size,)
-    assert profile(values, size).mean() == pytest.approx(values.mean(), abs=1e-6)
-
-
-@given(values=arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1)), size=st.integers(1, 20))
-def test_a_profile_of_aligned_spans_is_their_means(values: np.ndarray, size: int) -> None:
-    np.testing.assert_allclose(profile(np.repeat(values, size), len(values)), values, atol=1e-6)
-    np.testing.assert_allclose(profile(values, len(values) * size), np.repeat(values, size), atol=1e-6)
-
-
-def test_tables_have_the_published_schemas_metadata_included(made: tuple[dict[str, pa.Table], list]) -> None:
-    assert made[0].keys() == TABLES.keys()
-    for name, table in made[0].items():
-        assert table.schema.equals(TABLES[name], check_metadata=True), name
+def test_tables_have_the_published_schemas_metadata_included(made: dict[str, pa.Table]) -> None:
+    assert made.keys() == TABLES.keys()
+    for name, table in made.items():
+        metadata = dict(table.schema.metadata)
+        edges = json.loads(metadata.pop(b"band_edges_hz")) if name == "masks" else []
+        assert table.schema.with_metadata(metadata).equals(TABLES[name], check_metadata=True), name
+        assert len(edges) == (FRONT_END.n_mels + 1 if name == "masks" else 0)
         table.validate(full=True)
 
 
-def test_rows_are_sorted_and_each_window_stands_once(made: tuple[dict[str, pa.Table], list]) -> None:
+def test_rows_are_sorted_and_each_window_stands_once(made: dict[str, pa.Table]) -> None:
     for name, per_window in {"predictions": 1, "masks": 1, "faithfulness": 1, "listenables": 2}.items():
-        ids = made[0][name]["window_id"].to_pylist()
+        ids = made[name]["window_id"].to_pylist()
         assert ids == sorted(ids), name
         assert len(ids) == 10 * per_window
         assert len(set(ids)) == 10
-    assert made[0]["errors"]["clip_id"].to_pylist() == sorted(made[0]["errors"]["clip_id"].to_pylist())
+    assert made["errors"]["clip_id"].to_pylist() == sorted(made["errors"]["clip_id"].to_pylist())
 
 
-def test_rows_belong_to_the_window_that_they_name(
-    explained: ExplainedPart, made: tuple[dict[str, pa.Table], list]
-) -> None:
+def test_rows_belong_to_the_window_that_they_name(explained: ExplainedPart, made: dict[str, pa.Table]) -> None:
     index = {row.window_id: i for i, row in enumerate(explained.part.rows)}
-    for row in made[0]["predictions"].to_pylist():
+    for row in made["predictions"].to_pylist():
         i = index[row["window_id"]]
         assert row["key"] == explained.part.rows[i].key
         np.testing.assert_array_equal(np.float32(row["probabilities"]), explained.probabilities[i])
         assert row["probability"] == max(row["probabilities"])
         assert row["label"] == explained.labels[row["label_index"]]
-    for row in made[0]["faithfulness"].to_pylist():
+    for row in made["faithfulness"].to_pylist():
         assert row["p_in"] == explained.scores["p_in"][index[row["window_id"]]]
 
 
-def test_masks_come_back_from_their_bytes(explained: ExplainedPart, made: tuple[dict[str, pa.Table], list]) -> None:
+def test_masks_come_back_from_their_bytes(explained: ExplainedPart, made: dict[str, pa.Table]) -> None:
     index = {row.window_id: i for i, row in enumerate(explained.part.rows)}
-    for row in made[0]["masks"].to_pylist():
+    for row in made["masks"].to_pylist():
         mask = np.frombuffer(row["mask"], np.uint8).reshape(row["n_freq"], row["n_frames"])
         assert mask.shape == (FRONT_END.n_freq, FRONT_END.n_frames)
         np.testing.assert_array_equal(mask, explained.mask[index[row["window_id"]]])
         assert row["mask_mean"] == pytest.approx(mask.mean() / 255, abs=1e-5)
-        assert np.mean(row["band_profile"]) == pytest.approx(mask.mean() / 255, abs=1e-5)
+        assert len(row["band_profile"]) == FRONT_END.n_mels
         assert np.mean(row["time_profile"]) == pytest.approx(mask.mean() / 255, abs=1e-5)
 
 
@@ -110,14 +97,10 @@ def test_the_tiny_explainer_s_masks_and_labels_can_tell_right_from_wrong(explain
     assert explained.mask.std() > 20
 
 
-def test_flac_files_hold_exactly_the_samples_of_the_window(
-    explained: ExplainedPart, made: tuple[dict[str, pa.Table], list[Listenable]]
-) -> None:
+def test_flac_files_hold_exactly_the_samples_of_the_window(explained: ExplainedPart, made: dict[str, pa.Table]) -> None:
     index = {row.window_id: i for i, row in enumerate(explained.part.rows)}
-    files = {file.path: file.data for file in made[1]}
-    assert files.keys() == set(made[0]["listenables"]["uri"].to_pylist())
-    for row in made[0]["listenables"].to_pylist():
-        i, data = index[row["window_id"]], files[row["uri"]]
+    for row in made["listenables"].to_pylist():
+        i, data = index[row["window_id"]], row["audio"]["bytes"]
         samples, rate = soundfile.read(io.BytesIO(data), dtype="int16")
         length = explained.part.rows[i].length
         assert (rate, len(samples)) == (RATE, length)
@@ -126,26 +109,77 @@ def test_flac_files_hold_exactly_the_samples_of_the_window(
         assert row["sha256"] == hashlib.sha256(data).hexdigest()
 
 
+def part_of(tmp_path: Path, **settings: str) -> tuple[Part, ContentConfig]:
+    content = content_of("tiny", part_windows=64, files_per_shard=64, **settings)
+    (part,) = all_parts(write_folder(tmp_path, mixed_recordings()), content)
+    return part, content
+
+
+@pytest.mark.parametrize("share", ["none", "share:0.4", "all"])
+def test_masks_and_listenables_are_those_of_the_windows_drawn(explainer: Explainer, tmp_path: Path, share: str) -> None:
+    part, content = part_of(tmp_path, listen=share, masks=share)
+    drawn = [row.window_id for row in part.rows if Draw.parse(share).takes(row.window_id)]
+    tables = tables_of(explain_part(explainer, part, "a.tar", content, 16))
+    assert {row["window_id"] for row in tables["masks"].to_pylist() if row["mask"] is not None} == set(drawn)
+    assert sorted(tables["listenables"]["window_id"].to_pylist()) == sorted([*drawn, *drawn])
+    assert tables["masks"].num_rows == len(part.rows)
+    assert all(len(row["band_profile"]) == FRONT_END.n_mels for row in tables["masks"].to_pylist())
+    if share == "share:0.4":
+        assert 0 < len(drawn) < len(part.rows)
+
+
+def test_so_many_windows_of_each_target_are_those_of_the_lowest_rank(explainer: Explainer, tmp_path: Path) -> None:
+    part, content = part_of(tmp_path, listen="per-target:2")
+    explained = explain_part(explainer, part, "a.tar", content, 16)
+    found: dict[str, list[str]] = {}
+    for row in tables_of(explained)["faithfulness"].to_pylist():
+        found.setdefault(row["target"], []).append(row["window_id"])
+    lowest = {target: sorted(ids, key=rank_of)[:2] for target, ids in found.items()}
+    assert explained.drawn == lowest
+    kept = {(row["window_id"], row["target"]) for row in tables_of(explained)["listenables"].to_pylist()}
+    assert kept == {(window_id, target) for target, ids in lowest.items() for window_id in ids}
+
+
+def test_a_draw_of_rows_knows_nothing_of_their_order() -> None:
+    ids, targets = [f"{i:032x}-00000" for i in range(40)], [f"t{i % 3}" for i in range(40)]
+    rows, drawn = draw_rows(Draw.parse("per-target:4"), ids, targets)
+    back = draw_rows(Draw.parse("per-target:4"), ids[::-1], targets[::-1])
+    assert back[1] == drawn
+    assert sorted(39 - back[0]) == rows.tolist()
+
+
+def test_sums_are_those_of_the_rows(explained: ExplainedPart, made: dict[str, pa.Table]) -> None:
+    sums = sums_of(explained)
+    assert sums.reasons == Counter(made["errors"]["reason"].to_pylist())
+    scores = made["faithfulness"].to_pylist()
+    assert sums.targets.keys() == {row["target"] for row in scores}
+    for target, one in sums.targets.items():
+        chosen = [row for row in scores if row["target"] == target]
+        assert one.windows == len(chosen)
+        for name in ("p", "ad", "ff", "fid_in", "mask_mean", "energy_kept"):
+            assert getattr(one, name) == pytest.approx(sum(row[name] for row in chosen), abs=1e-4), name
+
+
 def test_labels_of_a_window_stand_together_in_their_order(explained: ExplainedPart, tmp_path: Path) -> None:
     config = TINY.model_copy(update={"decoder": DecoderConfig(channels=(4, 4, 4, 4, 4), evidence=5)})
     content = content_of("tiny", part_windows=64, files_per_shard=64, targets="noise; low")
     (part,) = all_parts(write_folder(tmp_path, mixed_recordings()), content)
     two = explain_part(Explainer(config, *small_models(config=config)), part, "a.tar", content, batch_size=4)
     assert two.mask.shape == (20, *explained.mask.shape[1:])
-    tables, listenables = tables_of(two)
+    tables = tables_of(two)
     windows = tables["predictions"]["window_id"].to_pylist()
-    assert windows == tables_of(explained)[0]["predictions"]["window_id"].to_pylist()
+    assert windows == tables_of(explained)["predictions"]["window_id"].to_pylist()
     index = {row.window_id: i for i, row in enumerate(part.rows)}
     for name, sides in {"masks": 1, "faithfulness": 1, "listenables": 2}.items():
-        places = zip(tables[name]["window_id"].to_pylist(), tables[name]["label"].to_pylist(), strict=True)
+        places = zip(tables[name]["window_id"].to_pylist(), tables[name]["target"].to_pylist(), strict=True)
         assert list(places) == [(w, label) for w in windows for label in ("noise", "low") for _ in range(sides)]
     for row in tables["faithfulness"].to_pylist():
         probabilities = two.probabilities[index[row["window_id"]]]
-        assert row["p"] == probabilities[TINY.labels.index(row["label"])]
+        assert row["p"] == probabilities[TINY.labels.index(row["target"])]
     for row in tables["listenables"].to_pylist():
-        number = TINY.labels.index(row["label"])
-        assert row["uri"].startswith(f"audio/{part.shard_id}/{row['window_id']}.{number}.{row['kind']}.")
-    assert len({file.path for file in listenables}) == 40
+        number = TINY.labels.index(row["target"])
+        assert row["audio"]["path"] == f"{row['window_id']}.{number}.{row['kind']}.flac"
+    assert len({row["audio"]["path"] for row in tables["listenables"].to_pylist()}) == 40
 
 
 def test_names_from_the_input_reach_no_path_and_come_back_unchanged(explainer: Explainer, tmp_path: Path) -> None:
@@ -164,7 +198,7 @@ def test_names_from_the_input_reach_no_path_and_come_back_unchanged(explainer: E
         assert set(file.path) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_./")
         assert ".." not in file.path.split("/")
         assert (tmp_path / "out" / file.path).is_file()
-    tables, _ = tables_of(explain_part(explainer, part, "", content, 16))
+    tables = tables_of(explain_part(explainer, part, "", content, 16))
     assert set(tables["predictions"]["key"].to_pylist()) == {f"deep/er/{name}" for name in EVIL}
     assert {json.loads(text)["note"] for text in tables["predictions"]["metadata"].to_pylist()} == set(EVIL)
 
@@ -172,7 +206,7 @@ def test_names_from_the_input_reach_no_path_and_come_back_unchanged(explainer: E
 def test_a_shard_whose_name_is_not_utf8_still_makes_tables(explainer: Explainer, tmp_path: Path) -> None:
     content = content_of("tiny")
     (part,) = all_parts(write_folder(tmp_path, {"recording.wav": b"no audio"}), content)
-    tables, _ = tables_of(explain_part(explainer, part, "b\udcffd.tar", content, 16))
+    tables = tables_of(explain_part(explainer, part, "b\udcffd.tar", content, 16))
     assert tables["errors"]["shard"].to_pylist() == ["b\ufffdd.tar"]
 
 

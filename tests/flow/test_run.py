@@ -22,7 +22,7 @@ from pipeline.runs.output import RunOutput
 from schemas.records import TableName
 from schemas.tables import TABLES
 from tests.conftest import TinyRun
-from tests.flow.make import BAD, GOOD, RATE, WINDOWS, Recorder, content_of, explain, rows, stem
+from tests.flow.make import BAD, FRONT_END, GOOD, RATE, WINDOWS, Recorder, content_of, explain, rows, stem
 
 pytestmark = pytest.mark.slow
 NAMES: list[TableName] = ["predictions", "masks", "faithfulness", "listenables", "errors"]
@@ -68,7 +68,7 @@ def test_no_number_is_nan_and_probabilities_sum_to_one(tiny_run: TinyRun) -> Non
 def test_listenables_are_there_with_their_digest_and_length(tiny_run: TinyRun) -> None:
     lengths = {row["window_id"]: row["duration_s"] for row in rows(tiny_run.output, "predictions")}
     for row in rows(tiny_run.output, "listenables"):
-        data = (Path(tiny_run.output) / row["uri"]).read_bytes()
+        data = row["audio"]["bytes"]
         assert hashlib.sha256(data).hexdigest() == row["sha256"]
         samples, rate = soundfile.read(io.BytesIO(data))
         assert rate == RATE
@@ -81,13 +81,13 @@ def test_masked_in_and_masked_out_add_up_to_the_clip(tiny_run: TinyRun) -> None:
     original, _ = soundfile.read(Path(tiny_run.source) / "dog/one.wav")
     both = [sides[f"{recording}-00000", kind] for kind in ("masked_in", "masked_out")]
     assert [side["gain_db"] for side in both] == [0, 0]
-    parts = [soundfile.read(Path(tiny_run.output) / side["uri"])[0] for side in both]
+    parts = [soundfile.read(io.BytesIO(side["audio"]["bytes"]))[0] for side in both]
     np.testing.assert_allclose(sum(parts), original, atol=1e-3)
 
 
 def test_the_manifest_names_exactly_the_files_that_are_there(tiny_run: TinyRun) -> None:
     manifest = RunOutput(tiny_run.output).read_manifest()
-    named = [file for files in manifest.tables.values() for file in files] + manifest.audio
+    named = RunOutput(tiny_run.output).files()
     present = files_below(tiny_run.output)
     kept = {path for path in present if not path.startswith("_")}
     assert {file.path for file in named} == kept
@@ -102,7 +102,11 @@ def test_the_manifest_names_exactly_the_files_that_are_there(tiny_run: TinyRun) 
 def test_files_carry_schema_and_version(tiny_run: TinyRun) -> None:
     for table in NAMES:
         for path in (Path(tiny_run.output) / table).iterdir():
-            assert pq.read_schema(path).equals(TABLES[table], check_metadata=True), path.name
+            schema = pq.read_schema(path)
+            found = dict(schema.metadata)
+            edges = json.loads(found.pop(b"band_edges_hz")) if table == "masks" else []
+            assert schema.with_metadata(found).equals(TABLES[table], check_metadata=True), path.name
+            assert len(edges) == (FRONT_END.n_mels + 1 if table == "masks" else 0)
 
 
 @pytest.mark.parametrize("table", NAMES)

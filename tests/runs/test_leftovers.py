@@ -20,7 +20,7 @@ from tests.runs.test_output import commit_of, manifest_of
 
 DIGEST = "0123456789abcdef" * 4
 LEFT = (
-    "audio/a/2.flac",
+    "_candidates/b-1-000000-000000000000.parquet",
     "explainer/ffffffffffffffff/config.json",
     "masks/b-1-000000-000000000000.parquet",
     "predictions/.left.tmp",
@@ -32,9 +32,7 @@ def begin(url: str) -> RunOutput:
     """A run with a part, a table without rows that only the manifest names, and things that are left over."""
     output = RunOutput(url)
     table = output.write_table("masks", "a-0-000000", pa.table({"x": [1]}))
-    audio = output.write_bytes("audio/a/1.flac", b"1")
-    output.commit(commit_of("a-0", 0, [table, audio]))
-    empty = output.write_table("errors", "empty", pa.table({"x": []}))
+    output.commit(commit_of("a-0", 0, [table]))
     output.write_run_record(
         RunRecord(
             lmac_version="0",
@@ -45,7 +43,7 @@ def begin(url: str) -> RunOutput:
             packages={},
         )
     )
-    output.write_manifest(manifest_of({"masks": [table], "errors": [empty]}, [audio]))
+    manifest_of(output, [table])
     output.write_bytes(f"{output.explainer_folder(DIGEST)}/config.json", b"{}")
     output.write_bytes("report.html", b"mine")
     output.write_bytes(".notes.tmp", b"mine")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,8 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.storage.errors import StorageError
+from pipeline.runs.manifest import ManifestBuilder
 from pipeline.runs.output import RunOutput
-from schemas.records import CommitRecord, Cursor, FileRecord, Manifest, RunRecord
+from pipeline.runs.store import StoredFile
+from schemas.records import RECORD_VERSION, CommitRecord, Cursor, FileRecord, Manifest, RunRecord
+from tests.s3 import S3Server
 
 
 def commit_of(shard_id: str, part: int, files: list[FileRecord] | None = None) -> CommitRecord:
@@ -27,8 +31,12 @@ def commit_of(shard_id: str, part: int, files: list[FileRecord] | None = None) -
     )
 
 
-def manifest_of(tables: dict, audio: list[FileRecord]) -> Manifest:
-    return Manifest(complete=True, recordings=1, windows=1, errors=0, parts=1, tables=tables, audio=audio, quarantined=[])
+
+def manifest_of(output: RunOutput, files: list[FileRecord]) -> Manifest:
+    """The manifest of a whole run of these files, written."""
+    builder = ManifestBuilder(output)
+    builder.add_files(files)
+    return builder.write([])
 
 
 def run_record() -> RunRecord:
@@ -38,10 +46,10 @@ def run_record() -> RunRecord:
 
 
 def test_a_file_is_written_with_its_size_and_digest(tmp_path: Path) -> None:
-    record = RunOutput(str(tmp_path / "run")).write_bytes("audio/a/b c.flac", b"data", "listenables", 3)
-    assert (tmp_path / "run" / "audio" / "a" / "b c.flac").read_bytes() == b"data"
+    record = RunOutput(str(tmp_path / "run")).write_bytes("masks/a/b c.parquet", b"data", "listenables", 3)
+    assert (tmp_path / "run" / "masks" / "a" / "b c.parquet").read_bytes() == b"data"
     digest = hashlib.sha256(b"data").hexdigest()
-    assert record == FileRecord(path="audio/a/b c.flac", bytes=4, sha256=digest, table="listenables", rows=3)
+    assert record == FileRecord(path="masks/a/b c.parquet", bytes=4, sha256=digest, table="listenables", rows=3)
 
 
 @pytest.mark.parametrize("path", ["../a", "/a", "a/../../b", "a/..", "", "a//b", "./a", "s3://b/a", "a\\..\\b", "a\0b"])
@@ -80,23 +88,23 @@ def test_a_table_goes_there_and_back_under_a_name_with_its_digest(tmp_path: Path
 
 def test_commits_come_back_in_order_and_a_commit_made_twice_is_one(tmp_path: Path) -> None:
     output = RunOutput(str(tmp_path / "run"))
-    assert output.commits() == []
+    assert list(output.commits()) == []
     for shard_id, part in [("b-1", 0), ("a-0", 1), ("a-0", 0), ("a-0", 1)]:
         output.commit(commit_of(shard_id, part))
-    assert output.commits() == [commit_of("a-0", 0), commit_of("a-0", 1), commit_of("b-1", 0)]
+    assert list(output.commits()) == [commit_of("a-0", 0), commit_of("a-0", 1), commit_of("b-1", 0)]
     assert output.committed_parts() == {"a-0": [0, 1], "b-1": [0]}
     assert output.committed_parts("a-0") == {"a-0": [0, 1]}
     assert output.committed_parts("never-2") == {}
     assert output.read_part("a-0", 1) == commit_of("a-0", 1)
 
 
-@pytest.mark.parametrize("data", [b"", b'{"shard_id": "a', b"{}", b'{"record_version": 1, "from_the_future": 1}'])
+@pytest.mark.parametrize("data", [b"", b'{"shard_id": "a', b"{}", b'{"record_version": 2, "from_the_future": 1}'])
 def test_a_damaged_commit_is_named(tmp_path: Path, data: bytes) -> None:
     output = RunOutput(str(tmp_path))
     output.commit(commit_of("a-0", 0))
     (tmp_path / "_commits" / "a-0" / "000001.json").write_bytes(data)
     with pytest.raises(StorageError, match=r"_commits/a-0/000001.json: it is not a valid CommitRecord") as caught:
-        output.commits()
+        list(output.commits())
     message = str(caught.value)
     assert "\n" not in message
     assert "pydantic" not in message
@@ -119,31 +127,86 @@ def test_the_run_record_and_the_marker(tmp_path: Path) -> None:
     assert output.succeeded()
 
 
+def test_a_record_of_another_schema_version_is_one_clear_sentence(tmp_path: Path) -> None:
+    output = RunOutput(str(tmp_path))
+    output.write_run_record(run_record())
+    old = (tmp_path / "_run.json").read_text().replace(f'"record_version": {RECORD_VERSION}', '"record_version": 1')
+    (tmp_path / "_run.json").write_text(old)
+    with pytest.raises(StorageError) as caught:
+        output.begun()
+    assert str(caught.value) == (
+        f"{tmp_path}/_run.json: this run was written by an lmac of schema version 1, and this one reads version "
+        f"{RECORD_VERSION} alone: explain into another output"
+    )
+
+
 def test_a_reader_goes_by_the_manifest(tmp_path: Path) -> None:
     output = RunOutput(str(tmp_path))
     with pytest.raises(StorageError, match=r"no _manifest\.json: the run is not finished"):
         output.read_manifest()
     kept = output.write_table("masks", "a-0-000000", pa.table({"x": [1]}))
     output.write_table("masks", "a-0-000000", pa.table({"x": [2]}))
-    manifest = manifest_of({"masks": [kept]}, [])
-    output.write_manifest(manifest)
+    manifest = manifest_of(output, [kept])
     assert output.read_manifest() == manifest
-    assert output.files("masks") == [str(tmp_path / kept.path)]
-    assert output.files("listenables") == []
+    assert output.files("masks") == [kept]
+    assert [file.rows for file in output.files("listenables")] == [0]
+
+
+def test_a_list_of_files_that_was_changed_is_told(tmp_path: Path) -> None:
+    output = RunOutput(str(tmp_path))
+    manifest_of(output, [])
+    output.write_bytes("_manifest.parquet", b"other")
+    with pytest.raises(StorageError, match=r"_manifest.parquet: it is not the file that _manifest.json was written"):
+        output.files()
 
 
 def test_orphans_are_swept_and_nothing_else_is(tmp_path: Path) -> None:
     output = RunOutput(str(tmp_path))
     table = output.write_table("masks", "a-0-000000", pa.table({"x": [1]}))
-    audio = output.write_bytes("audio/a/1.flac", b"1")
     output.write_bytes("masks/old.parquet", b"x")
-    output.write_bytes("audio/a/2.flac", b"2")
+    output.write_bytes("_candidates/a.parquet", b"2")
     (tmp_path / "listenables").mkdir()
-    (tmp_path / "recordings" / ".left.tmp").write_bytes(b"half")
+    (tmp_path / "listenables" / ".left.tmp").write_bytes(b"half")
     output.commit(commit_of("a-0", 0))
     (tmp_path / "report.html").write_text("mine")
-    manifest = manifest_of({"masks": [table]}, [audio])
-    assert output.sweep_orphans(manifest) == ["audio/a/2.flac", "recordings/.left.tmp", "masks/old.parquet"]
-    assert output.sweep_orphans(manifest) == []
+    named = {table.path}
+    assert output.sweep_orphans(named) == ["_candidates/a.parquet", "listenables/.left.tmp", "masks/old.parquet"]
+    assert output.sweep_orphans(named) == []
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
-    assert left == sorted([table.path, audio.path, "_commits/a-0/000000.json", "report.html"])
+    assert left == sorted([table.path, "_commits/a-0/000000.json", "report.html"])
+
+
+def test_files_and_folders_are_flushed_before_a_commit_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    flush, replace = os.fsync, os.replace
+    name_of = lambda descriptor: os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: E731
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(name_of(descriptor)), flush(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (flushed.append(f"named {new}"), replace(old, new)))
+    output = RunOutput(str(tmp_path / "run"))
+    output.write_table("masks", "a-0-000000", pa.table({"x": [1]}))
+    output.commit(commit_of("a-0", 0))
+    shown = [re.sub(r"[0-9a-f]{32}|-[0-9a-f]{12}(?=\.parquet)", "", name.removeprefix(f"{tmp_path}/")) for name in flushed]
+    assert shown == [
+        str(tmp_path),
+        "run",
+        "run/masks/..tmp",
+        "named " + f"{tmp_path}/run/masks/a-0-000000.parquet",
+        "run/masks",
+        "run",
+        "run/_commits",
+        "run/_commits/a-0/..tmp",
+        "named " + f"{tmp_path}/run/_commits/a-0/000000.json",
+        "run/_commits/a-0",
+    ]
+
+
+@pytest.mark.slow
+def test_many_files_are_deleted_in_one_request_and_those_that_are_gone_are_no_error(s3_server: S3Server) -> None:
+    output = RunOutput(f"{s3_server.bucket_url}/a [1]")
+    for number in range(5):
+        output.write_bytes(f"masks/{number}.parquet", b"x")
+    files = output.stored("masks")
+    output.delete([*files[:4], StoredFile("masks/never.parquet", 1, None)])
+    assert [file.path for file in output.stored("masks")] == ["masks/4.parquet"]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from pipeline.storage.errors import StorageError
+from pipeline.runs.manifest import ManifestBuilder
 from pipeline.runs.output import RunOutput
 from pipeline.runs.progress import read_progress
-from schemas.records import CommitRecord, Cursor, Manifest, QuarantinedShard, RunRecord
-from schemas.tables import ERRORS
+from schemas.records import CommitRecord, Cursor, QuarantinedShard, RunRecord, Sums
 from tests.conftest import TinyRun
 from tests.jobs.test_cli import run
 
@@ -29,19 +29,15 @@ def begin(folder: Path, shards: int = 4) -> RunOutput:
 
 def commit(output: RunOutput, shard: str, part: int, share: float, at: float, actor: str, reasons: str = "") -> None:
     """A part of 30 windows in 6 s, and an error for each word in `reasons`."""
-    rows = [
-        {"clip_id": f"{number}", "shard": "", "key": "", "stage": "read", "reason": reason, "message": ""}
-        for number, reason in enumerate(reasons.split())
-    ]
-    table = pa.Table.from_pylist(rows, schema=ERRORS)
-    files = [output.write_table("errors", f"{shard}-{part}", table)] if rows else []
+    errors = reasons.split()
     record = CommitRecord(
         shard_id=shard,
         part=part,
         windows=30,
-        recordings=10 + len(rows),
-        errors=len(rows),
-        files=files,
+        recordings=10 + len(errors),
+        errors=len(errors),
+        files=[],
+        sums=Sums(reasons=Counter(errors)),
         next=Cursor(recording=10 * part + 10),
         share=share,
         last=share == 1,
@@ -96,10 +92,7 @@ def test_shards_that_were_given_up(tmp_path: Path) -> None:
     output = begin(tmp_path, 2)
     commit(output, "a-0", 0, 1.0, time.time(), "one")
     lost = QuarantinedShard(shard_id="b-1", uri="b.tar", attempts=3, reason="it ate the actor")
-    manifest = Manifest(
-        complete=False, recordings=10, windows=30, errors=0, parts=1, tables={}, audio=[], quarantined=[lost]
-    )
-    output.write_manifest(manifest)
+    ManifestBuilder(output).write([lost])
     progress = read_progress(str(tmp_path))
     assert (progress.state, progress.share, progress.quarantined) == ("given_up", 0.5, [lost])
     assert "given up: b.tar after 3 attempts in 0 s: it ate the actor" in run("status", tmp_path)[1]

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.explainer_config import Cnn10Config, Config, DecoderConfig, ExplainerConfig, FrontEndConfig
-from schemas.records import CommitRecord, Cursor, Manifest
+from schemas.records import CommitRecord, Cursor, FileRecord, Manifest, Sums, TableTotals, TargetSums
 from schemas.run_config import ClusterConfig, ContentConfig, RunConfig
 from schemas.training_config import (
     AugmentConfig,
@@ -129,5 +129,14 @@ def test_a_record_survives_json() -> None:
         last=True,
     )
     assert CommitRecord.model_validate_json(commit.model_dump_json()) == commit
-    manifest = Manifest(complete=True, recordings=0, windows=0, errors=0, parts=0, tables={"listenables": []}, audio=[])
+    manifest = Manifest(
+        complete=True,
+        recordings=0,
+        windows=0,
+        errors=0,
+        parts=0,
+        tables={"listenables": TableTotals(files=1, rows=0, bytes=100)},
+        sums=Sums(targets={"rain": TargetSums(windows=2, p=1.5)}, reasons={"empty": 1}),
+        files=FileRecord(path="_manifest.parquet", bytes=1, sha256="d"),
+    )
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest

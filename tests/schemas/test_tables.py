@@ -11,11 +11,11 @@ from schemas.tables import SCHEMA_VERSION, TABLES
 PROMISED = {
     "predictions": "clip_id window_id shard key window_index start_s duration_s sample_rate_in channels_in label_true "
     "label label_index probability probabilities embedding level_dbfs metadata",
-    "masks": "window_id clip_id label mask n_freq n_frames hop_s bin_hz mask_mean energy_kept "
+    "masks": "window_id clip_id target mask n_freq n_frames hop_s bin_hz mask_mean energy_kept "
     "band_profile time_profile",
-    "faithfulness": "window_id clip_id label p p_in p_out ai ad ag ff fid_in keep sps comp mask_mean energy_kept "
+    "faithfulness": "window_id clip_id target p p_in p_out ai ad ag ff fid_in keep sps comp mask_mean energy_kept "
     "p_in_audio p_out_audio ai_audio ad_audio ag_audio ff_audio fid_in_audio",
-    "listenables": "window_id clip_id label kind uri duration_s sample_rate peak_dbfs loudness_lufs sha256",
+    "listenables": "window_id clip_id target kind duration_s sample_rate peak_dbfs loudness_lufs gain_db sha256 audio",
     "errors": "clip_id shard key stage reason message size_bytes",
 }
 UNITS = {"_s": "s", "_hz": "Hz", "_db": "dB", "_dbfs": "dBFS", "_lufs": "LUFS", "_bytes": "B"}
