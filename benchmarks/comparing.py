@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.inputs.suffixes import without_audio_suffix
-from pipeline.runs.tables import read_table
+from pipeline.runs.run import open_run
 from schemas.tables import TABLES
 
 
@@ -34,7 +34,7 @@ def counts(output_url: str) -> dict[str, tuple[int, int]]:
     """For each table of a run: its rows, and how many windows (recordings, of errors) they are about."""
     result = {}
     for name in TABLES:
-        table = read_table(output_url, name)  # type: ignore[arg-type]
+        table = open_run(output_url).table(name).to_table()  # type: ignore[arg-type]
         column = "clip_id" if name == "errors" else "window_id"
         result[name] = (table.num_rows, len(set(table.column(column).to_pylist())))
     return result
@@ -42,9 +42,11 @@ def counts(output_url: str) -> dict[str, tuple[int, int]]:
 
 def by_recording(output_url: str) -> dict[tuple[str, int], tuple[str, str, np.ndarray]]:
     """Of each window, named by the recording's key without suffix and its number: clip_id, decision, and its mask."""
-    predictions = read_table(output_url, "predictions", ["window_id", "clip_id", "key", "window_index", "label"])
-    masks = read_table(output_url, "masks", ["window_id", "label", "mask"])
-    mask_of = {(row["window_id"], row["label"]): row["mask"] for row in masks.to_pylist()}
+    run = open_run(output_url)
+    columns = ["window_id", "clip_id", "key", "window_index", "label"]
+    predictions = run.table("predictions").to_table(columns=columns)
+    masks = run.table("masks").to_table(columns=["window_id", "target", "mask"])
+    mask_of = {(row["window_id"], row["target"]): row["mask"] for row in masks.to_pylist()}
     return {
         (without_audio_suffix(row["key"]), row["window_index"]): (
             row["clip_id"],
@@ -72,8 +74,8 @@ def differing_tables(one: str, other: str) -> dict[str, int]:
     """For each table: how many rows of two runs differ in any column, after sorting."""
     result = {}
     for name, schema in TABLES.items():
-        keys = [(column, "ascending") for column in ("clip_id", "window_id", "label", "kind") if column in schema.names]
-        a, b = (read_table(url, name).sort_by(keys) for url in (one, other))  # type: ignore[arg-type]
+        keys = [(column, "ascending") for column in ("clip_id", "window_id", "target", "kind") if column in schema.names]
+        a, b = (open_run(url).table(name).to_table().sort_by(keys) for url in (one, other))  # type: ignore[arg-type]
         result[name] = _differing_rows(a, b)
     return result
 

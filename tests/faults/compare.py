@@ -48,11 +48,11 @@ def compare(output: Path, calm: Path, source: str, errors: Mapping[str, str], wi
     for key, reason in sorted(told.keys() | errors.items()):
         if told[key, reason] != ((key, reason) in errors.items()):
             found.words.append(f"errors have {key} as {reason} {told[key, reason]} times")
-    proof = verify(str(output), source)
-    if not proof.finished:
+    found_by_verify = verify(str(output), source)
+    if not found_by_verify.finished:
         found.words.append("the run is not finished")
-    for kind, count in proof.findings.counts.items():
-        first = proof.findings.shown[kind][0]
+    for kind, count in found_by_verify.findings.counts.items():
+        first = found_by_verify.findings.shown[kind][0]
         found.words.append(f"verify: {count} {kind}, {first.file}: {first.message}")
     return found
 
@@ -62,7 +62,7 @@ def _windows(output: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _differs(row: dict[str, Any], other: dict[str, Any]) -> bool:
-    if row["clip_id"] != other["clip_id"] or row["label"] != other["label"]:
+    if row["clip_id"] != other["clip_id"] or row.get("target", row.get("label")) != other.get("target", other.get("label")):
         return True
     if "mask" not in row:
         return False

@@ -53,10 +53,10 @@ def test_another_explainer_on_the_same_output_is_refused(tiny_run: TinyRun, tmp_
 
 
 def test_an_output_with_files_of_something_else_is_refused_and_kept(tiny_explainer: str, tmp_path: Path) -> None:
-    dataset = write_folder(tmp_path / "set", {f"audio/{name}": data for name, data in short_clips(2).items()})
-    with pytest.raises(RunConflictError, match=r"files of something else, 'audio/s000.wav' for one"):
-        explain(f"{dataset}/audio", dataset, content_of(tiny_explainer))
-    assert sorted(path.name for path in Path(dataset).rglob("*")) == ["audio", "s000.wav", "s001.wav"]
+    dataset = write_folder(tmp_path / "set", {f"masks/{name}": data for name, data in short_clips(2).items()})
+    with pytest.raises(RunConflictError, match=r"files of something else, 'masks/s000.wav' for one"):
+        explain(f"{dataset}/masks", dataset, content_of(tiny_explainer))
+    assert sorted(path.name for path in Path(dataset).rglob("*")) == ["masks", "s000.wav", "s001.wav"]
 
 
 @pytest.mark.parametrize("place", ["", "/out"])
