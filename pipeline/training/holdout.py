@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.inputs.window_set import Selection, TrainingDataError, WindowSet, describe
+from pipeline.inputs.selection import Selection, describe, parse_selection
+from pipeline.inputs.window_set import TrainingDataError, WindowSet
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,6 @@ class Split:
     validation: WindowSet | None
     test: WindowSet | None
     how: str
-
-
-def parse_selection(texts: Sequence[str]) -> dict[str, list[str]]:
-    """`["fold=1,2", "take=A"]` as `{"fold": ["1", "2"], "take": ["A"]}`.
-
-    Raises TrainingDataError for a text of another form.
-    """
-    selection: dict[str, list[str]] = {}
-    for text in texts:
-        column, sign, values = text.partition("=")
-        if not sign or not column.strip() or not values.strip():
-            raise TrainingDataError(f"{text!r} selects nothing: write COLUMN=VALUE or COLUMN=VALUE,VALUE")
-        selection.setdefault(column.strip(), []).extend(value.strip() for value in values.split(","))
-    return selection
 
 
 def selections_of(select: Sequence[str], test: str | None) -> list[Selection]:
