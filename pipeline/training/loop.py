@@ -17,6 +17,8 @@ from schemas.training_config import LoopConfig
 
 Scores = dict[str, float]
 
+CHECKPOINT, CHECKPOINT_PARTIAL = "checkpoint.pt", "checkpoint.partial"
+
 
 class Task(Protocol):
     """What is trained: a module, a loss over a batch of window numbers, and a validation.
@@ -55,7 +57,7 @@ class State:
 
 
 class TrainingError(LmacError):
-    """A training cannot go on: its loss or score is no longer a number, or its checkpoint is another training's."""
+    """A training cannot start or go on: its settings do not fit each other, or its loss is not finite, say."""
 
 
 def fit(

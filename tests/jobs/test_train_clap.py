@@ -137,4 +137,4 @@ def test_a_checkpoint_that_is_none_or_not_there_is_named(scenes: Path, tmp_path:
 def test_prompts_are_for_a_clap_only(scenes: Path, tmp_path: Path) -> None:
     code, said = run("train", "decoder", scenes, tmp_path / "out", "--classifier", "esc10", "--prompts", PROMPTS)
     assert code == 1
-    assert "--prompts, --template and --window-s are for --classifier clap:WHERE" in said
+    assert "prompts, templates and window_s are for the classifier clap:WHERE" in said

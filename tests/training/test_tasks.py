@@ -9,7 +9,7 @@ import torch
 from pipeline.inputs.window_set import WindowSet
 from pipeline.models.build import build_decoder
 from pipeline.models.classifier import Classifier
-from pipeline.training.classifier_task import ClassifierTask, recording_accuracy
+from pipeline.training.classifier import ClassifierTask, recording_accuracy
 from pipeline.training.decoder_task import DecoderTask, mean_faithfulness
 from pipeline.training.loop import Progress, State, fit
 from schemas.training_config import AugmentConfig, ClassifierTraining, DecoderTraining, LoopConfig

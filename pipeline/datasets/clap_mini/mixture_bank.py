@@ -19,7 +19,7 @@ from pipeline.datasets.clap_mini.mixtures import Mixture, Synthesised, mix
 from pipeline.models.frontend import FrontEnd
 from schemas.clap_mini_config import ClapMiniRecipe, MiniTraining
 
-LOG_MELS, INDEX = "mixtures.f16", "mixtures.json"
+LOG_MELS, LOG_MELS_PARTIAL, INDEX = "mixtures.f16", "mixtures.partial", "mixtures.json"
 
 Step = Callable[[int, int], None]
 
@@ -80,7 +80,7 @@ def _render(folder: Path, recipe: ClapMiniRecipe, digest: str, step: Step) -> No
     config = recipe.front_end
     source = Synthesised(config.sample_rate, config.window_samples, training.mixture.event_s)
     contents = []
-    partial = (folder / LOG_MELS).with_suffix(".partial")
+    partial = folder / LOG_MELS_PARTIAL
     with partial.open("wb") as file:
         for number in range(training.mixtures):
             mixture = draw_mixture(source, training, np.random.default_rng([training.loop.seed, number]))
