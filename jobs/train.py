@@ -91,7 +91,7 @@ def decoder(
     window_s: WindowSeconds = None,
     objective: Annotated[
         str | None,
-        typer.Option(help="lmac-zs: a decoder that is given the prompt; lmac-reference: the paper's own terms."),
+        typer.Option(help="lmac-zs: a prompted decoder, for a CLAP; lmac-reference: the paper's own terms."),
     ] = None,
     wordings: Annotated[
         str | None,

@@ -7,14 +7,13 @@ from types import TracebackType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jobs.messages import console, errors
-from pipeline.datasets.clap_mini.train import MixtureReporter
 from pipeline.training.loop import Progress as Epoch
-from pipeline.training.session import TrainingResult
+from pipeline.training.workspace import Reporter, TrainingResult
 
 _RENDERED_EVERY = 2000
 
 
-class TrainingProgress(MixtureReporter):
+class TrainingProgress(Reporter):
     """Prints a training to the console; the bar is there while it is entered."""
 
     def __init__(self) -> None:
@@ -46,7 +45,8 @@ class TrainingProgress(MixtureReporter):
 
     def started(self, how: str, windows: int, epochs: int) -> None:
         console.print(f"{how}; {windows} windows to train on", markup=False)
-        self._bar.update(self._task, description=f"epoch 1 of {epochs}" if epochs else "embedding windows")
+        description = f"epoch 1 of {epochs}" if epochs else "embedding windows"
+        self._bar.update(self._task, description=description, completed=0)
 
     def step(self, done: int, total: int) -> None:
         self._bar.update(self._task, completed=done, total=total)

@@ -15,7 +15,7 @@ from pipeline.models.classifier import Classifier
 from pipeline.training.augment import augment_magnitude, augment_waveform
 from pipeline.training.loop import Scores
 from pipeline.training.model_card import shown_call
-from pipeline.training.session import Reporter, Session, TrainingResult
+from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
 from schemas.training_config import ClassifierRecipe, ClassifierTraining
 
@@ -69,7 +69,7 @@ def train_classifier(
         >>> result.how
         'trained on 20 recordings; 10 of them held out to choose the epoch (0.2)'
     """
-    session = Session(
+    workspace = Workspace(
         data=str(data),
         out=str(out),
         labels=labels,
@@ -81,17 +81,17 @@ def train_classifier(
         reporter=reporter,
         made_by=command or shown_call(train_classifier, locals()),
     )
-    sets = session.read(recipe.front_end, need_labels=True)
+    sets = workspace.read(recipe.front_end, need_labels=True)
     config = ExplainerConfig(
         name=recipe.name, labels=sets.train.classes, front_end=recipe.front_end, classifier=recipe.classifier
     )
-    torch.manual_seed(session.seed)
+    torch.manual_seed(workspace.seed)
     model = build_classifier(config)
     task = ClassifierTask(model, sets.train, sets.validation, recipe.training)
-    scores = session.fit(task, recipe.training.loop, sets, recipe.model_dump_json())
+    scores = workspace.fit(task, recipe.training.loop, sets, recipe.model_dump_json())
     if sets.test is not None:
         scores["test"] = recording_accuracy(model, sets.test)
-    return session.save(config, model, None, sets, scores)
+    return workspace.save(config, model, None, sets, scores)
 
 
 class ClassifierTask:

@@ -17,8 +17,8 @@ from pipeline.storage.filesystem import display_url
 from pipeline.training.decoder_task import DecoderTask, mean_faithfulness
 from pipeline.training.loop import Task, TrainingError
 from pipeline.training.model_card import shown_call
-from pipeline.training.session import Reporter, Session, TrainingResult
 from pipeline.training.starting_weights import load_starting_weights
+from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from pipeline.training.zero_shot_task import ZeroShotTask
 from schemas.class_bank import PLACE
 from schemas.explainer_config import ClapConfig, ExplainerConfig
@@ -84,7 +84,7 @@ def train_decoder(
         >>> result.how
         'trained on 10 recordings'
     """
-    session = Session(
+    workspace = Workspace(
         data=str(data),
         out=str(out),
         labels=labels,
@@ -108,7 +108,7 @@ def train_decoder(
             "mask_domain": recipe.mask_domain,
         }
     )
-    torch.manual_seed(session.seed)
+    torch.manual_seed(workspace.seed)
     try:
         decoder = build_decoder(config, loaded.classifier)
     except ValueError as error:
@@ -116,18 +116,18 @@ def train_decoder(
     settings = loaded.digest
     if start:
         settings += f"-{load_starting_weights(start, decoder, config, loaded)}"
-    sets = session.read(config.front_end)
+    sets = workspace.read(config.front_end)
     task: Task
     if clap is not None:
         settings += weights_digest(clap)
         task = ZeroShotTask(decoder, clap, sets.train, sets.validation, recipe.training, config.mask_domain)
     else:
         task = DecoderTask(decoder, loaded.classifier, sets.train, sets.validation, recipe.training, config.mask_domain)
-    scores = session.fit(task, recipe.training.loop, sets, f"{settings}-{recipe.model_dump_json()}")
+    scores = workspace.fit(task, recipe.training.loop, sets, f"{settings}-{recipe.model_dump_json()}")
     if sets.test is not None:
         scores["test"] = mean_faithfulness(loaded.classifier, decoder, sets.test, config.mask_domain)
     base_card = _prompts_card(config) if classifier.startswith(PREFIX) else load_card(classifier)
-    return session.save(config, loaded.classifier, decoder, sets, scores, base_card)
+    return workspace.save(config, loaded.classifier, decoder, sets, scores, base_card)
 
 
 def _parse_wordings(wordings: str | None, objective: ObjectiveConfig | ZeroShotObjective) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from pipeline.storage.filesystem import display_url
 from pipeline.training.classifier import recording_accuracy
 from pipeline.training.loop import Scores, TrainingError
 from pipeline.training.model_card import shown_call
-from pipeline.training.session import Reporter, Session, TrainingResult
+from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
 
 # The inverse of regularisation; embeddings have length 1, so that a head needs large weights to be sure.
@@ -69,7 +69,7 @@ def train_head(
         >>> sorted(result.scores["validation"])
         ['accuracy', 'loss', 'score', 'strength']
     """
-    session = Session(
+    workspace = Workspace(
         data=str(data),
         out=str(out),
         labels=labels,
@@ -84,7 +84,7 @@ def train_head(
     if not classifier.startswith(PREFIX):
         raise TrainingError(f"a head is trained on a CLAP: give clap:WHERE, not {display_url(classifier)}")
     audio = load_clap_audio(resolve_clap(classifier.removeprefix(PREFIX)).path, window_s)
-    sets = session.read(audio.front_end, need_labels=True)
+    sets = workspace.read(audio.front_end, need_labels=True)
     reporter.started(sets.how, len(sets.train), 0)
     classes = sets.train.classes
     model = audio.with_linear_head(len(classes))
@@ -96,7 +96,7 @@ def train_head(
     if sets.test is not None:
         scores["test"] = recording_accuracy(model, sets.test)
     config = ExplainerConfig(name=name, labels=classes, front_end=audio.front_end, classifier=model.config)
-    return session.save(config, model, None, sets, scores)
+    return workspace.save(config, model, None, sets, scores)
 
 
 def embeddings_and_classes(

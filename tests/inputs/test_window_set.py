@@ -86,14 +86,14 @@ def test_classes_that_are_given_keep_their_order_and_refuse_others(tmp_path: Pat
         load_windows(folder, WINDOWED, tmp_path / "other", classes=names[1:], need_labels=True)
 
 
-def test_a_clip_without_label_is_named_where_labels_are_needed(tmp_path: Path) -> None:
+def test_a_recording_without_label_is_named_where_labels_are_needed(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", "tar")
     with pytest.raises(TrainingDataError, match=r"6 of 6 recordings have no label, '.*scene-000000"):
         load_windows(folder, WINDOWED, tmp_path / "scratch", label_column="colour", need_labels=True)
     assert load_windows(folder, WINDOWED, tmp_path / "scratch", label_column="colour").labels == (None,) * COUNT
 
 
-def test_a_clip_that_the_table_forgot_is_not_of_its_folders_class(tmp_path: Path) -> None:
+def test_a_recording_that_the_table_forgot_is_not_of_its_folders_class(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", "flac")
     (tmp_path / "labels.csv").write_text("key,label\nscene-000000,even\nscene-000001,odd\n")
     table = load_labels(str(tmp_path / "labels.csv"))
@@ -201,7 +201,7 @@ def made(samples: np.ndarray | None = None) -> WindowSet:
     )
 
 
-def test_a_selection_keeps_the_windows_of_its_clips_with_their_labels() -> None:
+def test_a_selection_keeps_the_windows_of_its_recordings_with_their_labels() -> None:
     chosen = made().where({"fold": ["2"]})
     assert chosen.keys == ("b", "c")
     assert (chosen.waveforms(torch.arange(4))[:, 0] * 32768).tolist() == [2, 3, 4, 5]
@@ -210,7 +210,7 @@ def test_a_selection_keeps_the_windows_of_its_clips_with_their_labels() -> None:
     assert chosen.where({"take": ["B"]}).keys == ("c",)
 
 
-def test_clips_are_numbered_in_the_order_they_are_chosen_in() -> None:
+def test_recordings_are_numbered_in_the_order_they_are_chosen_in() -> None:
     chosen = made().recordings([3, 0])
     assert chosen.keys == ("d", "a")
     assert [chosen.keys[i] for i in chosen.recording_index] == ["a", "a", "d"]

@@ -16,7 +16,7 @@ from pipeline.training.decoder import train_decoder
 from pipeline.training.head import train_head
 from pipeline.training.loop import Progress, TrainingError
 from pipeline.training.model_card import shown_call
-from pipeline.training.session import Reporter
+from pipeline.training.workspace import Reporter
 from schemas.explainer_config import Cnn10Config, DecoderConfig, FrontEndConfig
 from schemas.training_config import ClassifierRecipe, ClassifierTraining, DecoderRecipe, DecoderTraining, LoopConfig
 

@@ -77,8 +77,8 @@ def test_none_holds_nothing_out() -> None:
     assert keys(sets.train) == keys(FORTY)
 
 
-def test_clips_that_are_tested_are_never_trained_on() -> None:
-    with pytest.raises(TrainingDataError, match="8 recordings are to be trained on and tested on: add --select"):
+def test_recordings_that_are_tested_are_never_trained_on() -> None:
+    with pytest.raises(TrainingDataError, match="8 recordings would be both trained on and tested on: select"):
         split(FORTY, [], "0.2", "fold=5", 0)
 
 
@@ -101,8 +101,8 @@ def test_a_validation_of_everything_is_refused() -> None:
         split(FORTY, [], "fold=1,2,3,4,5", None, 0)
 
 
-def test_where_no_class_has_two_clips_a_share_is_refused() -> None:
-    with pytest.raises(TrainingDataError, match="holds nothing out: no class has two recordings"):
+def test_where_no_class_has_two_recordings_a_share_is_refused() -> None:
+    with pytest.raises(TrainingDataError, match="holds nothing out, as no class has two recordings"):
         split(dataset(["x", "y"]), [], "0.5", None, 0)
 
 

@@ -93,7 +93,7 @@ def loudness_classifier() -> LinearClassifier:
     return classifier
 
 
-def test_the_windows_of_a_clip_decide_together() -> None:
+def test_the_windows_of_a_recording_decide_together() -> None:
     n = FRONT_END.window_samples
     # One window surely loud, two silent, of which the classifier says nothing: the recording is loud.
     samples = np.zeros((4, n), "<i2")

@@ -1,4 +1,4 @@
-"""From a recipe to a trained clap-mini in a directory."""
+"""Training clap-mini from a recipe, and saving it in a directory."""
 
 from __future__ import annotations
 
@@ -16,20 +16,13 @@ from pipeline.datasets.clap_mini.unseen import unseen_scenes
 from pipeline.datasets.clap_mini.vocabulary import train_tokenizer, training_captions
 from pipeline.storage.errors import storage_errors
 from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Scores, TrainingError, fit
-from pipeline.training.session import Reporter, clear_folder
+from pipeline.training.workspace import Reporter, clear_folder
 from schemas.clap_mini_config import ClapMiniRecipe
 
 VALIDATION_SEED = 990_001
 
 
-class MixtureReporter(Reporter):
-    """Follows a training, and the rendering of its mixtures before it."""
-
-    def rendered(self, done: int, total: int) -> None:
-        """So many mixtures are rendered."""
-
-
-def train_clap_mini(out: Path, recipe: ClapMiniRecipe, reporter: MixtureReporter = MixtureReporter()) -> Scores:
+def train_clap_mini(out: Path, recipe: ClapMiniRecipe, reporter: Reporter = Reporter()) -> Scores:
     """Train a clap-mini and save it in `out`, with prompts to explain it for; returns its validation scores.
 
     The same call goes on from the last whole epoch when it was interrupted. Raises TrainingError when `out` already

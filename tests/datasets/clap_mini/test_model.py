@@ -11,12 +11,13 @@ from pipeline.datasets.clap_mini.measure import class_embeddings, evaluate_zero_
 from pipeline.datasets.clap_mini.mixture_bank import make_mixture_bank
 from pipeline.datasets.clap_mini.model import build_clap, save_clap
 from pipeline.datasets.clap_mini.task import ClapMiniTask
-from pipeline.datasets.clap_mini.train import MixtureReporter, train_clap_mini
+from pipeline.datasets.clap_mini.train import train_clap_mini
 from pipeline.datasets.clap_mini.unseen import embed_log_mel, embed_texts, unseen_scenes
 from pipeline.datasets.clap_mini.vocabulary import train_tokenizer, training_captions
 from pipeline.datasets.scenes import CLASSES
 from pipeline.models.clap.audio import load_clap_audio
 from pipeline.training.loop import Progress
+from pipeline.training.workspace import Reporter
 from schemas.clap_mini_config import ClapMiniRecipe
 from tests.datasets.clap_mini.make import TINY
 
@@ -131,7 +132,7 @@ def test_a_training_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -
     class Killed(Exception):  # noqa: N818 - it is no error
         pass
 
-    class Killer(MixtureReporter):
+    class Killer(Reporter):
         def epoch(self, progress: Progress) -> None:
             if progress.epoch == 1:
                 raise Killed

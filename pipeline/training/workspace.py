@@ -26,6 +26,9 @@ class Reporter:
     def skipped(self, key: str, reason: str) -> None:
         """A recording cannot be decoded and is left out."""
 
+    def rendered(self, done: int, total: int) -> None:
+        """So many mixtures are rendered; for clap-mini alone."""
+
     def started(self, how: str, windows: int, epochs: int) -> None:
         """Training begins on so many windows; `how` says what is held out, `epochs` is 0 for a head."""
 
@@ -46,8 +49,8 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class Session:
-    """One training's data, held-out sets and output; `made_by` is the command or call that its model card shows.
+class Workspace:
+    """What one training reads, holds out and writes; `made_by` is the command or call that its model card shows.
 
     Raises TrainingError when `out` already holds an explainer.
     """
