@@ -1,4 +1,4 @@
-"""The objective for prompts, on masks whose terms are known, and the training that lowers it."""
+"""The objective for prompts, on masks whose terms are known, and a training that lowers it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_prompt_has_a_mean_and_a_highest_similarity_over_windows() -> None:
 
 @pytest.mark.slow
 def test_training_lowers_the_objective_and_leaves_the_clap_alone(tmp_path: Path) -> None:
-    loop = LoopConfig(epochs=6, batch_size=4, learning_rate=1e-2, bf16=False)
+    loop = LoopConfig(epochs=2, batch_size=4, learning_rate=2e-2, bf16=False)
     config = DecoderTraining(loop=loop, objective=ZeroShotObjective(lambda_s=1.0), mixtures=0.0, stretch=0.0)
     torch.manual_seed(0)
     decoder = build_decoder(CONFIG, CLAP)
