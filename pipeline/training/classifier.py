@@ -14,7 +14,6 @@ from pipeline.models.build import build_classifier
 from pipeline.models.classifier import Classifier
 from pipeline.training.augment import augment_magnitude, augment_waveform
 from pipeline.training.loop import Scores
-from pipeline.training.model_card import shown_call
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
 from schemas.training_config import ClassifierRecipe, ClassifierTraining
@@ -62,6 +61,7 @@ def train_classifier(
 
     Example:
         >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
+        >>> from schemas.training_config import ClassifierRecipe, ClassifierTraining, LoopConfig
         >>> _ = write_scenes("scenes", 20, seed=0, config=SceneConfig(duration_s=1.0))
         >>> loop = LoopConfig(epochs=1, batch_size=8)
         >>> recipe = ClassifierRecipe(name="toy", training=ClassifierTraining(loop=loop))
@@ -69,18 +69,7 @@ def train_classifier(
         >>> result.how
         'trained on 20 recordings; 10 of them held out to choose the epoch (0.2)'
     """
-    workspace = Workspace(
-        data=str(data),
-        out=str(out),
-        labels=labels,
-        label_column=label_column,
-        select=select,
-        validation=validation,
-        test=test,
-        seed=recipe.training.loop.seed,
-        reporter=reporter,
-        made_by=command or shown_call(train_classifier, locals()),
-    )
+    workspace = Workspace.of_call(train_classifier, locals(), recipe.training.loop.seed)
     sets = workspace.read(recipe.front_end, need_labels=True)
     config = ExplainerConfig(
         name=recipe.name, labels=sets.train.classes, front_end=recipe.front_end, classifier=recipe.classifier

@@ -16,7 +16,6 @@ from pipeline.models.clap.zero_shot import PREFIX, embed_prompts, load_zero_shot
 from pipeline.storage.filesystem import display_url
 from pipeline.training.decoder_task import DecoderTask, mean_faithfulness
 from pipeline.training.loop import Task, TrainingError
-from pipeline.training.model_card import shown_call
 from pipeline.training.starting_weights import load_starting_weights
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from pipeline.training.zero_shot_task import ZeroShotTask
@@ -77,6 +76,8 @@ def train_decoder(
 
     Example:
         >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
+        >>> from schemas.explainer_config import DecoderConfig
+        >>> from schemas.training_config import DecoderRecipe, DecoderTraining, LoopConfig
         >>> _ = write_scenes("scenes", 10, seed=0, config=SceneConfig(duration_s=1.0))
         >>> training = DecoderTraining(loop=LoopConfig(epochs=1, batch_size=2))
         >>> recipe = DecoderRecipe(decoder=DecoderConfig(channels=(2, 4, 4, 4, 4)), training=training)
@@ -84,18 +85,7 @@ def train_decoder(
         >>> result.how
         'trained on 10 recordings'
     """
-    workspace = Workspace(
-        data=str(data),
-        out=str(out),
-        labels=labels,
-        label_column=None,
-        select=select,
-        validation=validation,
-        test=test,
-        seed=recipe.training.loop.seed,
-        reporter=reporter,
-        made_by=command or shown_call(train_decoder, locals()),
-    )
+    workspace = Workspace.of_call(train_decoder, locals(), recipe.training.loop.seed)
     more_prompts = _parse_wordings(wordings, recipe.training.objective)
     loaded = _load_classifier(classifier, prompts, templates, window_s)
     clap = None

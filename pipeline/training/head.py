@@ -17,7 +17,6 @@ from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.filesystem import display_url
 from pipeline.training.classifier import recording_accuracy
 from pipeline.training.loop import Scores, TrainingError
-from pipeline.training.model_card import shown_call
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
 
@@ -69,18 +68,7 @@ def train_head(
         >>> sorted(result.scores["validation"])
         ['accuracy', 'loss', 'score', 'strength']
     """
-    workspace = Workspace(
-        data=str(data),
-        out=str(out),
-        labels=labels,
-        label_column=label_column,
-        select=select,
-        validation=validation,
-        test=test,
-        seed=seed,
-        reporter=reporter,
-        made_by=command or shown_call(train_head, locals()),
-    )
+    workspace = Workspace.of_call(train_head, locals(), seed)
     if not classifier.startswith(PREFIX):
         raise TrainingError(f"a head is trained on a CLAP: give clap:WHERE, not {display_url(classifier)}")
     audio = load_clap_audio(resolve_clap(classifier.removeprefix(PREFIX)).path, window_s)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.inputs.labels import load_labels
 from pipeline.inputs.window_set import WINDOWS_FILE, load_windows
@@ -15,7 +16,7 @@ from pipeline.models.decoder import Decoder
 from pipeline.storage.filesystem import display_url, is_url
 from pipeline.training.holdout import Split, selections_of, split
 from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Progress, Scores, Task, TrainingError, fit
-from pipeline.training.model_card import model_card
+from pipeline.training.model_card import model_card, shown_call
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
 from schemas.training_config import LoopConfig
 
@@ -65,6 +66,18 @@ class Workspace:
     seed: int
     reporter: Reporter
     made_by: str
+
+    @classmethod
+    def of_call(cls, training: Callable[..., TrainingResult], arguments: Mapping[str, Any], seed: int) -> Workspace:
+        """The workspace of a call of `training`, whose `arguments` are given by name."""
+        return cls(
+            data=str(arguments["data"]),
+            out=str(arguments["out"]),
+            **{name: arguments[name] for name in ("labels", "select", "validation", "test", "reporter")},
+            label_column=arguments.get("label_column"),
+            seed=seed,
+            made_by=arguments["command"] or shown_call(training, arguments),
+        )
 
     def __post_init__(self) -> None:
         if has_explainer(self.out):

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import doctest
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from pipeline.datasets.scenes import SceneConfig, write_scenes
 from pipeline.models.checkpoint import load_explainer
-from pipeline.training import classifier, decoder, head
 from pipeline.training.classifier import train_classifier
 from pipeline.training.decoder import train_decoder
 from pipeline.training.head import train_head
 from pipeline.training.loop import Progress, TrainingError
 from pipeline.training.model_card import shown_call
-from pipeline.training.workspace import Reporter
+from pipeline.training.workspace import Reporter, TrainingResult
 from schemas.explainer_config import Cnn10Config, DecoderConfig, FrontEndConfig
 from schemas.training_config import ClassifierRecipe, ClassifierTraining, DecoderRecipe, DecoderTraining, LoopConfig
 
@@ -56,19 +55,13 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("module", "name"), [(classifier, "train_classifier"), (decoder, "train_decoder"), (head, "train_head")]
-)
+@pytest.mark.parametrize("training", [train_classifier, train_decoder, train_head])
 def test_the_examples_print_what_they_say(
-    module: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    training: Callable[..., TrainingResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = vars(module) | {
-        "LoopConfig": LoopConfig,
-        "DecoderTraining": DecoderTraining,
-        "DecoderConfig": DecoderConfig,
-    }
-    (example,) = doctest.DocTestFinder(recurse=False).find(vars(module)[name], name, module, names)
+    name = training.__name__
+    (example,) = doctest.DocTestFinder(recurse=False).find(training, name, globs={name: training})
     assert example.examples
     assert doctest.DocTestRunner().run(example).failed == 0
 
