@@ -98,7 +98,8 @@ def decoder(
         typer.Option(help="For lmac-zs, more prompts to train on, without --template; they do not become classes."),
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help="An explainer whose decoder to start from (fine-tuning). [default: random]")
+        str | None,
+        typer.Option(help="An explainer whose decoder to start from (fine-tuning); by default random weights."),
     ] = None,
     labels: Labels = None,
     select: Select = None,

@@ -10,7 +10,7 @@ import typer
 Data = Annotated[str, typer.Argument(help="Audio: anything that `lmac explain` reads.")]
 Out = Annotated[str, typer.Argument(help="Directory (path or URL) that the explainer is written to.")]
 Labels = Annotated[str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more columns.")]
-LabelColumn = Annotated[str | None, typer.Option(help="Column of the label. [default: label, category or class]")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of the label; by default label, category or class.")]
 Select = Annotated[list[str] | None, typer.Option(help="Train only where COLUMN=VALUE,VALUE...; repeatable.")]
 Validation = Annotated[
     str, typer.Option(help="Held out to choose the epoch: COLUMN=VALUE,VALUE..., a share like 0.1, or none.")
@@ -28,5 +28,5 @@ Template = Annotated[
     list[str] | None, typer.Option(help='How prompts are put, as "the sound of {}"; several are averaged.')
 ]
 WindowSeconds = Annotated[
-    float | None, typer.Option("--window-s", help="Seconds of a CLAP's windows. [default: its own]")
+    float | None, typer.Option("--window-s", help="Seconds of a CLAP's windows. By default its own.")
 ]
