@@ -1,5 +1,4 @@
-"""What a saved clap-mini knows of sounds and wordings that its training has not used, and where the masks of an
-explainer for prompts lie:
+"""Scores of a saved clap-mini on sounds and wordings that it was not trained on, and of the masks for its prompts:
 
 python -m benchmarks.clap_mini runs/clap-mini --explainer runs/clap-mini-zs
 """
@@ -18,7 +17,7 @@ from pipeline.models.clap.classifier import ClapClassifier
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="the directory of a clap-mini")
-    parser.add_argument("--explainer", help="an explainer with a decoder that listens to the prompt")
+    parser.add_argument("--explainer", help="an explainer with a prompted decoder")
     parser.add_argument("--scenes", type=int, default=300)
     parser.add_argument("--mixtures", type=int, default=200)
     arguments = parser.parse_args()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
-from pipeline.datasets.esc10 import Esc10Error, download_esc10, unpack_esc10
+from jobs.messages import console, errors, for_people
+from pipeline.datasets.esc10 import download_esc10, unpack_esc10
 from pipeline.datasets.scenes import DatasetFormat, SceneConfig, write_scenes
-from pipeline.storage.errors import StorageError
+from pipeline.storage.errors import storage_errors
+from pipeline.storage.filesystem import display_url
 
 data_app = typer.Typer(help="Make or fetch a dataset to try things on.", no_args_is_help=True)
 
@@ -30,21 +31,23 @@ def scenes(
         ),
     ] = "tar",
     duration: Annotated[float, typer.Option(help="Length of a scene in seconds.")] = _DEFAULTS.duration_s,
-    snr_min: Annotated[float, typer.Option(help="Event over background, dB: least.")] = _DEFAULTS.snr_db[0],
-    snr_max: Annotated[float, typer.Option(help="Event over background, dB: most.")] = _DEFAULTS.snr_db[1],
+    snr_min: Annotated[
+        float, typer.Option(help="Lowest power of the event over the background, dB.")
+    ] = _DEFAULTS.snr_db[0],
+    snr_max: Annotated[
+        float, typer.Option(help="Highest power of the event over the background, dB.")
+    ] = _DEFAULTS.snr_db[1],
     shard_size: Annotated[int, typer.Option(help="Scenes per shard, for tar and parquet.")] = 64,
 ) -> None:
     """Make scenes: one event of ten kinds over a background, with both sources known."""
-    try:
+    with for_people(), errors.status(f"rendering {count} scenes"):
         config = SceneConfig(duration_s=duration, snr_db=(snr_min, snr_max))
-        with Console(stderr=True).status(f"rendering {count} scenes"):
-            written = write_scenes(directory, count, seed, format=format, config=config, scenes_per_shard=shard_size)
-    except (ValueError, StorageError) as error:
-        _stop(error)
+        written = write_scenes(directory, count, seed, format=format, config=config, scenes_per_shard=shard_size)
     per_label = ", ".join(f"{label} {number}" for label, number in written.labels.items())
-    typer.echo(
+    console.print(
         f"{written.count} scenes of {duration:g} s in {len(written.files)} file(s), "
-        f"{written.size_bytes / 1e6:.1f} MB: {directory}\n{per_label}"
+        f"{written.size_bytes / 1e6:.1f} MB: {display_url(directory)}\n{per_label}",
+        markup=False,
     )
 
 
@@ -57,24 +60,15 @@ def esc10(
     ] = None,
 ) -> None:
     """Fetch ESC-10: 400 field recordings of ten kinds of sound, about 180 MB."""
-    with Progress(console=Console(stderr=True)) as progress:
+    with for_people(), storage_errors(f"writing to {directory}"), Progress(console=errors) as progress:
         task = progress.add_task("ESC-10", total=None)
 
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        try:
-            if source:
-                summary = unpack_esc10(source, directory, on_clip=show)
-            else:
-                summary = download_esc10(directory, on_clip=show)
-        except (Esc10Error, OSError) as error:
-            progress.stop()
-            _stop(error)
-    typer.echo(f"{summary.clips} recordings, {summary.kept} of them there before: {directory}")
-    typer.echo(f"Each recording has its own licence and author: see {directory / 'LICENSE'}")
-
-
-def _stop(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(1)
+        if source:
+            summary = unpack_esc10(source, directory, on_recording=show)
+        else:
+            summary = download_esc10(directory, on_recording=show)
+    console.print(f"{summary.recordings} recordings, {summary.kept} of them there before: {directory}", markup=False)
+    console.print(f"Each recording has its own licence and author: see {directory / 'LICENSE'}", markup=False)

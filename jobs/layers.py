@@ -12,11 +12,11 @@ from rich.table import Table
 
 from jobs.messages import console, errors, for_people
 from pipeline.inputs.labels import load_labels
+from pipeline.inputs.selection import parse_selection
 from pipeline.inputs.window_set import load_windows
 from pipeline.models.checkpoint import load_explainer
 from pipeline.runs.output import RunOutput
 from pipeline.storage.filesystem import display_url
-from pipeline.training.holdout import parse_selection
 from schemas.layers_config import LayersConfig
 from schemas.yaml_config import load_config
 

@@ -1,14 +1,18 @@
-"""`lmac train`: each kind of training a command; of a classifier here."""
+"""`lmac train`: a command for each kind of training.
+
+Each imports its training on use: torch, scikit-learn and scipy take seconds that other commands need not wait for.
+"""
 
 from __future__ import annotations
 
-import torch
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
-from jobs.messages import for_people
-from jobs.train_clap import clap_mini
-from jobs.train_decoder import decoder
-from jobs.train_head import head
+from jobs.messages import console, for_people, shown_command
 from jobs.training_options import (
     Batch,
     ConfigFile,
@@ -19,30 +23,25 @@ from jobs.training_options import (
     Name,
     Out,
     Patience,
+    Prompts,
     Rate,
     Seed,
     Select,
+    Template,
     Test,
     Validation,
+    WindowSeconds,
 )
-from jobs.training_run import RESUME, finish, fit_reporting, prepared_folder, recipe_of, say_skipped, typed_command
-from pipeline.inputs.labels import load_labels
-from pipeline.inputs.window_set import load_windows
-from pipeline.models.build import build_classifier
-from pipeline.models.checkpoint import save_explainer
-from pipeline.training.classifier_task import ClassifierTask, recording_accuracy
-from pipeline.training.holdout import selections_of, split
-from pipeline.training.model_card import model_card
-from schemas.explainer_config import ExplainerConfig
-from schemas.training_config import ClassifierRecipe
+from schemas.clap_mini_config import ClapMiniRecipe
+from schemas.training_config import ClassifierRecipe, DecoderRecipe
+from schemas.yaml_config import load_config
+
+_RESUME = "interrupted: the same command goes on from the last whole epoch"
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a classifier, or a mask decoder for one.")
-train_app.command("decoder")(decoder)
-train_app.command("head")(head)
-train_app.command("clap-mini")(clap_mini)
 
 
-@train_app.command("classifier")
+@train_app.command()
 def classifier(
     data: Data,
     out: Out,
@@ -59,34 +58,163 @@ def classifier(
     patience: Patience = None,
     seed: Seed = None,
 ) -> None:
-    """Train a classifier from labelled audio: a CSV, JSON sidecars, or folders named by class."""
-    with for_people(RESUME):
-        recipe = recipe_of(ClassifierRecipe, config, name, epochs, batch_size, learning_rate, patience, seed)
-        scratch = prepared_folder(out)
-        table = load_labels(labels, label_column) if labels else None
-        windows = load_windows(
+    """Train a classifier from labelled audio: a table of labels, JSON sidecars, or folders named by class."""
+    from jobs.training_progress import TrainingProgress, print_result
+    from pipeline.training.classifier import train_classifier
+
+    with for_people(_RESUME), TrainingProgress() as progress:
+        loop = _loop(epochs, batch_size, learning_rate, seed, patience)
+        result = train_classifier(
             data,
-            recipe.front_end,
-            scratch,
-            labels=table,
+            out,
+            recipe=load_config(ClassifierRecipe, config, {"name": name, **loop}),
+            labels=labels,
             label_column=label_column,
-            need_labels=True,
-            selections=selections_of(select or [], test),
-            on_skip=say_skipped,
+            select=select or (),
+            validation=validation,
+            test=test,
+            reporter=progress,
+            command=_typed(),
         )
-        sets = split(windows, select or [], validation, test, recipe.training.loop.seed)
-        explainer = ExplainerConfig(
-            name=recipe.name,
-            labels=windows.classes,
-            front_end=recipe.front_end,
-            classifier=recipe.classifier,
+        print_result(result)
+
+
+@train_app.command()
+def decoder(
+    data: Data,
+    out: Out,
+    classifier: Annotated[
+        str, typer.Option(help="The classifier: an explainer's name, path or URL, or clap:WHERE with --prompts.")
+    ],
+    prompts: Prompts = None,
+    template: Template = None,
+    window_s: WindowSeconds = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="lmac-zs: a prompted decoder, for a CLAP; lmac-reference: the paper's own terms."),
+    ] = None,
+    wordings: Annotated[
+        str | None,
+        typer.Option(help="For lmac-zs, more prompts to train on, without --template; they do not become classes."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="An explainer whose decoder to start from (fine-tuning); by default random weights."),
+    ] = None,
+    labels: Labels = None,
+    select: Select = None,
+    validation: Validation = "0.1",
+    test: Test = None,
+    config: ConfigFile = None,
+    name: Name = None,
+    epochs: Epochs = None,
+    batch_size: Batch = None,
+    learning_rate: Rate = None,
+    patience: Patience = None,
+    seed: Seed = None,
+) -> None:
+    """Train a mask decoder for a frozen classifier; the columns of --labels are for selecting, its labels unused."""
+    from jobs.training_progress import TrainingProgress, print_result
+    from pipeline.training.decoder import train_decoder
+
+    with for_people(_RESUME), TrainingProgress() as progress:
+        loop = _loop(epochs, batch_size, learning_rate, seed, patience)
+        result = train_decoder(
+            data,
+            out,
+            classifier=classifier,
+            recipe=load_config(DecoderRecipe, config, {"name": name, "training.objective": objective, **loop}),
+            prompts=prompts,
+            templates=template or (),
+            window_s=window_s,
+            wordings=wordings,
+            start=start,
+            labels=labels,
+            select=select or (),
+            validation=validation,
+            test=test,
+            reporter=progress,
+            command=_typed(),
         )
-        torch.manual_seed(recipe.training.loop.seed)
-        model = build_classifier(explainer)
-        task = ClassifierTask(model, sets.train, sets.validation, recipe.training)
-        scores = fit_reporting(task, recipe.training.loop, sets, scratch, recipe.model_dump_json())
-        if sets.test is not None:
-            scores["test"] = recording_accuracy(model, sets.test)
-        card = model_card(recipe.name, "classifier", sets.how, typed_command(), scores)
-        save_explainer(out, explainer, model, None, card)
-        finish(out, scratch, scores)
+        print_result(result)
+
+
+@train_app.command()
+def head(
+    data: Data,
+    out: Out,
+    classifier: Annotated[str, typer.Option(help="clap:WHERE, the CLAP whose embeddings are classified.")],
+    labels: Labels = None,
+    label_column: LabelColumn = None,
+    select: Select = None,
+    validation: Validation = "0.1",
+    test: Test = None,
+    name: Annotated[str, typer.Option(help="The explainer's name.")] = "clap-head",
+    window_s: WindowSeconds = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Train a linear head on the embeddings of a frozen CLAP, from labelled audio."""
+    from jobs.training_progress import TrainingProgress, print_result
+    from pipeline.training.head import train_head
+
+    with for_people(), TrainingProgress() as progress:
+        result = train_head(
+            data,
+            out,
+            classifier=classifier,
+            name=name,
+            window_s=window_s,
+            labels=labels,
+            label_column=label_column,
+            select=select or (),
+            validation=validation,
+            test=test,
+            seed=seed,
+            reporter=progress,
+            command=_typed(),
+        )
+        print_result(result)
+
+
+@train_app.command()
+def clap_mini(
+    out: Annotated[Path, typer.Argument(help="Directory that the model is written to, in the Hugging Face format.")],
+    config: ConfigFile = None,
+    epochs: Epochs = None,
+    batch_size: Batch = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+) -> None:
+    """Train a small CLAP on synthetic mixtures and composed captions; it needs no data and no network."""
+    from jobs.clap_mini_scores import print_zero_shot
+    from jobs.training_progress import TrainingProgress
+    from pipeline.datasets.clap_mini.measure import evaluate_zero_shot, load_saved
+    from pipeline.datasets.clap_mini.train import train_clap_mini
+
+    with for_people(_RESUME), TrainingProgress() as progress:
+        recipe = load_config(ClapMiniRecipe, config, _loop(epochs, batch_size, learning_rate, seed))
+        train_clap_mini(out, recipe, progress)
+        print_zero_shot(evaluate_zero_shot(load_saved(out)))
+        console.print(f"wrote {out}", markup=False)
+
+
+def _loop(
+    epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    seed: int | None,
+    patience: int | None = None,
+) -> Mapping[str, Any]:
+    """The options of the training loop by the names that they have in a recipe."""
+    loop = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "patience": patience,
+    }
+    return {f"training.loop.{name}": value for name, value in loop.items()}
+
+
+def _typed() -> str:
+    return shown_command(sys.argv[1:])

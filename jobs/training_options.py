@@ -1,4 +1,4 @@
-"""Arguments and options that the trainings share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[str, typer.Argument(help="Audio: anything that `lmac explain` takes.")]
+Data = Annotated[str, typer.Argument(help="Audio: anything that `lmac explain` reads.")]
 Out = Annotated[str, typer.Argument(help="Directory (path or URL) that the explainer is written to.")]
 Labels = Annotated[str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more columns.")]
-LabelColumn = Annotated[str | None, typer.Option(help="Column of the label; else label, category or class.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of the label; by default label, category or class.")]
 Select = Annotated[list[str] | None, typer.Option(help="Train only where COLUMN=VALUE,VALUE...; repeatable.")]
 Validation = Annotated[
     str, typer.Option(help="Held out to choose the epoch: COLUMN=VALUE,VALUE..., a share like 0.1, or none.")
 ]
 Test = Annotated[str | None, typer.Option(help="Scored once, at the end: COLUMN=VALUE,VALUE...")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML with settings; options win over it.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the data.")]
-Batch = Annotated[int | None, typer.Option(help="Windows per step.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the data, or over the mixtures.")]
+Batch = Annotated[int | None, typer.Option(help="Windows (or mixtures) in a step.")]
 Rate = Annotated[float | None, typer.Option(help="Highest learning rate.")]
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better one; 0: never.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Name = Annotated[str | None, typer.Option(help="The explainer's name.")]
 Prompts = Annotated[str | None, typer.Option(help='Classes of a CLAP: "a dog barking; rain", or a .txt file.')]
 Template = Annotated[
-    list[str] | None, typer.Option(help='How prompts are said, as "the sound of {}"; several are averaged.')
+    list[str] | None, typer.Option(help='How prompts are put, as "the sound of {}"; several are averaged.')
 ]
-WindowSeconds = Annotated[float | None, typer.Option("--window-s", help="Seconds of a CLAP's windows; else its own.")]
+WindowSeconds = Annotated[
+    float | None, typer.Option("--window-s", help="Seconds of a CLAP's windows. By default its own.")
+]

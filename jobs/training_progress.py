@@ -1,38 +1,71 @@
-"""Progress of a training: a bar within the epoch and a line for each, or lines alone when nobody watches."""
+"""What a training prints: a bar within the epoch and a line for each epoch, or lines alone without a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.messages import console
+from jobs.messages import console, errors
 from pipeline.training.loop import Progress as Epoch
+from pipeline.training.workspace import Reporter, TrainingResult
+
+_RENDERED_EVERY = 2000
 
 
-@contextmanager
-def training_progress(epochs: int) -> Iterator[tuple[Callable[[Epoch], None], Callable[[int, int], None]]]:
-    """Two functions for `fit`: one reports an epoch, one a step."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(f"epoch 1 of {epochs}")
+class TrainingProgress(Reporter):
+    """Prints a training to the console; the bar is there while it is entered."""
 
-        def step(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total)
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("reading", total=None)
 
-        def report(epoch: Epoch) -> None:
-            train = " ".join(f"{name} {value:.3f}" for name, value in epoch.train.items())
-            held_out = " ".join(f"{name} {value:.3f}" for name, value in epoch.validation.items())
-            kept = " (kept)" if epoch.best and epoch.validation else ""
-            line = f"epoch {epoch.epoch} of {epoch.epochs}: {train}"
-            console.print(f"{line}; validation: {held_out}{kept}" if held_out else line)
-            progress.update(bar, description=f"epoch {min(epoch.epoch + 1, epochs)} of {epochs}", completed=0)
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
 
-        yield report, step
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def skipped(self, key: str, reason: str) -> None:
+        errors.print(f"left out: {key}: {reason}", markup=False)
+
+    def rendered(self, done: int, total: int) -> None:
+        self._bar.update(self._task, description="rendering mixtures", completed=done, total=total)
+        if done % _RENDERED_EVERY == 0 or done == total:
+            console.print(f"rendered {done} of {total} mixtures")
+
+    def started(self, how: str, windows: int, epochs: int) -> None:
+        console.print(f"{how}; {windows} windows to train on", markup=False)
+        description = f"epoch 1 of {epochs}" if epochs else "embedding windows"
+        self._bar.update(self._task, description=description, completed=0)
+
+    def step(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+
+    def epoch(self, progress: Epoch) -> None:
+        train, held_out = (
+            " ".join(f"{name} {value:.3f}" for name, value in scores.items())
+            for scores in (progress.train, progress.validation)
+        )
+        kept = " (kept)" if progress.best else ""
+        line = f"epoch {progress.epoch} of {progress.epochs}: {train}"
+        console.print(f"{line}; validation: {held_out}{kept}" if held_out else line)
+        following = min(progress.epoch + 1, progress.epochs)
+        self._bar.update(self._task, description=f"epoch {following} of {progress.epochs}", completed=0)
+
+
+def print_result(result: TrainingResult) -> None:
+    """Print a line for each set's scores, and where the explainer is."""
+    for part, scores in result.scores.items():
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in scores.items() if not name.startswith("train_"))
+        console.print(f"{part}: {shown}", markup=False)
+    console.print(f"wrote {result.path}", markup=False)

@@ -1,4 +1,4 @@
-"""The configuration of `lmac train clap-mini`; the defaults are what the shipped model was trained with."""
+"""The settings of `train_clap_mini`; the defaults are those of the shipped model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MiniTextConfig(Config):
 
 
 class MixtureConfig(Config):
-    """What is mixed; ranges are (low, high) and drawn from uniformly.
+    """How mixtures are drawn; ranges are (low, high), drawn from uniformly.
 
     `event_s` is the length of an event in seconds, `snr_db` its power over the background's while it lasts,
     `level_dbfs` the RMS of the mixture. Of two events the second has an SNR within `apart_db` of the first's.
@@ -59,14 +59,14 @@ class MixtureConfig(Config):
 class MiniTraining(Config):
     """Contrastive training on `mixtures` that are rendered once, and captioned and altered anew in every epoch.
 
-    Of the mixtures the share `two_events` has two events, `no_event` the background alone, `no_background` events
-    alone, which is what is heard through a good mask, and `silence` nothing, as otherwise some prompt is the one of
-    silence. `distances` is the share of events of which a caption says whether they are near or far, where they are
-    either. `gain_db` is the largest change of level, `noise` the share of mixtures with white noise, `drop` that of
-    those of which up to an eighth is taken out in each of `drop_bands` bands and `drop_spans` spans: much of it keeps
-    the audio encoder from learning anything for long. `stray_words` is the share of captions into which random tokens
-    are put, up to two: what was never read is then passed over. The text encoder is trained alone for `text_steps`
-    before all else. The temperature that similarities are divided by is learnt, from `start_temperature` on.
+    `two_events`, `no_event`, `no_background` and `silence` are the shares of mixtures with two events, with the
+    background alone, with events alone (as after a good mask) and with nothing at all; without silence in training,
+    some prompt would stand for it. `distances` is the share of near or far events whose caption says so. `gain_db` is
+    the largest change of level, `noise` the share of mixtures with white noise, `drop` the share from which
+    `drop_bands` bands and `drop_spans` spans of up to an eighth each are removed; a larger share delays the audio
+    encoder's learning. `stray_words` is the share of captions into which one or two random tokens are put, so that
+    unknown words are passed over. The text encoder is trained alone for `text_steps` first. The temperature that
+    similarities are divided by is learnt, starting from `start_temperature`.
     """
 
     loop: LoopConfig = LoopConfig(
@@ -94,12 +94,12 @@ class MiniTraining(Config):
         if self.mixtures < self.loop.batch_size:
             raise ValueError(f"mixtures must fill a batch of {self.loop.batch_size}, got {self.mixtures}")
         if self.no_event + self.silence > 1:
-            raise ValueError(f"no_event and silence are shares of one whole, got {self.no_event} and {self.silence}")
+            raise ValueError(f"no_event and silence must add up to at most 1, got {self.no_event} and {self.silence}")
         return self
 
 
 class ClapMiniRecipe(Config):
-    """All of `lmac train clap-mini`: what is heard, the two encoders, and the training."""
+    """Everything that `train_clap_mini` needs: the front end, the two encoders, and the training."""
 
     front_end: FrontEndConfig = FrontEndConfig(
         # The inverse STFT needs two FFTs a hop.
@@ -124,9 +124,9 @@ class ClapMiniRecipe(Config):
     training: MiniTraining = MiniTraining()
 
     @model_validator(mode="after")
-    def _heard_by_clap(self) -> ClapMiniRecipe:
+    def _fits_a_clap_model(self) -> ClapMiniRecipe:
         self.audio.refuse_front_end(self.front_end)
-        # The only feature extractor that a ClapModel has; what else is set would be lost with it.
+        # The feature extractor of a ClapModel has no other setting: another value would be lost in the saved model.
         clap = {
             "log": "db",
             "log_floor": 1e-10,

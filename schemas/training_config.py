@@ -1,4 +1,4 @@
-"""The configurations of the two trainings; the defaults are what the shipped explainers were trained with."""
+"""The settings of the trainings of classifier and decoder; the defaults are those of the shipped explainers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class LoopConfig(Config):
-    """How long and how fast to train; one epoch sees every window once, but for what fills no batch.
+    """How long and how fast to train; an epoch is one pass over all windows, but for a remainder that fills no batch.
 
     `patience` is the number of epochs without a better validation score after which training stops, 0 for
-    never; `ema` is the decay per step of the averaged weights, which are the ones validated and saved. `keep` says
-    which epoch's: the `best` by its validation score, or the `last`, for which validation only tells how good it is.
+    never; `ema` is the decay per step of the averaged weights, which are the ones validated and saved. `keep` chooses
+    the epoch whose weights are saved: the `best` by its validation score, or the `last`, whatever its score.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 60
@@ -34,11 +34,11 @@ class LoopConfig(Config):
 
 
 class AugmentConfig(Config):
-    """What is done to training audio; each is off at 0.
+    """Augmentation of a classifier's training audio; each setting is off at 0.
 
-    `mixup`, `silence` and `noise` are shares of the windows touched; those silenced are of no class, as otherwise
-    some class is the one of silence, and an empty mask then explains it; `gain_db` is the largest change of level;
-    `stretch` the largest relative change of tempo and of pitch; `drop_bands` and `drop_spans` the number of
+    `mixup`, `silence` and `noise` are the shares of windows that are changed. A silenced window has no class: otherwise
+    one class would stand for silence, and an empty mask would explain it. `gain_db` is the largest change of level,
+    `stretch` the largest relative change of tempo and of pitch, `drop_bands` and `drop_spans` the number of
     frequency bands and time spans that are zeroed in the linear magnitude, each up to an eighth of it.
     """
 
@@ -59,7 +59,10 @@ class ClassifierTraining(Config):
 
 
 class GuidanceConfig(Config):
-    """The guidance of L-MAC FT: towards bins above `threshold` of the maximum, where masked-in and whole correlate."""
+    """The guidance of L-MAC FT: the mask is drawn to the bins above `threshold` of the window's maximum.
+
+    It acts where the correlation of masked-in and whole input is above `correlation`.
+    """
 
     weight: Weight = 4.0
     correlation: Share = 0.6
@@ -71,12 +74,12 @@ class ObjectiveConfig(Config):
 
     `masked_out` is how the masked-out side is driven down: `cross_entropy` is the paper's -CE, which has no
     lower bound; `log_complement` is -log(1 - p_out), which ends where the class is lost. `softness` q turns the losses
-    -log(p) of both sides into (1 - p^q) / q, so that windows beyond help do not take the size that others could use;
-    1 is the drop and the faithfulness themselves. `size` is how the
-    mask is kept small: `mean` is the paper's mean |M|; `sum` is that of the reference code, summed over the batch, so
-    that its weight grows with the batch; `hinge` is the excess of the batch's mean over `target_mean`, so that a size
-    is asked for and not a weight, and broad sounds may take what narrow ones leave. `lambda_e` weighs the excess of the
-    share of energy kept over `target_energy`, likewise: without it a mask keeps what is loud.
+    -log(p) of both sides into (1 - p^q) / q, so that hopeless windows do not use up the size that others need;
+    with q = 1 they are the drop and the faithfulness themselves. `size` is how the mask is kept small: `mean` is the
+    paper's mean |M|; `sum` is that of the reference code, summed over the batch, so that its weight grows with the
+    batch; `hinge` is the excess of the batch's mean over `target_mean`, so that the size itself is set and broad sounds
+    may use what narrow ones leave. `lambda_e` likewise weighs the excess of the share of energy kept over
+    `target_energy`: without it a mask keeps what is loud.
     """
 
     kind: Literal["lmac"] = "lmac"
@@ -95,10 +98,10 @@ class ObjectiveConfig(Config):
 class ZeroShotObjective(Config):
     """The objective of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615), as in `pipeline.lmac.zero_shot_objective`.
 
-    Each window is explained for `prompts` prompts, each of which with the share `fitting` is drawn among those that fit
-    it, in proportion to their probability, else among all. `target_mean` is the mean that a mask may have for nothing,
-    where its prompt fits as well as it ever does; less where it fits less. `lambda_apart` weighs what the masks of two
-    prompts for one window share, the less alike the prompts are the more.
+    Each window is explained for `prompts` prompts: in the share `fitting` of draws a prompt is drawn in proportion to
+    its probability, else uniformly. `target_mean` is the mean that a mask may have at no cost where its prompt fits as
+    well as it ever does; it is less where the prompt fits less. `lambda_apart` weighs the overlap of two prompts' masks
+    for one window, the more the less alike the prompts are.
     """
 
     kind: Literal["lmac-zs"] = "lmac-zs"
@@ -111,7 +114,7 @@ class ZeroShotObjective(Config):
     lambda_apart: Weight = 2.0
 
 
-# The objective of the paper's own code, with its quirk: the term of size is summed over the batch.
+# The objective of the paper's own code, which sums the size term over the batch.
 LMAC_REFERENCE = ObjectiveConfig(lambda_in=4.0, lambda_out=0.2, lambda_s=0.4, size="sum")
 
 
@@ -120,13 +123,12 @@ class DecoderTraining(Config):
 
     `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of its own; `noise`
     that of windows with white noise, `stretch` the largest relative change of tempo and of pitch. `budgets` is the
-    share of windows whose mask is cut, at a random size, out of the ranking that its logits make: a share of bins
-    within `budget_bins`, or a share of energy within `budget_energy`, for which bins are ranked by what they give for
-    their energy. What is learnt is then a ranking.
-    `lambda_range` weighs the squares of logits beyond ±8, which a sigmoid no longer tells apart: left alone they grow
-    by thousands, and no gradient finds its way through. `objective: lmac-reference` are the terms of the paper's own
-    code, for comparison; the whole recipe is docs/lmac-reference.yaml. `objective: lmac-zs` trains a decoder that
-    listens to the prompt, for a CLAP whose classes are prompts; `budgets` are not used by it.
+    share of windows whose mask is cut at a random size, so that logits are learnt as a ranking: it keeps a share of
+    bins within `budget_bins`, or a share of energy within `budget_energy`, where bins are ranked by what they give for
+    their energy. `lambda_range` weighs the squares of logits beyond ±8, where a sigmoid is flat: unweighed they grow by
+    thousands and their gradient vanishes. `objective: lmac-reference` sets the terms of the paper's own code, for
+    comparison; the whole recipe is docs/lmac-reference.yaml. `objective: lmac-zs` trains a prompted decoder, for a CLAP
+    whose classes are prompts; it does not use `budgets`.
     """
 
     loop: LoopConfig = LoopConfig(epochs=60, batch_size=8, learning_rate=2e-3, weight_decay=0.0, ema=0.98)
@@ -172,7 +174,7 @@ class DecoderTraining(Config):
 
 
 class ClassifierRecipe(Config):
-    """All of `lmac train classifier` but the data."""
+    """Everything that `train_classifier` needs besides the data."""
 
     name: str = "classifier"
     front_end: FrontEndConfig = FrontEndConfig()
@@ -181,7 +183,7 @@ class ClassifierRecipe(Config):
 
 
 class DecoderRecipe(Config):
-    """All of `lmac train decoder` but data and classifier; by default it keeps the classifier's name."""
+    """Everything that `train_decoder` needs besides data and classifier; without a name it takes the classifier's."""
 
     name: str | None = None
     decoder: DecoderConfig = DecoderConfig(channels=None, evidence=None, detail=True)

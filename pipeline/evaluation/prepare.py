@@ -22,10 +22,10 @@ from pipeline.evaluation.contenders import OWN, Contender, chosen_baselines, cla
 from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.localisation import Scenes, ideal, scenes_of
 from pipeline.inputs.labels import load_labels
+from pipeline.inputs.selection import parse_selection
 from pipeline.inputs.window_set import WindowSet, load_windows
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.classifier import Classifier
-from pipeline.training.holdout import parse_selection
 from schemas.evaluation_config import EvaluationConfig
 
 

@@ -1,10 +1,10 @@
-"""Audio decoded once for training: every window of an input, on disk as 16-bit samples, with its label."""
+"""Audio decoded once: every window of an input, on disk as 16-bit samples, with its label."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,26 @@ from pipeline.inputs.labels import LabelTable, check_coverage, label_of
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import RawRecording, ReadFault
+from pipeline.inputs.selection import Selection, is_selected, selected
 from pipeline.inputs.shards import Entry, Shard
+from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
 from schemas.explainer_config import FrontEndConfig
 
-Selection = Mapping[str, Sequence[str]]
+WINDOWS_FILE = "windows.i16"
 
 
 class TrainingDataError(LmacError):
-    """The data cannot be trained on: no recording left, no label, a class that is unknown."""
+    """The data cannot be used: no recording can be decoded, one has no label, or its class is unknown."""
 
 
 @dataclass(frozen=True)
 class WindowSet:
     """Windows `[N, n]` of recordings, kept as int16 on disk and read by number.
 
-    `recording_index` `[N]` numbers the recording of each window from 0; `keys` name the recordings, each once; `labels`
-    holds one per recording, or None; `rows` `[N]` says where in `samples` the windows lie, None for one after the
-    other.
+    `recording_index` `[N]` is the number of each window's recording, from 0; `keys`, `labels` and `metadata` have an
+    entry for each recording, and a label may be None; `classes` are the labels in the order of their numbers; `skipped`
+    counts the recordings that could not be used; `rows` `[N]` are the windows' rows in `samples`, by default all.
     """
 
     samples: np.ndarray
@@ -57,16 +59,13 @@ class WindowSet:
         return torch.from_numpy(self._samples(indices.numpy()).astype(np.float32) / 32768)
 
     def labels_of(self, indices: Tensor) -> Tensor:
-        """Class numbers `[B]` of windows, in the order of `classes`."""
+        """Class numbers `[B]` of windows, in the order of `classes`; -1 without a label."""
         names = [self.labels[recording] for recording in self.recording_index[indices.numpy()]]
         return torch.tensor([self.classes.index(name) if name is not None else -1 for name in names])
 
     def where(self, selection: Selection) -> WindowSet:
-        """The windows of recordings whose metadata has, for every column of the selection, one of its values.
-
-        Raises TrainingDataError when no recording is left.
-        """
-        return self.recordings(_chosen(self.metadata, selection))
+        """The windows of the recordings that are selected; raises SelectionError when there are none."""
+        return self.recordings(selected(self.metadata, selection))
 
     def recordings(self, chosen: Sequence[int]) -> WindowSet:
         """The windows of these recordings only."""
@@ -87,7 +86,7 @@ class WindowSet:
         )
 
     def digest(self) -> str:
-        """SHA-256 of samples and labels: the data's part of a training's fingerprint."""
+        """SHA-256 of samples, recordings and labels: two sets of one digest hold the same data."""
         words = [self.keys, self.labels, self.classes, self.recording_index.tolist()]
         digest = hashlib.sha256(json.dumps(words).encode())
         for start in range(0, len(self), 256):
@@ -96,11 +95,6 @@ class WindowSet:
 
     def _samples(self, windows: np.ndarray) -> np.ndarray:
         return np.asarray(self.samples[windows if self.rows is None else self.rows[windows]])
-
-
-def describe(selection: Selection) -> str:
-    """A selection for people: `fold is 1, 2 or 3`."""
-    return " and ".join(f"{column} is one of {', '.join(values)}" for column, values in selection.items())
 
 
 def load_windows(
@@ -117,13 +111,14 @@ def load_windows(
 ) -> WindowSet:
     """Decode an input (anything `explain` takes) into windows, kept in the folder `scratch`.
 
-    With `selections` only the recordings that are in one of them are decoded and returned. A recording that cannot be
-    decoded is reported to `on_skip` and left out; so is, silently, an end of less than half a window after whole ones.
-    `classes` fixes the classes and their order; by default they are the labels of all recordings, selected or not,
-    sorted.
+    With `selections` only the recordings of one or more of them are decoded and returned. A recording that cannot be
+    decoded is left out and reported to `on_skip` with its key and the reason. After whole windows, an end of less than
+    half a window is left out. `classes` fixes the classes and their order; by default they are the labels of all
+    recordings, selected or not, sorted.
 
-    Raises TrainingDataError when nothing could be decoded, a selection leaves nothing, a label is missing where one is
-    needed (of any recording), or is not one of `classes`; InputError when the input is not one.
+    Raises TrainingDataError when nothing can be decoded or, with `need_labels`, when a recording (selected or not) has
+    no label or one that is not in `classes`; SelectionError when a selection leaves nothing; InputError when `url`
+    cannot be read as an input.
     """
     listing = list_input(url)
     n = front_end.window_samples
@@ -138,9 +133,9 @@ def load_windows(
         return {**recording.metadata, **(labels.metadata_of(recording.key) if labels else {})}
 
     def wanted(recording: RawRecording | Entry) -> bool:
-        return not selections or any(_is_in(selection, metadata_of(recording)) for selection in selections)
+        return not selections or any(is_selected(metadata_of(recording), selection) for selection in selections)
 
-    path = scratch / "windows.i16"
+    path = scratch / WINDOWS_FILE
     with path.open("wb") as file:
         for shard in listing.shards:
             for recording in _read(listing.root_url, shard, wanted):
@@ -159,29 +154,29 @@ def load_windows(
                         window = take_window(decoded.waveform, span, n)
                         file.write(pcm_16(window).astype("<i2").tobytes())
                         recording_index.append(len(keys))
-                # Tars may use the same keys; a name for a recording must be its own.
+                # Two tars may use the same key, and keys must be unique here.
                 keys[recording.key if recording.key not in keys else f"{shard.uri}:{recording.key}"] = None
-                # A recording that the table forgot is not of the class that its folder happens to be named.
-                forgotten = labels is not None and labels.lookup(recording.key) is None
+                # Where a table of labels is given, a folder's name is no label for what the table leaves out.
+                unlisted = labels is not None and labels.lookup(recording.key) is None
                 metadata = metadata_of(recording)
-                found.append(None if forgotten else label_of(metadata, recording.key, label_column, labels))
+                found.append(None if unlisted else label_of(metadata, recording.key, label_column, labels))
                 rows.append(metadata)
     if not keys:
-        raise TrainingDataError(f"none of the {skipped} recordings of {url} could be decoded")
+        raise TrainingDataError(f"none of the {skipped} recordings of {display_url(url)} could be decoded")
     if labels is not None:
         check_coverage(labels, keys)
     if need_labels:
         _check_labels(list(keys), found, classes)
     names = tuple(classes) if classes else tuple(sorted({label for label in found if label is not None}))
-    chosen = sorted({recording for selection in selections for recording in _chosen(rows, selection)})
+    chosen = sorted({recording for selection in selections for recording in selected(rows, selection)})
     samples = np.memmap(path, dtype="<i2", mode="r", shape=(len(recording_index), n))
     windows = WindowSet(samples, np.array(recording_index), tuple(keys), tuple(found), tuple(rows), names, skipped)
     return windows.recordings(chosen) if selections else windows
 
 
 def _read(root_url: str, shard: Shard, wanted: Callable[[Entry], bool]) -> Iterator[RawRecording | ReadFault | Entry]:
-    """A shard's recordings and faults in order; for a loose file that is not wanted, its entry."""
-    # What a sidecar says is known only once it is read.
+    """A shard's recordings and faults in order; a loose file that is not wanted is not read, and yields its entry."""
+    # A sidecar's metadata is known only once it is read.
     unread = [entry.sidecar is None and not wanted(entry) for entry in shard.entries]
     entries = tuple(entry for entry, left in zip(shard.entries, unread, strict=True) if not left)
     read = read_shard(root_url, replace(shard, entries=entries))
@@ -191,30 +186,17 @@ def _read(root_url: str, shard: Shard, wanted: Callable[[Entry], bool]) -> Itera
     yield from read
 
 
-def _is_in(selection: Selection, row: Mapping[str, Any]) -> bool:
-    return all(str(row.get(column)) in values for column, values in selection.items())
-
-
-def _chosen(rows: Sequence[Mapping[str, Any]], selection: Selection) -> list[int]:
-    for column in selection:
-        if not any(column in row for row in rows):
-            known = sorted({name for row in rows for name in row})
-            raise TrainingDataError(f"no recording has a column {column!r} to select by; there are: {known}")
-    chosen = [recording for recording, row in enumerate(rows) if _is_in(selection, row)]
-    if not chosen:
-        raise TrainingDataError(f"no recording is left of {len(rows)} where {describe(selection)}")
-    return chosen
-
-
 def _check_labels(keys: Sequence[str], labels: Sequence[str | None], classes: Sequence[str] | None) -> None:
     missing = [key for key, label in zip(keys, labels, strict=True) if label is None]
     if missing:
         raise TrainingDataError(
-            f"{len(missing)} of {len(keys)} recordings have no label, {missing[0]!r} for one: give a CSV with "
-            "--labels, JSON sidecars with a 'label', or put the recordings in folders named by class"
+            f"{len(missing)} of {len(keys)} recordings have no label, {missing[0]!r} for one: give a table of labels, "
+            "JSON sidecars with a 'label', or put the recordings in folders named by class"
         )
     unknown = sorted({str(label) for label in labels} - set(classes)) if classes else []
     if unknown:
-        raise TrainingDataError(f"these labels are none of the classifier's classes: {', '.join(unknown)}")
+        raise TrainingDataError(f"the classifier has no class for these labels: {', '.join(unknown)}")
     if classes is None and len(set(labels)) < 2:
-        raise TrainingDataError(f"a classifier needs two classes or more, all {len(keys)} recordings are {labels[0]!r}")
+        raise TrainingDataError(
+            f"a classifier needs two classes or more, and all {len(keys)} recordings are labelled {labels[0]!r}"
+        )

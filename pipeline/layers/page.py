@@ -8,10 +8,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.inputs.window_set import describe
+from pipeline.inputs.selection import describe, parse_selection
 from pipeline.layers.similarity import RECORDINGS_PER_DIRECTION
 from pipeline.layers.study import LayerStudy
-from pipeline.training.holdout import parse_selection
 from schemas.layers_config import LayersConfig
 
 _SVCCA = " SVCCA with log-mel |"

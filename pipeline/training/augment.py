@@ -1,4 +1,4 @@
-"""What is done to training audio, on batches; every draw comes from the generator that is given."""
+"""Augmentation of training audio, on batches; every draw comes from the generator that is given."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def uniform(shape: tuple[int, ...], low: float, high: float, rng: Generator) -> 
 
 
 def roll_in_time(waveform: Tensor, rng: Generator) -> Tensor:
-    """Each waveform of `[B, n]`, or log-mel of `[B, T, n_mels]`, rotated in time by its own random number of places."""
+    """Each waveform of `[B, n]`, or log-mel of `[B, T, n_mels]`, rotated in time by a random shift of its own."""
     n = waveform.shape[1]
     shift = torch.randint(n, (len(waveform), 1), generator=rng)
-    place = ((torch.arange(n)[None] + shift) % n).reshape(len(waveform), n, *[1] * (waveform.ndim - 2))
-    return waveform.gather(1, place.expand_as(waveform))
+    source = ((torch.arange(n)[None] + shift) % n).reshape(len(waveform), n, *[1] * (waveform.ndim - 2))
+    return waveform.gather(1, source.expand_as(waveform))
 
 
 def random_gain(waveform: Tensor, gain_db: float, rng: Generator) -> Tensor:
@@ -43,7 +43,7 @@ def mixup(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tup
 
 
 def silence(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
-    """A share of waveforms `[B, n]` silenced, and of targets `[B, C]` made even: silence is of no class."""
+    """A share of waveforms `[B, n]` silenced, with targets `[B, C]` spread evenly, as silence has no class."""
     touched = torch.rand((len(waveform), 1), generator=rng) < share
     even = torch.full_like(target, 1 / target.shape[1])
     return torch.where(touched, torch.zeros_like(waveform), waveform), torch.where(touched, even, target)
@@ -65,7 +65,7 @@ def stretch(magnitude: Tensor, amount: float, rng: Generator) -> Tensor:
     offset = uniform((n,), -1.0, 1.0, rng) * (1 - scale[:, 0]).abs()
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0], theta[:, 0, 2] = scale[:, 0], offset
-    # Frequency grows from bin 0, which must stay where it is.
+    # Pitch scales frequency from bin 0, which stays in place.
     theta[:, 1, 1], theta[:, 1, 2] = scale[:, 1], scale[:, 1] - 1
     grid = affine_grid(theta, [n, 1, *magnitude.shape[1:]], align_corners=True)
     return grid_sample(magnitude[:, None], grid, align_corners=True)[:, 0]
@@ -74,7 +74,7 @@ def stretch(magnitude: Tensor, amount: float, rng: Generator) -> Tensor:
 def drop(magnitude: Tensor, bands: int, spans: int, rng: Generator) -> Tensor:
     """Magnitudes `[B, F, T]` with random bands and spans zeroed (SpecAugment, Park et al. 2019).
 
-    Zeros and not means: a masked spectrogram then is nothing new to the classifier.
+    Zeros rather than means: they are also what a mask leaves, so that the classifier knows them.
     """
     keep = torch.ones_like(magnitude)
     for axis, count in ((1, bands), (2, spans)):
@@ -97,7 +97,7 @@ def mixture(waveform: Tensor, share: float, within_db: float, rng: Generator) ->
     if n < 2:
         return waveform
     level = waveform.square().mean(dim=1, keepdim=True).sqrt().clamp_min(1e-6)
-    # A rotation and not a permutation: no window is mixed with itself.
+    # A rotation rather than a permutation, so that no window is mixed with itself.
     partner = (torch.arange(n) + int(torch.randint(1, n, (1,), generator=rng))) % n
     gain = 10 ** (uniform((n, 1), -within_db, within_db, rng) / 20) * level / level[partner]
     touched = torch.rand((n, 1), generator=rng) < share
@@ -121,7 +121,7 @@ def augment_magnitude(magnitude: Tensor, config: AugmentConfig, rng: Generator) 
 
 
 def augmented_magnitude(waveform: Tensor, front_end: FrontEnd, config: DecoderTraining, rng: Generator) -> Tensor:
-    """Magnitude `[B, F, T]` of windows `[B, n]`, rolled, louder or softer, mixed, with noise and stretched as asked."""
+    """Magnitude `[B, F, T]` of windows `[B, n]` for decoder training: roll, gain, mixture, noise, stretch."""
     waveform = random_gain(roll_in_time(waveform, rng), config.gain_db, rng)
     waveform = mixture(waveform, config.mixtures, config.mixture_db, rng)
     waveform = add_noise(waveform, config.noise, rng) if config.noise else waveform

@@ -1,4 +1,4 @@
-"""Training a mask decoder for a frozen classifier, without labels."""
+"""The task of training a mask decoder with the objective of L-MAC, without labels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DecoderTask:
             raise ValueError(f"a DecoderTask has the objective lmac, got {config.objective.kind}")
         self.objective = config.objective
         self.module = decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # A third of a step's time is the frozen classifier's; folded it takes less.
+        # The frozen classifier takes a third of a step's time; with batch normalisation folded it takes less.
         self.classifier = classifier.folded().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train, self.validation, self.config, self.domain = train, validation, config, domain
         self.n_windows = len(train)
@@ -60,7 +60,7 @@ class DecoderTask:
         }
 
     def _masks(self, logits: Tensor, magnitude: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-        """Masks of a size of their own, some of them cut at a random budget instead; and which are not."""
+        """Masks `[B, F, T]`, a share of them cut at a random budget, and `[B]`, true where a mask is not cut."""
         mask = torch.sigmoid(logits)
         if not self.config.budgets:
             return mask, torch.ones(len(logits), dtype=torch.bool)
@@ -75,18 +75,18 @@ class DecoderTask:
         if self.validation is None:
             return {}
         scores = mean_faithfulness(self.classifier, self.module, self.validation, self.domain)
-        # What is asked for together: FF high, AD low, at the size that was asked for, if one was.
+        # High FF and low AD together; an excess over the target size, where the objective has one, costs.
         sized = self.objective.size == "hinge"
         over = max(0.0, scores["mask_mean"] - self.objective.target_mean) if sized else 0.0
         return {"score": scores["ff"] - scores["ad"] / 100 - 5 * over, **scores}
 
 
 def beyond(logits: Tensor) -> Tensor:
-    """Mean square of what of the finite logits `[B, F, T]` lies beyond ±8."""
-    audible = logits.isfinite()
-    # Replaced before and not after: the gradient of an infinite square is no number.
-    finite = torch.where(audible, logits, torch.zeros_like(logits))
-    return (finite.abs() - _RANGE).clamp_min(0).square().sum() / audible.sum().clamp_min(1)
+    """Mean square of the excess of logits `[B, F, T]` beyond ±8; infinite ones, of inaudible bins, do not count."""
+    counted = logits.isfinite()
+    # Replaced before squaring: the gradient of an infinite square is not a number.
+    finite = torch.where(counted, logits, torch.zeros_like(logits))
+    return (finite.abs() - _RANGE).clamp_min(0).square().sum() / counted.sum().clamp_min(1)
 
 
 @torch.no_grad()

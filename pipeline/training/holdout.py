@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.inputs.window_set import Selection, TrainingDataError, WindowSet, describe
+from pipeline.inputs.selection import Selection, describe, parse_selection
+from pipeline.inputs.window_set import TrainingDataError, WindowSet
 
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint sets of recordings; `how` says in words what each holds."""
+    """Sets of recordings of which none shares one with another; `how` describes them in words."""
 
     train: WindowSet
     validation: WindowSet | None
@@ -21,24 +22,10 @@ class Split:
     how: str
 
 
-def parse_selection(texts: Sequence[str]) -> dict[str, list[str]]:
-    """`["fold=1,2", "take=A"]` as `{"fold": ["1", "2"], "take": ["A"]}`.
-
-    Raises TrainingDataError for a text of another form.
-    """
-    selection: dict[str, list[str]] = {}
-    for text in texts:
-        column, sign, values = text.partition("=")
-        if not sign or not column.strip() or not values.strip():
-            raise TrainingDataError(f"{text!r} selects nothing: write COLUMN=VALUE or COLUMN=VALUE,VALUE")
-        selection.setdefault(column.strip(), []).extend(value.strip() for value in values.split(","))
-    return selection
-
-
 def selections_of(select: Sequence[str], test: str | None) -> list[Selection]:
-    """The selections that hold every recording a split will use, for `load_windows`; none where it uses all.
+    """The selections that `load_windows` must read for a split; none when the split uses every recording.
 
-    Raises TrainingDataError as `parse_selection` does.
+    Raises SelectionError as `parse_selection` does.
     """
     if not select:
         return []
@@ -46,10 +33,10 @@ def selections_of(select: Sequence[str], test: str | None) -> list[Selection]:
 
 
 def split(windows: WindowSet, select: Sequence[str], validation: str, test: str | None, seed: int) -> Split:
-    """Split by metadata: `select` to train on, `test` never trained on.
+    """Split recordings by their metadata: `select` is trained on, `test` never is.
 
-    `validation` is taken out of the selected: a selection, a share drawn at random by class, or "none".
-    Raises TrainingDataError when a set is empty or tested recordings would be trained on.
+    `validation` is held out of `select`: a selection, a share of each class drawn at random, or "none".
+    Raises TrainingDataError or SelectionError when a set is empty or tested recordings would be trained on.
     """
     chosen = windows.where(parse_selection(select)) if select else windows
     how = [f"trained on {len(chosen.keys)} recordings" + (f" ({describe(parse_selection(select))})" if select else "")]
@@ -57,7 +44,7 @@ def split(windows: WindowSet, select: Sequence[str], validation: str, test: str 
     both = set(chosen.keys) & set(tested.keys) if tested is not None else set()
     if both:
         raise TrainingDataError(
-            f"{len(both)} recordings are to be trained on and tested on: add --select to leave them out"
+            f"{len(both)} recordings would be both trained on and tested on: select those to train on without them"
         )
     held_out = None
     if validation != "none":
@@ -76,11 +63,11 @@ def _hold_out(windows: WindowSet, validation: str, seed: int) -> tuple[WindowSet
         held = _draw(windows, _share(validation), seed)
     if not held:
         raise TrainingDataError(
-            f"--validation {validation} holds nothing out: no class has two recordings; give --validation none"
+            f"validation {validation} holds nothing out, as no class has two recordings: choose none"
         )
     train = [number for number, key in enumerate(windows.keys) if key not in held]
     if not train:
-        raise TrainingDataError(f"--validation {validation} leaves nothing to train on")
+        raise TrainingDataError(f"validation {validation} leaves nothing to train on")
     return windows.recordings(train), windows.recordings([n for n, key in enumerate(windows.keys) if key in held])
 
 
@@ -90,7 +77,7 @@ def _share(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 < share < 1:
-        raise TrainingDataError(f"--validation must be a share between 0 and 1, COLUMN=VALUE or none, got {text!r}")
+        raise TrainingDataError(f"validation must be a share between 0 and 1, COLUMN=VALUE or none, got {text!r}")
     return share
 
 
@@ -102,7 +89,7 @@ def _draw(windows: WindowSet, share: float, seed: int) -> set[str]:
     held: set[str] = set()
     for label in sorted(by_label, key=str):
         keys = sorted(by_label[label])
-        # At least one of each class on either side; the only recording of a class is trained on.
+        # At least one recording of each class on either side; a class's only recording is trained on.
         count = min(max(1, round(share * len(keys))), len(keys) - 1)
         held.update(rng.permutation(keys)[:count].tolist())
     return held

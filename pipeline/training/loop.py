@@ -17,12 +17,14 @@ from schemas.training_config import LoopConfig
 
 Scores = dict[str, float]
 
+CHECKPOINT, CHECKPOINT_PARTIAL = "checkpoint.pt", "checkpoint.partial"
+
 
 class Task(Protocol):
-    """What is trained: a module, a loss over a batch of window numbers, and a validation.
+    """What is trained: a module, its loss on a batch of windows given by their numbers, and a validation.
 
-    `validate` returns scores by name, of which `score` is the one that a better model has higher; it
-    returns an empty dict when there is nothing to validate on.
+    `validate` returns scores by name, among them `score`, which is higher for a better model; without held-out
+    windows it returns an empty dict.
     """
 
     module: nn.Module
@@ -35,7 +37,7 @@ class Task(Protocol):
 
 @dataclass
 class Progress:
-    """One epoch's outcome, as reported while training."""
+    """An epoch that is done, counted from 1; `best` says that its weights are the ones to keep so far."""
 
     epoch: int
     epochs: int
@@ -46,7 +48,7 @@ class Progress:
 
 @dataclass
 class State:
-    """Where a training stands; everything a checkpoint holds besides tensors."""
+    """How far a training is: what a checkpoint holds besides tensors."""
 
     epoch: int = 0
     best_score: float = -math.inf
@@ -55,7 +57,7 @@ class State:
 
 
 class TrainingError(LmacError):
-    """A training cannot go on: its loss or score is no longer a number, or its checkpoint is another training's."""
+    """A training cannot start or go on: its settings do not fit each other, or its loss is not finite, say."""
 
 
 def fit(
@@ -68,11 +70,11 @@ def fit(
 ) -> State:
     """Train `task.module` in place and leave the averaged weights of the best epoch (or the last) in it.
 
-    Goes on from `checkpoint` where one of the same `fingerprint` (data and configuration) lies there,
-    bit for bit as if it had never stopped: each epoch draws from a generator of its own. Without
-    validation scores the last epoch is the best.
+    A `checkpoint` of the same `fingerprint` (data and settings) is resumed, with the same result bit for bit as
+    without the interruption: each epoch draws from a generator of its own. Without validation scores the last epoch
+    is kept.
 
-    Raises TrainingError when the loss or score is not finite, or the checkpoint is of another training.
+    Raises TrainingError when the loss or score is not finite, or the checkpoint belongs to another training.
     """
     module = task.module
     steps = max(task.n_windows // config.batch_size, 1)
@@ -84,7 +86,7 @@ def fit(
         saved = torch.load(checkpoint, weights_only=True)
         if saved["fingerprint"] != fingerprint:
             raise TrainingError(
-                f"{checkpoint} is of a training with other data or settings: "
+                f"{checkpoint} belongs to a training with other data or settings: "
                 "choose another output directory, or remove it to start anew"
             )
         module.load_state_dict(saved["module"])
@@ -157,7 +159,7 @@ def _averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
         if not averaged.is_floating_point():  # batch normalisation's step counter
             return current
-        # The decay grows with the steps taken, else the first epochs would be validated on the random start.
+        # The decay grows with the steps taken, else the first epochs would be validated on the random initial weights.
         return torch.lerp(current, averaged, min(decay, (1 + int(count)) / (10 + int(count))))
 
     return average
@@ -165,7 +167,7 @@ def _averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]
 
 def _batches(n: int, size: int, rng: Generator) -> Iterator[Tensor]:
     order = torch.randperm(n, generator=rng)
-    # The remainder is left out: a batch of one would break batch normalisation. It is drawn anew each epoch.
+    # The remainder, other windows in each epoch, is left out: a batch of one would break batch normalisation.
     for start in range(0, max(n - size + 1, 1), size):
         yield order[start : start + size]
 

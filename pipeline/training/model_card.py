@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel
+
+from pipeline.models.clap.zero_shot import PREFIX
+from pipeline.storage.filesystem import recorded_url
 from pipeline.training.loop import Scores
 
 _MEANING = {
@@ -15,27 +22,47 @@ _MEANING = {
     "ad": "average drop, %",
     "ag": "average gain, %",
     "ff": "faithfulness, p - p_out",
-    "fid_in": "share of recordings whose masked-in input keeps the decision",
+    "fid_in": "share of windows whose masked-in input keeps the decision",
     "mask_mean": "mean of the mask",
     "objective": "the objective, with its weights",
-    "mask_fitting": "mean of the masks of prompts that fit",
-    "mask_other": "mean of the masks of prompts that do not",
+    "mask_fitting": "mean of the masks for prompts that fit",
+    "mask_other": "mean of the masks for prompts that do not",
 }
 
 
-def model_card(name: str, what: str, how: str, command: str, scores: Mapping[str, Scores], base: str = "") -> str:
-    """Markdown: `what` was trained, on which recordings (`how`), by which `command`, and `scores` by set.
+def model_card(name: str, what: str, how: str, made_by: str, scores: Mapping[str, Scores], base: str = "") -> str:
+    """Markdown: `what` was trained, on which recordings (`how`), the command or call that did it, and scores by set.
 
-    `base` is the card of the classifier that a decoder was trained for; it is kept below.
+    `base` is the card of the classifier that a decoder was trained for; it comes first.
     """
     lines = [] if base else [f"# {name}", ""]
-    lines += [f"## {what.capitalize()}", "", f"{how[0].upper()}{how[1:]}.", "", "```", command, "```", ""]
+    lines += [f"## {what.capitalize()}", "", f"{how[0].upper()}{how[1:]}.", "", "```", made_by, "```", ""]
     for part, values in scores.items():
         shown = {key: value for key, value in values.items() if key in _MEANING}
         lines += [f"| {part} | | |", "|---|---|---|"]
         lines += [f"| {key} | {value:.3f} | {_MEANING[key]} |" for key, value in shown.items()]
         lines.append("")
     own = "\n".join(lines)
-    if not base:
-        return own
-    return f"{base.rstrip()}\n\n{own}"
+    return f"{base.rstrip()}\n\n{own}" if base else own
+
+
+def shown_call(training: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
+    """The call of a training as a model card may show it: without credentials and without this machine's folders.
+
+    `arguments` are the function's, by name; those that have their default are left out.
+    """
+    shown = [
+        f"{name}={_shown(arguments[name])}"
+        for name, parameter in inspect.signature(training).parameters.items()
+        if name != "reporter" and arguments[name] != parameter.default
+    ]
+    return f"lmac.{training.__name__}({', '.join(shown)})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return f"{type(value).__name__}.model_validate({value.model_dump(mode='json')})"
+    if isinstance(value, (str, Path)):
+        prefix = PREFIX if str(value).startswith(PREFIX) else ""
+        return repr(prefix + recorded_url(str(value).removeprefix(prefix)))
+    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, (list, tuple)) else repr(value)

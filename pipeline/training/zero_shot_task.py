@@ -1,4 +1,4 @@
-"""Training a decoder that listens to the prompt, for a frozen CLAP, without labels."""
+"""The task of training a prompted decoder for a frozen CLAP with the objective of LMAC-ZS, without labels."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pipeline.training.loop import Scores
 from schemas.training_config import DecoderTraining, ZeroShotObjective
 
 _BATCH = 16
-# How often each held-out window is asked about, and the seed of the prompts that it is asked for.
-_ASKED, _SEED = 2, 31
+# Prompts are drawn twice for each held-out window, with a seed of their own.
+_DRAWS, _SEED = 2, 31
 
 
 class ZeroShotTask:
-    """The objective of LMAC-ZS on windows and prompts drawn for them; the CLAP's classes are all prompts there are."""
+    """The objective of LMAC-ZS on windows and prompts drawn for them from the CLAP's classes."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class ZeroShotTask:
         self.clap = clap.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train, self.validation, self.config, self.objective = train, validation, config, config.objective
         self.domain, self.n_windows = domain, len(train)
-        self.usual, self.best = known_similarities(clap, train)
+        self.mean_similarity, self.highest_similarity = prompt_similarities(clap, train)
 
     def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
         config = self.config
@@ -50,7 +50,10 @@ class ZeroShotTask:
         return loss, {"loss": float(loss.detach()), **_numbers(terms)}
 
     def _terms(self, magnitude: Tensor, rng: Generator) -> tuple[ZeroShotTerms, Tensor, Tensor]:
-        """The terms for prompts drawn for each window, the logits, and which of the prompts fit `[B, K]`."""
+        """The terms for prompts drawn for each window, the logits, and `[B, K]`, true where a prompt fits.
+
+        A prompt fits a window whose similarity to it is above the mean over windows.
+        """
         k = self.objective.prompts
         with torch.no_grad():
             output = self.clap(magnitude)
@@ -58,11 +61,11 @@ class ZeroShotTask:
             similarity = (output.embedding.float()[:, None] * self.clap.prompts(prompt)).sum(2)
         _, _, logits = rank_bins(self.module, self.clap, magnitude.repeat_interleave(k, dim=0), prompt.flatten())
         mask = torch.sigmoid(logits.float()).unflatten(0, prompt.shape)
-        usual, best = self.usual[prompt], self.best[prompt]
+        mean, highest = self.mean_similarity[prompt], self.highest_similarity[prompt]
         terms = zero_shot_objective(
-            self.clap, magnitude, mask, prompt, similarity, usual, best, self.objective, self.domain
+            self.clap, magnitude, mask, prompt, similarity, mean, highest, self.objective, self.domain
         )
-        return terms, logits.float(), similarity > usual
+        return terms, logits.float(), similarity > mean
 
     @torch.no_grad()
     def validate(self) -> Scores:
@@ -70,14 +73,14 @@ class ZeroShotTask:
             return {}
         rng, sums = torch.Generator().manual_seed(_SEED), dict[str, float]()
         means, fitting = [], []
-        for batch in torch.arange(len(self.validation)).repeat(_ASKED).split(_BATCH):
+        for batch in torch.arange(len(self.validation)).repeat(_DRAWS).split(_BATCH):
             magnitude = self.clap.front_end.stft(self.validation.waveforms(batch)).abs()
             terms, logits, fits = self._terms(magnitude, rng)
             mean = logits.sigmoid().mean(dim=(1, 2)).reshape(fits.shape)
             means.append(mean.flatten())
             fitting.append(fits.flatten())
             for name, value in _numbers(terms).items():
-                sums[name] = sums.get(name, 0.0) + value * len(batch) / (_ASKED * len(self.validation))
+                sums[name] = sums.get(name, 0.0) + value * len(batch) / (_DRAWS * len(self.validation))
         mean, fits = torch.cat(means), torch.cat(fitting)
         sums["fitting"] = float(fits.float().mean())
         sums["mask_fitting"] = float((mean * fits).sum() / fits.sum().clamp_min(1))
@@ -86,23 +89,24 @@ class ZeroShotTask:
 
 
 def draw_prompts(logits: Tensor, count: int, fitting: float, rng: Generator) -> Tensor:
-    """`count` different classes for each window `[B, count]`, of logits `[B, n_classes]`.
+    """Draw `count` different classes for each window, `[B, count]`, from logits `[B, n_classes]`.
 
-    Each with the share `fitting` by its probability, else any. Raises ValueError when there are fewer classes.
+    Each is drawn in proportion to its probability in the share `fitting` of draws, else uniformly. Raises ValueError
+    when there are fewer classes.
     """
     n_classes = logits.shape[1]
     if n_classes < count:
-        raise ValueError(f"objective.prompts asks for {count} prompts a window, and there are {n_classes} in all")
+        raise ValueError(f"objective.prompts is {count} prompts a window, and there are {n_classes} in all")
     chance = fitting * logits.softmax(1) + (1 - fitting) / n_classes
     return torch.multinomial(chance, count, generator=rng)
 
 
 @torch.no_grad()
-def known_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 256) -> tuple[Tensor, Tensor]:
-    """The mean and the highest cosine `[n_classes]` of each prompt to up to `limit` windows, evenly spread."""
+def prompt_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 256) -> tuple[Tensor, Tensor]:
+    """The mean and the highest cosine `[n_classes]` of each prompt to at most `limit` evenly spread windows."""
     chosen = torch.linspace(0, len(windows) - 1, min(limit, len(windows))).long()
-    heard = [clap(clap.front_end.stft(windows.waveforms(batch)).abs()).embedding for batch in chosen.split(_BATCH)]
-    cosines = torch.cat(heard) @ clap.prompts(torch.arange(clap.n_classes)).T
+    embedded = [clap(clap.front_end.stft(windows.waveforms(batch)).abs()).embedding for batch in chosen.split(_BATCH)]
+    cosines = torch.cat(embedded) @ clap.prompts(torch.arange(clap.n_classes)).T
     return cosines.mean(dim=0), cosines.amax(dim=0)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from pipeline.datasets.scenes import DatasetFormat, SceneConfig, render_scene, scene_label, write_scenes
 from pipeline.inputs.labels import LabelTable, load_labels
+from pipeline.inputs.selection import SelectionError
 from pipeline.inputs.window_set import TrainingDataError, WindowSet, load_windows
 from tests.flow.make import encoded, sound, write_folder
 from tests.models.make import FRONT_END
@@ -81,18 +82,18 @@ def test_classes_that_are_given_keep_their_order_and_refuse_others(tmp_path: Pat
     names = sorted({scene_label(SEED, i) for i in range(COUNT)}, reverse=True)
     windows = load_windows(folder, WINDOWED, tmp_path / "scratch", classes=names, need_labels=True)
     assert windows.classes == tuple(names)
-    with pytest.raises(TrainingDataError, match=f"none of the classifier's classes: {names[0]}"):
+    with pytest.raises(TrainingDataError, match=f"no class for these labels: {names[0]}"):
         load_windows(folder, WINDOWED, tmp_path / "other", classes=names[1:], need_labels=True)
 
 
-def test_a_clip_without_label_is_named_where_labels_are_needed(tmp_path: Path) -> None:
+def test_a_recording_without_label_is_named_where_labels_are_needed(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", "tar")
     with pytest.raises(TrainingDataError, match=r"6 of 6 recordings have no label, '.*scene-000000"):
         load_windows(folder, WINDOWED, tmp_path / "scratch", label_column="colour", need_labels=True)
     assert load_windows(folder, WINDOWED, tmp_path / "scratch", label_column="colour").labels == (None,) * COUNT
 
 
-def test_a_clip_that_the_table_forgot_is_not_of_its_folders_class(tmp_path: Path) -> None:
+def test_a_recording_that_the_table_forgot_is_not_of_its_folders_class(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", "flac")
     (tmp_path / "labels.csv").write_text("key,label\nscene-000000,even\nscene-000001,odd\n")
     table = load_labels(str(tmp_path / "labels.csv"))
@@ -175,15 +176,15 @@ def test_what_is_not_selected_is_not_decoded_but_its_class_counts(
 
 def test_a_selection_of_what_cannot_be_decoded_leaves_nothing(tmp_path: Path) -> None:
     url, table = loose_with_a_table(tmp_path)
-    with pytest.raises(TrainingDataError, match="no recording is left of 1 where fold is one of 2"):
+    with pytest.raises(SelectionError, match="no recording is left of 1 where fold is one of 2"):
         load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"fold": ["2"]}])
-    with pytest.raises(TrainingDataError, match="no recording is left of 1 where fold is one of 7"):
+    with pytest.raises(SelectionError, match="no recording is left of 1 where fold is one of 7"):
         load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"fold": ["7"]}, {"fold": ["2"]}])
 
 
 def test_a_selection_by_a_column_that_is_not_there_is_refused_at_loading(tmp_path: Path) -> None:
     url, table = loose_with_a_table(tmp_path)
-    with pytest.raises(TrainingDataError, match=r"no recording has a column 'colour' to select by; there are: .*fold"):
+    with pytest.raises(SelectionError, match=r"no recording has a column 'colour' to select by; there are: .*fold"):
         load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"colour": ["red"]}])
 
 
@@ -200,7 +201,7 @@ def made(samples: np.ndarray | None = None) -> WindowSet:
     )
 
 
-def test_a_selection_keeps_the_windows_of_its_clips_with_their_labels() -> None:
+def test_a_selection_keeps_the_windows_of_its_recordings_with_their_labels() -> None:
     chosen = made().where({"fold": ["2"]})
     assert chosen.keys == ("b", "c")
     assert (chosen.waveforms(torch.arange(4))[:, 0] * 32768).tolist() == [2, 3, 4, 5]
@@ -209,7 +210,7 @@ def test_a_selection_keeps_the_windows_of_its_clips_with_their_labels() -> None:
     assert chosen.where({"take": ["B"]}).keys == ("c",)
 
 
-def test_clips_are_numbered_in_the_order_they_are_chosen_in() -> None:
+def test_recordings_are_numbered_in_the_order_they_are_chosen_in() -> None:
     chosen = made().recordings([3, 0])
     assert chosen.keys == ("d", "a")
     assert [chosen.keys[i] for i in chosen.recording_index] == ["a", "a", "d"]
@@ -218,13 +219,6 @@ def test_clips_are_numbered_in_the_order_they_are_chosen_in() -> None:
 
 def test_a_window_without_label_is_of_no_class() -> None:
     assert made().labels_of(torch.tensor([6, 0])).tolist() == [-1, 1]
-
-
-def test_a_selection_that_leaves_nothing_says_so() -> None:
-    with pytest.raises(TrainingDataError, match="no recording is left of 4 where fold is one of 7"):
-        made().where({"fold": ["7"]})
-    with pytest.raises(TrainingDataError, match=r"no column|no recording has a column 'colour'.*fold.*take"):
-        made().where({"colour": ["red"]})
 
 
 def test_waveforms_are_scaled_to_full_scale_one() -> None:

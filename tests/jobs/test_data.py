@@ -37,7 +37,7 @@ def test_scenes_refuses_in_one_line(tmp_path: Path) -> None:
 
 
 def test_esc10_downloads_unless_given_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "download_esc10", lambda directory, on_clip: Esc10Summary(directory, 400, 7))
+    monkeypatch.setattr(data, "download_esc10", lambda directory, on_recording: Esc10Summary(directory, 400, 7))
     code, said = run("esc10", tmp_path)
     assert code == 0
     assert "400 recordings, 7 of them there before" in said
@@ -47,7 +47,7 @@ def test_esc10_downloads_unless_given_a_copy(tmp_path: Path, monkeypatch: pytest
 
 
 def test_esc10_passes_on_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(directory: Path, on_clip: object) -> Esc10Summary:
+    def offline(directory: Path, on_recording: object) -> Esc10Summary:
         raise Esc10Error("could not fetch it; fetch it by hand")
 
     monkeypatch.setattr(data, "download_esc10", offline)

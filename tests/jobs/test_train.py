@@ -85,7 +85,7 @@ def test_from_scenes_to_an_explainer(train: Train, scenes: str, recipe: Path, tm
     assert first != second
     code, said = train("decoder", scenes, tmp_path / "neither", *again, classifier)
     assert code == 1
-    assert f"error: --start {classifier} has no decoder to go on from" in said
+    assert f"error: start {classifier} has no decoder" in said
 
     code, said = train("decoder", scenes, decoder, "--classifier", classifier, "--config", small)
     assert code == 1

@@ -73,7 +73,7 @@ def test_it_explains_one_window_and_any_prompt_of_the_bank(explainer: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_run_through_ray_explains_all_clips(explainer: Path, scenes: Path, tmp_path: Path) -> None:
+def test_a_run_through_ray_explains_all_recordings(explainer: Path, scenes: Path, tmp_path: Path) -> None:
     import duckdb
 
     code, said = run("explain", scenes, tmp_path / "run", "--explainer", explainer, "--device", "cpu", "--actors", "1")
@@ -87,7 +87,7 @@ def test_a_run_through_ray_explains_all_clips(explainer: Path, scenes: Path, tmp
 
 
 @pytest.mark.slow
-def test_labels_are_learnt_by_a_head_and_layers_are_asked(clap: Path, scenes: Path, tmp_path: Path) -> None:
+def test_a_head_learns_labels_and_its_layers_are_studied(clap: Path, scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "head"
     code, said = run("train", "head", scenes, out, "--classifier", f"clap:{clap}", "--window-s", "1")
     assert code == 0, said
@@ -137,4 +137,4 @@ def test_a_checkpoint_that_is_none_or_not_there_is_named(scenes: Path, tmp_path:
 def test_prompts_are_for_a_clap_only(scenes: Path, tmp_path: Path) -> None:
     code, said = run("train", "decoder", scenes, tmp_path / "out", "--classifier", "esc10", "--prompts", PROMPTS)
     assert code == 1
-    assert "--prompts, --template and --window-s are for --classifier clap:WHERE" in said
+    assert "prompts, templates and window_s are for the classifier clap:WHERE" in said

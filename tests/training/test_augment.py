@@ -169,16 +169,16 @@ def test_silence_is_mixed_without_being_blown_up() -> None:
     assert mixed.abs().max() < 1
 
 
-def test_a_decoder_hears_the_windows_rolled_at_another_level_and_as_drawn() -> None:
+def test_a_decoder_is_trained_on_windows_rolled_at_another_level_and_as_drawn() -> None:
     front_end = FrontEnd(FRONT_END)
     windows = noise(4, FRONT_END.window_samples)
     rolled = DecoderTraining(mixtures=0, noise=0, stretch=0, gain_db=0)
-    plain, heard = front_end.stft(windows).abs(), augmented_magnitude(windows, front_end, rolled, rng(1))
-    assert heard.shape == plain.shape
-    assert not torch.allclose(heard, plain)
-    torch.testing.assert_close(heard.square().sum((1, 2)), plain.square().sum((1, 2)), rtol=0.05, atol=0)
+    plain, rolled_only = front_end.stft(windows).abs(), augmented_magnitude(windows, front_end, rolled, rng(1))
+    assert rolled_only.shape == plain.shape
+    assert not torch.allclose(rolled_only, plain)
+    torch.testing.assert_close(rolled_only.square().sum((1, 2)), plain.square().sum((1, 2)), rtol=0.05, atol=0)
     changed = augmented_magnitude(windows, front_end, DecoderTraining(mixtures=1, noise=1), rng(1))
-    assert not torch.allclose(changed, heard)
+    assert not torch.allclose(changed, rolled_only)
     assert torch.equal(changed, augmented_magnitude(windows, front_end, DecoderTraining(mixtures=1, noise=1), rng(1)))
 
 

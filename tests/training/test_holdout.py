@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.inputs.window_set import TrainingDataError, WindowSet
-from pipeline.training.holdout import Split, parse_selection, selections_of, split
+from pipeline.training.holdout import Split, selections_of, split
 
 
 def dataset(labels: Sequence[str | None], folds: int = 5) -> WindowSet:
@@ -77,8 +77,8 @@ def test_none_holds_nothing_out() -> None:
     assert keys(sets.train) == keys(FORTY)
 
 
-def test_clips_that_are_tested_are_never_trained_on() -> None:
-    with pytest.raises(TrainingDataError, match="8 recordings are to be trained on and tested on: add --select"):
+def test_recordings_that_are_tested_are_never_trained_on() -> None:
+    with pytest.raises(TrainingDataError, match="8 recordings would be both trained on and tested on: select"):
         split(FORTY, [], "0.2", "fold=5", 0)
 
 
@@ -101,19 +101,9 @@ def test_a_validation_of_everything_is_refused() -> None:
         split(FORTY, [], "fold=1,2,3,4,5", None, 0)
 
 
-def test_where_no_class_has_two_clips_a_share_is_refused() -> None:
-    with pytest.raises(TrainingDataError, match="holds nothing out: no class has two recordings"):
+def test_where_no_class_has_two_recordings_a_share_is_refused() -> None:
+    with pytest.raises(TrainingDataError, match="holds nothing out, as no class has two recordings"):
         split(dataset(["x", "y"]), [], "0.5", None, 0)
-
-
-def test_selections_are_read_as_written() -> None:
-    assert parse_selection(["fold=1, 2", "take=A", "fold=4"]) == {"fold": ["1", "2", "4"], "take": ["A"]}
-
-
-@pytest.mark.parametrize("text", ["fold", "=1", "fold=", " = "])
-def test_a_selection_of_another_form_is_named(text: str) -> None:
-    with pytest.raises(TrainingDataError, match=f"'{text}' selects nothing: write COLUMN=VALUE"):
-        parse_selection([text])
 
 
 def test_what_a_split_will_use_is_asked_for_at_loading() -> None:

@@ -134,7 +134,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path) ->
     path = tmp_path / "checkpoint.pt"
     fit(Regression(), CONFIG, path, "these data", lambda progress: None)
     before = path.read_bytes()
-    with pytest.raises(TrainingError, match=r"checkpoint.pt is of a training with other data or settings"):
+    with pytest.raises(TrainingError, match=r"checkpoint.pt belongs to a training with other data or settings"):
         fit(Regression(), CONFIG, path, "other data", lambda progress: None)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]

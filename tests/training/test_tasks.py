@@ -9,7 +9,7 @@ import torch
 from pipeline.inputs.window_set import WindowSet
 from pipeline.models.build import build_decoder
 from pipeline.models.classifier import Classifier
-from pipeline.training.classifier_task import ClassifierTask, recording_accuracy
+from pipeline.training.classifier import ClassifierTask, recording_accuracy
 from pipeline.training.decoder_task import DecoderTask, mean_faithfulness
 from pipeline.training.loop import Progress, State, fit
 from schemas.training_config import AugmentConfig, ClassifierTraining, DecoderTraining, LoopConfig
@@ -93,7 +93,7 @@ def loudness_classifier() -> LinearClassifier:
     return classifier
 
 
-def test_the_windows_of_a_clip_decide_together() -> None:
+def test_the_windows_of_a_recording_decide_together() -> None:
     n = FRONT_END.window_samples
     # One window surely loud, two silent, of which the classifier says nothing: the recording is loud.
     samples = np.zeros((4, n), "<i2")

@@ -1,4 +1,4 @@
-"""The objective for prompts, on masks whose terms are known, and the training that lowers it."""
+"""The objective for prompts, on masks whose terms are known, and a training that lowers it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.lmac.zero_shot_objective import ZeroShotTerms, zero_shot_objective
 from pipeline.models.build import build_decoder
 from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.training.loop import fit
-from pipeline.training.zero_shot_task import ZeroShotTask, draw_prompts, known_similarities
+from pipeline.training.zero_shot_task import ZeroShotTask, draw_prompts, prompt_similarities
 from schemas.training_config import DecoderTraining, LoopConfig, ZeroShotObjective
 from tests.models.clap.test_prompted import CLAP, CONFIG, SHORT, sound
 
@@ -27,10 +27,10 @@ def cosines(clap: ClapClassifier, magnitude: torch.Tensor) -> torch.Tensor:
 
 
 def terms(
-    mask: torch.Tensor, similarity: torch.Tensor, usual: torch.Tensor, aim: ZeroShotObjective = AIM
+    mask: torch.Tensor, similarity: torch.Tensor, mean: torch.Tensor, aim: ZeroShotObjective = AIM
 ) -> ZeroShotTerms:
     masks = mask.expand(1, 2, N_FREQ, N_FRAMES)
-    return zero_shot_objective(CLAP, sound(), masks, PROMPT, similarity, usual, usual + 0.4, aim)
+    return zero_shot_objective(CLAP, sound(), masks, PROMPT, similarity, mean, mean + 0.4, aim)
 
 
 def test_all_is_kept_by_ones_and_nothing_is_driven_out() -> None:
@@ -58,12 +58,12 @@ def test_of_prompts_that_do_not_fit_only_what_begins_to_fit_counts() -> None:
 
 
 def test_a_mask_may_be_as_large_as_its_prompt_fits() -> None:
-    usual = torch.zeros(1, 2)
+    mean = torch.zeros(1, 2)
     free = AIM.model_copy(update={"target_mean": 0.5})
-    # Of 0.4 above the usual at best: the first prompt fits by half, the second not at all.
-    got = terms(torch.full((1,), 0.3), torch.tensor([[0.2, -0.2]]), usual, free)
+    # The highest similarity is 0.4 above the mean: the first prompt fits by half, the second not at all.
+    got = terms(torch.full((1,), 0.3), torch.tensor([[0.2, -0.2]]), mean, free)
     assert float(got.size) == pytest.approx((0.3 - 0.25 + 0.3) / 2, abs=1e-6)
-    assert float(terms(torch.full((1,), 0.2), torch.tensor([[0.2, 0.4]]), usual, free).size) == 0
+    assert float(terms(torch.full((1,), 0.2), torch.tensor([[0.2, 0.4]]), mean, free).size) == 0
 
 
 def test_what_two_masks_share_counts_as_far_as_their_prompts_differ() -> None:
@@ -91,7 +91,7 @@ def test_prompts_are_drawn_where_they_fit_and_everywhere_and_never_twice() -> No
     assert (drawn[:, 0] != drawn[:, 1]).all()
     anywhere = torch.bincount(draw_prompts(sure, 1, 0.0, rng).flatten(), minlength=4) / 1000
     assert anywhere.numpy() == pytest.approx([0.25] * 4, abs=0.05)
-    with pytest.raises(ValueError, match="asks for 5 prompts a window, and there are 4"):
+    with pytest.raises(ValueError, match="is 5 prompts a window, and there are 4"):
         draw_prompts(sure, 5, 0.5, rng)
 
 
@@ -105,17 +105,17 @@ def windows(n: int = 12) -> WindowSet:
     return WindowSet(samples, np.arange(n), keys, (None,) * n, ({},) * n, ())
 
 
-def test_what_is_known_of_a_prompt_are_its_mean_and_its_best_similarity_over_windows() -> None:
+def test_a_prompt_has_a_mean_and_a_highest_similarity_over_windows() -> None:
     some = windows(3)
-    heard = CLAP(CLAP.front_end.stft(some.waveforms(torch.arange(3))).abs()).embedding
-    usual, best = known_similarities(CLAP, some)
-    assert torch.allclose(usual, (heard @ CLAP.class_embeddings.T).mean(0), atol=1e-5)
-    assert torch.allclose(best, (heard @ CLAP.class_embeddings.T).amax(0), atol=1e-5)
+    embedded = CLAP(CLAP.front_end.stft(some.waveforms(torch.arange(3))).abs()).embedding
+    mean, highest = prompt_similarities(CLAP, some)
+    assert torch.allclose(mean, (embedded @ CLAP.class_embeddings.T).mean(0), atol=1e-5)
+    assert torch.allclose(highest, (embedded @ CLAP.class_embeddings.T).amax(0), atol=1e-5)
 
 
 @pytest.mark.slow
 def test_training_lowers_the_objective_and_leaves_the_clap_alone(tmp_path: Path) -> None:
-    loop = LoopConfig(epochs=6, batch_size=4, learning_rate=1e-2, bf16=False)
+    loop = LoopConfig(epochs=2, batch_size=4, learning_rate=2e-2, bf16=False)
     config = DecoderTraining(loop=loop, objective=ZeroShotObjective(lambda_s=1.0), mixtures=0.0, stretch=0.0)
     torch.manual_seed(0)
     decoder = build_decoder(CONFIG, CLAP)

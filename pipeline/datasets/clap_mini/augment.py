@@ -1,4 +1,4 @@
-"""What is done to the log-mels of training mixtures; every draw comes from the generator that is given."""
+"""Augmentation of the log-mels of training mixtures; every draw comes from the generator that is given."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from schemas.clap_mini_config import MiniTraining
 
 
 def augmented(log_mel: Tensor, mel_weights: Tensor, floor: float, config: MiniTraining, rng: Generator) -> Tensor:
-    """Log-mels `[B, T, n_mels]` in decibels, turned in time, louder or softer, with noise, bands and spans taken out.
+    """Augmented log-mels `[B, T, n_mels]` in decibels: roll, gain, noise, and bands and spans removed.
 
-    `mel_weights` `[F, n_mels]` are the filters and `floor` the least power. What was taken out is at the floor, as are
-    bins that a mask leaves nothing of. Digital silence stays so.
+    `mel_weights` `[F, n_mels]` are the filters and `floor` the least power. What is removed falls to the floor, as it
+    does where a mask removes everything. Digital silence stays digital silence.
     """
     power = 10 ** (roll_in_time(log_mel, rng) / 10)
     power = torch.where(power > 1.01 * floor, power, torch.zeros_like(power))
@@ -27,11 +27,11 @@ def augmented(log_mel: Tensor, mel_weights: Tensor, floor: float, config: MiniTr
 def with_noise(power: Tensor, mel_weights: Tensor, share: float, rng: Generator) -> Tensor:
     """White noise, 10 to 40 dB below each mel power of `[B, T, n_mels]`, added to a share of them.
 
-    Powers add up as those of independent sounds do on average; a band's fluctuates as the mean of its bins does.
+    The powers of independent sounds add up on average; a band's power fluctuates as the mean of its bins does.
     """
-    heard = mel_weights.sum(dim=0)
-    shape = heard / heard.mean()
-    bins = heard.square() / mel_weights.square().sum(dim=0).clamp_min(1e-12)
+    total = mel_weights.sum(dim=0)
+    shape = total / total.mean()
+    bins = total.square() / mel_weights.square().sum(dim=0).clamp_min(1e-12)
     fluctuation = (1 + torch.randn(power.shape, generator=rng) / bins.clamp_min(1).sqrt()).clamp_min(0.05)
     level = power.mean(dim=(1, 2), keepdim=True) * 10 ** (-uniform((len(power), 1, 1), 10.0, 40.0, rng) / 10)
     touched = torch.rand((len(power), 1, 1), generator=rng) < share

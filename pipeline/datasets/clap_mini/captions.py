@@ -1,4 +1,4 @@
-"""Captions of mixtures, composed of wordings, each with what it says in a form that can be held against the truth."""
+"""Captions of mixtures, composed of wordings, each with the statement that it makes, to compare with the contents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.datasets.clap_mini.wordings import (
 _NAMES_NO_BACKGROUND = 0.5
 _NAMES_NO_EVENT = 0.12
 _NAMES_ONE_OF_TWO = 0.5
-_SAYS_NO_MORE = 0.4  # than the names of the sounds, as a class prompt does
+_NAMES_ALONE = 0.4  # without a template around them, as in a class prompt
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Caption:
 class Captioner:
     """Captions of mixtures, in the wordings of training or in those held out of it.
 
-    A caption names all that is there or a part of it: one of the events, or the background alone. Of an event that is
-    near or far it says so in the share `distances` of cases.
+    A caption names all that is there or a part of it: one of the events, or the background alone. In the share
+    `distances` of cases it says of a near or far event that it is near or far.
     """
 
     def __init__(self, held_out: bool = False, distances: float = 0.3) -> None:
@@ -45,7 +45,7 @@ class Captioner:
         self._distances = distances
 
     def caption(self, contents: Contents, rng: np.random.Generator) -> Caption:
-        """One caption of a mixture that holds of it, drawn with `rng`."""
+        """One true caption of a mixture, drawn with `rng`."""
         says = self._chosen(contents, rng)
         return Caption(self._worded(says, rng), says)
 
@@ -74,7 +74,7 @@ class Captioner:
                 said = self._one(UNDER_EVENT, rng).format(behind, said)
         elif not names:
             said = self._one(SILENCE_WORDS, rng)
-        return said if rng.random() < _SAYS_NO_MORE else self._one(TEMPLATES, rng).format(said)
+        return said if rng.random() < _NAMES_ALONE else self._one(TEMPLATES, rng).format(said)
 
     def _event(self, named: Named, rng: np.random.Generator) -> str:
         name = self._one(EVENT_WORDS[named.kind], rng)

@@ -1,4 +1,4 @@
-"""What is in a mixture, what a caption says of it, and when the one holds of the other."""
+"""What is in a mixture, what a caption states about it, and whether the statement holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 Distance = Literal["near", "far"]
 
-# Between the two nobody would say either.
+# Between the two an event is neither near nor far.
 NEAR_DB, FAR_DB = 12.0, 2.0
 
 
@@ -32,7 +32,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Contents:
-    """The events of a mixture and the kind of its background; neither is silence."""
+    """The events of a mixture and the kind of its background; without either it is silence."""
 
     events: tuple[Event, ...] = ()
     background: str | None = None
@@ -40,7 +40,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Named:
-    """An event that a caption names, with its distance where it says that too."""
+    """An event that a caption names, with its distance if the caption states it."""
 
     kind: str
     distance: Distance | None = None
@@ -48,9 +48,9 @@ class Named:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a caption says: these events and this background are there; neither says that all is silent.
+    """What a caption states: that these events and this background are there, or without either that all is silent.
 
-    It says nothing of what it does not name: "a dog barking" holds of a dog and a siren over traffic.
+    It states nothing about what it does not name: "a dog barking" holds for a dog and a siren over traffic.
     """
 
     events: tuple[Named, ...] = ()
@@ -58,9 +58,9 @@ class Statement:
 
 
 def holds(statement: Statement, contents: Contents) -> bool:
-    """Whether all that is said is there: every event named, at its distance if that is said, and the background.
+    """Whether a statement holds for a mixture: its events are there, at their distances if stated, and its background.
 
-    Silence holds of silence alone, and nothing else holds of it.
+    Silence is stated only where there is silence, and no other statement holds for it.
     """
     if not statement.events and statement.background is None:
         return not contents.events and contents.background is None
@@ -71,5 +71,5 @@ def holds(statement: Statement, contents: Contents) -> bool:
 
 
 def holding(statements: Sequence[Statement], contents: Sequence[Contents]) -> Tensor:
-    """1 where a statement holds of a mixture, else 0: `[n_statements, n_contents]`, float32."""
+    """1 where a statement holds for a mixture, else 0: `[n_statements, n_contents]`, float32."""
     return torch.tensor([[float(holds(statement, content)) for content in contents] for statement in statements])

@@ -1,4 +1,4 @@
-"""What a CLAP knows of sounds and wordings that no training has used."""
+"""Zero-shot scores of a CLAP on sounds and wordings that were never trained on."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class SavedClap:
 
 @dataclass(frozen=True)
 class ZeroShotScores:
-    """Zero-shot figures; accuracies are those of ten classes, on scenes of one event.
+    """Zero-shot scores; accuracies are for ten classes, on scenes of one event.
 
-    `averaged` is of prompts averaged over all wordings held out, `single_mean` and `single_worst` of classes with one
-    prompt each, over every wording and template held out; `trained` is of trained wordings, averaged. On mixtures of
-    two events, `present_auroc` is the mean over mixtures of the share of pairs of an event that is there and one that
-    is not whose similarities are in order, `recall_1` and `recall_5` the shares of captions held out that hold of one
-    of the nearest mixtures, beside `recall_1_by_chance`. `silent_similarity` is the highest cosine of a class to
-    silence, `present_similarity` the mean cosine of a scene to its class.
+    `averaged` is the accuracy of prompts averaged over all held-out wordings, `single_mean` and `single_worst` that of
+    one prompt for each class, over every held-out wording and template, and `trained` that of trained wordings,
+    averaged. On mixtures of two events, `present_auroc` is the mean over mixtures of the share of pairs of a present
+    and an absent event whose similarities are in order, `recall_1` and `recall_5` the shares of held-out captions that
+    hold for one of the nearest mixtures, beside `recall_1_by_chance`. `silent_similarity` is the highest cosine of a
+    class to silence, `present_similarity` the mean cosine of a scene to its class.
     """
 
     scenes: int
@@ -67,7 +67,7 @@ class ZeroShotScores:
 
 
 def load_saved(where: str | Path) -> SavedClap:
-    """Load both encoders of a CLAP. Raises ClapError when it is none, or is incomplete."""
+    """Load both encoders of a CLAP; raises ClapError when it is not a CLAP or lacks a part."""
     source = resolve_clap(str(where))
     text = load_text_encoder(source)
     names = [EVENT_WORDS[kind].trained[0] for kind in CLASSES]
@@ -77,17 +77,17 @@ def load_saved(where: str | Path) -> SavedClap:
 def evaluate_zero_shot(
     clap: SavedClap, scenes: int = 300, mixtures: int = 200, seed: int = TEST_SEED
 ) -> ZeroShotScores:
-    """Measure a CLAP on the scenes and mixtures of a series."""
+    """Score a CLAP on the first scenes and mixtures of the series `seed`."""
     config = clap.audio.front_end.config
     rendered = [render_scene(seed, index, SceneConfig(config.sample_rate, config.window_s)) for index in range(scenes)]
     label = torch.tensor([CLASSES.index(scene.label) for scene in rendered])
-    heard = clap.embed_audio(torch.from_numpy(np.stack([scene.mixture for scene in rendered])))
+    embedded = clap.embed_audio(torch.from_numpy(np.stack([scene.mixture for scene in rendered])))
 
     names = [EVENT_WORDS[kind].held_out for kind in CLASSES]
     templates = ("{}", *TEMPLATES.held_out)
     every = class_embeddings(clap.text, names, templates)
     averaged = normalize(every.mean(dim=1), dim=1)
-    single = [_accuracy(heard, every[:, place], label) for place in range(every.shape[1])]
+    single = [_accuracy(embedded, every[:, place], label) for place in range(every.shape[1])]
     trained = class_embeddings(clap.text, [EVENT_WORDS[kind].trained for kind in CLASSES], ["{}"])
 
     two = [
@@ -95,21 +95,21 @@ def evaluate_zero_shot(
         for index in range(mixtures)
     ]
     contents = [mixture.contents for mixture in two]
-    heard_two = clap.embed_audio(torch.from_numpy(np.stack([mixture.waveform for mixture in two])))
-    found, by_chance = recalls(clap.text, heard_two, contents, seed)
+    two_embedded = clap.embed_audio(torch.from_numpy(np.stack([mixture.waveform for mixture in two])))
+    found, by_chance = recalls(clap.text, two_embedded, contents, seed)
     silence = clap.embed_audio(torch.zeros(1, config.window_samples))
     return ZeroShotScores(
         scenes=scenes,
         mixtures=mixtures,
-        averaged=_accuracy(heard, averaged, label),
+        averaged=_accuracy(embedded, averaged, label),
         single_mean=float(np.mean(single)),
         single_worst=min(single),
-        trained=_accuracy(heard, normalize(trained.mean(dim=1), dim=1), label),
-        present_auroc=present_auroc(heard_two @ averaged.T, contents),
+        trained=_accuracy(embedded, normalize(trained.mean(dim=1), dim=1), label),
+        present_auroc=present_auroc(two_embedded @ averaged.T, contents),
         recall_1=found[0],
         recall_5=found[1],
         recall_1_by_chance=by_chance,
-        present_similarity=float((heard @ averaged.T)[torch.arange(scenes), label].mean()),
+        present_similarity=float((embedded @ averaged.T)[torch.arange(scenes), label].mean()),
         silent_similarity=float((silence @ averaged.T).max()),
     )
 
@@ -137,20 +137,21 @@ def present_auroc(similarity: Tensor, contents: Sequence[Contents]) -> float:
 
 
 def recalls(
-    text: TextEncoder, heard: Tensor, contents: Sequence[Contents], seed: int
+    text: TextEncoder, embedded: Tensor, contents: Sequence[Contents], seed: int
 ) -> tuple[tuple[float, float], float]:
-    """Shares of captions held out, one per mixture, that hold of the nearest mixture and of one of the nearest five.
+    """Shares of held-out captions, one for each mixture, that hold for the nearest mixture and one of the nearest five.
 
-    Returned beside them is the share that hold of a mixture by chance.
+    Returned beside them is the share that holds for a mixture by chance. `embedded` `[N, D]` are the mixtures.
     """
     rng, captioner = np.random.default_rng([seed, 0x4EC]), Captioner(held_out=True)
     captions = [captioner.caption(content, rng) for content in contents]
     held = holding([caption.says for caption in captions], contents)
-    # The same text may be drawn twice, and a text encoder refuses none for that.
-    nearest = (text.embed([caption.text for caption in captions]) @ heard.T).topk(min(5, len(contents)), dim=1).indices
+    nearest = (
+        (text.embed([caption.text for caption in captions]) @ embedded.T).topk(min(5, len(contents)), dim=1).indices
+    )
     hits = held.gather(1, nearest)
     return (float(hits[:, 0].mean()), float(hits.amax(dim=1).mean())), float(held.mean())
 
 
-def _accuracy(heard: Tensor, classes: Tensor, label: Tensor) -> float:
-    return float(((heard @ classes.T).argmax(dim=1) == label).float().mean())
+def _accuracy(embedded: Tensor, classes: Tensor, label: Tensor) -> float:
+    return float(((embedded @ classes.T).argmax(dim=1) == label).float().mean())

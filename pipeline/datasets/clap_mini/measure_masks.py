@@ -1,4 +1,4 @@
-"""Whether masks for prompts lie on the sounds that the prompts name, in mixtures where that is known."""
+"""Whether masks for prompts lie on the sounds that the prompts name, in mixtures whose sources are known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.models.decoder import Decoder
 from pipeline.models.ranking import rank_bins
 
 TEST_SEED = 990_003
-# Bins further below the loudest of their window are not counted: there is nothing to hear in them.
+# Bins further below the loudest of their window are not counted: they are inaudible.
 FLOOR_DB = 60.0
 
 
@@ -37,14 +37,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class MaskScores:
-    """Figures over mixtures of two events and a background, each asked about in ten prompts, one for each kind.
+    """Scores over mixtures of two events and a background, with ten prompts for each, one for each kind of event.
 
-    `auroc` is of a mask against the ideal ratio mask, above 0.5, of the source its prompt names; `auroc_energy` that of
-    the magnitude itself, `auroc_gain` the paired difference of the two, `auroc_other` that of the mask for the other
-    event. `iou` is of the two masks, cut at 0.5, over the `iou_pairs` mixtures where either keeps a bin. `present` and
-    `absent` are means of the mask, `margin` is a third of the former less the latter, `follows` the rank correlation of
-    a mask's mean with its prompt's similarity. `si_sdr_gain` is in dB, of the listenable against the mixture, `below_0`
-    where the source is the quieter part.
+    `auroc` is that of a mask against the bins where the source its prompt names has more than half of the power;
+    `auroc_energy` that of the magnitude itself, `auroc_gain` the paired difference of the two, `auroc_other` that of
+    the mask for the other event. `iou` is that of the two masks, cut at 0.5, over the `iou_pairs` mixtures where either
+    keeps a bin. `present` and `absent` are the mean of the mask for events that are there and that are not, `margin` is
+    a third of `present` less `absent`, `follows` the rank correlation of a mask's mean with its prompt's similarity.
+    `si_sdr_gain` is that of the listenable over the mixture in dB, `si_sdr_gain_below_0` its mean over sources that are
+    the quieter part.
     """
 
     mixtures: int
@@ -71,7 +72,7 @@ def evaluate_masks(
     seed: int = TEST_SEED,
     held_out: bool = True,
 ) -> MaskScores:
-    """Measure a decoder that listens to the prompt, by default in wordings and templates held out of training."""
+    """Score a prompted decoder, by default in wordings and templates held out of training."""
     config = clap.front_end.config
     rng = np.random.default_rng([seed, 0x3A5])
     rows: dict[str, list[float]] = {name: [] for name in ("auroc", "energy", "other", "iou", "gain", "before")}
@@ -80,12 +81,12 @@ def evaluate_masks(
     means, similarities = [], []
     for index in range(mixtures):
         mixture = render_mixture(seed, index, sample_rate=config.sample_rate, duration_s=config.window_s)
-        asked = clap.of_prompts(text.embed(_prompts(rng, held_out)))
-        heard = torch.from_numpy(mixture.waveform)[None]
-        stft = clap.front_end.stft(heard)
+        prompted = clap.of_prompts(text.embed(_prompts(rng, held_out)))
+        waveform = torch.from_numpy(mixture.waveform)[None]
+        stft = clap.front_end.stft(waveform)
         magnitude = stft.abs()
         output, _, logits = rank_bins(
-            decoder, asked, magnitude.expand(len(CLASSES), -1, -1), torch.arange(len(CLASSES))
+            decoder, prompted, magnitude.expand(len(CLASSES), -1, -1), torch.arange(len(CLASSES))
         )
         mask = logits.sigmoid()
         mean = mask.mean(dim=(1, 2)).numpy()
@@ -93,7 +94,7 @@ def evaluate_masks(
         present.append(float(mean[there].mean()))
         absent.append(float(np.delete(mean, there).mean()))
         means.append(mean)
-        similarities.append((output.embedding[0] @ asked.class_embeddings.T).numpy())
+        similarities.append((output.embedding[0] @ prompted.class_embeddings.T).numpy())
         truths = _truths(clap, mixture)
         counted = (magnitude[0] > magnitude.max() * 10 ** (-FLOOR_DB / 20)).numpy()
         for place, kind in enumerate(there):
@@ -101,37 +102,37 @@ def evaluate_masks(
             rows["auroc"].append(_auroc(truths[place], logits[kind], counted))
             rows["other"].append(_auroc(truths[place], logits[other], counted))
             rows["energy"].append(_auroc(truths[place], magnitude[0], counted))
-            sound = clap.front_end.with_phase(mask[kind][None] * magnitude, stft, heard.shape[1])[0].numpy()
+            sound = clap.front_end.with_phase(mask[kind][None] * magnitude, stft, waveform.shape[1])[0].numpy()
             before = si_sdr(mixture.waveform, mixture.events[place])
             rows["before"].append(before)
             rows["gain"].append(si_sdr(sound, mixture.events[place]) - before)
         first, second = (mask[kind] > 0.5 for kind in there)
         union = float((first | second).sum())
         rows["iou"].append(float((first & second).sum()) / union if union else float("nan"))
-    sure = {name: np.array(values) for name, values in rows.items()}
-    kept, gone = np.array(present), np.array(absent)
+    values = {name: np.array(row) for name, row in rows.items()}
+    mean_present, mean_absent = np.array(present), np.array(absent)
     return MaskScores(
         mixtures=mixtures,
-        auroc=_figure(sure["auroc"], mixtures),
-        auroc_energy=_figure(sure["energy"], mixtures),
-        auroc_gain=_figure(sure["auroc"] - sure["energy"], mixtures),
-        auroc_other=_figure(sure["other"], mixtures),
-        iou=_figure(sure["iou"], mixtures),
-        iou_pairs=int(np.isfinite(sure["iou"]).sum()),
-        present=_figure(kept, mixtures),
-        absent=_figure(gone, mixtures),
-        margin=_figure(kept / 3 - gone, mixtures),
+        auroc=_figure(values["auroc"], mixtures),
+        auroc_energy=_figure(values["energy"], mixtures),
+        auroc_gain=_figure(values["auroc"] - values["energy"], mixtures),
+        auroc_other=_figure(values["other"], mixtures),
+        iou=_figure(values["iou"], mixtures),
+        iou_pairs=int(np.isfinite(values["iou"]).sum()),
+        present=_figure(mean_present, mixtures),
+        absent=_figure(mean_absent, mixtures),
+        margin=_figure(mean_present / 3 - mean_absent, mixtures),
         follows=float(spearmanr(np.concatenate(similarities), np.concatenate(means)).statistic),
-        si_sdr_gain=_figure(sure["gain"], mixtures),
-        si_sdr_gain_below_0=float(sure["gain"][sure["before"] < 0].mean()),
+        si_sdr_gain=_figure(values["gain"], mixtures),
+        si_sdr_gain_below_0=float(values["gain"][values["before"] < 0].mean()),
     )
 
 
 def _figure(values: np.ndarray, mixtures: int) -> Figure:
-    """The mean of as many values of each mixture as of another, those that are not numbers left out."""
-    known = np.isfinite(values)
-    of = np.repeat(np.arange(mixtures), len(values) // mixtures)
-    interval = Bootstrap(of[known]).interval(values[known])
+    """The mean of values, equally many for each mixture, without those that are not finite."""
+    finite = np.isfinite(values)
+    mixture_of = np.repeat(np.arange(mixtures), len(values) // mixtures)
+    interval = Bootstrap(mixture_of[finite]).interval(values[finite])
     return Figure(float(interval.value[0]), float(interval.low[0]), float(interval.high[0]))
 
 

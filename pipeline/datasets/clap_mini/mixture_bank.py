@@ -1,4 +1,4 @@
-"""Mixtures rendered once, on disk as log-mels, each with what is in it."""
+"""Mixtures rendered once and kept on disk as log-mels, each with its contents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.datasets.clap_mini.mixtures import Mixture, Synthesised, mix
 from pipeline.models.frontend import FrontEnd
 from schemas.clap_mini_config import ClapMiniRecipe, MiniTraining
 
-LOG_MELS, INDEX = "mixtures.f16", "mixtures.json"
+LOG_MELS, LOG_MELS_PARTIAL, INDEX = "mixtures.f16", "mixtures.partial", "mixtures.json"
 
 Step = Callable[[int, int], None]
 
@@ -41,9 +41,9 @@ class MixtureBank:
 
 
 def make_mixture_bank(folder: Path, recipe: ClapMiniRecipe, step: Step = lambda done, total: None) -> MixtureBank:
-    """Render the mixtures of a recipe into a folder, or read them where they were already.
+    """Render the mixtures of a recipe into a folder, or read those that are there already.
 
-    The same recipe gives the same mixtures, and the first of many are the same as few.
+    The same recipe gives the same mixtures; a larger number begins with the same ones.
     """
     training = recipe.training
     settings = training.model_dump(
@@ -61,7 +61,7 @@ def make_mixture_bank(folder: Path, recipe: ClapMiniRecipe, step: Step = lambda 
 
 
 def draw_mixture(source: Synthesised, training: MiniTraining, rng: np.random.Generator) -> Mixture:
-    """One mixture of the sorts that are trained on, in their shares."""
+    """Draw a mixture to train on: two events, one, none, without background, or silence, each in its share."""
     draw = rng.random()
     if draw < training.silence:
         return mix(source, 0, False, training.mixture, rng)
@@ -80,7 +80,7 @@ def _render(folder: Path, recipe: ClapMiniRecipe, digest: str, step: Step) -> No
     config = recipe.front_end
     source = Synthesised(config.sample_rate, config.window_samples, training.mixture.event_s)
     contents = []
-    partial = (folder / LOG_MELS).with_suffix(".partial")
+    partial = folder / LOG_MELS_PARTIAL
     with partial.open("wb") as file:
         for number in range(training.mixtures):
             mixture = draw_mixture(source, training, np.random.default_rng([training.loop.seed, number]))
@@ -89,7 +89,7 @@ def _render(folder: Path, recipe: ClapMiniRecipe, digest: str, step: Step) -> No
             contents.append(asdict(mixture.contents))
             step(number + 1, training.mixtures)
     os.replace(partial, folder / LOG_MELS)
-    # Written last: where it lies, the log-mels are whole.
+    # Written last: where the index exists, the log-mels are complete.
     index.write_text(json.dumps({"digest": digest, "contents": contents}), encoding="utf-8")
 
 

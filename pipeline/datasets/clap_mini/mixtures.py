@@ -1,4 +1,4 @@
-"""Mixtures of one or two events over a background, or of less, of which every source is known."""
+"""Mixtures of up to two events and a background, with every source known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STREAM = 0x71ED  # keeps mixtures apart from scenes of the same seed
 
 @dataclass(frozen=True)
 class Synthesised:
-    """Sources made anew each time: events `[m]` of `event_s` seconds, backgrounds `[samples]`."""
+    """Synthesised sources: events `[m]` of `event_s` seconds, backgrounds `[samples]`."""
 
     sample_rate: int
     samples: int
@@ -49,28 +49,28 @@ def mix(
     """Draw events of different kinds and a background, and mix them. With neither the mixture is digital silence."""
     n = sources.samples
     kinds = [CLASSES[place] for place in rng.choice(len(CLASSES), n_events, replace=False)]
-    place = str(rng.choice(BACKGROUNDS)) if with_background else None
-    background = np.zeros(n) if place is None else sources.background(place, rng)
+    behind = str(rng.choice(BACKGROUNDS)) if with_background else None
+    background = np.zeros(n) if behind is None else sources.background(behind, rng)
     events = np.zeros((n_events, n))
-    heard: list[Event] = []
+    placed: list[Event] = []
     low, high = config.snr_db
     for number, kind in enumerate(kinds):
         snr_db = float(rng.uniform(low, high))
-        # One that is drowned by the other would be said to be there, and nobody could hear it.
+        # The levels stay close, as an event that the other drowns would be in the caption and inaudible.
         low, high = max(low, snr_db - config.apart_db), min(high, snr_db + config.apart_db)
         event = sources.event(kind, rng)
         start = int(rng.integers(0, n - len(event) + 1))
         span = slice(start, start + len(event))
-        against = 1.0 if place is None else power(background[span])
+        against = 1.0 if behind is None else power(background[span])
         events[number, span] = event * np.sqrt(against / power(event)) * 10.0 ** (snr_db / 20.0)
-        heard.append(Event(kind, None if place is None else snr_db))
-    contents = Contents(tuple(heard), place)
+        placed.append(Event(kind, None if behind is None else snr_db))
+    contents = Contents(tuple(placed), behind)
     level_dbfs = rng.uniform(*config.level_dbfs)
     total = events.sum(axis=0) + background
-    if not contents.events and place is None:
+    if not contents.events and behind is None:
         return Mixture(total.astype(np.float32), events.astype(np.float32), background.astype(np.float32), contents)
     gain = gain_to(total, level_dbfs)
-    # The sum is taken of the rounded parts, so that it is exact in float32 too.
+    # The rounded sources are summed, so that they add up to the waveform exactly in float32 too.
     parts, rest = (events * gain).astype(np.float32), (background * gain).astype(np.float32)
     return Mixture(parts.sum(axis=0, dtype=np.float32) + rest, parts, rest, contents)
 

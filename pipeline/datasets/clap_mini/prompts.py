@@ -1,4 +1,4 @@
-"""Prompts that a decoder for clap-mini is trained for: single sounds, in the wordings that the CLAP was trained on."""
+"""The prompts that a decoder for clap-mini is trained on: single sounds, in the wordings of the CLAP's own training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROMPTS, WORDINGS = "prompts.txt", "wordings.txt"
 
 
 def decoder_wordings() -> list[str]:
-    """Every name of an event in every template, and the names of backgrounds and of silence; none of those held out."""
+    """Every trained name of an event in every trained template, and those of backgrounds and silence."""
     events = [
         template.format(name)
         for kind in CLASSES

@@ -1,4 +1,4 @@
-"""Contrastive training of clap-mini, on mixtures that are captioned anew in every step."""
+"""The task of training clap-mini by contrast, on mixtures that get new captions in every step."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _MOST_STRAYS = 2
 
 
 class ClapMiniTask:
-    """The loss of `soft_contrastive`, validated by the zero-shot accuracy on events, in the wordings of training.
+    """The loss of `soft_contrastive`, validated by the zero-shot accuracy on events in trained wordings.
 
-    `module` is transformers' ClapModel.
+    `module` is a ClapModel of transformers.
     """
 
     module: Any
@@ -58,16 +58,16 @@ class ClapMiniTask:
             self.module.logit_scale_a.clamp_(max=_HIGHEST_SCALE)
             self.module.logit_scale_t.clamp_(max=_HIGHEST_SCALE)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.loop.bf16):
-            said = self.module(**captions, input_features=log_mel[:, None])
-        # The similarities again, in float32: of bfloat16 only three digits are left.
-        cosines = said.audio_embeds.float() @ said.text_embeds.float().T
+            output = self.module(**captions, input_features=log_mel[:, None])
+        # The similarities are computed again in float32, as bfloat16 keeps only three digits of them.
+        cosines = output.audio_embeds.float() @ output.text_embeds.float().T
         scale = self.module.logit_scale_a.exp()
         loss = soft_contrastive(scale * cosines, self.module.logit_scale_t.exp() * cosines.T, held)
         hits = hit_rate(cosines, held)
         return loss, {"loss": float(loss.detach()), "hits": hits, "scale": float(scale.detach())}
 
     def captioned(self, indices: Tensor, rng: Generator) -> tuple[list[Contents], dict[str, Tensor], Tensor]:
-        """What is in mixtures, a new caption of each for the text encoder, and which holds of which, `[B, B]`."""
+        """The contents of mixtures, a new caption of each as tokens, and `[B, B]`, 1 where a caption holds."""
         draws = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
         contents = [self.bank.contents[index] for index in indices.tolist()]
         captions = [self.captioner.caption(content, draws) for content in contents]

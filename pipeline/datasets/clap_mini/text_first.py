@@ -1,8 +1,7 @@
-"""The text encoder before the audio encoder: it learns from what captions say, which costs seconds.
+"""Training the text encoder before the audio encoder, from what captions state, which takes seconds.
 
-Two encoders that know nothing have nothing to tell each other, and stay so for long. As in locked-image tuning
-(Zhai et al. 2022, arXiv 2111.07991), where the one is trained first and the other then finds its place beside it; but
-here neither is locked afterwards.
+Two untrained encoders give each other no useful gradient for a long time. In locked-image tuning (Zhai et al. 2022,
+arXiv 2111.07991) one encoder is trained first and the other is then fitted to it; here neither is locked afterwards.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ _WARMUP = 30
 def teach_texts(task: ClapMiniTask, steps: int, seed: int) -> Scores:
     """Train the text encoder of a task in place, against a learnt embedding for each kind of event and background.
 
-    A mixture stands for itself by the sum of the embeddings of what is in it, made a unit vector; those embeddings are
-    thrown away. Returned are `loss` and `hits` of the last step.
+    A mixture is represented by the sum of the embeddings of what is in it, normalised to length 1; those embeddings are
+    discarded afterwards. Returns `loss` and `hits` of the last step.
     """
     rng = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout draws from the global generator

@@ -1,55 +1,51 @@
-"""From a recipe to a trained clap-mini in a directory."""
+"""Training clap-mini from a recipe, and saving it in a directory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipeline.datasets.clap_mini.mixture_bank import INDEX, LOG_MELS, make_mixture_bank
+from pipeline.datasets.clap_mini.mixture_bank import INDEX, LOG_MELS, LOG_MELS_PARTIAL, make_mixture_bank
 from pipeline.datasets.clap_mini.model import build_clap, save_clap
 from pipeline.datasets.clap_mini.prompts import write_prompts
 from pipeline.datasets.clap_mini.task import ClapMiniTask
 from pipeline.datasets.clap_mini.text_first import teach_texts
 from pipeline.datasets.clap_mini.unseen import unseen_scenes
 from pipeline.datasets.clap_mini.vocabulary import train_tokenizer, training_captions
-from pipeline.training.loop import Progress, Scores, fit
+from pipeline.storage.errors import storage_errors
+from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Scores, TrainingError, fit
+from pipeline.training.workspace import Reporter, clear_folder
 from schemas.clap_mini_config import ClapMiniRecipe
 
 VALIDATION_SEED = 990_001
 
-Step = Callable[[int, int], None]
-CHECKPOINT = "checkpoint.pt"
-LEFT_BEHIND = (LOG_MELS, INDEX, CHECKPOINT, "checkpoint.partial", "mixtures.partial")
 
+def train_clap_mini(out: Path, recipe: ClapMiniRecipe, reporter: Reporter = Reporter()) -> Scores:
+    """Train a clap-mini and save it in `out`, with prompts to explain it for; returns its validation scores.
 
-def train_clap_mini(
-    out: Path,
-    scratch: Path,
-    recipe: ClapMiniRecipe,
-    report: Callable[[Progress], None],
-    step: Step = lambda done, total: None,
-    rendering: Step = lambda done, total: None,
-) -> Scores:
-    """Train a clap-mini and save it in `out`, with prompts to explain it for; the scores of its validation.
-
-    Goes on from the checkpoint in `scratch`, where mixtures are rendered too. `rendering` hears of those,
-    `step` of training steps. Raises TrainingError as `fit` does.
+    The same call goes on from the last whole epoch when it was interrupted. Raises TrainingError when `out` already
+    holds a model and as `fit` does, StorageError when `out` cannot be written.
     """
-    loop = recipe.training.loop
-    bank = make_mixture_bank(scratch, recipe, rendering)
-    tokenizer = train_tokenizer(training_captions(loop.seed), recipe.text.vocabulary, recipe.text.max_tokens)
-    torch.manual_seed(loop.seed)
-    model: Any = build_clap(recipe, tokenizer)
-    unseen = unseen_scenes(recipe.front_end, VALIDATION_SEED, recipe.training.validation)
-    task = ClapMiniTask(model, tokenizer, bank, unseen, recipe)
-    checkpoint = scratch / CHECKPOINT
-    if not checkpoint.exists():
-        teach_texts(task, recipe.training.text_steps, loop.seed)
-    fingerprint = f"{bank.digest}-{recipe.model_dump_json()}"
-    state = fit(task, loop, checkpoint, fingerprint, report, step)
-    save_clap(out, model, tokenizer, recipe)
-    write_prompts(out)
-    return state.history[state.best_epoch]
+    with storage_errors(f"writing to {out}"):
+        if (out / "config.json").exists():
+            raise TrainingError(f"{out} already holds a model: choose another place, or delete it first")
+        scratch, loop = out / "training", recipe.training.loop
+        bank = make_mixture_bank(scratch, recipe, reporter.rendered)
+        tokenizer = train_tokenizer(training_captions(loop.seed), recipe.text.vocabulary, recipe.text.max_tokens)
+        torch.manual_seed(loop.seed)
+        model: Any = build_clap(recipe, tokenizer)
+        unseen = unseen_scenes(recipe.front_end, VALIDATION_SEED, recipe.training.validation)
+        task = ClapMiniTask(model, tokenizer, bank, unseen, recipe)
+        checkpoint = scratch / CHECKPOINT
+        if not checkpoint.exists():
+            teach_texts(task, recipe.training.text_steps, loop.seed)
+        how = f"{recipe.training.mixtures} mixtures, validated on {recipe.training.validation} unseen scenes"
+        reporter.started(how, len(bank), loop.epochs)
+        fingerprint = f"{bank.digest}-{recipe.model_dump_json()}"
+        state = fit(task, loop, checkpoint, fingerprint, reporter.epoch, reporter.step)
+        save_clap(out, model, tokenizer, recipe)
+        write_prompts(out)
+        clear_folder(scratch, (LOG_MELS, LOG_MELS_PARTIAL, INDEX, CHECKPOINT, CHECKPOINT_PARTIAL))
+        return state.history[state.best_epoch]

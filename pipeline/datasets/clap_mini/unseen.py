@@ -1,4 +1,4 @@
-"""Sounds that no training has heard, and the zero-shot accuracy on them while training goes on."""
+"""Sounds that are never trained on, and the zero-shot accuracy on them during training."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Unseen:
 @torch.no_grad()
 def unseen_scenes(front_end: FrontEndConfig, seed: int, count: int) -> Unseen:
     """The first `count` scenes of the series `seed`: every class equally often, over all kinds of background."""
-    hear, config = FrontEnd(front_end), SceneConfig(front_end.sample_rate, front_end.window_s)
+    module, config = FrontEnd(front_end), SceneConfig(front_end.sample_rate, front_end.window_s)
     log_mels, labels = [], []
     for index in range(count):
         scene = render_scene(seed, index, config)
-        log_mels.append(hear.log_mel(hear.stft(torch.from_numpy(scene.mixture)[None]).abs())[0])
+        log_mels.append(module.log_mel(module.stft(torch.from_numpy(scene.mixture)[None]).abs())[0])
         labels.append(CLASSES.index(scene.label))
     return Unseen(torch.stack(log_mels), torch.tensor(labels))
 
 
 @torch.no_grad()
 def event_accuracy(model: Any, tokenizer: PreTrainedTokenizerFast, unseen: Unseen) -> Scores:
-    """Share of scenes nearest to the mean embedding of their class's trained wordings; `score` is the same."""
+    """Share of scenes nearest to their own class, the mean embedding of its trained wordings; `score` is the same."""
     texts = [text for kind in CLASSES for text in EVENT_WORDS[kind].trained]
     embedded = embed_texts(model, tokenizer, texts).split([len(EVENT_WORDS[kind].trained) for kind in CLASSES])
     classes = normalize(torch.stack([of_kind.mean(dim=0) for of_kind in embedded]), dim=1)
@@ -53,13 +53,13 @@ def event_accuracy(model: Any, tokenizer: PreTrainedTokenizerFast, unseen: Unsee
 
 
 def embed_texts(model: Any, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Tensor:
-    """Embeddings `[n, D]` of length 1 of texts, by transformers' ClapModel."""
+    """Embeddings `[n, D]` of length 1 of texts, by a ClapModel of transformers."""
     batch = tokenizer(texts, padding=True, return_tensors="pt")
     found = model.get_text_features(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
     return normalize(found.pooler_output, dim=1)
 
 
 def embed_log_mel(model: Any, log_mel: Tensor) -> Tensor:
-    """Embeddings `[n, D]` of length 1 of log-mels `[n, T, n_mels]`, by transformers' ClapModel."""
+    """Embeddings `[n, D]` of length 1 of log-mels `[n, T, n_mels]`, by a ClapModel of transformers."""
     parts = [model.get_audio_features(input_features=part[:, None]).pooler_output for part in log_mel.split(_BATCH)]
     return normalize(torch.cat(parts), dim=1)

@@ -1,4 +1,4 @@
-"""The tokenizer: a byte-level BPE learnt from captions, that has tokens for every text."""
+"""The tokenizer: a byte-level BPE learnt from captions, which can encode every text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.datasets.scenes import BACKGROUNDS, CLASSES
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# RoBERTa's, in its order, as the numbers of positions are counted from the padding's.
+# Those of RoBERTa in its order, which counts positions from the padding token's number.
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _SAMPLES = 20_000
 
@@ -22,14 +22,14 @@ _SAMPLES = 20_000
 def train_tokenizer(captions: Iterable[str], vocabulary: int, max_tokens: int) -> PreTrainedTokenizerFast:
     """Learn a byte-level BPE (Sennrich et al. 2016, arXiv 1508.07909) of at most `vocabulary` tokens.
 
-    Texts are folded to lower case. Its alphabet are the 256 bytes, so that no text has a token that is unknown.
+    Texts are folded to lower case. The alphabet is the 256 bytes, so that no text has an unknown token.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip()])
-    # A word is the same at the beginning of a text as within it.
+    # A word has the same tokens at the beginning of a text as within it.
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -58,7 +58,7 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int, max_tokens: int) -
 
 
 def training_captions(seed: int, count: int = _SAMPLES) -> list[str]:
-    """Captions of every sort that training draws, without the mixtures to go with them."""
+    """Captions of every sort that training draws, without their mixtures."""
     rng, captioner = np.random.default_rng([seed, 0xCA97]), Captioner(distances=0.5)
     captions = []
     for _ in range(count):

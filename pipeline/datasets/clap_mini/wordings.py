@@ -1,7 +1,7 @@
 """The words of captions: several for every kind of sound, and some of each kept out of training.
 
-A text encoder that is trained from scratch knows no word that it has not read. What is held out is therefore said
-anew of words that it knows, or of their stems: "the bark of a dog" beside "a dog barking".
+A text encoder that is trained from scratch knows only the words that it was trained on. Held-out wordings are
+therefore made of those words, or of their stems: "the bark of a dog" beside "a dog barking".
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ SILENCE_WORDS = Wordings(
     ("nothing at all", "silence and no sound"),
 )
 
-# How one sound, or what is made of several, is spoken of.
+# Sentences around the name of a sound, or of several.
 TEMPLATES = Wordings(
     (
         "{}",
@@ -114,7 +114,7 @@ DISTANCES: dict[str, Wordings] = {
     ),
 }
 
-# The second sound is told of after the first, in whatever order the two were drawn.
+# The first sound, then the second, in whatever order the two were drawn.
 TWO_EVENTS = Wordings(
     ("{} and {}", "two sounds: {} and {}", "{} together with {}", "{} with {}", "{}, and also {}", "{} over {}"),
     ("both {} and {}", "{}, and together with it {}"),

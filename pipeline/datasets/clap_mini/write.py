@@ -1,4 +1,4 @@
-"""A folder of mixtures to try prompts on: FLAC files named by what is in them, and a table of it."""
+"""A folder of mixtures to try prompts on: FLAC files named by their contents, and a table of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.datasets.clap_mini.mixtures import render_mixture
 
 
 def write_mixtures(folder: Path, count: int, seed: int, sample_rate: int = 32_000, duration_s: float = 5.0) -> None:
-    """Write the first `count` mixtures of two events of the series `seed`; those that are there are written anew."""
+    """Write the first `count` mixtures of two events of the series `seed`; files of the same names are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "mixtures.csv").open("w", newline="") as table:
         rows = csv.writer(table, lineterminator="\n")

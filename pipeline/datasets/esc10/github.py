@@ -1,4 +1,4 @@
-"""ESC-10 over the network: each file by itself from one commit of ESC-50 on GitHub."""
+"""ESC-10 over the network: single files from one commit of ESC-50 on GitHub."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def download_esc10(
     raw_url: str = "https://raw.githubusercontent.com",
     threads: int = 8,
     pause_s: float = 1.0,
-    on_clip: Callable[[int, int], None] | None = None,
+    on_recording: Callable[[int, int], None] | None = None,
 ) -> Esc10Summary:
-    """Download ESC-10 (about 180 MB) into `directory`; what is there already and whole is kept.
+    """Download ESC-10 (about 180 MB) into `directory`; files that are there already and complete are kept.
 
-    Every file must hash to its git blob id in the tree of the pinned commit. What is trusted: that the tree
-    listing, which GitHub's API serves over TLS, is the commit's; the files' own server need not be trusted.
-    (A zip given to `unpack_esc10` is held against a digest in this code, and so trusts no server.)
+    Every file must hash to its git blob id in the tree of the pinned commit. This trusts GitHub's API, over TLS, to
+    list that tree, but not the server of the files. (`unpack_esc10` compares a zip with a digest in this code, and
+    trusts no server.)
 
-    Raises Esc10Error, with what to do by hand, if a server does not answer in three attempts `pause_s`, then
-    twice that apart, or if a file is not the one that the commit holds; such a file is not kept.
+    Raises Esc10Error, which says what to do by hand, if a server does not answer in three attempts, `pause_s` and then
+    twice that apart, or if a file is not that of the commit; such a file is not kept.
     """
     listing_url = f"{api_url}/repos/{REPOSITORY}/git/trees/{COMMIT}?recursive=1"
     try:
@@ -63,7 +63,7 @@ def download_esc10(
     def is_whole(file: Path, path: str) -> bool:
         return git_blob_id(file.read_bytes()) == blob_ids.get(path)
 
-    return lay_out(directory, read, is_whole, threads, on_clip)
+    return lay_out(directory, read, is_whole, threads, on_recording)
 
 
 def git_blob_id(content: bytes) -> str:

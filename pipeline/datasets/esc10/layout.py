@@ -1,4 +1,4 @@
-"""How ESC-10 lies on disk here: a folder per class and `meta/esc10.csv`, made of a copy of ESC-50."""
+"""The layout of ESC-10 on disk: a folder for each class and `meta/esc10.csv`, made from a copy of ESC-50."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ LICENSES = "LICENSE"
 
 
 class Esc10Error(LmacError):
-    """ESC-10 could not be had; the message says what to do."""
+    """ESC-10 cannot be fetched or read; the message says what to do."""
 
 
 class Esc10Summary(NamedTuple):
-    """What lies in `directory` now: `clips` in all, of which `kept` were there before."""
+    """What is in `directory` now: so many `recordings`, of which `kept` were there before."""
 
     directory: Path
-    clips: int
+    recordings: int
     kept: int
 
 
 @dataclass(frozen=True)
-class Clip:
+class Recording:
     """One row of `meta/esc10.csv`: `path` is relative to the directory, `target` is 0-9 in ESC-10's order."""
 
     path: str
@@ -55,7 +55,7 @@ class Clip:
 
     @property
     def source(self) -> str:
-        """The clip's path in the ESC-50 repository."""
+        """The recording's path in the ESC-50 repository."""
         return f"audio/{PurePosixPath(self.path).name}"
 
 
@@ -64,44 +64,44 @@ def lay_out(
     read: Callable[[str], bytes],
     is_whole: Callable[[Path, str], bool],
     threads: int = 1,
-    on_clip: Callable[[int, int], None] | None = None,
+    on_recording: Callable[[int, int], None] | None = None,
 ) -> Esc10Summary:
-    """Build ESC-10 in `directory` from an ESC-50 repository of which `read(path)` gives the files.
+    """Build ESC-10 in `directory` from an ESC-50 repository whose files `read(path)` returns.
 
-    A clip already there is kept if `is_whole(file, path in ESC-50)`; `on_clip(done, all)` follows each clip.
-    `meta/esc10.csv` is written last: where it is, all clips are. Raises what `read` raises.
+    A recording already there is kept if `is_whole(file, path in ESC-50)`; `on_recording(done, all)` is called after
+    each. `meta/esc10.csv` is written last: where it exists, all recordings do. Raises what `read` raises.
     """
-    clips = parse_metadata(read(METADATA).decode())
+    recordings = parse_metadata(read(METADATA).decode())
     write_whole(directory / LICENSES, read(LICENSES))
 
-    def place(clip: Clip) -> bool:
-        file = directory / clip.path
-        if file.is_file() and is_whole(file, clip.source):
+    def place(recording: Recording) -> bool:
+        file = directory / recording.path
+        if file.is_file() and is_whole(file, recording.source):
             return True
-        write_whole(file, read(clip.source))
+        write_whole(file, read(recording.source))
         return False
 
     kept = 0
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for done, was_there in enumerate(pool.map(place, clips), start=1):
+            for done, was_there in enumerate(pool.map(place, recordings), start=1):
                 kept += was_there
-                if on_clip:
-                    on_clip(done, len(clips))
+                if on_recording:
+                    on_recording(done, len(recordings))
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # else the first error would wait for all that is queued
+            pool.shutdown(cancel_futures=True)  # else the first error would wait for everything queued
             raise
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(asdict(clips[0])), lineterminator="\n")
+    writer = csv.DictWriter(text, list(asdict(recordings[0])), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(clip) for clip in clips)
+    writer.writerows(asdict(recording) for recording in recordings)
     write_whole(directory / "meta" / "esc10.csv", text.getvalue().encode())
-    return Esc10Summary(directory, len(clips), kept)
+    return Esc10Summary(directory, len(recordings), kept)
 
 
-def parse_metadata(text: str) -> list[Clip]:
-    """The ESC-10 clips of ESC-50's metadata, sorted by path; raises Esc10Error if it is not that table."""
-    clips = []
+def parse_metadata(text: str) -> list[Recording]:
+    """The recordings of ESC-10 in ESC-50's metadata, sorted by path; raises Esc10Error if it is another table."""
+    recordings = []
     for row in csv.DictReader(io.StringIO(text)):
         if row.get("esc10") != "True":
             continue
@@ -110,14 +110,14 @@ def parse_metadata(text: str) -> list[Clip]:
             raise Esc10Error(f"{METADATA} has an ESC-10 row of file {name!r} and category {category!r}")
         folder, label = CLASSES[category]
         target = list(CLASSES).index(category)
-        clips.append(Clip(f"{folder}/{name}", int(row["fold"]), target, label, row["src_file"], row["take"]))
-    if not clips:
+        recordings.append(Recording(f"{folder}/{name}", int(row["fold"]), target, label, row["src_file"], row["take"]))
+    if not recordings:
         raise Esc10Error(f"{METADATA} has no row with esc10 = True: this is not ESC-50")
-    return sorted(clips, key=lambda clip: clip.path)
+    return sorted(recordings, key=lambda recording: recording.path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is either not there or whole."""
+    """Write a file so that it is either complete or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)

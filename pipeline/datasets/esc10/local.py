@@ -18,7 +18,7 @@ def unpack_esc10(
     directory: Path,
     *,
     archive_sha256: str = ARCHIVE_SHA256,
-    on_clip: Callable[[int, int], None] | None = None,
+    on_recording: Callable[[int, int], None] | None = None,
 ) -> Esc10Summary:
     """Build ESC-10 in `directory` from `source`, the zip of the pinned commit or an unpacked ESC-50 folder.
 
@@ -26,7 +26,7 @@ def unpack_esc10(
     `source` is neither, is another zip, or lacks a file.
     """
     if source.is_dir():
-        return _from_folder(source, directory, on_clip)
+        return _from_folder(source, directory, on_recording)
     if not source.is_file() or not zipfile.is_zipfile(source):
         raise Esc10Error(f"{source} is neither a zip file nor a folder: fetch {ARCHIVE_URL}")
     digest = _sha256(source)
@@ -51,10 +51,10 @@ def unpack_esc10(
         def is_whole(file: Path, path: str) -> bool:
             return file.read_bytes() == read(path)
 
-        return lay_out(directory, read, is_whole, on_clip=on_clip)
+        return lay_out(directory, read, is_whole, on_recording=on_recording)
 
 
-def _from_folder(source: Path, directory: Path, on_clip: Callable[[int, int], None] | None) -> Esc10Summary:
+def _from_folder(source: Path, directory: Path, on_recording: Callable[[int, int], None] | None) -> Esc10Summary:
     roots = [root for root in (source, *sorted(source.iterdir())) if (root / METADATA).is_file()]
     if not roots:
         raise Esc10Error(f"{source} holds no {METADATA}: pass the folder that the ESC-50 zip unpacks to")
@@ -68,7 +68,7 @@ def _from_folder(source: Path, directory: Path, on_clip: Callable[[int, int], No
     def is_whole(file: Path, path: str) -> bool:
         return file.read_bytes() == read(path)
 
-    return lay_out(directory, read, is_whole, on_clip=on_clip)
+    return lay_out(directory, read, is_whole, on_recording=on_recording)
 
 
 def _sha256(path: Path) -> str:

@@ -1,10 +1,18 @@
-"""Scenes: sound whose sources are known, so that an explanation can be held against the truth."""
+"""Scenes: synthetic sounds with known sources, so that an explanation can be compared with the ground truth."""
 
 from __future__ import annotations
 
 from pipeline.datasets.scenes.dataset import DatasetFormat, SceneDataset, write_scenes
-from pipeline.datasets.scenes.ideal_mask import ideal_ratio_mask
-from pipeline.datasets.scenes.scene import BACKGROUNDS, CLASSES, Scene, SceneConfig, render_scene, scene_label
+from pipeline.datasets.scenes.scene import (
+    BACKGROUNDS,
+    CLASSES,
+    Scene,
+    SceneConfig,
+    SceneError,
+    render_scene,
+    scene_label,
+)
+from pipeline.datasets.scenes.separation import ideal_ratio_mask
 
 __all__ = [
     "BACKGROUNDS",
@@ -13,6 +21,7 @@ __all__ = [
     "Scene",
     "SceneConfig",
     "SceneDataset",
+    "SceneError",
     "ideal_ratio_mask",
     "render_scene",
     "scene_label",

@@ -1,4 +1,4 @@
-"""Backgrounds: steady places that an event happens in, none of them made as an event is."""
+"""Backgrounds: steady sounds behind an event, none of them synthesised as an event is."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pipeline.datasets.scenes.encode import (
     scene_key,
     tar_shard,
 )
-from pipeline.datasets.scenes.scene import SceneConfig, render_scene, scene_label
+from pipeline.datasets.scenes.scene import SceneConfig, SceneError, render_scene, scene_label
 from pipeline.storage.errors import StorageError, storage_errors
 from pipeline.storage.filesystem import display_url, is_local, open_filesystem
 
@@ -28,7 +28,7 @@ _LISTING = "scenes.csv"
 
 @dataclass(frozen=True)
 class SceneDataset:
-    """What `write_scenes` wrote: files relative to `url` in order, their bytes in all, scenes per label."""
+    """What `write_scenes` wrote: `files` relative to `url`, their size in all, and the scenes of each label."""
 
     url: str
     format: DatasetFormat
@@ -54,12 +54,11 @@ def write_scenes(
     `flac`: loose `<label>/<key>.flac` and a `scenes.csv`. The same arguments write the same bytes, given the
     same numpy, libsndfile and pyarrow.
 
-    Raises ValueError for arguments that make no dataset, and StorageError if `url` already holds files
-    that this call would not overwrite: they would be read as part of the dataset; StorageError if the
-    storage refuses or is out of reach.
+    Raises SceneError for arguments that make no dataset; StorageError if `url` already holds files that this call
+    would not overwrite, as they would be read as part of the dataset, or if the storage refuses or is out of reach.
     """
     if format not in get_args(DatasetFormat):
-        raise ValueError(f"unknown format {format!r}: use one of {', '.join(get_args(DatasetFormat))}")
+        raise SceneError(f"unknown format {format!r}: use one of {', '.join(get_args(DatasetFormat))}")
     for name, value, least in (
         ("count", count, 1),
         ("scenes_per_shard", scenes_per_shard, 1),
@@ -67,16 +66,16 @@ def write_scenes(
         ("first_index", first_index, 0),
     ):
         if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+            raise SceneError(f"{name} must be at least {least}, got {value}")
     config = config or SceneConfig()
     indices = range(first_index, first_index + count)
     names = _file_names(seed, indices, format, scenes_per_shard)
     filesystem, root = open_filesystem(url)
     with storage_errors(f"listing {display_url(url)}"):
-        strangers = {path[len(root) + 1 :] for path in filesystem.find(root)} - set(names)
-    if strangers:
+        others = {path[len(root) + 1 :] for path in filesystem.find(root)} - set(names)
+    if others:
         raise StorageError(
-            f"{url} already holds {len(strangers)} other file(s), such as {min(strangers)}: "
+            f"{display_url(url)} already holds {len(others)} other file(s), such as {min(others)}: "
             "choose an empty place, or delete them first"
         )
 
@@ -99,7 +98,7 @@ def _file_names(seed: int, indices: range, format: DatasetFormat, scenes_per_sha
 def _contents(
     seed: int, indices: range, config: SceneConfig, format: DatasetFormat, scenes_per_shard: int
 ) -> Iterator[bytes]:
-    """Yield what goes into each of `_file_names`; no more than one shard of FLAC is held at a time."""
+    """Yield the contents of `_file_names` in order; at most one shard is in memory at a time."""
 
     def encoded(some: range) -> Iterator[EncodedScene]:
         return (encode_scene(render_scene(seed, index, config)) for index in some)
@@ -129,7 +128,7 @@ def _listing(facts: list[SceneFacts]) -> bytes:
 
 
 def _write(filesystem: Any, path: str, content: bytes) -> None:
-    # Object stores have no folders to make; asking for one may need rights that writing does not.
+    # Object stores have no folders, and making one may need rights that writing does not.
     if is_local(filesystem):
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
     filesystem.pipe_file(path, content)

@@ -1,4 +1,4 @@
-"""Scenes to bytes: 16-bit FLAC, and the two shard layouts that hold many of them."""
+"""Scenes as bytes: 16-bit FLAC, and shards of many scenes as tar or Parquet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.datasets.scenes.scene import Scene
 
 @dataclass(frozen=True)
 class SceneFacts:
-    """What is written beside a scene's sound; `key` names it within its dataset."""
+    """The metadata that is written beside a scene's sound; `key` names the scene within its dataset."""
 
     key: str
     label: str
@@ -31,7 +31,7 @@ class SceneFacts:
 
 @dataclass(frozen=True)
 class EncodedScene:
-    """A scene as it is stored: its facts and its mixture as FLAC."""
+    """A scene as it is stored: its metadata and its mixture as FLAC."""
 
     facts: SceneFacts
     flac: bytes
@@ -43,7 +43,7 @@ def scene_key(index: int) -> str:
 
 
 def encode_scene(scene: Scene) -> EncodedScene:
-    """The scene's facts, and its mixture as 16-bit FLAC."""
+    """The scene's metadata, and its mixture as 16-bit FLAC."""
     facts = SceneFacts(
         key=scene_key(scene.index),
         label=scene.label,
@@ -58,7 +58,7 @@ def encode_scene(scene: Scene) -> EncodedScene:
 
 
 def tar_shard(scenes: Iterable[EncodedScene]) -> bytes:
-    """A WebDataset shard: `<key>.flac` and `<key>.json` for each scene, with no time or owner in it."""
+    """A WebDataset shard: `<key>.flac` and `<key>.json` for each scene, without times and owners."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for scene in scenes:

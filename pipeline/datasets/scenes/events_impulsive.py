@@ -1,4 +1,4 @@
-"""Events made of short blows: dog barks, clock ticks, knocks."""
+"""Impulsive events: dog barks, clock ticks, knocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events without a pitch that go on: rain, wind."""
+"""Sustained events without a pitch: rain, wind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that have a pitch: siren, alarm beeps, bird chirps, bell, engine."""
+"""Tonal events: siren, alarm beeps, bird chirps, bell, engine."""
 
 from __future__ import annotations
 

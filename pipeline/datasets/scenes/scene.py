@@ -12,6 +12,7 @@ from pipeline.datasets.scenes.events_impulsive import clock_tick, dog_bark, knoc
 from pipeline.datasets.scenes.events_noise import rain, wind
 from pipeline.datasets.scenes.events_tonal import alarm_beep, bell, bird_chirp, engine, siren
 from pipeline.datasets.scenes.synthesis import gain_to, power
+from schemas.errors import LmacError
 
 EVENT_SYNTHESISERS: dict[str, Synthesiser] = {
     "siren": siren,
@@ -28,17 +29,21 @@ EVENT_SYNTHESISERS: dict[str, Synthesiser] = {
 CLASSES: tuple[str, ...] = tuple(EVENT_SYNTHESISERS)
 BACKGROUNDS: tuple[str, ...] = tuple(BACKGROUND_SYNTHESISERS)
 
-_MAX_EVENT_SHARE = 0.8  # of the scene: there is always background alone to tell the event from
+_MAX_EVENT_SHARE = 0.8  # of the scene, so that some of it is background alone
 _LABEL_STREAM = 0x1ABE1  # keeps the draw of labels apart from the draws of scenes
+
+
+class SceneError(LmacError):
+    """Scenes cannot be made as configured; the message names the value and what it must be."""
 
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """What scenes are drawn from; ranges are (low, high) and drawn from uniformly.
+    """How scenes are drawn; ranges are (low, high), drawn from uniformly.
 
     `snr_db` is the target's power over the background's within the event's span, `level_dbfs` the RMS of the
     mixture (lowered where its peak would pass 0.98), `event_s` the event's length in seconds, never more than
-    0.8 of the scene. Raises ValueError for a range that is empty or a length that holds no event.
+    0.8 of the scene. Raises SceneError for an empty range or a length that holds no event.
     """
 
     sample_rate: int = 32000
@@ -49,17 +54,17 @@ class SceneConfig:
 
     def __post_init__(self) -> None:
         if self.sample_rate < 16000:
-            raise ValueError(
+            raise SceneError(
                 f"sample_rate must be at least 16000 Hz, got {self.sample_rate}: rain and birds reach 8 kHz"
             )
         if self.duration_s < 0.5:
-            raise ValueError(f"duration_s must be at least 0.5 s, got {self.duration_s}: an event needs room")
+            raise SceneError(f"duration_s must be at least 0.5 s, got {self.duration_s}: an event needs room")
         for name in ("snr_db", "event_s", "level_dbfs"):
             low, high = getattr(self, name)
             if not low <= high:
-                raise ValueError(f"{name} must be (low, high) with low <= high, got ({low}, {high})")
+                raise SceneError(f"{name} must be (low, high) with low <= high, got ({low}, {high})")
         if self.event_s[0] <= 0:
-            raise ValueError(f"event_s must be above 0 s, got {self.event_s}")
+            raise SceneError(f"event_s must be above 0 s, got {self.event_s}")
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Scene:
 
 
 def scene_label(seed: int, index: int) -> str:
-    """The class of scene `index` unless one is asked for; scenes 10 k to 10 k + 9 hold each class once."""
+    """The class of scene `index` of the series `seed`; scenes 10 k to 10 k + 9 have each class once."""
     block, place = divmod(index, len(CLASSES))
     order = np.random.default_rng([seed, block, _LABEL_STREAM]).permutation(len(CLASSES))
     return CLASSES[int(order[place])]
@@ -95,14 +100,14 @@ def render_scene(seed: int, index: int, config: SceneConfig | None = None, label
     The class is `scene_label(seed, index)`. Another `label` changes the event alone: the kind of background
     and its waveform (up to the gain), the span, the SNR and the level stay what they are.
 
-    Raises ValueError for an unknown label or a negative seed or index.
+    Raises SceneError for an unknown label or a negative seed or index.
     """
     config = config or SceneConfig()
     if seed < 0 or index < 0:
-        raise ValueError(f"seed and index must not be negative, got seed={seed}, index={index}")
+        raise SceneError(f"seed and index must not be negative, got seed={seed}, index={index}")
     label = scene_label(seed, index) if label is None else label
     if label not in EVENT_SYNTHESISERS:
-        raise ValueError(f"unknown label {label!r}: the classes are {', '.join(CLASSES)}")
+        raise SceneError(f"unknown label {label!r}: the classes are {', '.join(CLASSES)}")
 
     placing, sounding, surrounding = np.random.default_rng([seed, index]).spawn(3)
     n = round(config.duration_s * config.sample_rate)
@@ -121,7 +126,7 @@ def render_scene(seed: int, index: int, config: SceneConfig | None = None, label
 
     mixture = target + background
     gain = gain_to(mixture, level_dbfs)
-    # The sum is taken of the rounded parts, so that it is exact in float32 too.
+    # The rounded sources are summed, so that they add up to the mixture exactly in float32 too.
     target32, background32 = (target * gain).astype(np.float32), (background * gain).astype(np.float32)
     return Scene(
         mixture=target32 + background32,

@@ -113,11 +113,11 @@ def fade(n: int, sample_rate: int, attack_s: float, release_s: float) -> Signal:
     return envelope
 
 
-def add_at(out: Signal, start: int, piece: Signal) -> None:
-    """Add `piece` to `out` from sample `start` on; what would pass the end is cut."""
-    stop = min(out.size, start + piece.size)
+def add_at(out: Signal, start: int, sound: Signal) -> None:
+    """Add `sound` to `out` from sample `start` on; what would pass the end is cut."""
+    stop = min(out.size, start + sound.size)
     if start < stop:
-        out[start:stop] += piece[: stop - start]
+        out[start:stop] += sound[: stop - start]
 
 
 def power(signal: Signal) -> float:
@@ -126,7 +126,7 @@ def power(signal: Signal) -> float:
 
 
 def gain_to(signal: Signal, level_dbfs: float) -> float:
-    """What brings a signal to an RMS in dBFS, or as near to it as a peak of 0.98 allows."""
+    """The gain that brings a signal to an RMS in dBFS, or as near to it as a peak of 0.98 allows."""
     return float(min(10.0 ** (level_dbfs / 20.0) / np.sqrt(power(signal)), PEAK_LIMIT / np.abs(signal).max()))
 
 

@@ -16,7 +16,7 @@ from schemas.clap_mini_config import ClapMiniRecipe
         ({"training": {"mixtures": 10}}, "mixtures must fill a batch of 32, got 10"),
         ({"training": {"mixture": {"event_s": (1.0, 9.0)}}}, "must lie within the window of 5.0 s"),
         ({"training": {"mixture": {"snr_db": (3.0, 1.0)}}}, "snr_db must be"),
-        ({"training": {"no_event": 0.6, "silence": 0.5}}, "shares of one whole"),
+        ({"training": {"no_event": 0.6, "silence": 0.5}}, "add up to at most 1"),
         ({"text": {"hidden": 30}}, "30 hidden channels do not divide among 4 heads"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The figures of masks for prompts, on decoders of which they are known."""
+"""The scores of masks for prompts, on decoders whose scores are known."""
 
 from __future__ import annotations
 

@@ -113,10 +113,10 @@ def test_what_is_taken_out_is_at_the_floor_and_silence_stays_there() -> None:
     config = MiniTraining(noise=1.0, drop=1.0)
     log_mel = torch.full((2, 51, 16), -30.0)
     log_mel[1] = -100
-    heard = augmented(log_mel, WEIGHTS, 1e-10, config, generator())
-    assert (heard[1] == -100).all()
-    assert (heard[0] == -100).any()
-    assert (heard[0] > -60).any()
+    found = augmented(log_mel, WEIGHTS, 1e-10, config, generator())
+    assert (found[1] == -100).all()
+    assert (found[0] == -100).any()
+    assert (found[0] > -60).any()
 
 
 def test_noise_is_as_loud_as_it_should_be() -> None:

@@ -11,12 +11,13 @@ from pipeline.datasets.clap_mini.measure import class_embeddings, evaluate_zero_
 from pipeline.datasets.clap_mini.mixture_bank import make_mixture_bank
 from pipeline.datasets.clap_mini.model import build_clap, save_clap
 from pipeline.datasets.clap_mini.task import ClapMiniTask
-from pipeline.datasets.clap_mini.train import LEFT_BEHIND, train_clap_mini
+from pipeline.datasets.clap_mini.train import train_clap_mini
 from pipeline.datasets.clap_mini.unseen import embed_log_mel, embed_texts, unseen_scenes
 from pipeline.datasets.clap_mini.vocabulary import train_tokenizer, training_captions
 from pipeline.datasets.scenes import CLASSES
 from pipeline.models.clap.audio import load_clap_audio
 from pipeline.training.loop import Progress
+from pipeline.training.workspace import Reporter
 from schemas.clap_mini_config import ClapMiniRecipe
 from tests.datasets.clap_mini.make import TINY
 
@@ -131,17 +132,18 @@ def test_a_training_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -
     class Killed(Exception):  # noqa: N818 - it is no error
         pass
 
-    def kill(progress: Progress) -> None:
-        if progress.epoch == 1:
-            raise Killed
+    class Killer(Reporter):
+        def epoch(self, progress: Progress) -> None:
+            if progress.epoch == 1:
+                raise Killed
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    scores = train_clap_mini(whole, whole / "training", TINY, lambda progress: None)
+    scores = train_clap_mini(whole, TINY)
     with pytest.raises(Killed):
-        train_clap_mini(cut, cut / "training", TINY, kill)
-    assert train_clap_mini(cut, cut / "training", TINY, lambda progress: None) == scores
+        train_clap_mini(cut, TINY, Killer())
+    assert train_clap_mini(cut, TINY) == scores
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
-    assert {path.name for path in (whole / "training").iterdir()} <= set(LEFT_BEHIND)
+    assert not (whole / "training").exists()
 
 
 def test_a_saved_clap_is_evaluated(saved: Path) -> None:

@@ -1,4 +1,4 @@
-"""The CLAP that ships and the decoder for its prompts: small, trained, and what they say on sounds of another seed."""
+"""The CLAP that ships and the decoder for its prompts: small, and their scores on sounds of another seed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_its_prompts_are_those_of_its_training() -> None:
 
 
 @pytest.mark.slow
-def test_transformers_hears_the_same_in_it() -> None:
+def test_transformers_embeds_sounds_as_we_do() -> None:
     from transformers import ClapFeatureExtractor, ClapModel
 
     saved = load_saved("clap-mini")
@@ -57,7 +57,7 @@ def test_transformers_hears_the_same_in_it() -> None:
 
 
 @pytest.mark.slow
-def test_it_knows_scenes_it_never_heard_in_words_it_never_read() -> None:
+def test_it_classifies_unseen_scenes_by_held_out_wordings() -> None:
     scores = evaluate_zero_shot(load_saved("clap-mini"), scenes=40, mixtures=20, seed=SEED)
     assert scores.averaged >= 0.85
     assert scores.single_worst >= 0.85
@@ -70,7 +70,7 @@ def test_its_masks_lie_on_the_sound_that_the_prompt_names() -> None:
     assert isinstance(loaded.classifier, ClapClassifier)
     assert loaded.decoder is not None
     scores = evaluate_masks(loaded.classifier, loaded.decoder, load_saved("clap-mini").text, mixtures=8, seed=SEED)
-    # Fewer mixtures than docs/clap.md reports of, so that the bounds are wider.
+    # Fewer mixtures than in docs/clap.md, so that the bounds are wider.
     assert scores.auroc.value > 0.7
     assert scores.auroc.value > scores.auroc_other.value
     assert scores.iou.value < 0.4
@@ -90,6 +90,6 @@ def test_silence_has_a_nearly_empty_mask_for_every_prompt() -> None:
 def test_the_demonstration_explains_two_sounds_at_once_for_two_prompts(tmp_path: Path) -> None:
     code, said = run("demo", "--zero-shot", "--out", tmp_path / "demo")
     assert code == 0, said
-    assert "24 clips explained in 24 windows; 0 clips could not be used" in said
+    assert "24 recordings explained in 24 windows; 0 recordings could not be used" in said
     pictures = list((tmp_path / "demo" / "pictures-prompts").glob("*.png"))
     assert len(pictures) == 6

@@ -31,7 +31,7 @@ FILES = {
         for name in ("1-100032-A-0.wav", "2-100038-A-14.wav", "3-17367-A-10.wav", "5-4211-B-12.wav")
     },
 }
-CLIPS = (
+RECORDINGS = (
     "001 - Dog bark/1-100032-A-0.wav",
     "002 - Rain/3-17367-A-10.wav",
     "010 - Fire crackling/5-4211-B-12.wav",
@@ -96,28 +96,28 @@ def github() -> Iterator[FakeGitHub]:
 def assert_is_esc10(directory: Path) -> None:
     with (directory / "meta" / "esc10.csv").open() as table:
         rows = list(csv.DictReader(table))
-    assert [row["path"] for row in rows] == list(CLIPS)
+    assert [row["path"] for row in rows] == list(RECORDINGS)
     assert [(row["fold"], row["target"], row["category"]) for row in rows] == [
         ("1", "0", "dog_bark"),
         ("3", "1", "rain"),
         ("5", "9", "fire_crackling"),
     ]
-    for path in CLIPS:
+    for path in RECORDINGS:
         assert (directory / path).read_bytes() == FILES[f"audio/{Path(path).name}"]
     assert (directory / "LICENSE").read_bytes() == FILES["LICENSE"]
-    assert sum(p.is_file() for p in directory.rglob("*")) == len(CLIPS) + 2
+    assert sum(p.is_file() for p in directory.rglob("*")) == len(RECORDINGS) + 2
 
 
 def test_a_download_is_laid_out_by_class(github: FakeGitHub, tmp_path: Path) -> None:
-    assert github.download(tmp_path) == Esc10Summary(tmp_path, clips=3, kept=0)
+    assert github.download(tmp_path) == Esc10Summary(tmp_path, recordings=3, kept=0)
     assert_is_esc10(tmp_path)
     assert "audio/2-100038-A-14.wav" not in github.requests
 
 
 def test_a_second_download_fetches_only_what_is_missing_or_broken(github: FakeGitHub, tmp_path: Path) -> None:
     github.download(tmp_path)
-    (tmp_path / CLIPS[0]).unlink()
-    (tmp_path / CLIPS[1]).write_bytes(b"cut sh")
+    (tmp_path / RECORDINGS[0]).unlink()
+    (tmp_path / RECORDINGS[1]).write_bytes(b"cut sh")
     github.requests.clear()
     assert github.download(tmp_path).kept == 1
     assert [p for p in sorted(github.requests) if p.startswith("audio")] == [
@@ -132,7 +132,7 @@ def test_a_file_that_is_not_the_commits_is_named_and_not_kept(github: FakeGitHub
     github.served[bad] = b"something else"
     with pytest.raises(Esc10Error, match=f"{bad} is not the file of the commit.*not kept"):
         github.download(tmp_path)
-    assert not (tmp_path / CLIPS[1]).exists()
+    assert not (tmp_path / RECORDINGS[1]).exists()
     assert not (tmp_path / "meta" / "esc10.csv").exists()
     github.served[bad] = FILES[bad]
     github.download(tmp_path)
@@ -212,7 +212,7 @@ def test_a_folder_is_taken_as_it_is(archive: Path, tmp_path: Path) -> None:
     assert_is_esc10(tmp_path / "out2")
 
 
-def test_a_folder_that_lacks_a_clip_is_named(archive: Path, tmp_path: Path) -> None:
+def test_a_folder_that_lacks_a_recording_is_named(archive: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive) as zipped:
         zipped.extractall(tmp_path)
     (tmp_path / f"ESC-50-{COMMIT}" / "audio" / "5-4211-B-12.wav").unlink()

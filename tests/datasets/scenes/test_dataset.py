@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from pipeline.datasets.scenes import DatasetFormat, SceneConfig, render_scene, write_scenes
+from pipeline.datasets.scenes import DatasetFormat, SceneConfig, SceneError, render_scene, write_scenes
 from pipeline.datasets.scenes.encode import SceneFacts, encode_scene
 from pipeline.storage.errors import StorageError
 
@@ -110,6 +110,6 @@ def test_a_second_smaller_dataset_is_not_mixed_into_the_first(tmp_path: Path) ->
 )
 def test_arguments_that_make_no_dataset_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     name, value = next(iter(wrong.items()))
-    with pytest.raises(ValueError, match=rf"{name}.*{value}"):
+    with pytest.raises(SceneError, match=rf"{name}.*{value}"):
         write_scenes(str(tmp_path), **{"count": 1, "seed": 0, **wrong})
     assert list(tmp_path.iterdir()) == []

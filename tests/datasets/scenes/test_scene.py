@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.datasets.scenes import BACKGROUNDS, CLASSES, Scene, SceneConfig, render_scene, scene_label
+from pipeline.datasets.scenes import BACKGROUNDS, CLASSES, Scene, SceneConfig, SceneError, render_scene, scene_label
 
 SHORT = SceneConfig(duration_s=1.0, event_s=(0.3, 0.8))
 
@@ -107,12 +107,12 @@ def test_any_seed_and_index_make_a_sound_scene(seed: int, index: int, rate: int)
     ],
 )
 def test_a_config_that_makes_no_scene_is_refused(wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SceneError, match=message):
         SceneConfig(**wrong)
 
 
 def test_an_unknown_label_and_a_negative_index_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown label 'cat': the classes are siren"):
+    with pytest.raises(SceneError, match="unknown label 'cat': the classes are siren"):
         render_scene(0, 0, label="cat")
-    with pytest.raises(ValueError, match="index=-1"):
+    with pytest.raises(SceneError, match="index=-1"):
         render_scene(0, -1)

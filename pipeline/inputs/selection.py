@@ -1,0 +1,54 @@
+"""A selection of recordings by their metadata: `fold=1,2` are those whose `fold` is 1 or 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from schemas.errors import LmacError
+
+# The values that each column may have.
+Selection = Mapping[str, Sequence[str]]
+
+
+class SelectionError(LmacError):
+    """A selection is not understood, names a column that no recording has, or leaves no recording."""
+
+
+def parse_selection(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return `["fold=1,2", "take=A"]` as `{"fold": ["1", "2"], "take": ["A"]}`.
+
+    Raises SelectionError for a text of another form.
+    """
+    selection: dict[str, list[str]] = {}
+    for text in texts:
+        column, sign, values = text.partition("=")
+        if not sign or not column.strip() or not values.strip():
+            raise SelectionError(f"{text!r} selects nothing: write COLUMN=VALUE or COLUMN=VALUE,VALUE")
+        selection.setdefault(column.strip(), []).extend(value.strip() for value in values.split(","))
+    return selection
+
+
+def describe(selection: Selection) -> str:
+    """Return a selection in words: `fold is one of 1, 2 and take is one of A`."""
+    return " and ".join(f"{column} is one of {', '.join(values)}" for column, values in selection.items())
+
+
+def is_selected(metadata: Mapping[str, Any], selection: Selection) -> bool:
+    """Return whether a recording has, in every column of the selection, one of its values."""
+    return all(str(metadata.get(column)) in values for column, values in selection.items())
+
+
+def selected(rows: Sequence[Mapping[str, Any]], selection: Selection) -> list[int]:
+    """Return the places of the recordings, given by their metadata, that are selected.
+
+    Raises SelectionError when no recording has one of the columns, or no recording is selected.
+    """
+    for column in selection:
+        if not any(column in row for row in rows):
+            known = sorted({name for row in rows for name in row})
+            raise SelectionError(f"no recording has a column {column!r} to select by; there are: {known}")
+    chosen = [place for place, row in enumerate(rows) if is_selected(row, selection)]
+    if not chosen:
+        raise SelectionError(f"no recording is left of {len(rows)} where {describe(selection)}")
+    return chosen

@@ -1,0 +1,141 @@
+"""Training a classifier from labelled audio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy, one_hot
+
+from pipeline.inputs.window_set import WindowSet
+from pipeline.models.build import build_classifier
+from pipeline.models.classifier import Classifier
+from pipeline.training.augment import augment_magnitude, augment_waveform
+from pipeline.training.loop import Scores
+from pipeline.training.workspace import Reporter, TrainingResult, Workspace
+from schemas.explainer_config import ExplainerConfig
+from schemas.training_config import ClassifierRecipe, ClassifierTraining
+
+
+def train_classifier(
+    data: str | Path,
+    out: str | Path,
+    *,
+    recipe: ClassifierRecipe = ClassifierRecipe(),
+    labels: str | None = None,
+    label_column: str | None = None,
+    select: Sequence[str] = (),
+    validation: str = "0.1",
+    test: str | None = None,
+    reporter: Reporter = Reporter(),
+    command: str | None = None,
+) -> TrainingResult:
+    """Train a classifier from labelled audio and save it as an explainer without a decoder.
+
+    The same call goes on from the last whole epoch when it was interrupted.
+
+    Args:
+        data: A folder, tar, Parquet file, manifest or URL of audio: anything that a run reads.
+        out: Directory (path or URL) that is written; it must not hold an explainer yet.
+        recipe: Name, front end, CNN10 and training settings.
+        labels: CSV, TSV or JSON lines with a row for each recording; without it a recording's label comes from its
+            own metadata (JSON sidecar, Parquet column, manifest), else from the name of its folder.
+        label_column: Column of the label; by default the first of label, category, class.
+        select: Train only where `COLUMN=VALUE,VALUE...`; several must all hold.
+        validation: What is held out of it to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn
+            from each class, or "none".
+        test: What is scored once, at the end: `COLUMN=VALUE,VALUE...`; it must not be trained on.
+        reporter: Follows the training.
+        command: What the model card shows as the way to repeat it; by default this call.
+
+    Returns:
+        The scores: `accuracy` is the share of recordings whose mean log-probability over their windows is highest for
+        their label, `loss` the mean cross-entropy in nats.
+
+    Raises:
+        TrainingError: `out` holds an explainer or a checkpoint of another training, or the loss is not finite.
+        TrainingDataError, SelectionError: A label is missing, or a set of recordings would be empty.
+        InputError, StorageError: The audio or the table cannot be read, or `out` cannot be written.
+
+    Example:
+        >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
+        >>> from schemas.training_config import ClassifierRecipe, ClassifierTraining, LoopConfig
+        >>> _ = write_scenes("scenes", 20, seed=0, config=SceneConfig(duration_s=1.0))
+        >>> loop = LoopConfig(epochs=1, batch_size=8)
+        >>> recipe = ClassifierRecipe(name="toy", training=ClassifierTraining(loop=loop))
+        >>> result = train_classifier("scenes", "toy-classifier", recipe=recipe, validation="0.2")
+        >>> result.how
+        'trained on 20 recordings; 10 of them held out to choose the epoch (0.2)'
+    """
+    workspace = Workspace.of_call(train_classifier, locals(), recipe.training.loop.seed)
+    sets = workspace.read(recipe.front_end, need_labels=True)
+    config = ExplainerConfig(
+        name=recipe.name, labels=sets.train.classes, front_end=recipe.front_end, classifier=recipe.classifier
+    )
+    torch.manual_seed(workspace.seed)
+    model = build_classifier(config)
+    task = ClassifierTask(model, sets.train, sets.validation, recipe.training)
+    scores = workspace.fit(task, recipe.training.loop, sets, recipe.model_dump_json())
+    if sets.test is not None:
+        scores["test"] = recording_accuracy(model, sets.test)
+    return workspace.save(config, model, None, sets, scores)
+
+
+class ClassifierTask:
+    """Cross-entropy on augmented windows; validated by the accuracy over recordings, ties broken by the loss."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        train: WindowSet,
+        validation: WindowSet | None,
+        config: ClassifierTraining,
+    ) -> None:
+        self.module = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.train, self.validation, self.config = train, validation, config
+        self.n_windows = len(train)
+
+    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
+        classifier = self.module
+        target = one_hot(self.train.labels_of(indices), classifier.n_classes).float()
+        with torch.no_grad():
+            waveform, target = augment_waveform(self.train.waveforms(indices), target, self.config.augment, rng)
+            magnitude = classifier.front_end.stft(waveform).abs()
+            magnitude = augment_magnitude(magnitude, self.config.augment, rng)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.loop.bf16):
+            logits = classifier(magnitude).logits
+        loss = cross_entropy(logits.float(), target)
+        hits = (logits.argmax(1) == target.argmax(1)).float().mean()
+        return loss, {"loss": float(loss.detach()), "accuracy": float(hits)}
+
+    def validate(self) -> Scores:
+        if self.validation is None:
+            return {}
+        return recording_accuracy(self.module, self.validation, self.config.loop.batch_size)
+
+
+@torch.no_grad()
+def recording_accuracy(classifier: Classifier, windows: WindowSet, batch_size: int = 16) -> Scores:
+    """Share of recordings whose mean log-probability over their windows is highest for their label.
+
+    `score` is the accuracy less a hundredth of the cross-entropy, so that the surer of two equal accuracies wins.
+    """
+    log_p = torch.cat(
+        [
+            classifier(classifier.front_end.stft(windows.waveforms(batch)).abs()).logits.log_softmax(1)
+            for batch in torch.arange(len(windows)).split(batch_size)
+        ]
+    )
+    recording = torch.as_tensor(windows.recording_index)
+    n_recordings = int(recording.max()) + 1
+    total = torch.zeros(n_recordings, log_p.shape[1]).index_add_(0, recording, log_p)
+    count = torch.zeros(n_recordings).index_add_(0, recording, torch.ones(len(recording)))
+    mean = total / count[:, None]
+    label = torch.zeros(n_recordings, dtype=torch.long).index_copy_(
+        0, recording, windows.labels_of(torch.arange(len(recording)))
+    )
+    accuracy = float((mean.argmax(1) == label).float().mean())
+    loss = float(-mean.gather(1, label[:, None]).mean())
+    return {"score": accuracy - 0.01 * loss, "accuracy": accuracy, "loss": loss}

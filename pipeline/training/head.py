@@ -1,0 +1,142 @@
+"""Training a linear head on the embeddings of a frozen CLAP: its classes are the labels, not prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from pipeline.inputs.window_set import TrainingDataError, WindowSet
+from pipeline.models.clap.audio import load_clap_audio
+from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.source import resolve_clap
+from pipeline.models.clap.zero_shot import PREFIX
+from pipeline.storage.filesystem import display_url
+from pipeline.training.classifier import recording_accuracy
+from pipeline.training.loop import Scores, TrainingError
+from pipeline.training.workspace import Reporter, TrainingResult, Workspace
+from schemas.explainer_config import ExplainerConfig
+
+# The inverse of regularisation; embeddings have length 1, so that a head needs large weights to be sure.
+STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
+
+
+def train_head(
+    data: str | Path,
+    out: str | Path,
+    *,
+    classifier: str,
+    name: str = "clap-head",
+    window_s: float | None = None,
+    labels: str | None = None,
+    label_column: str | None = None,
+    select: Sequence[str] = (),
+    validation: str = "0.1",
+    test: str | None = None,
+    seed: int = 0,
+    reporter: Reporter = Reporter(),
+    command: str | None = None,
+) -> TrainingResult:
+    """Train a linear head on the embeddings of a frozen CLAP and save both as an explainer without a decoder.
+
+    The head is a logistic regression on embeddings `[N, D]` of length 1, one for each window.
+
+    Args:
+        data, out, labels, label_column, select, test, reporter, command: As for `train_classifier`.
+        classifier: `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name.
+        name: The explainer's name.
+        window_s: Seconds of a window; by default as many as the CLAP was trained on.
+        validation: What is held out to choose the strength of regularisation, as for `train_classifier`.
+        seed: Seed of the recordings drawn for `validation`.
+
+    Returns:
+        The scores: `accuracy` and `loss` as those of `train_classifier`, `strength` the inverse of regularisation.
+
+    Raises:
+        TrainingError: `classifier` is not a CLAP, or `out` holds an explainer.
+        ClapError: The CLAP cannot be loaded, or its windows are shorter than `window_s`.
+        TrainingDataError, SelectionError: A label is missing, a class has no window, or a set would be empty.
+        InputError, StorageError: The audio or the table cannot be read, or `out` cannot be written.
+
+    Example:
+        >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
+        >>> _ = write_scenes("scenes", 20, seed=0, config=SceneConfig(duration_s=1.0))
+        >>> result = train_head("scenes", "toy-head", classifier="clap:clap-mini", validation="0.2")
+        >>> sorted(result.scores["validation"])
+        ['accuracy', 'loss', 'score', 'strength']
+    """
+    workspace = Workspace.of_call(train_head, locals(), seed)
+    if not classifier.startswith(PREFIX):
+        raise TrainingError(f"a head is trained on a CLAP: give clap:WHERE, not {display_url(classifier)}")
+    audio = load_clap_audio(resolve_clap(classifier.removeprefix(PREFIX)).path, window_s)
+    sets = workspace.read(audio.front_end, need_labels=True)
+    reporter.started(sets.how, len(sets.train), 0)
+    classes = sets.train.classes
+    model = audio.with_linear_head(len(classes))
+    held_out = embeddings_and_classes(model, sets.validation, reporter.step) if sets.validation is not None else None
+    strength = fit_head(model, classes, embeddings_and_classes(model, sets.train, reporter.step), held_out)
+    scores: dict[str, Scores] = {}
+    if sets.validation is not None:
+        scores["validation"] = {**recording_accuracy(model, sets.validation), "strength": strength}
+    if sets.test is not None:
+        scores["test"] = recording_accuracy(model, sets.test)
+    config = ExplainerConfig(name=name, labels=classes, front_end=audio.front_end, classifier=model.config)
+    return workspace.save(config, model, None, sets, scores)
+
+
+def embeddings_and_classes(
+    classifier: ClapClassifier, windows: WindowSet, step: Callable[[int, int], None], batch_size: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings `[N, D]` of windows, each of length 1, and class numbers `[N]`; `step` is called after each batch."""
+    found = []
+    # Not in inference mode: the CLAP keeps tensors for the next call, and a decoder may be trained with them.
+    with torch.no_grad():
+        for batch in torch.arange(len(windows)).split(batch_size):
+            magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
+            found.append(classifier(magnitude).embedding)
+            step(int(batch[-1]) + 1, len(windows))
+    return torch.cat(found).numpy(), windows.labels_of(torch.arange(len(windows))).numpy()
+
+
+def fit_head(
+    classifier: ClapClassifier,
+    classes: Sequence[str],
+    train: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray] | None,
+) -> float:
+    """Fit the head in place by logistic regression on embeddings `[N, D]` and class numbers `[N]`.
+
+    Returns the inverse strength of its regularisation: the one of `STRENGTHS` with the lowest cross-entropy on the
+    held-out windows, or without any the third. Raises TrainingDataError for a class without any window.
+    """
+    assert classifier.classify is not None
+    missing = sorted(set(range(classifier.n_classes)) - set(train[1].tolist()))
+    if missing:
+        raise TrainingDataError(
+            f"there is no window to learn {', '.join(classes[index] for index in missing[:5])} from: each label needs "
+            "a recording that is trained on; leave recordings with other labels out of the data or the table of labels"
+        )
+    strengths = STRENGTHS if held_out is not None else STRENGTHS[2:3]
+    fitted = [LogisticRegression(C=strength, max_iter=2000).fit(*train) for strength in strengths]
+    losses = [_loss(head, *held_out) if held_out is not None else 0.0 for head in fitted]
+    best = fitted[int(np.argmin(losses))]
+    weights, bias = _all_classes(best)
+    with torch.no_grad():
+        classifier.classify.weight.copy_(torch.from_numpy(weights))
+        classifier.classify.bias.copy_(torch.from_numpy(bias))
+    return float(best.C)
+
+
+def _loss(head: LogisticRegression, x: np.ndarray, y: np.ndarray) -> float:
+    # Column k of the probabilities is class k, as the classes are numbered from 0 without a gap.
+    return float(-head.predict_log_proba(x)[np.arange(len(y)), y].mean())
+
+
+def _all_classes(head: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
+    """Weights `[C, D]` and bias `[C]`; for two classes sklearn keeps a single row, that of the second."""
+    if len(head.classes_) > 2:
+        return head.coef_, head.intercept_
+    return np.stack([-head.coef_[0], head.coef_[0]]) / 2, np.stack([-head.intercept_[0], head.intercept_[0]]) / 2

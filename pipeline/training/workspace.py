@@ -1,0 +1,139 @@
+"""What every training does around its steps: reading and splitting the data, reporting, saving the explainer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.inputs.labels import load_labels
+from pipeline.inputs.window_set import WINDOWS_FILE, load_windows
+from pipeline.models.checkpoint import has_explainer, save_explainer
+from pipeline.models.classifier import Classifier
+from pipeline.models.decoder import Decoder
+from pipeline.storage.filesystem import display_url, is_url
+from pipeline.training.holdout import Split, selections_of, split
+from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Progress, Scores, Task, TrainingError, fit
+from pipeline.training.model_card import model_card, shown_call
+from schemas.explainer_config import ExplainerConfig, FrontEndConfig
+from schemas.training_config import LoopConfig
+
+
+class Reporter:
+    """Follows a training; its methods do nothing until a subclass overrides them."""
+
+    def skipped(self, key: str, reason: str) -> None:
+        """A recording cannot be decoded and is left out."""
+
+    def rendered(self, done: int, total: int) -> None:
+        """So many mixtures are rendered; for clap-mini alone."""
+
+    def started(self, how: str, windows: int, epochs: int) -> None:
+        """Training begins on so many windows; `how` says what is held out, `epochs` is 0 for a head."""
+
+    def step(self, done: int, total: int) -> None:
+        """So many steps of the epoch are done; for a head, so many windows are embedded."""
+
+    def epoch(self, progress: Progress) -> None:
+        """An epoch is done and its checkpoint is written."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The scores of each held-out set (`validation`, `test`), the explainer's path or URL, and the split in words."""
+
+    scores: dict[str, Scores]
+    path: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What one training reads, holds out and writes; `made_by` is the command or call that its model card shows.
+
+    Raises TrainingError when `out` already holds an explainer.
+    """
+
+    data: str
+    out: str
+    labels: str | None
+    label_column: str | None
+    select: Sequence[str]
+    validation: str
+    test: str | None
+    seed: int
+    reporter: Reporter
+    made_by: str
+
+    @classmethod
+    def of_call(cls, training: Callable[..., TrainingResult], arguments: Mapping[str, Any], seed: int) -> Workspace:
+        """The workspace of a call of `training`, whose `arguments` are given by name."""
+        return cls(
+            data=str(arguments["data"]),
+            out=str(arguments["out"]),
+            **{name: arguments[name] for name in ("labels", "select", "validation", "test", "reporter")},
+            label_column=arguments.get("label_column"),
+            seed=seed,
+            made_by=arguments["command"] or shown_call(training, arguments),
+        )
+
+    def __post_init__(self) -> None:
+        if has_explainer(self.out):
+            raise TrainingError(
+                f"{display_url(self.out)} already holds an explainer: choose another place, or delete it first"
+            )
+
+    @property
+    def scratch(self) -> Path:
+        """The folder of windows and checkpoints: below the output, or in the current folder when that is a URL."""
+        if is_url(self.out):
+            return Path(f"lmac-training-{re.sub(r'[^A-Za-z0-9]+', '-', self.out).strip('-')}")
+        return Path(self.out) / "training"
+
+    def read(self, front_end: FrontEndConfig, need_labels: bool = False) -> Split:
+        """Decode the data into windows and split them; raises what `load_windows` and `split` raise."""
+        windows = load_windows(
+            self.data,
+            front_end,
+            self.scratch,
+            labels=load_labels(self.labels, self.label_column) if self.labels else None,
+            label_column=self.label_column,
+            need_labels=need_labels,
+            selections=selections_of(self.select, self.test),
+            on_skip=self.reporter.skipped,
+        )
+        return split(windows, self.select, self.validation, self.test, self.seed)
+
+    def fit(self, task: Task, loop: LoopConfig, sets: Split, settings: str) -> dict[str, Scores]:
+        """Train, or go on from a checkpoint of the same data and settings; the validation scores of the epoch kept."""
+        self.reporter.started(sets.how, len(sets.train), loop.epochs)
+        held_out = sets.validation.digest() if sets.validation is not None else "none"
+        fingerprint = f"{sets.train.digest()}-{held_out}-{settings}"
+        state = fit(task, loop, self.scratch / CHECKPOINT, fingerprint, self.reporter.epoch, self.reporter.step)
+        return {"validation": state.history[state.best_epoch]} if sets.validation is not None else {}
+
+    def save(
+        self,
+        config: ExplainerConfig,
+        classifier: Classifier,
+        decoder: Decoder | None,
+        sets: Split,
+        scores: dict[str, Scores],
+        base_card: str = "",
+    ) -> TrainingResult:
+        """Write the explainer and its model card, and clear the folder of windows and checkpoints."""
+        what = "classifier" if decoder is None else "decoder"
+        card = model_card(config.name, what, sets.how, self.made_by, scores, base_card)
+        save_explainer(self.out, config, classifier, decoder, card)
+        clear_folder(self.scratch, (WINDOWS_FILE, CHECKPOINT, CHECKPOINT_PARTIAL))
+        return TrainingResult(scores, self.out, sets.how)
+
+
+def clear_folder(folder: Path, names: Iterable[str]) -> None:
+    """Remove the files that a training put into a folder, and the folder itself if nothing else is in it."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
