@@ -31,8 +31,8 @@ from pipeline.inputs.labels import load_labels
 from pipeline.inputs.window_set import load_windows
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import LoadedExplainer, load_card, load_explainer, save_explainer, weights_digest
+from pipeline.models.clap import ClapError
 from pipeline.models.clap.classifier import ClapClassifier
-from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.prompts import parse_prompts
 from pipeline.models.clap.zero_shot import PREFIX, embed_prompts, load_zero_shot
 from pipeline.models.decoder import Decoder
@@ -42,7 +42,7 @@ from pipeline.training.holdout import selections_of, split
 from pipeline.training.loop import Task
 from pipeline.training.model_card import model_card
 from pipeline.training.zero_shot_task import ZeroShotTask
-from schemas.class_bank import PLACE
+from schemas.class_bank import PLACEHOLDER
 from schemas.explainer_config import ClapConfig, ExplainerConfig
 from schemas.training_config import DecoderRecipe, ZeroShotObjective
 from schemas.yaml_config import ConfigError
@@ -146,7 +146,7 @@ def _classifier(
         return load_explainer(where)
     if prompts is None:
         raise fail('a CLAP needs classes to choose from: give --prompts "a dog barking; rain", or a .txt file of them')
-    return load_zero_shot(where, prompts, templates or (PLACE,), window_s)
+    return load_zero_shot(where, prompts, templates or (PLACEHOLDER,), window_s)
 
 
 # Cosines of one text to itself, in float32.
@@ -182,7 +182,7 @@ def _prompted(loaded: LoadedExplainer, where: str, wordings: tuple[str, ...]) ->
                 f"--wordings: {wording!r} is to the text encoder the same as the prompt "
                 f"{clap.config.prompts[place]!r} in its templates: leave one out"
             )
-    return clap.of_prompts(torch.cat([clap.class_embeddings, embedded]))
+    return clap.with_class_embeddings(torch.cat([clap.class_embeddings, embedded]))
 
 
 def _clap_card(explainer: ExplainerConfig) -> str:

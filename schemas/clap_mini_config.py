@@ -125,7 +125,7 @@ class ClapMiniRecipe(Config):
 
     @model_validator(mode="after")
     def _heard_by_clap(self) -> ClapMiniRecipe:
-        self.audio.refuse_front_end(self.front_end)
+        self.audio.check_front_end(self.front_end)
         # The only feature extractor that a ClapModel has; what else is set would be lost with it.
         clap = {
             "log": "db",

@@ -38,7 +38,7 @@ class ZeroShotTask:
         self.clap = clap.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train, self.validation, self.config, self.objective = train, validation, config, config.objective
         self.domain, self.n_windows = domain, len(train)
-        self.usual, self.best = known_similarities(clap, train)
+        self.mean_similarity, self.max_similarity = known_similarities(clap, train)
 
     def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
         config = self.config
@@ -55,14 +55,14 @@ class ZeroShotTask:
         with torch.no_grad():
             output = self.clap(magnitude)
             prompt = draw_prompts(output.logits.float(), k, self.objective.fitting, rng)
-            similarity = (output.embedding.float()[:, None] * self.clap.prompts(prompt)).sum(2)
+            similarity = (output.embedding.float()[:, None] * self.clap.prompt_embeddings(prompt)).sum(2)
         _, _, logits = rank_bins(self.module, self.clap, magnitude.repeat_interleave(k, dim=0), prompt.flatten())
         mask = torch.sigmoid(logits.float()).unflatten(0, prompt.shape)
-        usual, best = self.usual[prompt], self.best[prompt]
+        mean, highest = self.mean_similarity[prompt], self.max_similarity[prompt]
         terms = zero_shot_objective(
-            self.clap, magnitude, mask, prompt, similarity, usual, best, self.objective, self.domain
+            self.clap, magnitude, mask, prompt, similarity, mean, highest, self.objective, self.domain
         )
-        return terms, logits.float(), similarity > usual
+        return terms, logits.float(), similarity > mean
 
     @torch.no_grad()
     def validate(self) -> Scores:
@@ -102,7 +102,7 @@ def known_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 25
     """The mean and the highest cosine `[n_classes]` of each prompt to up to `limit` windows, evenly spread."""
     chosen = torch.linspace(0, len(windows) - 1, min(limit, len(windows))).long()
     heard = [clap(clap.front_end.stft(windows.waveforms(batch)).abs()).embedding for batch in chosen.split(_BATCH)]
-    cosines = torch.cat(heard) @ clap.prompts(torch.arange(clap.n_classes)).T
+    cosines = torch.cat(heard) @ clap.prompt_embeddings(torch.arange(clap.n_classes)).T
     return cosines.mean(dim=0), cosines.amax(dim=0)
 
 

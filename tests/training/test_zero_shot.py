@@ -27,10 +27,10 @@ def cosines(clap: ClapClassifier, magnitude: torch.Tensor) -> torch.Tensor:
 
 
 def terms(
-    mask: torch.Tensor, similarity: torch.Tensor, usual: torch.Tensor, aim: ZeroShotObjective = AIM
+    mask: torch.Tensor, similarity: torch.Tensor, mean_similarity: torch.Tensor, aim: ZeroShotObjective = AIM
 ) -> ZeroShotTerms:
     masks = mask.expand(1, 2, N_FREQ, N_FRAMES)
-    return zero_shot_objective(CLAP, sound(), masks, PROMPT, similarity, usual, usual + 0.4, aim)
+    return zero_shot_objective(CLAP, sound(), masks, PROMPT, similarity, mean_similarity, mean_similarity + 0.4, aim)
 
 
 def test_all_is_kept_by_ones_and_nothing_is_driven_out() -> None:
@@ -58,12 +58,12 @@ def test_of_prompts_that_do_not_fit_only_what_begins_to_fit_counts() -> None:
 
 
 def test_a_mask_may_be_as_large_as_its_prompt_fits() -> None:
-    usual = torch.zeros(1, 2)
+    mean_similarity = torch.zeros(1, 2)
     free = AIM.model_copy(update={"target_mean": 0.5})
-    # Of 0.4 above the usual at best: the first prompt fits by half, the second not at all.
-    got = terms(torch.full((1,), 0.3), torch.tensor([[0.2, -0.2]]), usual, free)
+    # Of 0.4 above the mean at best: the first prompt fits by half, the second not at all.
+    got = terms(torch.full((1,), 0.3), torch.tensor([[0.2, -0.2]]), mean_similarity, free)
     assert float(got.size) == pytest.approx((0.3 - 0.25 + 0.3) / 2, abs=1e-6)
-    assert float(terms(torch.full((1,), 0.2), torch.tensor([[0.2, 0.4]]), usual, free).size) == 0
+    assert float(terms(torch.full((1,), 0.2), torch.tensor([[0.2, 0.4]]), mean_similarity, free).size) == 0
 
 
 def test_what_two_masks_share_counts_as_far_as_their_prompts_differ() -> None:
@@ -108,9 +108,9 @@ def windows(n: int = 12) -> WindowSet:
 def test_what_is_known_of_a_prompt_are_its_mean_and_its_best_similarity_over_windows() -> None:
     some = windows(3)
     heard = CLAP(CLAP.front_end.stft(some.waveforms(torch.arange(3))).abs()).embedding
-    usual, best = known_similarities(CLAP, some)
-    assert torch.allclose(usual, (heard @ CLAP.class_embeddings.T).mean(0), atol=1e-5)
-    assert torch.allclose(best, (heard @ CLAP.class_embeddings.T).amax(0), atol=1e-5)
+    mean_similarity, highest = known_similarities(CLAP, some)
+    assert torch.allclose(mean_similarity, (heard @ CLAP.class_embeddings.T).mean(0), atol=1e-5)
+    assert torch.allclose(highest, (heard @ CLAP.class_embeddings.T).amax(0), atol=1e-5)
 
 
 @pytest.mark.slow
@@ -120,7 +120,9 @@ def test_training_lowers_the_objective_and_leaves_the_clap_alone(tmp_path: Path)
     torch.manual_seed(0)
     decoder = build_decoder(CONFIG, CLAP)
     before = {name: weight.clone() for name, weight in CLAP.state_dict().items()}
-    task = ZeroShotTask(decoder, CLAP.of_prompts(CLAP.class_embeddings), windows(), windows(4), config, "magnitude")
+    task = ZeroShotTask(
+        decoder, CLAP.with_class_embeddings(CLAP.class_embeddings), windows(), windows(4), config, "magnitude"
+    )
     start = task.validate()
     state = fit(task, loop, tmp_path / "z.pt", "", lambda progress: None)
     assert state.history[-1]["objective"] < 0.95 * start["objective"]

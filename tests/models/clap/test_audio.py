@@ -14,9 +14,8 @@ from torch import Tensor
 
 from benchmarks.clap_originals import LaionAudio, huggingface_clap, randomised
 from benchmarks.clap_parity import compare, embed, noises, pair, tones
-from pipeline.models.clap import laion
+from pipeline.models.clap import ClapError, laion
 from pipeline.models.clap.audio import load_clap_audio
-from pipeline.models.clap.faults import ClapError
 from tests.models.clap.make import FRONT_END, FUSION_FRONT_END, SMALL, small_clap, write_small
 from tests.models.make import noise, tone
 
@@ -326,10 +325,10 @@ def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path: Path, small_laion:
 @pytest.mark.parametrize(
     ("spoilt", "message"),
     [
-        (lambda weight: weight.index_fill(0, torch.tensor([3]), torch.nan), "values that are no finite numbers"),
-        (lambda weight: weight.index_fill(0, torch.tensor([3]), torch.inf), "values that are no finite numbers"),
+        (lambda weight: weight.index_fill(0, torch.tensor([3]), torch.nan), "values that are not finite"),
+        (lambda weight: weight.index_fill(0, torch.tensor([3]), torch.inf), "values that are not finite"),
         # Finite as it is saved, and infinite as it would be loaded.
-        (lambda weight: torch.full_like(weight, 1e60, dtype=torch.float64), "values that are no finite numbers"),
+        (lambda weight: torch.full_like(weight, 1e60, dtype=torch.float64), "values that are not finite"),
         (lambda weight: weight.long(), "must be of real numbers, got int64"),
         (lambda weight: weight.to(torch.complex64), "must be of real numbers, got complex64"),
         (lambda weight: weight.to_sparse(), "must be of real numbers, got float32, sparse_coo"),
@@ -360,7 +359,7 @@ def test_a_scale_of_logits_that_is_infinite_is_refused(tmp_path: Path, small_lai
 def test_patches_that_are_one_number_are_refused(tmp_path: Path, small_laion: dict[str, Tensor]) -> None:
     patches = "audio_branch.patch_embed.proj.weight"
     path = write_laion(tmp_path / "clap.pt", {**small_laion, patches: torch.tensor(8.0)})
-    with pytest.raises(ClapError, match=rf"'{patches}' is one number"):
+    with pytest.raises(ClapError, match=rf"'{patches}' is a scalar"):
         load_clap_audio(path)
 
 
