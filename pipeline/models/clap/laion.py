@@ -81,6 +81,11 @@ def read_laion(path: Path) -> dict[str, Tensor]:
     return plain
 
 
+def not_audio(name: str) -> bool:
+    """Whether a weight of laion-clap's is no part of the audio branch's embedding."""
+    return name.startswith(_TEXT) or _UNUSED.match(name) is not None
+
+
 def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, ClapConfig] = SIZES) -> ClapConfig:
     """The sizes of a checkpoint's HTSAT. Raises ClapError when they are not known."""
     if _PATCHES not in weights:
@@ -108,7 +113,7 @@ def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
         shape = list(wanted[name].shape)
         # laion stacks query, key and value in one matrix.
         shapes[laion] = [3 * shape[0], *shape[1:]] if _third(name) is not None else shape
-    audio = {name: weight for name, weight in weights.items() if not name.startswith(_TEXT) and not _UNUSED.match(name)}
+    audio = {name: weight for name, weight in weights.items() if not not_audio(name)}
     check_weights(audio, shapes, path)
     taken = {}
     for name, laion in theirs.items():
