@@ -1,6 +1,6 @@
 """Our embeddings beside those of laion-clap and transformers, of the same random weights in the real shapes:
 
-python -m benchmarks.clap_parity --clips data/esc10
+python -m benchmarks.clap_parity --clips "data/esc10/*/2-10*"
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from jobs.check import first_clips
 from pipeline.models.clap.originals import LaionAudio
 from pipeline.models.clap.parity import Pair, check_parity, load_pair
 
+CLIPS = 6
 LAION = {
     "laion HTSAT-tiny": ("tiny", False),
     "laion HTSAT-tiny, fusion": ("tiny", True),
@@ -43,7 +44,7 @@ def random_pair(name: str, folder: Path) -> Pair:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", help="real clips, such as ESC-10")
+    parser.add_argument("--clips", help=f"real clips, of which the first {CLIPS} are used")
     parser.add_argument("--only", choices=[*LAION, *HUGGINGFACE], help="one checkpoint alone")
     arguments = parser.parse_args()
     print("| checkpoint | signals | least cosine | largest difference | least cosine among them | s a window |")
@@ -51,7 +52,7 @@ def main() -> None:
     for name in [arguments.only] if arguments.only else [*LAION, *HUGGINGFACE]:
         with tempfile.TemporaryDirectory() as folder:
             pair = random_pair(name, Path(folder))
-            for row in check_parity(pair, first_clips(arguments.clips, pair, 4) if arguments.clips else ()):
+            for row in check_parity(pair, first_clips(arguments.clips, pair, CLIPS) if arguments.clips else ()):
                 figures = f"{row.cosine:.7f} | {row.difference:.1e} | {row.spread:.2f} | {row.seconds:.2f}"
                 print(f"| {name} | {row.signals} | {figures} |", flush=True)
 
