@@ -17,7 +17,7 @@ from pipeline.models.clap.classifier import ClapClassifier
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="the directory of a clap-mini")
-    parser.add_argument("--explainer", help="an explainer with a prompted decoder")
+    parser.add_argument("--explainer", help="an explainer with a decoder for prompts")
     parser.add_argument("--scenes", type=int, default=300)
     parser.add_argument("--mixtures", type=int, default=200)
     arguments = parser.parse_args()

@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.actor_memory import watched_actors
 from benchmarks.actor_start import measure_start
-from benchmarks.clap_originals import LaionAudio, randomised, save_laion
+from benchmarks.clap_originals import randomised, save_laion
 from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import make_starter
 from pipeline.flow.plan import Work
@@ -32,6 +32,7 @@ from pipeline.inputs.suffixes import is_audio
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
 from pipeline.models.clap.audio import load_clap_audio
+from pipeline.models.clap.originals import LaionAudio
 from schemas.explainer_config import ExplainerConfig
 from schemas.records import CommitRecord
 from schemas.run_config import ClusterConfig, ContentConfig, RunConfig

@@ -74,7 +74,8 @@ def differing_tables(one: str, other: str) -> dict[str, int]:
     """For each table: how many rows of two runs differ in any column, after sorting."""
     result = {}
     for name, schema in TABLES.items():
-        keys = [(column, "ascending") for column in ("clip_id", "window_id", "target", "kind") if column in schema.names]
+        named = [column for column in ("clip_id", "window_id", "target", "kind") if column in schema.names]
+        keys = [(column, "ascending") for column in named]
         a, b = (open_run(url).table(name).to_table().sort_by(keys) for url in (one, other))  # type: ignore[arg-type]
         result[name] = _differing_rows(a, b)
     return result

@@ -1,4 +1,4 @@
-"""What a part costs beside its explaining, by its size: the rows made, the files written, the commit, on disk and on S3.
+"""What a part costs beside its explaining, by its size: making rows, writing files, the commit; on disk and on S3.
 
 python -m benchmarks.part_size --windows 32 128 256 512 --explain-ms 180
 """
@@ -9,7 +9,7 @@ import argparse
 import resource
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from pipeline.runs.output import RunOutput
 from schemas.draws import Draw
 from schemas.records import Cursor
 from schemas.tables import FAITHFULNESS
-from tests.s3 import serve_s3
+from tests.s3 import S3Server, serve_s3
 
 TABLES_A_PART = 4  # predictions, masks, faithfulness, listenables; errors where there are any
 
@@ -70,6 +70,11 @@ def explained_part(windows: int, number: int, rng: np.random.Generator) -> Expla
     )
 
 
+def served(kind: str, folder: Path) -> AbstractContextManager[S3Server | None]:
+    """An S3 server over a folder, or none for a disk."""
+    return serve_s3(folder) if kind == "s3" else nullcontext()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, nargs="+", default=[32, 128, 256, 512])
@@ -79,7 +84,7 @@ def main() -> None:
     print("store  windows  s a part  ms a window  of explaining  objects for 1,000,000 windows  MB a part  peak MiB")
     for kind in ("disk", "s3"):
         for windows in arguments.windows:
-            with tempfile.TemporaryDirectory() as name, serve_s3(Path(name)) if kind == "s3" else nullcontext() as server:
+            with tempfile.TemporaryDirectory() as name, served(kind, Path(name)) as server:
                 output = RunOutput(f"{server.bucket_url}/run" if server else f"{name}/run")
                 rng = np.random.default_rng(0)
                 seconds = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from jobs.check import check_app
 from jobs.clean import clean
 from jobs.data import data_app
 from jobs.demo import demo
@@ -32,6 +33,7 @@ app.command()(extract)
 app.command()(clean)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
+app.add_typer(check_app, name="check")
 
 
 def main() -> None:

@@ -125,7 +125,7 @@ class ClapMiniRecipe(Config):
 
     @model_validator(mode="after")
     def _fits_a_clap_model(self) -> ClapMiniRecipe:
-        self.audio.refuse_front_end(self.front_end)
+        self.audio.check_front_end(self.front_end)
         # The feature extractor of a ClapModel has no other setting: another value would be lost in the saved model.
         clap = {
             "log": "db",

@@ -1,4 +1,4 @@
-"""Classes from prompts: what can be said of them before any text encoder is asked."""
+"""Classes from prompts, and what can be checked before a text encoder is loaded."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pydantic import Field, field_validator
 
 from schemas.explainer_config import Config
 
-PLACE = "{}"
-# What `schemas.targets` reads as a choice of labels, and not as a label.
+PLACEHOLDER = "{}"
+# What `--targets` takes as a rule rather than a name (`schemas.targets`).
 _CHOICE = re.compile(r"all|top1|topk:.*")
 
 
 class ClassBankConfig(Config):
-    """Everything of a class bank but the embeddings.
+    """A class bank without its embeddings.
 
-    The prompts are the labels. Each is put into every template in the place of its `{}`. `text_encoder` is the SHA-256
-    of the encoder that embedded them.
+    The prompts are the names of the classes. Each replaces the `{}` of every template. `text_encoder` is the SHA-256 of
+    the encoder that embedded them.
     """
 
     prompts: tuple[str, ...]
-    templates: tuple[str, ...] = (PLACE,)
+    templates: tuple[str, ...] = (PLACEHOLDER,)
     text_encoder: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
     @field_validator("prompts")
@@ -35,15 +35,15 @@ class ClassBankConfig(Config):
 
     @field_validator("templates")
     @classmethod
-    def _templates_have_a_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+    def _templates_have_a_placeholder(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
         check_templates(templates)
         return templates
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
-    """Raise ValueError when there is no prompt, one says nothing or cannot be printed, or two are equal.
+    """Raise ValueError when there is no prompt, one has no letters or cannot be printed, or two are equal.
 
-    Equal are those that differ in letter case, in spaces, or in how Unicode writes the same letters.
+    Prompts that differ only in case, spaces or Unicode form are equal.
     """
     if not prompts:
         raise ValueError("there is no prompt: give at least one")
@@ -52,28 +52,29 @@ def check_prompts(prompts: Sequence[str]) -> None:
         if not any(map(str.isalnum, prompt)):
             raise ValueError(f"the prompt {prompt!r} has no letter or digit")
         if _CHOICE.fullmatch(prompt):
-            raise ValueError(f"the prompt {prompt!r} means something else as a label: word it otherwise")
+            raise ValueError(f"the prompt {prompt!r} has a meaning of its own for --targets: reword it")
         if not prompt.isprintable():
             raise ValueError(f"the prompt {prompt!r} has characters that cannot be printed")
-        other = seen.setdefault(folded(prompt), prompt)
-        if other is not prompt:
-            raise ValueError(f"the prompts {other!r} and {prompt!r} are equal: leave one out")
+        earlier = seen.setdefault(normalised(prompt), prompt)
+        if earlier is not prompt:
+            raise ValueError(f"the prompts {earlier!r} and {prompt!r} are equal: leave one out")
 
 
 def check_templates(templates: Sequence[str]) -> None:
     """Raise ValueError when there is no template, two are equal, or one has not exactly one `{}`."""
     if not templates:
-        raise ValueError(f"there is no template: give at least one, {PLACE!r} for the prompts as they are")
+        raise ValueError(f"there is no template: give at least one, {PLACEHOLDER!r} for the prompts as they are")
     for template in templates:
-        if template.count(PLACE) != 1:
+        if template.count(PLACEHOLDER) != 1:
             raise ValueError(
-                f"the template {template!r} must hold {PLACE!r} exactly once, for the prompt: 'the sound of {PLACE}'"
+                f"the template {template!r} must hold {PLACEHOLDER!r} exactly once, for the prompt: "
+                f"'the sound of {PLACEHOLDER}'"
             )
     twice = sorted({template for template in templates if templates.count(template) > 1})
     if twice:
         raise ValueError(f"these templates are given twice: {', '.join(map(repr, twice))}")
 
 
-def folded(prompt: str) -> str:
-    """A prompt as prompts are compared: without capitals, with single blanks, in Unicode's compatible form."""
+def normalised(prompt: str) -> str:
+    """A prompt as it is compared with others: casefolded, with single spaces, in Unicode's form NFKC."""
     return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())

@@ -10,7 +10,7 @@ EXPLAINER_FORMAT: Literal[1] = 1
 
 
 class Config(BaseModel):
-    """Base of all configurations: unknown fields are refused at the door, values do not change inside."""
+    """Base of all configurations: unknown fields are refused, and values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,10 +19,10 @@ class FrontEndConfig(Config):
     """STFT and log-mel of the classifier's input; lengths in samples, frequencies in Hz.
 
     `log` is the natural logarithm of the mel power plus `log_floor` (`ln`), or 10 log10 of the mel power, at least
-    `log_floor` (`db`), with waveforms in [-1, 1]. Beyond its edges a window is silent (`pad_mode: constant`) or its own
-    mirror image. With `quantised` it is first clipped to full scale and cut to 16 bits, as laion-clap does with all it
-    hears. Rounding of an STFT in `single` precision lies some 100 dB below a loud tone, which a floor of 1e-10 lets the
-    classifier hear; transformers computes it in `double`. The defaults are CNN10's; CLAP's differ.
+    `log_floor` (`db`), with waveforms in [-1, 1]. At its edges a window is padded with silence (`pad_mode: constant`)
+    or reflected. With `quantised` it is first clipped to full scale and truncated to 16 bits, as laion-clap does. The
+    rounding errors of an STFT in `single` precision lie some 100 dB below a loud tone, above a floor of 1e-10;
+    transformers computes it in `double`. The defaults are CNN10's; CLAP's differ.
     """
 
     sample_rate: Annotated[int, Field(ge=8000, le=192_000)] = 32_000
@@ -42,7 +42,7 @@ class FrontEndConfig(Config):
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # An explainer's digest is of this text: what came later is written only where it was chosen.
+        # An explainer's digest is that of this text: later fields are written only where they differ from the default.
         later = ("log", "mel_scale", "mel_norm", "pad_mode", "quantised", "precision")
         defaults = {name: type(self).model_fields[name].default for name in later}
         return {name: value for name, value in handler(self).items() if name not in defaults or value != defaults[name]}
@@ -109,14 +109,14 @@ class Cnn10Config(Config):
 class ClapConfig(Config):
     """The audio branch of CLAP (Wu et al. 2023, arXiv 2211.06687): HTSAT (Chen et al. 2022, arXiv 2202.00874).
 
-    HTSAT folds the log-mel into a square image of `image_size`, cuts that into patches of `patch_size`, on which our
-    depths rest, embeds them in `channels`, and passes `depths` blocks of `heads` attention heads per stage, each stage
-    with twice the channels at half the resolution, attending within `attention_window` patches. A `fusion` checkpoint
-    has weights for long audio too, which windows never use. Windows shorter than `clip_s` are repeated up to it
-    (`repeatpad`) or are followed by silence (`pad`).
+    HTSAT folds the log-mel into a square image of `image_size`, embeds patches of `patch_size` in `channels`, and
+    passes them through stages of `depths` blocks with `heads` attention heads, which attend within `attention_window`
+    patches; each stage has twice the channels at half the resolution. A `fusion` checkpoint has weights for long audio
+    too, which windows never use. Windows shorter than `clip_s` are repeated up to it (`repeatpad`) or padded
+    with silence (`pad`).
 
-    Classes come from a `bank` of text embeddings, made of `prompts` and `templates` by the text encoder of that digest,
-    or from a `linear` head.
+    Classes are a `bank` of text embeddings, made from `prompts` and `templates` by the text encoder of that digest, or
+    those of a `linear` head.
     """
 
     kind: Literal["clap"] = "clap"
@@ -158,8 +158,8 @@ class ClapConfig(Config):
         """Channels of each stage of HTSAT."""
         return tuple(self.channels << stage for stage in range(len(self.depths)))
 
-    def refuse_front_end(self, front_end: FrontEndConfig) -> None:
-        """Raise ValueError where HTSAT cannot hear through a front end: its image or its clip are of other sizes."""
+    def check_front_end(self, front_end: FrontEndConfig) -> None:
+        """Raise ValueError where a front end does not fit the image or the clip of HTSAT."""
         coarsest = self.patch_size << (len(self.depths) - 1)
         if self.image_size % front_end.n_mels or front_end.n_mels % coarsest:
             raise ValueError(
@@ -168,19 +168,19 @@ class ClapConfig(Config):
             )
         if front_end.window_s > self.clip_s:
             raise ValueError(
-                f"front_end.window_s must be at most the {self.clip_s:g} s that this CLAP hears at once, "
+                f"front_end.window_s must be at most the {self.clip_s:g} s that this CLAP takes at once, "
                 f"got {front_end.window_s:g} s"
             )
         if round(self.clip_s * front_end.sample_rate) % front_end.hop_length:
             raise ValueError(
-                f"the {self.clip_s:g} s that this CLAP hears at once must be a whole number of hops, "
+                f"the {self.clip_s:g} s that this CLAP takes at once must be a whole number of hops, "
                 f"got a hop_length of {front_end.hop_length} at {front_end.sample_rate} Hz"
             )
         longest = self.image_size * self.image_size // front_end.n_mels
         if self.clip_frames(front_end) > longest:
             raise ValueError(
                 f"{self.clip_s:g} s are {self.clip_frames(front_end)} frames of the front end, "
-                f"of which the image of this CLAP holds {longest}"
+                f"and the image of this CLAP holds {longest}"
             )
 
     def clip_frames(self, front_end: FrontEndConfig) -> int:
@@ -191,12 +191,12 @@ class ClapConfig(Config):
 class DecoderConfig(Config):
     """The mask decoder: channels per depth, from the log-mel itself down to the deepest representation.
 
-    `evidence` is how many of the deepest representations are given together with what they contribute to the class
-    explained, up to all of them, the log-mel itself being the last; with 0 the decoder hears the sound but not the
-    question, and has one mask for all classes. With `detail` the mask tells apart the bins of one mel band, by how loud
-    each is among them. Before a classifier is known both may be left open (None): a decoder is then `fitted` to it.
+    `evidence` is how many of the deepest representations are given together with their contribution to the class
+    explained, up to all of them, the log-mel itself being the last; with 0 the decoder does not know the class, and
+    has one mask for all classes. With `detail` the mask tells apart the bins of one mel band, by their loudness. Before
+    a classifier is known `channels` and `evidence` may be left open (None): a decoder is then `fitted` to it.
 
-    A `prompted` decoder hears the text embedding of the prompt too, and the evidence is for the prompt's similarity
+    A `prompted` decoder takes the text embedding of the prompt too, and the evidence is for the prompt's similarity
     alone, whatever other prompts there are: it explains any prompt (LMAC-ZS). It needs a CLAP with a bank of classes.
     """
 
@@ -208,13 +208,13 @@ class DecoderConfig(Config):
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # As for the front end: written only where it was chosen.
+        # As for the front end: written only where it differs from the default.
         return {name: value for name, value in handler(self).items() if name != "prompted" or value}
 
     def fitted(self, depths: int, prompted: bool | None = None) -> DecoderConfig:
-        """The same for a classifier of so many representations: channels for each, evidence of all, if left open.
+        """The same for a classifier with `depths` representations: channels for each and evidence of all, if left open.
 
-        `prompted` says anew whether the decoder is.
+        `prompted` replaces the field of that name unless it is None.
         """
         widths = (24, 32, 48, 64, *[96] * depths)[:depths]
         return self.model_copy(
@@ -250,7 +250,7 @@ class ExplainerConfig(Config):
     @model_validator(mode="after")
     def _clap_fits(self) -> ExplainerConfig:
         if isinstance(self.classifier, ClapConfig):
-            self.classifier.refuse_front_end(self.front_end)
+            self.classifier.check_front_end(self.front_end)
             if self.classifier.prompts and len(self.classifier.prompts) != len(self.labels):
                 raise ValueError(
                     f"{len(self.labels)} labels for {len(self.classifier.prompts)} prompts: each prompt is a class"
@@ -258,7 +258,7 @@ class ExplainerConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _prompts_to_hear(self) -> ExplainerConfig:
+    def _prompted_has_prompts(self) -> ExplainerConfig:
         banked = isinstance(self.classifier, ClapConfig) and self.classifier.head == "bank"
         if self.decoder is not None and self.decoder.prompted and not banked:
             raise ValueError("decoder.prompted needs a CLAP whose classes are prompts: this classifier has no text")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from schemas.class_bank import folded
+from schemas.class_bank import normalised
 from schemas.explainer_config import DecoderConfig, ExplainerConfig
 
 BETWEEN = ";"
@@ -93,7 +93,7 @@ def _place(name: str, labels: tuple[str, ...]) -> int | None:
     """The number of a class, which may be written with other capitals and blanks where that leaves one; else None."""
     if name in labels:
         return labels.index(name)
-    alike = [number for number, label in enumerate(labels) if folded(label) == folded(name)]
+    alike = [number for number, label in enumerate(labels) if normalised(label) == normalised(name)]
     return alike[0] if len(alike) == 1 else None
 
 

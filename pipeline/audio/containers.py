@@ -1,7 +1,7 @@
 """Where a container says that its audio ends, so that a file cut short is not taken for a short recording.
 
-Decoders pass over a missing end in silence. Only what a file states about itself is read here; sizes that
-streaming writers leave open (0, or all ones) state nothing, and a file that states nothing is never refused.
+Decoders do not report a missing end. Only what a file states about itself is read here; sizes that streaming
+writers leave open (0, or all ones) state nothing, and a file that states nothing is never refused.
 """
 
 from __future__ import annotations

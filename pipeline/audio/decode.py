@@ -9,11 +9,10 @@ import soxr
 from numpy.typing import NDArray
 
 from pipeline.audio.containers import stated_end
-from pipeline.audio.faults import AudioFault
 from pipeline.audio.framed import mp3_end, ogg_unfinished
 from pipeline.audio.pyav import open_pyav
 from pipeline.audio.sndfile import open_sndfile
-from pipeline.audio.source import Source
+from pipeline.audio.stream import AudioFault, AudioStream
 
 __all__ = ["AudioFault", "DecodedAudio", "decode"]
 
@@ -33,17 +32,17 @@ class DecodedAudio:
 def decode(data: bytes, name: str, sample_rate: int, max_seconds: float = 3600.0) -> DecodedAudio:
     """Decode an audio file to mono (the mean of its channels) at `sample_rate` in Hz.
 
-    The result depends on nothing but the bytes; `name` stands in messages only. Decoding, mixing and
+    The result depends on nothing but the bytes and `sample_rate`; `name` stands in messages only. Decoding, mixing and
     resampling go block by block, so memory is bounded by `max_seconds` of output, whatever the header claims.
     Raises AudioFault, with a reason, when the file is empty, not audio, truncated, longer than `max_seconds`,
-    without samples, with NaN or infinite samples or such as no recorder writes, or undecodable.
+    undecodable, without samples, or with samples that are NaN, infinite or absurdly large.
     """
     if not data:
         raise AudioFault("empty", f"{name}: the file has no bytes")
     _check_complete(data, name)
-    source = open_sndfile(data, name) or open_pyav(data, name)
-    waveform = _mix_and_resample(source, name, sample_rate, max_seconds)
-    return DecodedAudio(waveform, source.sample_rate, source.channels)
+    stream = open_sndfile(data, name) or open_pyav(data, name)
+    waveform = _mix_and_resample(stream, name, sample_rate, max_seconds)
+    return DecodedAudio(waveform, stream.sample_rate, stream.channels)
 
 
 def _check_complete(data: bytes, name: str) -> None:
@@ -54,17 +53,17 @@ def _check_complete(data: bytes, name: str) -> None:
         raise AudioFault("truncated", f"{name}: the Ogg stream stops before its end-of-stream page")
 
 
-def _mix_and_resample(source: Source, name: str, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
+def _mix_and_resample(stream: AudioStream, name: str, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
     resampler = (
-        soxr.ResampleStream(source.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
-        if source.sample_rate != sample_rate
+        soxr.ResampleStream(stream.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
+        if stream.sample_rate != sample_rate
         else None
     )
-    pieces: list[NDArray[np.float32]] = []
+    resampled: list[NDArray[np.float32]] = []
     frames_in = 0
-    for block in source.blocks:
+    for block in stream.blocks:
         frames_in += len(block)
-        if frames_in > max_seconds * source.sample_rate:
+        if frames_in > max_seconds * stream.sample_rate:
             raise AudioFault(
                 "too_long", f"{name}: it is longer than {max_seconds:g} s, the longest recording that is accepted"
             )
@@ -74,12 +73,12 @@ def _mix_and_resample(source: Source, name: str, sample_rate: int, max_seconds: 
         peak = float(np.abs(mono).max(initial=0.0))
         if peak > _MAX_PEAK:
             raise AudioFault("undecodable", f"{name}: its samples reach {peak:.0e} times full scale")
-        pieces.append(resampler.resample_chunk(mono) if resampler else mono)
+        resampled.append(resampler.resample_chunk(mono) if resampler else mono)
     if not frames_in:
         raise AudioFault("no_samples", f"{name}: the file is well formed but holds no samples")
     if resampler:
-        pieces.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
-    waveform = np.concatenate(pieces)
+        resampled.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    waveform = np.concatenate(resampled)
     if not len(waveform):
         # Less than half a sample at the new rate; a recording that holds sound has at least one sample.
         waveform = np.zeros(1, dtype=np.float32)

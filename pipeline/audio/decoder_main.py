@@ -1,7 +1,7 @@
-"""The process that decodes: recordings come in over one pipe, waveforms go out over another.
+"""The child process that decodes: recordings come in over one pipe, waveforms go out over another.
 
-`python -m pipeline.audio.decoder_main FD FD`, with the pipes' numbers, started by `pipeline.audio.decoder_process`. It
-imports nothing but `pipeline.audio`, and ends when whoever started it does.
+`pipeline.audio.decoder_process` starts it as `python -m pipeline.audio.decoder_main FD FD`, with the pipes' file
+descriptors. It imports nothing but `pipeline.audio`, and ends when its parent does.
 """
 
 from __future__ import annotations
@@ -15,53 +15,52 @@ import sys
 import threading
 from typing import Any
 
-from pipeline.audio.decode import decode
-from pipeline.audio.faults import AudioFault
+from pipeline.audio.decode import AudioFault, decode
 from pipeline.audio.pipe_messages import opened, receive, send
 
-# The kernel, short of memory, takes this process before the one that it works for.
+# Short of memory, the kernel kills this process before its parent.
 _OOM_SCORE = "700"
 
 
 def main() -> None:
-    """Answer recording after recording until nobody can ask any more."""
+    """Decode recording after recording until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_OOM_SCORE)
-    asking, answering = map(int, sys.argv[1:])
-    threading.Thread(target=_end_with_parent, args=(asking,), daemon=True).start()
+    requests_fd, replies_fd = map(int, sys.argv[1:])
+    threading.Thread(target=_end_with_parent, args=(requests_fd,), daemon=True).start()
     own = _address_space()
-    with opened(asking, "rb") as recordings, opened(answering, "wb") as answers:
-        send(answers, {"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss})
+    with opened(requests_fd, "rb") as requests, opened(replies_fd, "wb") as replies:
+        send(replies, {"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss})
         while True:
             try:
-                asked, data = receive(recordings)
+                request, data = receive(requests)
             except EOFError:
                 return
-            memory = asked.pop("memory")
+            memory = request.pop("memory")
             if own is not None:
                 _limit_memory(own + memory)
-            answer, waveform = _answer(data, **asked)
+            reply, waveform = _decode(data, **request)
             del data
-            send(answers, answer, waveform)
+            send(replies, reply, waveform)
 
 
-def _answer(data: bytes, name: str, sample_rate: int, max_seconds: float) -> tuple[dict[str, Any], bytes | memoryview]:
+def _decode(data: bytes, name: str, sample_rate: int, max_seconds: float) -> tuple[dict[str, Any], bytes | memoryview]:
     try:
         decoded = decode(data, name, sample_rate, max_seconds)
     except AudioFault as fault:
         return {"reason": fault.reason, "message": fault.message}, b""
     except MemoryError:
-        return {"reason": "out_of_memory", "message": f"{name}: decoding it takes more memory than it may"}, b""
+        return {"reason": "out_of_memory", "message": f"{name}: decoding it takes more memory than is allowed"}, b""
     except Exception as error:
-        message = f"{name}: decoding it fails in a way that is not provided for ({type(error).__name__}: {error})"
+        message = f"{name}: decoding it failed unexpectedly ({type(error).__name__}: {error})"
         return {"reason": "crashed", "message": message}, b""
     return {"sample_rate_in": decoded.sample_rate_in, "channels_in": decoded.channels_in}, decoded.waveform.data
 
 
 def _address_space() -> int | None:
-    """Bytes of address space in use, libraries and all; None where there is no /proc to tell."""
+    """Bytes of address space in use, libraries included; None where there is no /proc."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[0]) * resource.getpagesize()
@@ -75,10 +74,10 @@ def _limit_memory(n_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def _end_with_parent(asking: int) -> None:
-    """End at once when nobody can ask any more, in the middle of a recording too."""
+def _end_with_parent(requests_fd: int) -> None:
+    """End at once when the parent closes the pipe, in the middle of a recording too."""
     poll = select.poll()
-    poll.register(asking, 0)  # a hang-up is told in any case
+    poll.register(requests_fd, 0)  # a hang-up is reported in any case
     poll.poll()
     os._exit(0)
 

@@ -15,15 +15,22 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pipeline.audio.decode import DecodedAudio
-from pipeline.audio.faults import AudioFault
+from pipeline.audio.decode import AudioFault, DecodedAudio
 from pipeline.audio.pipe_messages import opened, receive, send
 
-# A recording may take so long: far more than any that can be decoded needs on a machine that has other work too.
+# The time limit of a recording: far more than decoding needs, even on a busy machine.
 SECONDS, SECONDS_PER_SECOND, SECONDS_PER_MEGABYTE = 60.0, 0.1, 1.0
-# And so much memory beside the libraries': room for a codec, copies of the file, and copies of the waveform.
+# Its memory limit, beside the libraries: room for a codec, copies of the file, and copies of the waveform.
 ROOM_BYTES, COPIES_OF_FILE, COPIES_OF_WAVEFORM = 512 << 20, 4, 4
 START_SECONDS = 300.0
+# All that the child inherits of the environment: hostile files must find no credentials there (AWS_*, tokens).
+_INHERITED = frozenset(
+    {
+        *("PATH", "HOME", "TMPDIR", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONUTF8"),
+        *("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+    }
+)
 _ENVIRONMENT = {
     # BLAS would reserve memory for a thread per core, and decoding uses none.
     "OMP_NUM_THREADS": "1",
@@ -53,7 +60,7 @@ class DecoderProcess:
 
     def __init__(self) -> None:
         self._child: _Child | None = None
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> DecoderProcess:
         return self
@@ -71,52 +78,52 @@ class DecoderProcess:
         machine's doing), "too_slow" when it takes longer than `time_limit`, "out_of_memory" when it takes more than
         `memory_limit`. Raises RuntimeError when no child can be started.
         """
-        with self._turn:
+        with self._lock:
             try:
                 return self._decode(data, name, sample_rate, max_seconds)
-            except _DiedError:
+            except _ChildDiedError:
                 pass
             try:
                 return self._decode(data, name, sample_rate, max_seconds)
-            except _DiedError as death:
-                if death.peak_bytes > memory_limit(len(data), sample_rate, max_seconds) // 2:
-                    words = f"decoding it took {death.peak_bytes >> 20} MiB and ended its process ({death.how})"
-                    raise AudioFault("out_of_memory", f"{name}: {words}") from None
-                raise AudioFault("crashed", f"{name}: decoding it ended its process, twice ({death.how})") from None
+            except _ChildDiedError as crash:
+                if crash.peak_bytes > memory_limit(len(data), sample_rate, max_seconds) // 2:
+                    took = f"decoding it took {crash.peak_bytes >> 20} MiB and ended its process ({crash.how})"
+                    raise AudioFault("out_of_memory", f"{name}: {took}") from None
+                raise AudioFault("crashed", f"{name}: decoding it ended its process, twice ({crash.how})") from None
 
     def _decode(self, data: bytes, name: str, sample_rate: int, max_seconds: float) -> DecodedAudio:
         memory, seconds = memory_limit(len(data), sample_rate, max_seconds), time_limit(len(data), max_seconds)
-        asked = {"name": name, "sample_rate": sample_rate, "max_seconds": max_seconds, "memory": memory}
+        request = {"name": name, "sample_rate": sample_rate, "max_seconds": max_seconds, "memory": memory}
         if self._child is not None and self._child.has_ended():
             self._end(self._child)
         if self._child is None:
             self._child = _start()
         child = self._child
         try:
-            with child.killed_after(seconds) as late:
-                send(child.asking, asked, data)
-                answer, payload = receive(child.answering)
+            with child.killed_after(seconds) as timed_out:
+                send(child.requests, request, data)
+                reply, payload = receive(child.replies)
         except (OSError, EOFError):
-            death = self._end(child)
-            if late.is_set():
+            crash = self._end(child)
+            if timed_out.is_set():
                 raise AudioFault("too_slow", f"{name}: decoding it takes longer than {seconds:.0f} s") from None
-            raise death from None
+            raise crash from None
         except BaseException:
-            self._end(child)  # else the answer to this recording would be taken for the next one's
+            self._end(child)  # else the reply to this recording would be taken for the next one's
             raise
-        if "reason" in answer:
-            if answer["reason"] == "out_of_memory":
-                self._end(child)  # what is left of its memory may be in pieces
-            raise AudioFault(answer["reason"], answer["message"])
-        return DecodedAudio(np.frombuffer(payload, np.float32), answer["sample_rate_in"], answer["channels_in"])
+        if "reason" in reply:
+            if reply["reason"] == "out_of_memory":
+                self._end(child)  # its memory may be fragmented
+            raise AudioFault(reply["reason"], reply["message"])
+        return DecodedAudio(np.frombuffer(payload, np.float32), reply["sample_rate_in"], reply["channels_in"])
 
-    def _end(self, child: _Child) -> _DiedError:
+    def _end(self, child: _Child) -> _ChildDiedError:
         self._child = None
         return child.end()
 
 
-class _DiedError(Exception):
-    """The child died: how, and the most memory that it had held, 0 where that is not known."""
+class _ChildDiedError(Exception):
+    """The child died: how, and its peak memory, 0 where that is not known."""
 
     def __init__(self, how: str, peak_bytes: int) -> None:
         super().__init__(how)
@@ -125,76 +132,80 @@ class _DiedError(Exception):
 
 @dataclass(frozen=True)
 class _Child:
-    """A running `pipeline.audio.decoder_main`, the pipes to and from it, and its peak of memory when it was ready."""
+    """A running `pipeline.audio.decoder_main`, the pipes to and from it, and its peak memory when it was ready."""
 
     process: subprocess.Popen[bytes]
-    asking: BinaryIO
-    answering: BinaryIO
+    requests: BinaryIO
+    replies: BinaryIO
     peak_kib: int = 0
 
     def has_ended(self) -> bool:
-        """Return True when it died while it had nothing to do."""
+        """Return True when it died between two recordings."""
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     @contextmanager
     def killed_after(self, seconds: float) -> Iterator[threading.Event]:
-        """Kill it if the block takes longer, so that what waits for it ends; the event tells whether that was so."""
-        late = threading.Event()
+        """Kill it if the block takes longer, which ends a wait for its reply; the event is set where that happened."""
+        timed_out = threading.Event()
 
         def stop() -> None:
-            late.set()
+            timed_out.set()
             os.kill(self.process.pid, signal.SIGKILL)
 
         timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), stop)
         timer.daemon = True
         timer.start()
         try:
-            yield late
+            yield timed_out
         finally:
             timer.cancel()
             timer.join()  # so that it never kills a process that is not there any more
 
-    def end(self) -> _DiedError:
-        """End it, whatever it is doing, and tell how it ended."""
+    def end(self) -> _ChildDiedError:
+        """Kill it, and return how it ended."""
         os.kill(self.process.pid, signal.SIGKILL)
-        # Not `Popen.wait`, which does not tell how much memory it took.
+        # Not `Popen.wait`, which does not return the memory it took.
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
-        self.answering.close()
-        with suppress(OSError):  # what it had not read is of no use any more
-            self.asking.close()
+        self.replies.close()
+        with suppress(OSError):  # closing flushes a request that nobody reads
+            self.requests.close()
         # Linux counts what the process that started it held at the start as its own: only what is above is.
         peak = usage.ru_maxrss << 10 if usage.ru_maxrss > self.peak_kib else 0
-        return _DiedError(_ending(self.process.returncode), peak)
+        return _ChildDiedError(_ending(self.process.returncode), peak)
 
 
 def _start() -> _Child:
     """Start a child and wait until it is ready; raises RuntimeError when it never is."""
-    (its_clips, asking), (answering, its_answers) = os.pipe(), os.pipe()
+    (child_requests, requests), (replies, child_replies) = os.pipe(), os.pipe()
     try:
-        # Pipes of their own, for what a library prints must not come between answers.
+        # Pipes of their own: what a library prints to stdout must not come between replies.
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.audio.decoder_main", str(its_clips), str(its_answers)],
+            [sys.executable, "-m", "pipeline.audio.decoder_main", str(child_requests), str(child_replies)],
             stdin=subprocess.DEVNULL,
             stdout=2,
-            pass_fds=(its_clips, its_answers),
-            env={**os.environ, **_ENVIRONMENT},
+            pass_fds=(child_requests, child_replies),
+            env=_child_environment(),
         )
     except OSError:
-        os.close(asking)
-        os.close(answering)
+        os.close(requests)
+        os.close(replies)
         raise
     finally:
-        os.close(its_clips)
-        os.close(its_answers)
-    child = _Child(process, opened(asking, "wb"), opened(answering, "rb"))
+        os.close(child_requests)
+        os.close(child_replies)
+    child = _Child(process, opened(requests, "wb"), opened(replies, "rb"))
     try:
         with child.killed_after(START_SECONDS):
-            ready, _ = receive(child.answering)
+            ready, _ = receive(child.replies)
     except EOFError:
         how = child.end().how
         raise RuntimeError(f"the process that decodes audio did not start ({how}); its log says why") from None
     return replace(child, peak_kib=ready["peak_kib"])
+
+
+def _child_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in _INHERITED} | _ENVIRONMENT
 
 
 def _ending(code: int) -> str:

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, cast
 
 _LENGTHS = struct.Struct("<IQ")
-# A message that the pipe and the buffers hold whole is handed over in one piece: each further one costs a change of
-# processes. More than this Linux gives to root alone.
+# A message that fits into the pipe takes one context switch. Linux gives larger pipes to root alone.
 BUFFER_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 
@@ -21,24 +20,24 @@ _F_SETPIPE_SZ = 1031
 def opened(fd: int, mode: str) -> BinaryIO:
     """Open an end of a pipe, "rb" or "wb", with buffers that suit `send` and `receive`."""
     if sys.platform == "linux":
-        with contextlib.suppress(PermissionError):  # a user's pipes together may hold so much and no more
+        with contextlib.suppress(PermissionError):  # the kernel limits what all of a user's pipes hold
             fcntl.fcntl(fd, _F_SETPIPE_SZ, BUFFER_BYTES)
     return cast(BinaryIO, os.fdopen(fd, mode, BUFFER_BYTES))
 
 
 def send(stream: BinaryIO, header: Mapping[str, Any], payload: bytes | memoryview = b"") -> None:
-    """Write one message; raises OSError when nobody reads any more."""
-    words = json.dumps(header).encode()
+    """Write one message; raises OSError when the other end is closed."""
+    head = json.dumps(header).encode()
     body = memoryview(payload).cast("B") if len(payload) else b""
-    stream.write(_LENGTHS.pack(len(words), len(body)) + words)
+    stream.write(_LENGTHS.pack(len(head), len(body)) + head)
     stream.write(body)
     stream.flush()
 
 
 def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
     """Wait for one message; raises EOFError when the other end closes before it is whole."""
-    n_words, n_bytes = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
-    header: dict[str, Any] = json.loads(_exactly(stream, n_words))
+    n_head, n_bytes = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
+    header: dict[str, Any] = json.loads(_exactly(stream, n_head))
     return header, _exactly(stream, n_bytes)
 
 

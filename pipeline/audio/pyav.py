@@ -9,8 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.faults import AudioFault
-from pipeline.audio.source import Source, check_format
+from pipeline.audio.stream import AudioFault, AudioStream, check_format
 
 # Playlists and scripts (hls, concat, dash...) can name other files and hosts: only self-contained demuxers.
 _DEMUXERS = (
@@ -20,7 +19,7 @@ _DEMUXERS = (
 _OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"}
 
 
-def open_pyav(data: bytes, name: str) -> Source:
+def open_pyav(data: bytes, name: str) -> AudioStream:
     """Open a file's first audio stream with FFmpeg.
 
     Raises AudioFault: "not_audio" when no demuxer knows it or it holds no audio stream, "undecodable" when
@@ -30,8 +29,8 @@ def open_pyav(data: bytes, name: str) -> Source:
         container = av.open(io.BytesIO(data), mode="r", options=_OPTIONS)
     except (av.error.FFmpegError, ValueError) as error:
         if isinstance(error, MemoryError):
-            raise _greedy(name) from error
-        raise AudioFault("not_audio", f"{name}: no decoder knows this format ({_words(error)})") from error
+            raise _out_of_memory(name) from error
+        raise AudioFault("not_audio", f"{name}: no decoder knows this format ({_message(error)})") from error
     if not container.streams.audio:
         container.close()
         raise AudioFault("not_audio", f"{name}: it holds no audio stream")
@@ -43,7 +42,7 @@ def open_pyav(data: bytes, name: str) -> Source:
     # The decoder knows better than the header: with HE-AAC the header gives half the rate.
     sample_rate, channels = first.sample_rate, first.layout.nb_channels
     check_format(name, sample_rate, channels)
-    return Source(sample_rate, channels, _blocks(first, frames, name))
+    return AudioStream(sample_rate, channels, _blocks(first, frames, name))
 
 
 def _frames(container: av.container.InputContainer, name: str) -> Iterator[av.AudioFrame]:
@@ -52,8 +51,8 @@ def _frames(container: av.container.InputContainer, name: str) -> Iterator[av.Au
             yield from container.decode(audio=0)
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, MemoryError):
-                raise _greedy(name) from error
-            raise AudioFault("undecodable", f"{name}: {_words(error)}") from error
+                raise _out_of_memory(name) from error
+            raise AudioFault("undecodable", f"{name}: {_message(error)}") from error
 
 
 def _blocks(first: av.AudioFrame, frames: Iterator[av.AudioFrame], name: str) -> Iterator[NDArray[np.float32]]:
@@ -75,9 +74,9 @@ def _samples(planar: list[av.AudioFrame]) -> Iterator[NDArray[np.float32]]:
     return (frame.to_ndarray().T.astype(np.float32, copy=False) for frame in planar)
 
 
-def _greedy(name: str) -> AudioFault:
+def _out_of_memory(name: str) -> AudioFault:
     return AudioFault("out_of_memory", f"{name}: decoding it takes more memory than there is")
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)

@@ -10,14 +10,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio.faults import AudioFault, Reason
 from pipeline.audio.framed import flac_frames
-from pipeline.audio.source import Source, check_format
+from pipeline.audio.stream import AudioFault, AudioStream, Reason, check_format
 
 _BLOCK_SAMPLES = 1 << 18
 
 
-def open_sndfile(data: bytes, name: str) -> Source | None:
+def open_sndfile(data: bytes, name: str) -> AudioStream | None:
     """Open a file with libsndfile; None where libsndfile does not know the format or its codec.
 
     Raises AudioFault("undecodable") when the header gives an absurd rate or number of channels; so do the
@@ -29,7 +28,7 @@ def open_sndfile(data: bytes, name: str) -> Source | None:
     except soundfile.LibsndfileError:
         return None
     check_format(name, file.samplerate, file.channels)
-    return Source(file.samplerate, file.channels, _blocks(file, name, flac_frames(data)))
+    return AudioStream(file.samplerate, file.channels, _blocks(file, name, flac_frames(data)))
 
 
 def _blocks(file: soundfile.SoundFile, name: str, stated: int | None) -> Iterator[NDArray[np.float32]]:

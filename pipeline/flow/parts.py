@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.audio.decode import AudioFault
 from pipeline.audio.decoder_process import DecoderProcess
-from pipeline.audio.faults import AudioFault
 from pipeline.audio.level import level_dbfs
 from pipeline.audio.windows import cut_windows, take_window
 from pipeline.inputs.labels import LabelTable, label_of

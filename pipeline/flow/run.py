@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import ray
 
-from pipeline.flow.asked import as_begun, explain_with, load_asked
 from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop, check_targets
 from pipeline.flow.cluster import Crew, crew
 from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
+from pipeline.flow.explainer_of_run import as_begun, explain_with, load_asked
 from pipeline.flow.finalize import finalize
 from pipeline.flow.plan import Work, plan, rest_of
 from pipeline.flow.stop import Stop

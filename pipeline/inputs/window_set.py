@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.audio.decode import AudioFault, decode
-from pipeline.audio.flac import pcm_16
+from pipeline.audio.pcm import to_pcm
 from pipeline.audio.windows import cut_windows, take_window
 from pipeline.inputs.labels import LabelTable, check_coverage, label_of
 from pipeline.inputs.listing import list_input
@@ -152,7 +152,7 @@ def load_windows(
                         continue
                     for span in cut_windows(len(decoded.waveform), n, min_tail=n // 2):
                         window = take_window(decoded.waveform, span, n)
-                        file.write(pcm_16(window).astype("<i2").tobytes())
+                        file.write(to_pcm(window).astype("<i2").tobytes())
                         recording_index.append(len(keys))
                 # Two tars may use the same key, and keys must be unique here.
                 keys[recording.key if recording.key not in keys else f"{shard.uri}:{recording.key}"] = None

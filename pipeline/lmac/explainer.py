@@ -15,7 +15,7 @@ from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparsene
 from pipeline.models.checkpoint import ExplainerError, load_explainer
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.decoder import Decoder
-from pipeline.models.evidence import hear
+from pipeline.models.evidence import classify_with_evidence
 from pipeline.models.ranking import rank_bins
 from schemas.explainer_config import ExplainerConfig
 from schemas.targets import Targets
@@ -196,7 +196,7 @@ class Explainer:
         """
         if not steps:
             return rank_bins(self.decoder, self.classifier, magnitude, target)
-        output, y, _ = hear(self.classifier, magnitude, target, evidence=0)
+        output, y, _ = classify_with_evidence(self.classifier, magnitude, target, evidence=0)
         # One by one: rounding differs from batch to batch, and many steps make much of it.
         alone = [self._refined(*window, steps) for window in zip(magnitude.split(1), y.split(1), strict=True)]
         return output, y, torch.cat(alone)

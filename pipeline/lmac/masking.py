@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.audio.pcm import PEAK, round_to_pcm
+
 
 def quantised(mask: Tensor) -> Tensor:
     """Masks in [0, 1] as uint8 in 255ths, as they are stored; scores and sound belong to the very mask stored."""
@@ -26,6 +28,5 @@ def to_pcm_grid(sound: Tensor) -> tuple[Tensor, Tensor]:
     The gain is 0 unless a peak lies above full scale; then the whole waveform is lowered, not clipped.
     """
     peak = sound.abs().amax(dim=1, keepdim=True)
-    limit = 32767 / 32768
-    gain = torch.where(peak > limit, limit / peak.clamp_min(limit), torch.ones_like(peak))
-    return (sound * gain * 32768).round().clamp(-32768, 32767) / 32768, 20 * gain[:, 0].log10()
+    gain = torch.where(peak > PEAK, PEAK / peak.clamp_min(PEAK), torch.ones_like(peak))
+    return round_to_pcm(sound * gain), 20 * gain[:, 0].log10()

@@ -29,17 +29,17 @@ def zero_shot_objective(
     mask: Tensor,
     prompt: Tensor,
     similarity: Tensor,
-    usual: Tensor,
-    best: Tensor,
+    mean_similarity: Tensor,
+    max_similarity: Tensor,
     config: ZeroShotObjective,
     domain: str = "magnitude",
 ) -> ZeroShotTerms:
     """`lambda_in in + lambda_out out + lambda_s size + lambda_apart apart` of masks for prompts.
 
     magnitude `[B, F, T]`; mask `[B, K, F, T]`, for K prompts of each window, which are the classes `prompt` `[B, K]` of
-    the CLAP; `similarity` `[B, K]` the cosines s of prompts and windows; `usual` and `best` `[B, K]` the cosine u that
-    a prompt has with sounds at large and the highest b with any of them. With t the prompt's text embedding and f the
-    audio branch,
+    the CLAP; `similarity` `[B, K]` the cosines s of prompts and windows; `mean_similarity` `[B, K]` the cosine u
+    that a prompt has with sounds at large, and `max_similarity` the highest, b. With t the prompt's text
+    embedding and f the audio branch,
 
     - s_in = t f(M X), s_out = t f((1 - M) X);
     - in: what fits, s > u, must go on fitting, max(0, s - s_in); what does not must not begin to, max(0, s_in - u);
@@ -58,11 +58,12 @@ def zero_shot_objective(
     flat = mask.flatten(0, 1)
     whole = magnitude.repeat_interleave(k, dim=0)
     heard = clap(torch.cat([apply_mask(whole, flat, domain), apply_mask(whole, 1 - flat, domain)])).embedding.float()
-    text = clap.prompts(prompt.flatten())
+    text = clap.prompt_embeddings(prompt.flatten())
     s_in, s_out = ((part * text).sum(1).reshape(n, k) for part in heard.chunk(2))
-    masked_in = torch.where(similarity > usual, similarity - s_in, s_in - usual).clamp_min(0).mean()
-    masked_out = (s_out - usual).clamp_min(0).mean()
-    fits = ((similarity - usual) / (best - usual).clamp_min(1e-6)).clamp(0, 1)
+    masked_in = torch.where(similarity > mean_similarity, similarity - s_in, s_in - mean_similarity).clamp_min(0).mean()
+    masked_out = (s_out - mean_similarity).clamp_min(0).mean()
+    span = (max_similarity - mean_similarity).clamp_min(1e-6)
+    fits = ((similarity - mean_similarity) / span).clamp(0, 1)
     size = (mask.mean(dim=(2, 3)) - config.target_mean * fits).clamp_min(0).mean()
     apart = _shared(mask, text.reshape(n, k, -1))
     total = config.lambda_in * masked_in + config.lambda_out * masked_out + config.lambda_s * size

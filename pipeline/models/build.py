@@ -28,5 +28,5 @@ def build_decoder(config: ExplainerConfig, classifier: Classifier) -> Decoder:
             f"explainer {config.name!r} has a classifier but no decoder: train one with `lmac train decoder`"
         )
     fitted = config.decoder.fitted(len(classifier.representation_channels))
-    told = n_prompt_features(config.classifier.projection) if isinstance(config.classifier, ClapConfig) else 0
-    return Decoder(fitted, classifier.front_end, decoder_channels(classifier, fitted.evidence or 0), told)
+    condition = n_prompt_features(config.classifier.projection) if isinstance(config.classifier, ClapConfig) else 0
+    return Decoder(fitted, classifier.front_end, decoder_channels(classifier, fitted.evidence or 0), condition)

@@ -59,7 +59,7 @@ def resolve(name_or_url: str) -> str:
 def save_explainer(
     url: str, config: ExplainerConfig, classifier: Classifier, decoder: Decoder | None, readme: str
 ) -> None:
-    """Write an explainer directory; the configuration last, so that a directory with one is whole.
+    """Write an explainer directory, the configuration last: a directory that has one is complete.
 
     Raises StorageError when the storage refuses or is out of reach.
     """
@@ -109,7 +109,7 @@ def load_explainer(name_or_url: str) -> LoadedExplainer:
 
 
 def weights_digest(module: nn.Module, *words: str) -> str:
-    """SHA-256 of a module's weights by name, and of the words that say what else it depends on."""
+    """SHA-256 of a module's weights by name, and of `words`, which state what else the module depends on."""
     digest = hashlib.sha256(json.dumps(words).encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -167,7 +167,7 @@ def _load_weights(module: nn.Module, name_or_url: str, file: str) -> bytes:
     what = f"{display_url(name_or_url)}/{file}"
     data = _read(name_or_url, file)
     if data is None:
-        raise ExplainerError(f"{what} is not there, but {CONFIG} is: the directory is not whole")
+        raise ExplainerError(f"{what} is not there, but {CONFIG} is: the directory is incomplete")
     try:
         weights = safetensors.torch.load(data)
     except SafetensorError as error:
@@ -177,7 +177,7 @@ def _load_weights(module: nn.Module, name_or_url: str, file: str) -> bytes:
         if name not in weights:
             raise ExplainerError(f"{what} lacks the weight {name!r} that {CONFIG} asks for")
         if name not in wanted:
-            raise ExplainerError(f"{what} has a weight {name!r} that {CONFIG} has no place for")
+            raise ExplainerError(f"{what} has a weight {name!r} that {CONFIG} does not provide for")
         if weights[name].shape != wanted[name].shape:
             raise ExplainerError(
                 f"{what}: weight {name!r} is {tuple(weights[name].shape)}, "

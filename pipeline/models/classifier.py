@@ -1,4 +1,4 @@
-"""What an explainer needs of a classifier: logits, an embedding, and representations at several depths."""
+"""What an explainer needs from a classifier: logits, an embedding, and representations at several depths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.models.frontend import FrontEnd
 
 @dataclass(frozen=True)
 class ClassifierOutput:
-    """A classifier's view of a batch.
+    """What a classifier makes of a batch.
 
     logits `[B, n_classes]`; embedding `[B, D]`; representations, shallow to deep, each
     `[B, C_i, T_i, M_i]` with time and mel frequency laid out as in the log-mel `[B, T, n_mels]`;
@@ -46,22 +46,22 @@ class Classifier(nn.Module, ABC):
 
     @property
     def last_block(self) -> nn.Module:
-        """The module whose output `[B, C, T', M']`, laid out as the log-mel, is the last that has a place in time.
+        """The last module whose output `[B, C, T', M']` lies in time and mel bands as the log-mel does, for GradCAM.
 
-        GradCAM looks there. Raises NotImplementedError where a classifier has none.
+        Raises NotImplementedError where a classifier has none.
         """
         raise NotImplementedError(f"{type(self).__name__} has no last convolutional block")
 
-    def prompts(self, classes: Tensor) -> Tensor:
-        """Text embeddings `[B, D]` of length 1 of classes `[B]`.
+    def prompt_embeddings(self, classes: Tensor) -> Tensor:
+        """Text embeddings `[B, D]` of length 1, of the prompts that are the classes `[B]`.
 
-        Raises NotImplementedError where classes are no prompts.
+        Raises NotImplementedError where classes are not prompts.
         """
         raise NotImplementedError(f"{type(self).__name__} has no prompts")
 
     def from_log_mel(self, log_mel: Tensor) -> ClassifierOutput:
         """Classify log-mels `[B, T, n_mels]` of the front end, as `forward` does those of its magnitudes.
 
-        Raises NotImplementedError where a classifier does not hear through the front end's log-mel.
+        Raises NotImplementedError where a classifier's input is not the front end's log-mel.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not hear through a log-mel")
+        raise NotImplementedError(f"{type(self).__name__} does not take a log-mel")

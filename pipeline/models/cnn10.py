@@ -26,7 +26,7 @@ class ConvBlock(nn.Module):
         self.norm1: nn.Module = nn.BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
         self.norm2: nn.Module = nn.BatchNorm2d(channels_out)
-        # Modules, one for each place: attribution methods that change how gradients pass a ReLU find them so.
+        # One module for each call: attribution methods put hooks on them.
         self.relu1 = nn.ReLU()
         self.relu2 = nn.ReLU()
         # ceil_mode: a spectrogram of any length, down to one frame, passes all four blocks.

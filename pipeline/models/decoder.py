@@ -52,16 +52,15 @@ class Merge(nn.Module):
 class Decoder(nn.Module):
     """U-Net decoder with a skip from each depth, the log-mel itself being the last (L-MAC, section 3.1).
 
-    The mask is made at mel resolution, which is all the classifier can tell apart, and spread to linear
-    bins. Input: representations as `hear` returns them, and the magnitude `[B, F, T]` that they are of; output: logits
-    `[B, F, T]`, for any number of frames. Bins that the classifier cannot hear get logit -inf, so that nothing
-    inaudible to it is ever named as evidence.
+    The mask is made at mel resolution, the classifier's own, and spread to linear bins. Input: representations as
+    `classify_with_evidence` returns them, and their magnitude `[B, F, T]`; output: logits `[B, F, T]`, for any number
+    of frames. Bins outside all mel filters get logit -inf: what the classifier cannot hear is no evidence.
 
     With `detail` a second map at mel resolution says how far, within a mel band, the louder bins come before the
-    quieter ones: the classifier hears their sum, and a few partials may hold most of it.
+    quieter ones: the classifier's input is their sum, and a few partials may hold most of it.
 
-    A `prompted` decoder is told of a prompt `[B, prompt_features]` at every depth (FiLM). Raises ValueError where
-    channels do not fit the classifier, or where there is nothing of a prompt to be told.
+    A `prompted` decoder is conditioned on a prompt `[B, prompt_features]` at every depth (FiLM). Raises ValueError
+    where channels do not fit the classifier, or where the classifier has no prompts.
     """
 
     def __init__(

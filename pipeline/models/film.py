@@ -1,4 +1,4 @@
-"""How a decoder is told of a prompt: feature-wise modulation."""
+"""Conditioning a decoder on a prompt, by feature-wise linear modulation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HIDDEN = 64
 class Film(nn.Module):
     """Feature-wise linear modulation (Perez et al. 2018, arXiv 1709.07871): each channel scaled and shifted.
 
-    `[B, C, T, M]` and what is told `[B, features]` -> `[B, C, T, M]`. It starts as the identity.
+    `[B, C, T, M]` and a condition `[B, features]` -> `[B, C, T, M]`. It starts as the identity.
     """
 
     def __init__(self, features: int, channels: int) -> None:
@@ -21,16 +21,16 @@ class Film(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        scale, shift = self.out(nn.functional.gelu(self.hidden(told)))[:, :, None, None].chunk(2, dim=1)
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.out(nn.functional.gelu(self.hidden(condition)))[:, :, None, None].chunk(2, dim=1)
         return x * (1 + scale) + shift
 
 
 def prompt_features(text: Tensor, audio: Tensor) -> Tensor:
-    """What a decoder is told of prompts for windows: `[B, 2 D + 1]` of embeddings `[B, D]` of length 1.
+    """The condition `[B, 2 D + 1]` for prompts and windows, from their embeddings `[B, D]` of length 1.
 
-    The text's own, its product with the audio's channel by channel, and the sum of that, which is their similarity;
-    scaled so that each entry is about 1.
+    The text embedding, its elementwise product with the audio's, and the sum of that, their similarity; scaled so that
+    each entry is about 1.
     """
     product = text * audio
     size = text.shape[1]
@@ -39,5 +39,5 @@ def prompt_features(text: Tensor, audio: Tensor) -> Tensor:
 
 
 def n_prompt_features(embedding: int) -> int:
-    """The number of features that `prompt_features` makes of embeddings of a size."""
+    """The number of features that `prompt_features` makes from embeddings of a size."""
     return 2 * embedding + 1

@@ -1,4 +1,4 @@
-"""Waveform to linear STFT and back, and the log-mel feature that the classifier hears."""
+"""Waveform to linear STFT and back, and the log-mel feature that the classifier takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.explainer_config import FrontEndConfig
 
 
 class FrontEnd(nn.Module):
-    """STFT, its inverse, and a log-mel of the *linear* magnitude, so that a mask on it can be heard.
+    """STFT, its inverse, and a log-mel of the *linear* magnitude, so that a mask on it can be inverted to sound.
 
     Shapes: waveform `[B, n]` in [-1, 1], STFT `[B, F, T]` complex with `F = n_fft / 2 + 1` and
     `T = ceil(n / hop_length) + 1` centred frames, log-mel `[B, T, n_mels]` (logarithm of power as `log` says).
@@ -36,13 +36,14 @@ class FrontEnd(nn.Module):
         self.register_buffer("mel_weights", mel_weights, persistent=False)
 
     def stft(self, waveform: Tensor) -> Tensor:
-        """Complex STFT `[B, F, T]` of waveforms `[B, n]`, with silence or the mirror image beyond the edges."""
+        """Complex STFT `[B, F, T]` of waveforms `[B, n]`, padded with silence or reflected at the edges."""
         if self.config.quantised:
+            # laion-clap's own rule, which its checkpoints were trained with; not the grid of `pipeline.audio.pcm`.
             waveform = (waveform.clamp(-1, 1) * 32767).trunc() / 32767
         # A whole number of hops, so that the last frame is centred at or beyond the last sample and the
         # inverse is well conditioned there.
         padded = nn.functional.pad(waveform, (0, -waveform.shape[-1] % self.config.hop_length))
-        # A window shorter than half an FFT has nothing to reflect: silence is beyond its edges always.
+        # A window shorter than half an FFT has nothing to reflect: it is padded with silence.
         reflects = self.config.pad_mode == "reflect" and padded.shape[-1] > self.config.n_fft // 2
         window = self.window
         if self.config.precision == "double":
@@ -74,7 +75,7 @@ class FrontEnd(nn.Module):
         )
 
     def with_phase(self, magnitude: Tensor, stft: Tensor, length: int) -> Tensor:
-        """Waveforms `[k B, length]` of magnitudes `[k B, F, T]`, k of a window, with the phase of STFTs `[B, F, T]`."""
+        """Waveforms `[k B, length]` of magnitudes `[k B, F, T]`, k per STFT, with the phase of STFTs `[B, F, T]`."""
         phase = torch.polar(torch.ones_like(stft.real), stft.angle())
         return self.istft((magnitude.unflatten(0, (-1, len(stft))) * phase).flatten(0, 1), length)
 
@@ -86,9 +87,9 @@ class FrontEnd(nn.Module):
         return torch.log(mel + self.config.log_floor)
 
     def spread(self, mel_map: Tensor) -> Tensor:
-        """A map `[B, T, n_mels]` carried to linear bins `[B, F, T]`, each the mean of the filters that hear it.
+        """A map `[B, T, n_mels]` carried to linear bins `[B, F, T]`, each the mean over the filters that cover it.
 
-        Bins that no filter hears get 0 where `audible` is False.
+        Bins that no filter covers get 0; there `audible` is False.
         """
         total = self.mel_weights.sum(dim=1, keepdim=True)
         weights = torch.where(total > 0, self.mel_weights / total.clamp_min(1e-12), torch.zeros_like(total))
@@ -107,5 +108,5 @@ class FrontEnd(nn.Module):
 
     @property
     def audible(self) -> Tensor:
-        """Bool `[F]`: the linear bins that at least one mel filter hears."""
+        """Bool `[F]`: the linear bins that at least one mel filter covers."""
         return self.mel_weights.sum(dim=1) > 0

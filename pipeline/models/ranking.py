@@ -6,18 +6,18 @@ from torch import Tensor
 
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.decoder import Decoder
-from pipeline.models.evidence import hear
+from pipeline.models.evidence import classify_with_evidence
 from pipeline.models.film import prompt_features
 
 
 def rank_bins(
     decoder: Decoder, classifier: Classifier, magnitude: Tensor, target: Tensor | None = None
 ) -> tuple[ClassifierOutput, Tensor, Tensor]:
-    """The classifier's output, the classes explained `[B]`, and the mask's logits, of magnitudes `[B, F, T]`.
+    """The classifier's output, the classes explained `[B]`, and the mask's logits, for magnitudes `[B, F, T]`.
 
-    `target` `[B]` are the classes to explain, by default the classifier's decisions. Of the decoder alone a gradient
-    is kept.
+    `target` `[B]` are the classes to explain, by default the classifier's decisions. Gradients reach the decoder's
+    weights only.
     """
-    output, y, heard = hear(classifier, magnitude, target, decoder.evidence, decoder.prompted)
-    told = prompt_features(classifier.prompts(y), output.embedding) if decoder.prompted else None
-    return output, y, decoder(heard, magnitude, told)
+    output, y, features = classify_with_evidence(classifier, magnitude, target, decoder.evidence, decoder.prompted)
+    condition = prompt_features(classifier.prompt_embeddings(y), output.embedding) if decoder.prompted else None
+    return output, y, decoder(features, magnitude, condition)

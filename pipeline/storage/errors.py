@@ -1,4 +1,4 @@
-"""The two ways in which storage fails a person: the input is not usable, or the storage is not reachable."""
+"""Errors of storage that people can mend: the input is not usable, or the storage is not reachable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class InputError(LmacError):
 
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
-    """Turn the errors of storage and its clients, inside the block, into a StorageError for people."""
+    """Turn errors of storage and its clients, inside the block, into a StorageError."""
     try:
         yield
     except Exception as error:

@@ -54,9 +54,9 @@ def is_url(text: str) -> bool:
 
 
 def put_file(fs: AbstractFileSystem, path: str, data: bytes) -> None:
-    """Write a file on a remote filesystem; raises TimeoutError where it takes longer than any storage that works."""
-    # An S3 client waits to be asked for the body, and no timeout of its own ends that: a server that took the request
-    # and died without a word would hold a write, and with it the run, for ever.
+    """Write a file on a remote filesystem; raises TimeoutError when it takes implausibly long."""
+    # An S3 client waits without a timeout for the server to request the body: a server that died silently would block
+    # the write, and with it the run, for ever.
     limit = {"timeout": WRITE_S + len(data) / WRITE_BYTES_PER_S} if fs.async_impl else {}
     fs.pipe_file(path, data, **limit)
 

@@ -1,4 +1,4 @@
-"""Doing a storage operation again while its failure may pass."""
+"""Retrying a storage operation while its failure may be transient."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ def retrying(
 ) -> T:
     """Call `operation` until it succeeds, waiting ever longer (0.5 s to 20 s, with jitter) between attempts.
 
-    Errors that another attempt cannot mend (not found, access denied, any 4xx) are raised at once, as they
-    are.
+    Permanent errors (not found, access denied, any 4xx) are raised at once, unchanged.
     Raises StorageError, naming `what`, when the next wait would go past `budget_s`.
     """
     start, attempts = clock(), 0
@@ -54,7 +53,7 @@ def retrying(
         except Exception as error:
             if not is_transient(error):
                 raise
-            # Half of the delay is fixed, half is drawn, so that many readers do not come back all at once.
+            # Half of the delay is fixed, half is random, so that many readers do not retry all at once.
             delay = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(attempts - 1, 16)) * (0.5 + 0.5 * jitter())
             elapsed = clock() - start
             if elapsed + delay > budget_s:

@@ -1,4 +1,4 @@
-"""A file that is read on through a storage outage."""
+"""A file whose reads survive a storage outage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RetryingFile(io.RawIOBase):
         self._file: Any = retrying(lambda: fs.open(path, "rb", block_size=_BLOCK_BYTES), what=what)
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read up to `size` bytes, or all; raises StorageError when the storage stays away."""
+        """Read up to `size` bytes, or all; raises StorageError when the outage outlasts the retries."""
         return bytes(retrying(lambda: self._file.read(size), what=self._what))
 
     def readinto(self, buffer: Any, /) -> int:

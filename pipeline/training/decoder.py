@@ -10,7 +10,7 @@ import torch
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import LoadedExplainer, load_card, load_explainer, weights_digest
 from pipeline.models.clap.classifier import ClapClassifier
-from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap import ClapError
 from pipeline.models.clap.prompts import parse_prompts
 from pipeline.models.clap.zero_shot import PREFIX, embed_prompts, load_zero_shot
 from pipeline.storage.filesystem import display_url
@@ -19,7 +19,7 @@ from pipeline.training.loop import Task, TrainingError
 from pipeline.training.starting_weights import load_starting_weights
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from pipeline.training.zero_shot_task import ZeroShotTask
-from schemas.class_bank import PLACE
+from schemas.class_bank import PLACEHOLDER
 from schemas.explainer_config import ClapConfig, ExplainerConfig
 from schemas.training_config import DecoderRecipe, ObjectiveConfig, ZeroShotObjective
 
@@ -144,7 +144,7 @@ def _load_classifier(
         raise TrainingError(
             'a CLAP needs classes to choose from: give prompts, "a dog barking; rain", or a .txt file of them'
         )
-    return load_zero_shot(where, prompts, templates or (PLACE,), window_s)
+    return load_zero_shot(where, prompts, templates or (PLACEHOLDER,), window_s)
 
 
 def _with_all_prompts(loaded: LoadedExplainer, where: str, wordings: Sequence[str], at_once: int) -> ClapClassifier:
@@ -171,7 +171,7 @@ def _with_all_prompts(loaded: LoadedExplainer, where: str, wordings: Sequence[st
                     f"wordings: to the text encoder {wording!r} is the same as the prompt "
                     f"{clap.config.prompts[place]!r} in its templates: leave one out"
                 )
-        clap = clap.of_prompts(torch.cat([clap.class_embeddings, embedded]))
+        clap = clap.with_class_embeddings(torch.cat([clap.class_embeddings, embedded]))
     if at_once > clap.n_classes:
         raise TrainingError(
             f"training.objective.prompts is {at_once} prompts a window, and there are {clap.n_classes} in all: give "

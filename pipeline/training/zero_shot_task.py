@@ -58,7 +58,7 @@ class ZeroShotTask:
         with torch.no_grad():
             output = self.clap(magnitude)
             prompt = draw_prompts(output.logits.float(), k, self.objective.fitting, rng)
-            similarity = (output.embedding.float()[:, None] * self.clap.prompts(prompt)).sum(2)
+            similarity = (output.embedding.float()[:, None] * self.clap.prompt_embeddings(prompt)).sum(2)
         _, _, logits = rank_bins(self.module, self.clap, magnitude.repeat_interleave(k, dim=0), prompt.flatten())
         mask = torch.sigmoid(logits.float()).unflatten(0, prompt.shape)
         mean, highest = self.mean_similarity[prompt], self.highest_similarity[prompt]
@@ -106,7 +106,7 @@ def prompt_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 2
     """The mean and the highest cosine `[n_classes]` of each prompt to at most `limit` evenly spread windows."""
     chosen = torch.linspace(0, len(windows) - 1, min(limit, len(windows))).long()
     embedded = [clap(clap.front_end.stft(windows.waveforms(batch)).abs()).embedding for batch in chosen.split(_BATCH)]
-    cosines = torch.cat(embedded) @ clap.prompts(torch.arange(clap.n_classes)).T
+    cosines = torch.cat(embedded) @ clap.prompt_embeddings(torch.arange(clap.n_classes)).T
     return cosines.mean(dim=0), cosines.amax(dim=0)
 
 

@@ -23,7 +23,7 @@ if any("decoder_main" in word for word in getattr(sys, "orig_argv", open("/proc/
             os.abort()
         if b"POISON-ONCE" in data:
             try:
-                os.close(os.open(os.environ["POISONED"], os.O_CREAT | os.O_EXCL))
+                os.close(os.open(os.path.join(os.path.dirname(__file__), "poisoned"), os.O_CREAT | os.O_EXCL))
                 os.kill(os.getpid(), signal.SIGKILL)
             except FileExistsError:
                 pass

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from pipeline.audio import decoder_process
-from pipeline.audio.decode import decode
+from pipeline.audio.decode import AudioFault, decode
 from pipeline.audio.decoder_process import DecoderProcess, memory_limit, time_limit
-from pipeline.audio.faults import AudioFault
 from tests.audio.make import encode, encode_av, tone
 from tests.audio.poison import poison, write_poisoner
 
@@ -28,7 +27,6 @@ def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoder
     """A decoder that poison harms."""
     path = os.pathsep.join(filter(None, [write_poisoner(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.setenv("POISONED", str(tmp_path / "poisoned"))
     with DecoderProcess() as process:
         yield process
 
@@ -75,6 +73,28 @@ def test_a_fault_of_the_file_is_the_one_that_decode_finds(data: bytes, reason: s
     assert there.value.reason == reason
 
 
+def test_the_child_starts_without_the_environments_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "HF_TOKEN"),
+        *("RAY_AUTH_TOKEN", "GITHUB_TOKEN", "DATABASE_URL", "SSH_AUTH_SOCK"),
+    }
+    for name in secrets:
+        monkeypatch.setenv(name, "a secret")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    before = children()
+    with DecoderProcess() as decoder:
+        is_well(decoder)
+        (child,) = children() - before
+        found = dict(
+            entry.split("=", 1) for entry in Path(f"/proc/{child}/environ").read_text().split("\0") if "=" in entry
+        )
+    assert not secrets & found.keys()
+    assert "a secret" not in found.values()
+    assert found["LC_ALL"] == "C.UTF-8"
+    assert found["PATH"] == os.environ["PATH"]
+    assert found["OMP_NUM_THREADS"] == "1"
+
+
 def test_the_child_is_started_by_the_first_clip_kept_for_the_others_and_ended() -> None:
     before = children()
     with DecoderProcess() as decoder:
@@ -100,7 +120,7 @@ def test_a_clip_that_kills_its_decoder_is_crashed_with_the_signal(
 def test_a_clip_whose_decoder_was_killed_once_is_tried_again(decoder: DecoderProcess, tmp_path: Path) -> None:
     is_well(decoder)
     assert len(decoder.decode(poison("ONCE"), "a", 16000, 60.0).waveform) == 8000
-    assert (tmp_path / "poisoned").exists()
+    assert (tmp_path / "site" / "poisoned").exists()
 
 
 def test_a_decoder_killed_between_clips_is_no_clip_s_fault(decoder: DecoderProcess) -> None:

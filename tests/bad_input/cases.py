@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.audio.decode import decode
-from pipeline.audio.faults import AudioFault
+from pipeline.audio.decode import AudioFault, decode
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import RawRecording

@@ -62,7 +62,7 @@ def _windows(output: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _differs(row: dict[str, Any], other: dict[str, Any]) -> bool:
-    if row["clip_id"] != other["clip_id"] or row.get("target", row.get("label")) != other.get("target", other.get("label")):
+    if any(row.get(name) != other.get(name) for name in ("clip_id", "label", "target")):
         return True
     if "mask" not in row:
         return False

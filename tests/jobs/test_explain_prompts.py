@@ -1,4 +1,4 @@
-"""`lmac explain --prompts`: a decoder that listens to prompts, asked for prompts that it was not trained with."""
+"""`lmac explain --prompts`: a decoder for prompts, with prompts that it was not trained with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline.flow.asked import as_begun, explain_with, load_asked
 from pipeline.flow.checks import RunConflictError
+from pipeline.flow.explainer_of_run import as_begun, explain_with, load_asked
 from pipeline.models.checkpoint import LoadedExplainer, explainer_digest, load_explainer
 from pipeline.models.clap.classifier import ClapClassifier
-from pipeline.models.clap.zero_shot import with_prompts
+from pipeline.models.clap.prompted import with_prompts
 from pipeline.runs.output import RunOutput
 from schemas.records import RunRecord
 from schemas.run_config import ContentConfig
@@ -26,11 +26,11 @@ from tests.jobs.test_train_clap import PROMPTS, clap, scenes
 __all__ = ["clap", "scenes"]
 
 PERTURBED = 1e-7
-ASKED = "a bell; wind; knocks on wood"
+OTHERS = "a bell; wind; knocks on wood"
 
 
 @pytest.fixture(scope="module")
-def listening(clap: Path, scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def explainer(clap: Path, scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An explainer whose decoder was trained for prompts for a step or two."""
     folder = tmp_path_factory.mktemp("explainer") / "zero-shot"
     settings = folder.parent / "decoder.yaml"
@@ -43,8 +43,8 @@ def listening(clap: Path, scenes: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.slow
-def test_wordings_are_trained_for_and_become_no_classes(listening: Path) -> None:
-    config = load_explainer(str(listening)).config
+def test_wordings_are_trained_for_and_become_no_classes(explainer: Path) -> None:
+    config = load_explainer(str(explainer)).config
     assert config.labels == ("a dog barking", "rain on a roof", "a siren")
     assert config.decoder is not None
     assert config.decoder.prompted
@@ -72,10 +72,10 @@ def test_wordings_that_say_nothing_new_are_refused_before_any_audio_is_read(clap
 
 @pytest.mark.slow
 def test_a_run_with_other_prompts_has_them_for_classes_and_a_mask_for_each(
-    listening: Path, clap: Path, scenes: Path, tmp_path: Path
+    explainer: Path, clap: Path, scenes: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    options = ["--explainer", listening, "--classifier", f"clap:{clap}", "--prompts", ASKED, "--targets", "all"]
+    options = ["--explainer", explainer, "--classifier", f"clap:{clap}", "--prompts", OTHERS, "--targets", "all"]
     command = ["explain", scenes, out, *options, "--device", "cpu", "--actors", "1"]
     code, said = run(*command)
     assert code == 0, said
@@ -92,15 +92,15 @@ def test_a_run_with_other_prompts_has_them_for_classes_and_a_mask_for_each(
     assert saved.digest == record["explainer"]["digest"]
     code, said = run(*command)
     assert code == 0, said
-    code, said = run(*[option if option != ASKED else PROMPTS for option in command])
+    code, said = run(*[option if option != OTHERS else PROMPTS for option in command])
     assert code == 1
-    assert "asked for something else" in said
+    assert "already holds a run with other settings" in said
 
 
 @pytest.mark.slow
-def test_other_prompts_change_the_classes_and_neither_the_sound_nor_the_decoder(listening: Path, clap: Path) -> None:
-    loaded = load_explainer(str(listening))
-    other = with_prompts(loaded, f"clap:{clap}", ASKED)
+def test_other_prompts_change_the_classes_and_neither_the_sound_nor_the_decoder(explainer: Path, clap: Path) -> None:
+    loaded = load_explainer(str(explainer))
+    other = with_prompts(loaded, f"clap:{clap}", OTHERS)
     assert other.config.labels == ("a bell", "wind", "knocks on wood")
     assert other.decoder is loaded.decoder
     assert other.digest != loaded.digest
@@ -113,34 +113,34 @@ def elsewhere(loaded: LoadedExplainer) -> LoadedExplainer:
     clap = loaded.classifier
     assert isinstance(clap, ClapClassifier)
     noise = PERTURBED * torch.randn(clap.class_embeddings.shape, generator=torch.Generator().manual_seed(0))
-    other = clap.of_prompts(clap.class_embeddings + noise)
+    other = clap.with_class_embeddings(clap.class_embeddings + noise)
     other.config = clap.config
     return replace(loaded, classifier=other, digest=explainer_digest(loaded.config, other, loaded.decoder))
 
 
 @pytest.mark.slow
 def test_a_run_begun_on_another_machine_goes_on_with_the_embeddings_it_has(
-    listening: Path, clap: Path, scenes: Path, tmp_path: Path
+    explainer: Path, clap: Path, scenes: Path, tmp_path: Path
 ) -> None:
-    content = ContentConfig(explainer=str(listening), classifier=f"clap:{clap}", prompts=ASKED, targets="all")
-    asked = load_asked(content)
-    begun, output = elsewhere(asked), RunOutput(str(tmp_path / "run"))
-    assert begun.digest != asked.digest
-    assert as_begun(content, asked, output) is asked  # nothing is there yet
+    content = ContentConfig(explainer=str(explainer), classifier=f"clap:{clap}", prompts=OTHERS, targets="all")
+    loaded = load_asked(content)
+    begun, output = elsewhere(loaded), RunOutput(str(tmp_path / "run"))
+    assert begun.digest != loaded.digest
+    assert as_begun(content, loaded, output) is loaded  # nothing is there yet
     digest = {"name": begun.config.name, "digest": begun.digest, "labels": list(begun.config.labels)}
     output.write_run_record(
         RunRecord(lmac_version="0", input_digest="0", shards=1, config={}, explainer=digest, packages={})
     )
-    assert as_begun(content, asked, output) is asked  # nor its explainer
+    assert as_begun(content, loaded, output) is loaded  # nor its explainer
     explain_with(content, begun, output)
-    found = as_begun(content, asked, output)
+    found = as_begun(content, loaded, output)
     assert found.digest == begun.digest
     assert isinstance(found.classifier, ClapClassifier)
     assert isinstance(begun.classifier, ClapClassifier)
     assert torch.equal(found.classifier.class_embeddings, begun.classifier.class_embeddings)
     for change, named in (
-        ({"prompts": "a bell; wind; rain"}, "prompts: a bell; wind; knocks on wood there, a bell; wind; rain asked"),
-        ({"templates": ("the sound of {}",)}, "templates: {} there, the sound of {} asked for"),
+        ({"prompts": "a bell; wind; rain"}, "prompts: a bell; wind; knocks on wood there, a bell; wind; rain now"),
+        ({"templates": ("the sound of {}",)}, "templates: {} there, the sound of {} now"),
     ):
         other = content.model_copy(update=change)
         with pytest.raises(RunConflictError) as refused:
@@ -158,15 +158,15 @@ def test_a_run_begun_on_another_machine_goes_on_with_the_embeddings_it_has(
 
 @pytest.mark.slow
 def test_a_decoder_goes_on_with_other_prompts_and_not_for_another_clap(
-    listening: Path, clap: Path, scenes: Path, tmp_path: Path
+    explainer: Path, clap: Path, scenes: Path, tmp_path: Path
 ) -> None:
-    settings = listening.parent / "decoder.yaml"
+    settings = explainer.parent / "decoder.yaml"
     other = tmp_path / "other-clap"
     shutil.copytree(clap, other)
     weights = load_file(other / "model.safetensors")
     weights["audio_projection.linear1.bias"] += 1
     save_file(weights, other / "model.safetensors", {"format": "pt"})
-    short = ["--objective", "lmac-zs", "--epochs", "1", "--batch-size", "8", "--start", listening, "--prompts", ASKED]
+    short = ["--objective", "lmac-zs", "--epochs", "1", "--batch-size", "8", "--start", explainer, "--prompts", OTHERS]
     options = [*short, "--template", "hear {}", "--config", settings]
 
     def trained(where: Path, window_s: str) -> tuple[int, str]:
@@ -212,34 +212,34 @@ def test_a_recipe_that_does_not_fit_the_clap_is_refused_before_any_audio(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--prompts", ASKED], "comes without a text encoder for prompts"),
+        (["--prompts", OTHERS], "comes without a text encoder for prompts"),
         (["--classifier", "clap:somewhere"], "are for content.prompts, which is not given"),
-        (["--prompts", ASKED, "--classifier", "somewhere"], "content.classifier must be clap:WHERE, got 'somewhere'"),
+        (["--prompts", OTHERS, "--classifier", "somewhere"], "content.classifier must be clap:WHERE, got 'somewhere'"),
         (["--prompts", "rain", "--classifier", "clap:somewhere"], "'rain' is the only prompt"),
         (["--prompts", "rain; Rain", "--classifier", "clap:somewhere"], "are equal"),
-        (["--prompts", ASKED, "--classifier", "clap:nowhere/at/all"], "no CLAP at"),
+        (["--prompts", OTHERS, "--classifier", "clap:nowhere/at/all"], "no CLAP at"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_before_anything_is_written(
-    options: list[str], message: str, listening: Path, scenes: Path, tmp_path: Path
+def test_what_cannot_be_used_is_refused_before_anything_is_written(
+    options: list[str], message: str, explainer: Path, scenes: Path, tmp_path: Path
 ) -> None:
-    code, said = run("explain", scenes, tmp_path / "out", "--explainer", listening, *options)
+    code, said = run("explain", scenes, tmp_path / "out", "--explainer", explainer, *options)
     assert code == 1
     assert message in said
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
-def test_a_decoder_that_listens_to_no_prompt_is_refused(clap: Path, scenes: Path, tmp_path: Path) -> None:
-    options = ["--prompts", ASKED, "--classifier", f"clap:{clap}"]
+def test_a_decoder_that_is_not_for_prompts_is_refused(clap: Path, scenes: Path, tmp_path: Path) -> None:
+    options = ["--prompts", OTHERS, "--classifier", f"clap:{clap}"]
     code, said = run("explain", scenes, tmp_path / "out", "--explainer", "esc10", *options)
     assert code == 1
-    assert "has no decoder that listens to prompts" in said
+    assert "is not for prompts" in said
 
 
 @pytest.mark.slow
-def test_the_decoder_of_another_clap_is_refused(listening: Path, scenes: Path, tmp_path: Path) -> None:
-    options = ["--prompts", ASKED, "--classifier", "clap:clap-mini"]
-    code, said = run("explain", scenes, tmp_path / "out", "--explainer", listening, *options)
+def test_the_decoder_of_another_clap_is_refused(explainer: Path, scenes: Path, tmp_path: Path) -> None:
+    options = ["--prompts", OTHERS, "--classifier", "clap:clap-mini"]
+    code, said = run("explain", scenes, tmp_path / "out", "--explainer", explainer, *options)
     assert code == 1
     assert "was trained for another CLAP" in said

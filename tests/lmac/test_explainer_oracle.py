@@ -10,13 +10,14 @@ import soundfile
 import torch
 from torch import Tensor
 
-from pipeline.audio.flac import encode_flac, quantise
+from pipeline.audio.flac import encode_flac
+from pipeline.audio.pcm import round_to_pcm
 from pipeline.lmac.masking import to_pcm_grid
 from tests.lmac.fakes import everything, nothing, oracle_explainer
 from tests.models.make import FRONT_END, noise, tone
 
 N = FRONT_END.window_samples
-SOUND = quantise(noise(1, N, amplitude=0.15).numpy()[0])[None]
+SOUND = round_to_pcm(noise(1, N, amplitude=0.15).numpy()[0])[None]
 
 
 @pytest.mark.parametrize("domain", ["magnitude", "log1p"])

@@ -118,7 +118,7 @@ def test_a_missing_weight_is_named(url: str) -> None:
 
 def test_an_extra_weight_is_named(url: str) -> None:
     rewrite(url, "classifier.safetensors", **{"stranger": torch.zeros(2)})
-    with pytest.raises(ExplainerError, match=r"a weight 'stranger' that config.json has no place for"):
+    with pytest.raises(ExplainerError, match=r"a weight 'stranger' that config.json does not provide for"):
         load_explainer(url)
 
 

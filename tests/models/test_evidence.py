@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from pipeline.models.build import build_decoder
-from pipeline.models.evidence import decoder_channels, hear
+from pipeline.models.evidence import classify_with_evidence, decoder_channels
 from schemas.explainer_config import DecoderConfig
 from tests.models.make import CONFIG, FRONT_END, noise, small_models
 
@@ -15,14 +15,14 @@ FIRST, SECOND = torch.zeros(3, dtype=torch.long), torch.ones(3, dtype=torch.long
 
 
 def test_without_evidence_the_decoder_hears_the_representations_and_nothing_of_the_class() -> None:
-    output, _, heard = hear(CNN, SOUND, FIRST, 0)
+    output, _, heard = classify_with_evidence(CNN, SOUND, FIRST, 0)
     assert all(torch.equal(a, b) for a, b in zip(heard, output.representations, strict=True))
     assert decoder_channels(CNN, 0) == CNN.representation_channels
 
 
 @pytest.mark.parametrize("evidence", [1, 3])
 def test_evidence_stands_beside_the_deepest_representations(evidence: int) -> None:
-    output, _, heard = hear(CNN, SOUND, None, evidence)
+    output, _, heard = classify_with_evidence(CNN, SOUND, None, evidence)
     assert tuple(h.shape[1] for h in heard) == decoder_channels(CNN, evidence)
     for h, plain in zip(heard, output.representations, strict=True):
         assert torch.equal(h[:, : plain.shape[1]], plain)
@@ -34,7 +34,7 @@ def test_evidence_stands_beside_the_deepest_representations(evidence: int) -> No
 
 def test_evidence_is_the_directional_change_of_the_log_odds() -> None:
     classifier, _ = small_models()
-    _, y, heard = hear(classifier, SOUND[:1], None, 1)
+    _, y, heard = classify_with_evidence(classifier, SOUND[:1], None, 1)
     deepest = heard[-1].chunk(2, dim=1)
 
     def odds(h: torch.Tensor) -> torch.Tensor:
@@ -61,27 +61,27 @@ def test_another_class_has_other_evidence_and_another_mask() -> None:
     classifier, decoder = small_models(config=config)
     masks = []
     for target in (FIRST, SECOND):
-        _, y, heard = hear(classifier, SOUND, target, 2)
+        _, y, heard = classify_with_evidence(classifier, SOUND, target, 2)
         assert torch.equal(y, target)
         masks.append(decoder.mask(heard, SOUND))
     assert (masks[0] - masks[1]).abs().max() > 1e-3
 
 
 def test_the_classifiers_own_decision_is_the_class_by_default() -> None:
-    output, y, _ = hear(CNN, SOUND, None, 2)
+    output, y, _ = classify_with_evidence(CNN, SOUND, None, 2)
     assert torch.equal(y, output.logits.argmax(1))
 
 
 def test_a_window_has_the_same_evidence_in_any_batch() -> None:
-    whole = hear(CNN, SOUND, None, 3)[2]
-    alone = hear(CNN, SOUND[1:2], None, 3)[2]
+    whole = classify_with_evidence(CNN, SOUND, None, 3)[2]
+    alone = classify_with_evidence(CNN, SOUND[1:2], None, 3)[2]
     for a, b in zip(whole, alone, strict=True):
         torch.testing.assert_close(a[1:2], b, atol=1e-5, rtol=1e-4)
 
 
 def test_the_classifier_gathers_no_gradients() -> None:
     classifier, _ = small_models()
-    hear(classifier.requires_grad_(False), SOUND, None, 3)
+    classify_with_evidence(classifier.requires_grad_(False), SOUND, None, 3)
     assert all(p.grad is None for p in classifier.parameters())
 
 
@@ -91,7 +91,7 @@ def test_evidence_of_more_depths_than_there_are_is_refused() -> None:
 
 
 def test_evidence_of_the_log_mel_is_the_slope_of_the_log_odds() -> None:
-    _, y, heard = hear(CNN, SOUND, None, 5)
+    _, y, heard = classify_with_evidence(CNN, SOUND, None, 5)
     slope, step = heard[0][:, 1].sinh(), 1e-3
     log_mel = CNN.front_end.log_mel(SOUND)
 
@@ -121,7 +121,7 @@ def test_detail_tells_apart_the_bins_of_one_band_by_their_loudness() -> None:
     with torch.no_grad():
         decoder.out.weight.zero_()
         decoder.out.bias.copy_(torch.tensor([0.0, 1.0]))  # type: ignore[union-attr]
-        logits = decoder(hear(CNN, SOUND, None, 0)[2], SOUND)
+        logits = decoder(classify_with_evidence(CNN, SOUND, None, 0)[2], SOUND)
     audible = decoder.front_end.audible
     high = torch.nonzero(audible)[-12:, 0]  # the highest bands hold many bins
     for frame in (5, 30):

@@ -120,7 +120,9 @@ def test_training_lowers_the_objective_and_leaves_the_clap_alone(tmp_path: Path)
     torch.manual_seed(0)
     decoder = build_decoder(CONFIG, CLAP)
     before = {name: weight.clone() for name, weight in CLAP.state_dict().items()}
-    task = ZeroShotTask(decoder, CLAP.of_prompts(CLAP.class_embeddings), windows(), windows(4), config, "magnitude")
+    task = ZeroShotTask(
+        decoder, CLAP.with_class_embeddings(CLAP.class_embeddings), windows(), windows(4), config, "magnitude"
+    )
     start = task.validate()
     state = fit(task, loop, tmp_path / "z.pt", "", lambda progress: None)
     assert state.history[-1]["objective"] < 0.95 * start["objective"]

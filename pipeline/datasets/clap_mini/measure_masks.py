@@ -81,7 +81,7 @@ def evaluate_masks(
     means, similarities = [], []
     for index in range(mixtures):
         mixture = render_mixture(seed, index, sample_rate=config.sample_rate, duration_s=config.window_s)
-        prompted = clap.of_prompts(text.embed(_prompts(rng, held_out)))
+        prompted = clap.with_class_embeddings(text.embed(_prompts(rng, held_out)))
         waveform = torch.from_numpy(mixture.waveform)[None]
         stft = clap.front_end.stft(waveform)
         magnitude = stft.abs()

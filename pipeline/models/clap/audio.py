@@ -10,18 +10,17 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pipeline.models.clap import huggingface, laion
+from pipeline.models.clap import ClapError, huggingface, laion
 from pipeline.models.clap.classifier import ClapClassifier
-from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import logit_scale
 from pipeline.models.clap.htsat import audio_config
+from pipeline.models.clap.weights import logit_scale
 from schemas.errors import in_a_line
 from schemas.explainer_config import ClapConfig, FrontEndConfig
 
 
 @dataclass(frozen=True)
 class ClapAudio:
-    """What a checkpoint holds of the audio branch; `weights` by transformers' names, classes are still to be given."""
+    """The audio branch of a checkpoint, without classes; `weights` by transformers' names."""
 
     config: ClapConfig
     front_end: FrontEndConfig
@@ -50,7 +49,7 @@ class ClapAudio:
         return classifier
 
     def with_linear_head(self, n_classes: int) -> ClapClassifier:
-        """A classifier with a linear head of random weights, for classes that are to be learnt."""
+        """A classifier with a linear head of random weights, to be trained."""
         return self._classifier({"head": "linear"}, n_classes)
 
     def _classifier(self, head: Mapping[str, object], n_classes: int) -> ClapClassifier:
@@ -63,9 +62,9 @@ class ClapAudio:
 def load_clap_audio(path: str | Path, window_s: float | None = None) -> ClapAudio:
     """Read the audio branch of a laion-clap checkpoint file or of a directory of a Hugging Face ClapModel.
 
-    `window_s` is the length of the windows to be heard in seconds, at most and by default what CLAP was trained on.
-    Nothing is unpickled, nothing of the text branch is kept. Raises ClapError when it is no such checkpoint, when a
-    weight is missing, left over or of another shape, and for windows longer than CLAP hears.
+    `window_s` is the length of the windows in seconds, at most and by default what CLAP was trained on. Nothing is
+    unpickled, and the text branch is not kept. Raises ClapError when it is no such checkpoint, when a weight is
+    missing, unexpected or of another shape, and for windows longer than CLAP takes.
     """
     path = Path(path)
     if path.is_dir():
@@ -78,7 +77,7 @@ def load_clap_audio(path: str | Path, window_s: float | None = None) -> ClapAudi
     try:
         # Validated anew, as a copy is not.
         front_end = FrontEndConfig.model_validate(front_end.model_dump())
-        clap.config.refuse_front_end(front_end)
+        clap.config.check_front_end(front_end)
     except ValidationError as error:
         raise ClapError(f"{path}: {in_a_line(error)}") from None
     except ValueError as error:
@@ -89,7 +88,7 @@ def load_clap_audio(path: str | Path, window_s: float | None = None) -> ClapAudi
 def _from_file(path: Path) -> ClapAudio:
     weights = laion.read_laion(path)
     config = laion.laion_sizes(weights, path)
-    laion.refuse_other_filters(weights, path)
+    laion.check_mel_filters(weights, path)
     front_end = laion.FUSION_FRONT_END if config.fusion else laion.FRONT_END
     taken = laion.audio_weights(weights, _wanted(config, front_end), path)
     return ClapAudio(config, front_end, taken, logit_scale(weights, path))
@@ -110,5 +109,5 @@ def _wanted(config: ClapConfig, front_end: FrontEndConfig) -> dict[str, Tensor]:
 
     with torch.device("meta"):
         model = ClapAudioModelWithProjection(audio_config(config, front_end.n_mels))
-    # What follows from sizes, or counts batches, is no weight.
+    # Buffers that follow from sizes, or count batches, are not weights.
     return {name: weight for name, weight in model.state_dict().items() if not name.endswith(huggingface.DERIVED)}

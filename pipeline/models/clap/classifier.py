@@ -1,4 +1,4 @@
-"""CLAP's audio branch as a classifier over linear magnitudes, its classes being texts or those of a linear head."""
+"""CLAP's audio branch as a classifier over linear magnitudes, its classes being prompts or those of a linear head."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class ClapClassifier(Classifier):
     """Linear magnitude `[B, F, T]` -> log-mel -> HTSAT -> embedding `[B, D]` of length 1 -> logits.
 
     With a bank of classes the logits are `logit_scale` times the cosine to `class_embeddings` `[n_classes, D]`, rows of
-    length 1 (Wu et al. 2023, arXiv 2211.06687, section 2), with a linear head what that says of the embedding.
-    Raises ValueError where the front end does not fit, and for magnitudes of more frames than CLAP hears at once.
+    length 1 (Wu et al. 2023, arXiv 2211.06687, section 2), with a linear head its output for the embedding.
+    Raises ValueError where the front end does not fit, and for magnitudes of more frames than CLAP takes at once.
     """
 
     class_embeddings: Tensor
@@ -26,7 +26,7 @@ class ClapClassifier(Classifier):
 
     def __init__(self, config: ClapConfig, front_end: FrontEndConfig, n_classes: int) -> None:
         super().__init__()
-        config.refuse_front_end(front_end)
+        config.check_front_end(front_end)
         self.config = config
         self.n_classes = n_classes
         self.front_end = FrontEnd(front_end)
@@ -43,15 +43,15 @@ class ClapClassifier(Classifier):
 
     @property
     def last_block(self) -> nn.Module:
-        return self.htsat.places[-1]
+        return self.htsat.grids[-1]
 
-    def prompts(self, classes: Tensor) -> Tensor:
+    def prompt_embeddings(self, classes: Tensor) -> Tensor:
         if self.classify is not None:
-            raise NotImplementedError("the classes of a linear head are no prompts")
+            raise NotImplementedError("the classes of a linear head are not prompts")
         return self.class_embeddings[classes]
 
-    def of_prompts(self, embeddings: Tensor) -> ClapClassifier:
-        """A copy whose classes are other text embeddings `[n, D]` of length 1; it says of no prompts what they are."""
+    def with_class_embeddings(self, embeddings: Tensor) -> ClapClassifier:
+        """A copy whose classes are other text embeddings `[n, D]` of length 1; its configuration names no prompts."""
         other = deepcopy(self)
         other.config = self.config.model_copy(update={"prompts": (), "templates": ()})
         other.class_embeddings = embeddings.to(self.class_embeddings)

@@ -1,4 +1,4 @@
-"""Files of a CLAP that are not on this machine: fetched once, kept in a cache, and named when they cannot be had."""
+"""Downloading the files of a CLAP once, into a cache."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import fsspec
 from fsspec import AbstractFileSystem
 
-from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap import ClapError
 from pipeline.storage.errors import StorageError, as_storage_error
 from pipeline.storage.filesystem import display_url, open_filesystem
 
-# How long to wait for a server to accept or to send anything; a download as a whole may take as long as it takes.
+# Timeouts to connect, and between two reads; a download as a whole has none.
 _CONNECT_S, _SILENCE_S = 5.0, 60.0
 
 
@@ -30,8 +30,8 @@ def cached_path(name: str) -> Path:
 def cached_download(url: str, target: Path | None = None, *, check: Callable[[Path], None]) -> Path:
     """Fetch a URL into the cache, unless it is there, and return its path.
 
-    Without `target` the file is named for the digest of its URL. It appears whole, after `check` has let it pass, or
-    not at all.
+    Without `target` the file is named after the digest of its URL. It appears whole, and after `check` has accepted it,
+    or not at all.
     Raises StorageError when it cannot be fetched, saying where to put it by hand; what `check` raises.
     """
     if target is None:
@@ -73,8 +73,8 @@ def hub_snapshot(
 ) -> Path:
     """Return the folder of a model of the hub, from the hub's own cache if it is whole there, else downloaded.
 
-    `choose` picks the files needed of those there are, and returns None when they do not do; `marker` is one that is
-    always among them. For people, `files` says what they are, and `put` what to do with them when fetched by hand.
+    `choose` picks the files needed from those there are, and returns None when some are missing; `marker` is always
+    among them. For messages, `files` names them, and `put` says where to put them by hand.
     Raises ClapError when the hub has no such model or it lacks files, StorageError when the hub is out of reach.
     """
     cached = cached_snapshot(name, marker)
@@ -90,7 +90,7 @@ def hub_snapshot(
             f"{name} is not in {hub.HF_HUB_CACHE}, and the hub is set offline (HF_HUB_OFFLINE). {by_hand}"
         )
     try:
-        # The first question has a short timeout; snapshot_download's own would wait and try again for minutes.
+        # This request has a short timeout; snapshot_download would retry for minutes.
         siblings = HfApi(endpoint=hub.ENDPOINT).model_info(name, timeout=_CONNECT_S).siblings or ()
         wanted = choose([file.rfilename for file in siblings])
         if wanted is None:
@@ -125,7 +125,7 @@ def cached_snapshot(name: str, marker: str) -> Path | None:
 
 
 def _hub_constants() -> Any:
-    # Imported late, as is all of the hub's client: importing it takes a second, and few commands need it.
+    # Imported late, as all of the hub's client: it takes a second, and few commands need it.
     from huggingface_hub import constants
 
     return constants

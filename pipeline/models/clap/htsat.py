@@ -1,4 +1,4 @@
-"""HTSAT, the audio encoder of CLAP, as transformers has it, its stages laid out in time and mel bands."""
+"""HTSAT, the audio encoder of CLAP: transformers' implementation, its stages laid out in time and mel bands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.clap.layout import Clip, Place
+from pipeline.models.clap.layout import Clip, TokenGrid
 from schemas.explainer_config import ClapConfig
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Htsat(nn.Module):
     """Log-mel `[B, T, n_mels]` -> projected embedding `[B, D]`, not normalised, and representations shallow to deep.
 
-    Of the representations (see `ClassifierOutput`) the first is the log-mel standardised, the second the embedded
-    patches, then follow the stages of Swin blocks: `[B, C_k, ceil(T / 2^k), n_mels / 2^k]`. The patches, four frames
-    and bands wide, are interpolated to the resolution of two, so that no depth is coarser than twice the one before.
+    The first representation (see `ClassifierOutput`) is the standardised log-mel, the second the embedded patches,
+    then follow the stages of Swin blocks: `[B, C_k, ceil(T / 2^k), n_mels / 2^k]`. The patches, four frames
+    and bands wide, are interpolated to a stride of two, so that no depth is coarser than twice the one before.
 
     `weights` is transformers' ClapAudioModelWithProjection, with its names of weights. It stays in evaluation mode:
     batch normalisation never learns here.
@@ -27,7 +27,7 @@ class Htsat(nn.Module):
 
     def __init__(self, config: ClapConfig, n_mels: int, clip_frames: int) -> None:
         super().__init__()
-        # A few seconds, which nobody without a CLAP should wait for.
+        # Imported late: it takes seconds, and few commands need it.
         from transformers.models.clap.modeling_clap import ClapAudioModelWithProjection
 
         self.weights = ClapAudioModelWithProjection(audio_config(config, n_mels))
@@ -38,8 +38,8 @@ class Htsat(nn.Module):
         self.side = config.image_size // config.patch_size
         cells = [config.patch_size, *(config.patch_size << stage for stage in range(len(config.depths)))]
         strides = [max(cells[0] // 2, 1), *cells[1:]]
-        self.places = nn.ModuleList(
-            Place(n_mels, self.strips, stride, cell) for stride, cell in zip(strides, cells, strict=True)
+        self.grids = nn.ModuleList(
+            TokenGrid(n_mels, self.strips, stride, cell) for stride, cell in zip(strides, cells, strict=True)
         )
 
     def train(self, mode: bool = True) -> Htsat:
@@ -48,27 +48,27 @@ class Htsat(nn.Module):
         return self
 
     def forward(self, log_mel: Tensor, silence: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """`silence` `[n_mels]` is the log-mel of it, which follows a window that is shorter than the clip."""
+        """`silence` `[n_mels]` is the log-mel of silence, which pads a window that is shorter than the clip."""
         encoder: Any = self.weights.audio_model.audio_encoder
         clip = Clip(log_mel.shape[1], self.clip_frames, self.image_frames, self.repeated)
-        # One channel: the other three of a fusion checkpoint are heard of audio that is longer than a clip only.
+        # One channel: the other three of a fusion checkpoint are for audio longer than a clip only.
         x = standardised(encoder.batch_norm, log_mel)
         quiet = standardised(encoder.batch_norm, silence[None, None])
-        heard = torch.cat([x, quiet.expand(len(x), -1, -1, -1)], dim=2)[:, :, clip.frame_of_clip().to(x.device)]
-        tokens = encoder.patch_embed(encoder.reshape_mel2img(heard), ())
+        padded = torch.cat([x, quiet.expand(len(x), -1, -1, -1)], dim=2)[:, :, clip.frame_of_clip().to(x.device)]
+        tokens = encoder.patch_embed(encoder.reshape_mel2img(padded), ())
         representations = [x]
 
-        def keep(place: nn.Module, tokens: Tensor) -> Tensor:
-            representation = place(tokens, clip)
+        def keep(grid: nn.Module, tokens: Tensor) -> Tensor:
+            representation = grid(tokens, clip)
             representations.append(representation)
-            return place.through(tokens, representation, clip)  # type: ignore[operator]
+            return grid.with_gradient(tokens, representation, clip)  # type: ignore[operator]
 
-        tokens = keep(self.places[0], tokens)
-        for stage, (layer, place) in enumerate(zip(encoder.layers, self.places[1:], strict=True)):
+        tokens = keep(self.grids[0], tokens)
+        for stage, (layer, grid) in enumerate(zip(encoder.layers, self.grids[1:], strict=True)):
             size = (self.side >> stage, self.side >> stage)
             for block in layer.blocks:
                 tokens = block(tokens, size)[0]
-            tokens = keep(place, tokens)
+            tokens = keep(grid, tokens)
             if layer.downsample is not None:
                 tokens = layer.downsample(tokens, size)
         embedding = self.weights.audio_projection(encoder.norm(tokens).mean(dim=1))
@@ -82,7 +82,7 @@ def standardised(batch_norm: nn.Module, log_mel: Tensor) -> Tensor:
 
 
 def audio_config(config: ClapConfig, n_mels: int) -> ClapAudioConfig:
-    """What transformers calls the same sizes."""
+    """The same sizes as transformers' configuration."""
     from transformers import ClapAudioConfig
 
     return ClapAudioConfig(

@@ -1,4 +1,4 @@
-"""A directory of a Hugging Face ClapModel: what it says of the audio branch, and the weights of that alone."""
+"""A directory of a Hugging Face ClapModel: the configuration and the weights of its audio branch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
-from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import SCALE, foreign, only_tensors, read_safetensors, read_torch, refuse_misfits
+from pipeline.models.clap import ClapError
 from pipeline.models.clap.source import CONFIG, EXTRACTORS, WEIGHTS
+from pipeline.models.clap.weights import SCALE, check_weights, clap_errors, only_tensors, read_safetensors, read_torch
 from schemas.errors import in_a_line
 from schemas.explainer_config import ClapConfig, FrontEndConfig
 
@@ -21,7 +21,7 @@ EXTRACTOR, PROCESSOR = EXTRACTORS
 
 _TEXT = ("text_model.", "text_projection.", "logit_scale_t")
 DERIVED = ("relative_position_index", "num_batches_tracked")
-# Choices that HTSAT has nowhere been trained with, and that are not implemented here.
+# No published HTSAT was trained with other values, and others are not implemented here.
 _FIXED = {
     "hidden_act": "gelu",
     "projection_hidden_act": "relu",
@@ -36,7 +36,7 @@ _FIXED = {
 
 def read_audio_config(directory: Path) -> dict[str, Any]:
     """All settings of the audio branch. Raises ClapError when there are none, or some that are not implemented here."""
-    # A few seconds, which nobody without a CLAP should wait for.
+    # Imported late: it takes seconds, and few commands need it.
     from transformers import ClapConfig as TheirConfig
 
     read = _read_json(directory / CONFIG)
@@ -44,7 +44,7 @@ def read_audio_config(directory: Path) -> dict[str, Any]:
         raise ClapError(
             f"{directory / CONFIG} is of a model of type {read.get('model_type')!r}: give a ClapModel's directory"
         )
-    with foreign(f"{directory / CONFIG} is not understood", "put the checkpoint's own file there"):
+    with clap_errors(f"{directory / CONFIG} is not understood", "put the checkpoint's own file there"):
         config: Any = TheirConfig.from_dict(read)
         audio: dict[str, Any] = config.audio_config.to_dict()
     for name, value in _FIXED.items():
@@ -56,7 +56,7 @@ def read_audio_config(directory: Path) -> dict[str, Any]:
 
 
 def clap_config(audio: Mapping[str, Any], front_end: Mapping[str, Any], directory: Path) -> ClapConfig:
-    """The sizes of the audio branch. Raises ClapError when they do not go together."""
+    """The sizes of the audio branch. Raises ClapError when they do not fit each other."""
     patch, stride = _one(audio["patch_size"]), _one(audio["patch_stride"])
     if patch is None or patch != stride:
         raise ClapError(f"{directory / CONFIG}: patches must be square and side by side, got {patch} every {stride}")
@@ -77,10 +77,10 @@ def clap_config(audio: Mapping[str, Any], front_end: Mapping[str, Any], director
             }
         )
     except ValidationError as error:
-        raise ClapError(f"{directory}: this CLAP is not one that can be heard through: {in_a_line(error)}") from None
-    heard, made = audio["num_mel_bins"], front_end["feature_size"]
-    if heard != made:
-        raise ClapError(f"{directory}: num_mel_bins is {heard}, the feature extractor makes {made}")
+        raise ClapError(f"{directory}: this CLAP is not supported: {in_a_line(error)}") from None
+    expected, made = audio["num_mel_bins"], front_end["feature_size"]
+    if expected != made:
+        raise ClapError(f"{directory}: num_mel_bins is {expected}, the feature extractor makes {made}")
     return config
 
 
@@ -93,9 +93,9 @@ def read_extractor(directory: Path) -> dict[str, Any]:
         path = directory / PROCESSOR
         read = _read_json(path).get("feature_extractor")
     else:
-        raise ClapError(f"{directory} has no {EXTRACTOR}, which says what CLAP hears: put the checkpoint's there")
+        raise ClapError(f"{directory} has no {EXTRACTOR}: put the checkpoint's there")
     if not isinstance(read, dict):
-        raise ClapError(f"{path} has no 'feature_extractor', which says what CLAP hears: put the checkpoint's there")
+        raise ClapError(f"{path} has no 'feature_extractor': put the checkpoint's there")
     needed = ("sampling_rate", "fft_window_size", "hop_length", "feature_size", "frequency_min", "frequency_max")
     for name in (*needed, "max_length_s", "truncation", "padding"):
         if name not in read:
@@ -110,7 +110,7 @@ def read_extractor(directory: Path) -> dict[str, Any]:
 
 
 def front_end_config(extractor: Mapping[str, Any], directory: Path) -> FrontEndConfig:
-    """The front end that hears what the feature extractor makes. Raises ClapError when it cannot be one."""
+    """The front end that computes what the feature extractor does. Raises ClapError when it cannot."""
     slaney = extractor["truncation"] != "fusion"
     try:
         return FrontEndConfig(
@@ -129,13 +129,11 @@ def front_end_config(extractor: Mapping[str, Any], directory: Path) -> FrontEndC
             window_s=extractor["max_length_s"],
         )
     except ValidationError as error:
-        raise ClapError(
-            f"{directory}: its feature extractor is not one that can be inverted: {in_a_line(error)}"
-        ) from None
+        raise ClapError(f"{directory}: its feature extractor cannot be inverted: {in_a_line(error)}") from None
 
 
 def read_weights(directory: Path, unwanted: tuple[str, ...] = _TEXT) -> tuple[dict[str, Tensor], Path]:
-    """All weights but those whose name begins with an unwanted word (the text branch's), and the file they are of.
+    """All weights, except those whose name begins with one of `unwanted` (the text branch), and the file they are in.
 
     Raises ClapError when there is none.
     """
@@ -152,7 +150,7 @@ def read_weights(directory: Path, unwanted: tuple[str, ...] = _TEXT) -> tuple[di
 def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """The weights that are `wanted`; raises ClapError for the first that is missing, left over or of another shape."""
     audio = {name: weight for name, weight in weights.items() if not name.endswith(DERIVED)}
-    refuse_misfits(audio, {SCALE: [], **{name: list(weight.shape) for name, weight in wanted.items()}}, path)
+    check_weights(audio, {SCALE: [], **{name: list(weight.shape) for name, weight in wanted.items()}}, path)
     return {name: audio[name] for name in wanted}
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.models.clap.faults import ClapError
-from pipeline.models.clap.foreign import SCALE, only_tensors, read_torch, refuse_misfits, refuse_no_numbers
+from pipeline.models.clap import ClapError
+from pipeline.models.clap.weights import SCALE, check_finite, check_weights, only_tensors, read_torch
 from pipeline.models.frontend import FrontEnd
 from schemas.explainer_config import ClapConfig, FrontEndConfig
 
@@ -30,14 +30,14 @@ FRONT_END = FrontEndConfig(
 # Where HTSAT takes four log-mels instead of a waveform, another function of the original makes them.
 FUSION_FRONT_END = FRONT_END.model_copy(update={"mel_scale": "htk", "mel_norm": "none"})
 
-# HTSAT-tiny, -base and -large by the channels of their patches; the rest follows, so that a missing block is missed.
+# HTSAT-tiny, -base and -large by the channels of their patches; with the depths given a missing block is noticed.
 SIZES = {
     channels: ClapConfig(channels=channels, depths=depths)
     for channels, depths in ((96, (2, 2, 6, 2)), (128, (2, 2, 12, 2)), (256, (2, 2, 12, 2)))
 }
 
 _TEXT = ("text_", "logit_scale_t", "token_embedding.", "positional_embedding", "ln_final.")
-# What training or other uses need: the tagger's head, an unused projection, the front end, and what follows from sizes.
+# Needed for training or tagging only, or computed from sizes: the tagger's head, a projection, the front end, masks.
 _UNUSED = re.compile(
     r"audio_transform\.|attn_mask$|audio_branch\.(tscam_conv|head|spectrogram_extractor|logmel_extractor)\."
     r"|.*\.(attn_mask|relative_position_index|num_batches_tracked)$"
@@ -45,7 +45,7 @@ _UNUSED = re.compile(
 _FILTERS = "audio_branch.logmel_extractor.melW"
 _PATCHES = "audio_branch.patch_embed.proj.weight"
 
-# In order: the first that fits a name of transformers' is applied, the next to what is left.
+# From transformers' names to laion's, applied one after another.
 _RENAMED = (
     (r"^audio_model\.audio_encoder\.", "audio_branch."),
     (r"^audio_projection\.linear1\.", "audio_projection.0."),
@@ -61,7 +61,7 @@ _RENAMED = (
 )
 
 
-# What training on several GPUs puts before every name.
+# DistributedDataParallel puts this before every name.
 _PARALLEL = "module."
 
 
@@ -72,23 +72,28 @@ def read_laion(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping):
         raise ClapError(f"{path}: its state_dict is a {type(state).__name__}: give a checkpoint of laion-clap")
     weights = only_tensors(state, path)
-    bare: dict[str, Tensor] = {}
+    plain: dict[str, Tensor] = {}
     for name, weight in weights.items():
         short = name.removeprefix(_PARALLEL)
-        if short in bare:
+        if short in plain:
             raise ClapError(f"{path} has the weight {short!r} twice, with and without {_PARALLEL!r} before its name")
-        bare[short] = weight
-    return bare
+        plain[short] = weight
+    return plain
+
+
+def not_audio(name: str) -> bool:
+    """Whether a weight of laion-clap's is no part of the audio branch's embedding."""
+    return name.startswith(_TEXT) or _UNUSED.match(name) is not None
 
 
 def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, ClapConfig] = SIZES) -> ClapConfig:
-    """Which HTSAT a checkpoint is of. Raises ClapError when it is none that is known."""
+    """The sizes of a checkpoint's HTSAT. Raises ClapError when they are not known."""
     if _PATCHES not in weights:
         raise ClapError(
             f"{path} lacks the weight {_PATCHES!r}: it is not a checkpoint of laion-clap, or not one with HTSAT"
         )
     if not weights[_PATCHES].ndim:
-        raise ClapError(f"{path}: the weight {_PATCHES!r} is one number, no patches: give a checkpoint of laion-clap")
+        raise ClapError(f"{path}: the weight {_PATCHES!r} is a scalar, not patches: give a checkpoint of laion-clap")
     channels = len(weights[_PATCHES])
     if channels not in sizes:
         known = ", ".join(str(size) for size in sizes)
@@ -98,7 +103,7 @@ def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, C
 
 
 def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The audio branch of a checkpoint's weights as transformers names and shapes what is `wanted`.
+    """The audio branch's weights, named and shaped as transformers' `wanted` ones.
 
     Raises ClapError for the first weight that is missing, left over or of another shape, by the checkpoint's name.
     """
@@ -106,10 +111,10 @@ def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
     shapes: dict[str, list[int]] = {SCALE: []}
     for name, laion in theirs.items():
         shape = list(wanted[name].shape)
-        # One matrix there for three here, query over key over value.
+        # laion stacks query, key and value in one matrix.
         shapes[laion] = [3 * shape[0], *shape[1:]] if _third(name) is not None else shape
-    audio = {name: weight for name, weight in weights.items() if not name.startswith(_TEXT) and not _UNUSED.match(name)}
-    refuse_misfits(audio, shapes, path)
+    audio = {name: weight for name, weight in weights.items() if not not_audio(name)}
+    check_weights(audio, shapes, path)
     taken = {}
     for name, laion in theirs.items():
         third = _third(name)
@@ -117,10 +122,10 @@ def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
     return taken
 
 
-def refuse_other_filters(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raise ClapError where a checkpoint brings the filters of its front end, and they are not ours."""
+def check_mel_filters(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Raise ClapError where a checkpoint holds the mel filters of its front end, and they are not ours."""
     if _FILTERS in weights:
-        refuse_no_numbers(_FILTERS, weights[_FILTERS], path)
+        check_finite(_FILTERS, weights[_FILTERS], path)
         theirs, ours = weights[_FILTERS].float(), FrontEnd(FRONT_END).mel_weights
         if theirs.shape != ours.shape or not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-6):
             raise ClapError(f"{path}: its mel filters ({_FILTERS!r}) are not those of 64 bands from 50 Hz to 14 kHz")

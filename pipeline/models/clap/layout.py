@@ -1,4 +1,4 @@
-"""Where HTSAT puts time and frequency: from its folded image back to frames and mel bands, and there again."""
+"""Time and frequency in HTSAT: from its folded image back to frames and mel bands, and the way there."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Clip:
-    """What HTSAT hears of a window of `frames`: the window `repeats` times, then silence up to `clip_frames`.
+    """How HTSAT's input is made of a window of `frames`: repeated `repeats` times, then silence up to `clip_frames`.
 
-    A window of n frames has a frame at either edge, so that it starts anew every n - 1 frames. All is then stretched to
-    `image_frames`, the first frame to the first and the last to the last.
+    The first and the last frame are centred on the window's edges, so that repeats are n - 1 frames apart. The clip is
+    then stretched linearly to `image_frames`.
     """
 
     frames: int
@@ -25,16 +25,16 @@ class Clip:
 
     def __post_init__(self) -> None:
         if not 0 < self.frames <= self.clip_frames:
-            raise ValueError(f"this CLAP hears 1 to {self.clip_frames} frames at once, got {self.frames}")
+            raise ValueError(f"this CLAP takes 1 to {self.clip_frames} frames at once, got {self.frames}")
 
     @property
     def period(self) -> int:
-        """Frames from one repeat to the next."""
+        """Frames from the start of one repeat to the next."""
         return max(self.frames - 1, 1)
 
     @property
     def repeats(self) -> int:
-        """How often the whole window fits."""
+        """How often the whole window fits into the clip."""
         return max((self.clip_frames - 1) // self.period, 1) if self.repeated else 1
 
     def frame_of_clip(self) -> Tensor:
@@ -70,11 +70,11 @@ def time_maps(clip: Clip, stride: int, cell: int) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=64)
 def mel_maps(n_mels: int, stride: int, cell: int) -> tuple[Tensor, Tensor]:
-    """Linear maps between rows of `cell` mel bands and cells of `stride`: there `[n/stride, n/cell]`, and back."""
+    """Linear maps between image rows of `cell` mel bands and cells of `stride`: `[n/stride, n/cell]`, and back."""
     n_cells, n_rows = n_mels // stride, n_mels // cell
-    there = ((torch.arange(n_cells, dtype=torch.float64) + 0.5) * stride - 0.5 - (cell - 1) / 2) / cell
-    back = ((torch.arange(n_rows, dtype=torch.float64) + 0.5) * cell - 0.5 - (stride - 1) / 2) / stride
-    return interpolation(there, n_rows).float(), interpolation(back, n_cells).float()
+    to_window = ((torch.arange(n_cells, dtype=torch.float64) + 0.5) * stride - 0.5 - (cell - 1) / 2) / cell
+    to_image = ((torch.arange(n_rows, dtype=torch.float64) + 0.5) * cell - 0.5 - (stride - 1) / 2) / stride
+    return interpolation(to_window, n_rows).float(), interpolation(to_image, n_cells).float()
 
 
 def interpolation(place: Tensor, n: int) -> Tensor:
@@ -92,17 +92,17 @@ def unfolded(tokens: Tensor, strips: int) -> Tensor:
 
 
 def folded(x: Tensor, strips: int) -> Tensor:
-    """`unfolded` undone."""
+    """The inverse of `unfolded`."""
     batch, channels, time, mels = x.shape
     x = x.view(batch, channels, strips, time // strips, mels)
     return x.permute(0, 2, 4, 3, 1).reshape(batch, time * mels, channels)
 
 
-class Place(nn.Module):
+class TokenGrid(nn.Module):
     """Tokens of HTSAT `[B, side * side, C]` -> a window's representation `[B, C, ceil(T / stride), n_mels / stride]`.
 
-    Time and mel bands lie as in the log-mel `[B, T, n_mels]`; repeats of a short window are averaged. `cell` is how
-    many frames and mel bands a token stands for.
+    Time and mel bands lie as in the log-mel `[B, T, n_mels]`; repeats of a short window are averaged. A token covers
+    `cell` frames and mel bands.
     """
 
     def __init__(self, n_mels: int, strips: int, stride: int, cell: int) -> None:
@@ -110,7 +110,7 @@ class Place(nn.Module):
         self.n_mels, self.strips, self.stride, self.cell = n_mels, strips, stride, cell
 
     def maps(self, clip: Clip, like: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """The maps of time and of mel bands, each there and back, on the device and of the type of a tensor."""
+        """The maps of time and of mel bands, each to the window and to the image, on the device of `like`."""
         time, mel = time_maps(clip, self.stride, self.cell), mel_maps(self.n_mels, self.stride, self.cell)
         return (time[0].to(like), time[1].to(like)), (mel[0].to(like), mel[1].to(like))
 
@@ -118,29 +118,29 @@ class Place(nn.Module):
         time, mel = self.maps(clip, tokens)
         return time[0] @ unfolded(tokens, self.strips) @ mel[0].T
 
-    def through(self, tokens: Tensor, representation: Tensor, clip: Clip) -> Tensor:
-        """The tokens unchanged, but for autograd: as if they had been made from their representation."""
-        passed: Tensor = _Through.apply(tokens, representation, self, clip)
+    def with_gradient(self, tokens: Tensor, representation: Tensor, clip: Clip) -> Tensor:
+        """The tokens unchanged; autograd takes them as made from their representation."""
+        passed: Tensor = _GradientThroughGrid.apply(tokens, representation, self, clip)
         return passed
 
 
-class _Through(torch.autograd.Function):
-    """`h` -> `h`, with `r = R h` put into its path: `h = U r + (h - U R h)`, the bracket being constant to `r`.
+class _GradientThroughGrid(torch.autograd.Function):
+    """`h` -> `h`, with `r = R h` put into its path: `h = U r + (h - U R h)`, the bracket being constant in `r`.
 
-    R and U are no inverses of each other, as windows repeat and grids differ. So the slope of `r` is `U' g`, what
-    changes when `r` changes and is carried to the tokens, and that of `h` beside it `g - R' U' g`: with what comes by
-    way of `r` it is `g` again, and no gradient of the classifier depends on the detour.
+    R and U are not inverses of each other, as windows repeat and grids differ. The gradient of `r` is `U' g`, and that
+    of `h` beside it `g - R' U' g`: added to what comes by way of `r` it is `g` again, so that no gradient of the
+    classifier depends on the detour.
     """
 
     @staticmethod
-    def forward(ctx: Any, tokens: Tensor, representation: Tensor, place: Place, clip: Clip) -> Tensor:
-        ctx.place, ctx.clip = place, clip
+    def forward(ctx: Any, tokens: Tensor, representation: Tensor, grid: TokenGrid, clip: Clip) -> Tensor:
+        ctx.grid, ctx.clip = grid, clip
         return tokens.view_as(tokens)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        place: Place = ctx.place
-        time, mel = place.maps(ctx.clip, slope)
-        of_representation = time[1].T @ unfolded(slope, place.strips) @ mel[1]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        grid: TokenGrid = ctx.grid
+        time, mel = grid.maps(ctx.clip, gradient)
+        of_representation = time[1].T @ unfolded(gradient, grid.strips) @ mel[1]
         back = time[0].T @ of_representation @ mel[0]
-        return slope - folded(back, place.strips), of_representation, None, None
+        return gradient - folded(back, grid.strips), of_representation, None, None

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap import ClapError
 from pipeline.storage.errors import storage_errors
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem
 from pipeline.storage.retry import retrying
-from schemas.class_bank import PLACE, ClassBankConfig, check_prompts, check_templates
+from schemas.class_bank import PLACEHOLDER, ClassBankConfig, check_prompts, check_templates
 
-BETWEEN, COMMENT = ";", "#"
+SEPARATOR, COMMENT = ";", "#"
 _FILE_SUFFIX = ".txt"
-# Beyond this two classes share their sound: no clip would ever tell them apart.
+# Beyond this the logits of two classes are the same for any audio.
 _SAME_COSINE = 0.99999
 
 
 class Embedder(Protocol):
-    """What a class bank needs of a text encoder."""
+    """What a class bank needs from a text encoder."""
 
     digest: str
 
@@ -43,11 +43,11 @@ def parse_prompts(given: str) -> tuple[str, ...]:
     """Return the prompts of `"a dog barking; rain on a roof"`, or of a .txt file or URL with one a line.
 
     Spaces are trimmed and made one. In a file, blank lines and those that begin with `#` are skipped.
-    Raises ClapError when there is no prompt, one says nothing, two are equal, or the file is not there or not text.
+    Raises ClapError when there is no prompt, one has no letters, two are equal, or the file is not there or not text.
     """
-    in_file = BETWEEN not in given and (is_url(given.strip()) or given.strip().lower().endswith(_FILE_SUFFIX))
+    in_file = SEPARATOR not in given and (is_url(given.strip()) or given.strip().lower().endswith(_FILE_SUFFIX))
     where = display_url(given.strip()) if in_file else "the prompts"
-    prompts = _lines(given.strip(), where) if in_file else _trimmed(given.split(BETWEEN))
+    prompts = _lines(given.strip(), where) if in_file else _trimmed(given.split(SEPARATOR))
     try:
         check_prompts(prompts)
     except ValueError as error:
@@ -55,19 +55,19 @@ def parse_prompts(given: str) -> tuple[str, ...]:
     return prompts
 
 
-def make_class_bank(encoder: Embedder, prompts: Sequence[str], templates: Sequence[str] = (PLACE,)) -> ClassBank:
-    """Embed each prompt in every template and average: the mean of unit vectors, made a unit vector again.
+def make_class_bank(encoder: Embedder, prompts: Sequence[str], templates: Sequence[str] = (PLACEHOLDER,)) -> ClassBank:
+    """Embed each prompt in every template; its class embedding is the normalised mean of these.
 
-    An ensemble of templates as in CLIP (Radford et al. 2021, arXiv 2103.00020, section 3.1.4).
+    This is the prompt ensembling of CLIP (Radford et al. 2021, arXiv 2103.00020, section 3.1.4).
     Raises ClapError for prompts or templates that cannot be used, for those the encoder refuses, and for two prompts
-    of which the embeddings are as good as the same.
+    with practically the same embedding.
     """
     try:
         check_prompts(prompts)
         check_templates(templates)
     except ValueError as error:
         raise ClapError(str(error)) from None
-    texts = [template.replace(PLACE, prompt) for prompt in prompts for template in templates]
+    texts = [template.replace(PLACEHOLDER, prompt) for prompt in prompts for template in templates]
     each = encoder.embed(texts).view(len(prompts), len(templates), -1)
     embeddings = F.normalize(each.mean(dim=1), dim=-1)
     _check_apart(embeddings, prompts)
@@ -75,9 +75,9 @@ def make_class_bank(encoder: Embedder, prompts: Sequence[str], templates: Sequen
     return ClassBank(config, embeddings)
 
 
-def _trimmed(pieces: Sequence[str]) -> tuple[str, ...]:
-    """Return the pieces with their spaces made one, without the empty ones."""
-    return tuple(prompt for prompt in (" ".join(piece.split()) for piece in pieces) if prompt)
+def _trimmed(prompts: Sequence[str]) -> tuple[str, ...]:
+    """Return the prompts with single spaces, without the empty ones."""
+    return tuple(prompt for prompt in (" ".join(prompt.split()) for prompt in prompts) if prompt)
 
 
 def _lines(url: str, where: str) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def _lines(url: str, where: str) -> tuple[str, ...]:
             content: bytes = retrying(lambda: fs.cat_file(path), what=what)
         except FileNotFoundError:
             raise ClapError(
-                f"{where}: there is no such file of prompts; prompts themselves are given with {BETWEEN!r} between them"
+                f"{where}: there is no such file of prompts; prompts on the command line are separated by {SEPARATOR!r}"
             ) from None
         except IsADirectoryError:
             raise ClapError(f"{where} is a directory: give a file with one prompt a line") from None
@@ -96,9 +96,9 @@ def _lines(url: str, where: str) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise ClapError(f"{where} is not UTF-8 text: {error.reason} at byte {error.start}") from None
     for number, line in enumerate(lines, 1):
-        if BETWEEN in line and not line.lstrip().startswith(COMMENT):
+        if SEPARATOR in line and not line.lstrip().startswith(COMMENT):
             raise ClapError(
-                f"{where}, line {number}: {line.strip()!r} holds {BETWEEN!r}; a file holds one prompt a line"
+                f"{where}, line {number}: {line.strip()!r} holds {SEPARATOR!r}; a file holds one prompt a line"
             )
     return _trimmed([line for line in lines if not line.lstrip().startswith(COMMENT)])
 
@@ -111,6 +111,6 @@ def _check_apart(embeddings: Tensor, prompts: Sequence[str]) -> None:
     cosine = float(cosines[first, second])
     if cosine > _SAME_COSINE:
         raise ClapError(
-            f"the text encoder hears no difference between {prompts[first]!r} and {prompts[second]!r} (cosine "
-            f"{cosine:.6f}): leave one out or say it in other words"
+            f"the text encoder does not tell {prompts[first]!r} from {prompts[second]!r} (cosine "
+            f"{cosine:.6f}): leave one out or reword it"
         )

@@ -1,4 +1,4 @@
-"""What a person says of a CLAP, `clap:<where>`, -> a checkpoint file or directory on this machine."""
+"""A CLAP by its path, URL or name (`clap:WHERE`) -> a checkpoint file or directory on this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.models.checkpoint import resolve, shipped
+from pipeline.models.clap import ClapError
 from pipeline.models.clap.download import cached_download, cached_path, hub_snapshot, hub_url
-from pipeline.models.clap.faults import ClapError
 from pipeline.storage.filesystem import display_url, is_local, is_url, open_filesystem
 
 LAION_REPOSITORY = "lukewys/laion_clap"
@@ -25,9 +25,9 @@ LAION_FILES = (
     "music_speech_audioset_epoch_15_esc_89.98.pt",
 )
 CONFIG = "config.json"
-BESIDE = "clap"  # the folder of an explainer's directory
+BUNDLED = "clap"  # a folder in an explainer's directory
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-# What CLAP hears: a file of its own, or since transformers 5 a part of the processor's.
+# The settings of the front end: a file of their own, or since transformers 5 a part of the processor's.
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 TOKENIZER_FILES = " or ".join(" with ".join(files) for files in TOKENIZERS)
@@ -50,8 +50,8 @@ class ClapSource:
 def resolve_clap(where: str) -> ClapSource:
     """Find a CLAP by a path, a URL, a name of laion's or a name on the Hugging Face hub, downloading it if need be.
 
-    A path that exists is taken before a name; `hf://owner/name` is always one on the hub. What was downloaded once is
-    read from the cache. A CLAP that comes with the package goes by the name of its explainer.
+    A path that exists takes precedence over a name; `hf://owner/name` is always on the hub. Downloads are cached. A
+    CLAP that comes with the package has the name of its explainer.
     Raises ClapError when there is nothing, or something else; StorageError when a download fails, saying what to fetch
     and where to put it.
     """
@@ -64,8 +64,8 @@ def resolve_clap(where: str) -> ClapSource:
         return _directory(path, also_hub_name=_is_hub_name(where))
     if where and path.exists():
         return _file(path)
-    if where in shipped() and (beside := clap_beside(where)):
-        return _directory(beside)
+    if where in shipped() and (bundled := bundled_clap(where)):
+        return _directory(bundled)
     if where in LAION_FILES:
         return _file(cached_download(hub_url(LAION_REPOSITORY, where), cached_path(where), check=check_is_checkpoint))
     if _is_hub_name(where):
@@ -74,14 +74,14 @@ def resolve_clap(where: str) -> ClapSource:
     raise ClapError(
         f"no CLAP at {where!r}: it does not exist{hint}. Give a checkpoint of laion-clap (file or URL), a directory "
         "of a Hugging Face ClapModel, its name on the hub (laion/clap-htsat-unfused), or one of: "
-        f"{', '.join((*filter(clap_beside, shipped()), *LAION_FILES))}"
+        f"{', '.join((*filter(bundled_clap, shipped()), *LAION_FILES))}"
     )
 
 
-def clap_beside(explainer: str) -> Path | None:
-    """The directory of the CLAP that an explainer, by its name or path, has with it; None where it has none."""
+def bundled_clap(explainer: str) -> Path | None:
+    """The directory of the CLAP that comes with an explainer, given by its name or path; None where none does."""
     fs, root = open_filesystem(resolve(explainer))
-    folder = Path(root) / BESIDE
+    folder = Path(root) / BUNDLED
     return folder if is_local(fs) and (folder / CONFIG).is_file() else None
 
 
@@ -94,7 +94,7 @@ def tokenizer_files(present: Collection[str]) -> tuple[str, ...] | None:
 
 
 def check_is_checkpoint(path: Path) -> None:
-    """Raise ClapError unless a file begins as torch's files do; nothing more of it is read."""
+    """Raise ClapError unless a file begins as torch's files do; only its first bytes are read."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head.startswith((_ZIP, _PICKLE)):
@@ -150,7 +150,7 @@ def _file(path: Path) -> ClapSource:
 
 
 def _directory(path: Path, also_hub_name: bool = False) -> ClapSource:
-    """Check that a directory holds a ClapModel's configuration and weights, all of it that can be seen unread."""
+    """Check that a directory holds a ClapModel's configuration and weights, without reading the weights."""
     hub = f". If the hub's model was meant, give hf://{path}" if also_hub_name else ""
     checkpoints = sorted(file.name for file in path.iterdir() if file.suffix in (".pt", ".pth", ".ckpt"))
     if not (path / CONFIG).is_file():

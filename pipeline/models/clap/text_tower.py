@@ -1,4 +1,4 @@
-"""The weights of a CLAP's text encoder, from laion's checkpoints or Hugging Face's, in the one module for both."""
+"""The text encoder of a CLAP: transformers' module, with weights from a laion or a Hugging Face checkpoint."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pipeline.models.clap.foreign import foreign, refuse_misfits
 from pipeline.models.clap.huggingface import read_weights
 from pipeline.models.clap.laion import read_laion
 from pipeline.models.clap.source import CONFIG, ClapSource
+from pipeline.models.clap.weights import check_weights, clap_errors
 
 if TYPE_CHECKING:
     from transformers.models.clap.configuration_clap import ClapTextConfig
 
-# Numbers of positions and types, which the module makes itself; some versions of transformers save them.
+# Position and type ids, which the module makes itself; some versions of transformers save them.
 _CONSTANTS = ("text_model.embeddings.position_ids", "text_model.embeddings.token_type_ids")
-# `text_transform.` of laion's, which only its training used, is none of them.
+# Without laion's `text_transform.`, which only its training used.
 _TEXT = ("text_model.", "text_branch.", "text_projection.")
 
 
 @dataclass(frozen=True)
 class RobertaTower:
-    """Sizes of a RoBERTa with laion-clap's projection behind it; `max_tokens` is what laion's own path cuts at."""
+    """Sizes of a RoBERTa with laion-clap's projection behind it; laion-clap cuts texts at `max_tokens`."""
 
     vocabulary: int
     hidden: int
@@ -38,7 +38,7 @@ class RobertaTower:
     max_tokens: int
 
     def config(self) -> ClapTextConfig:
-        """Return the same in transformers' words."""
+        """Return the same sizes as transformers' configuration."""
         from transformers.models.clap.configuration_clap import ClapTextConfig
 
         return ClapTextConfig(
@@ -70,14 +70,14 @@ ROBERTA_BASE = RobertaTower(
 def build_text_tower(source: ClapSource, tower: RobertaTower) -> Any:
     """Return transformers' ClapTextModelWithProjection, in evaluation mode and frozen, with a checkpoint's weights.
 
-    Raises ClapError for a weight that is missing, has no place, or is of another shape, by its name in the checkpoint.
+    Raises ClapError for a weight that is missing, unexpected or of another shape, by its name in the checkpoint.
     """
     from transformers.models.clap.modeling_clap import ClapTextModelWithProjection
 
     config = tower.config() if source.kind == "laion" else _huggingface_config(source)
-    # Memory is taken and filled by the checkpoint's own tensors, not by random ones first.
-    impossible = f"{source.path}: the text encoder that it tells of cannot be built"
-    with torch.device("meta"), foreign(impossible, "give a whole checkpoint of CLAP"):
+    # On the meta device no random weights are allocated; the checkpoint's tensors are assigned.
+    impossible = f"{source.path}: the text encoder that it describes cannot be built"
+    with torch.device("meta"), clap_errors(impossible, "give a whole checkpoint of CLAP"):
         model = ClapTextModelWithProjection(config)
     state = _weights(source, {name: weight.shape for name, weight in model.state_dict().items()})
     positions = torch.arange(config.max_position_embeddings)[None]
@@ -95,7 +95,7 @@ def _weights(source: ClapSource, wanted: Mapping[str, Sequence[int]]) -> dict[st
         found, path = read_weights(path, unwanted=("audio_",))
     constants = {theirs[name] for name in _CONSTANTS}
     text = {name: weight for name, weight in found.items() if name.startswith(_TEXT) and name not in constants}
-    refuse_misfits(text, {theirs[name]: shape for name, shape in wanted.items() if name not in _CONSTANTS}, path)
+    check_weights(text, {theirs[name]: shape for name, shape in wanted.items() if name not in _CONSTANTS}, path)
     return {name: text[theirs[name]].float() for name in wanted if name not in _CONSTANTS}
 
 
@@ -111,6 +111,6 @@ def _huggingface_config(source: ClapSource) -> ClapTextConfig:
     from transformers.models.clap.configuration_clap import ClapConfig
 
     path = source.path / CONFIG
-    with foreign(f"{path} is not understood", "put the checkpoint's own file there"):
+    with clap_errors(f"{path} is not understood", "put the checkpoint's own file there"):
         config: Any = ClapConfig.from_dict(json.loads(path.read_bytes())).text_config
     return config

@@ -17,7 +17,7 @@ from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import load_explainer
 from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.prompts import parse_prompts
-from pipeline.models.clap.source import clap_beside, resolve_clap
+from pipeline.models.clap.source import bundled_clap, resolve_clap
 from tests.jobs.test_cli import run
 
 SEED = 771
@@ -31,8 +31,8 @@ def test_it_is_small_and_found_by_its_name() -> None:
     files = [path for path in folder().rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 25e6
     assert max(path.stat().st_size for path in files) <= 12e6
-    assert resolve_clap("clap-mini").path == clap_beside("clap-mini") == folder() / "clap"
-    assert clap_beside("esc10") is None
+    assert resolve_clap("clap-mini").path == bundled_clap("clap-mini") == folder() / "clap"
+    assert bundled_clap("esc10") is None
 
 
 def test_its_prompts_are_those_of_its_training() -> None:

@@ -82,7 +82,7 @@ def test_sizes_that_do_not_go_together_are_refused(changed: dict[str, object], m
     ("changed", "message"),
     [
         ({"n_mels": 48}, "n_mels must divide the image of 256 and be a multiple of 32"),
-        ({"window_s": 11.0}, "window_s must be at most the 10 s that this CLAP hears at once, got 11 s"),
+        ({"window_s": 11.0}, "window_s must be at most the 10 s that this CLAP takes at once, got 11 s"),
         ({"hop_length": 470}, "must be a whole number of hops, got a hop_length of 470 at 48000 Hz"),
         ({"hop_length": 240}, "of which the image of this CLAP holds 1024"),
     ],

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.clap_originals import data_functions
 from pipeline.models.clap import laion
+from pipeline.models.clap.originals import laion_functions
 from pipeline.models.frontend import FrontEnd
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
 from tests.models.clap.make import FRONT_END, FUSION_FRONT_END
@@ -33,7 +33,7 @@ def test_slaney_filters_are_librosas() -> None:
 
 def test_htk_log_mels_are_those_that_laion_makes_for_fusion() -> None:
     waveform = noise(48_000)
-    theirs = data_functions()["get_mel"](
+    theirs = laion_functions()["get_mel"](
         waveform,
         {"sample_rate": 48_000, "window_size": 1024, "hop_size": 480, "mel_bins": 64, "fmin": 50, "fmax": 14_000},
     )
@@ -118,7 +118,7 @@ def test_in_double_precision_the_rest_of_a_loud_tone_is_silence() -> None:
 
 def test_laions_front_end_hears_what_laion_cuts_to_16_bits() -> None:
     waveform = noise(9_600, amplitude=0.5)  # some of it beyond full scale
-    functions = data_functions()
+    functions = laion_functions()
     cut = functions["int16_to_float32"](functions["float32_to_int16"](waveform.numpy()))
     ours = FrontEnd(laion.FRONT_END)
     back = ours.istft(ours.stft(waveform[None]), 9_600)[0]

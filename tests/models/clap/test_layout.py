@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.models.clap.layout import Clip, Place, folded, mel_maps, time_maps, unfolded
+from pipeline.models.clap.layout import Clip, TokenGrid, folded, mel_maps, time_maps, unfolded
 
 FRAMES = st.integers(1, 1001)
 
@@ -85,11 +85,11 @@ def test_unfolding_puts_the_strips_of_the_image_end_to_end() -> None:
 
 @pytest.mark.parametrize("frames", [1001, 301, 47])
 def test_putting_a_representation_into_the_path_changes_no_token_and_no_gradient(frames: int) -> None:
-    place, clip = Place(64, 4, 2, 4), clip_of(frames)
+    place, clip = TokenGrid(64, 4, 2, 4), clip_of(frames)
     x = torch.randn(2, 4096, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     representation = place(x, clip)
-    through = place.through(x, representation, clip)
+    through = place.with_gradient(x, representation, clip)
     assert torch.equal(through, x)
     loss = (through.square() * weights).sum()
     of_x, of_representation = torch.autograd.grad(loss, [x, representation])

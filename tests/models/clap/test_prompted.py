@@ -1,4 +1,4 @@
-"""A decoder that listens to the prompt: what it is told, and what it must not depend on."""
+"""A decoder that is conditioned on a prompt: what it takes, and what it must not depend on."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_is_told_ends_with_the_similarity() -> None:
 @pytest.mark.parametrize("evidence", [0, 6])
 def test_the_mask_of_a_prompt_does_not_depend_on_the_other_prompts(evidence: int) -> None:
     decoder = listening(evidence=evidence)
-    alone = CLAP.of_prompts(CLAP.class_embeddings[[2, 0]])
+    alone = CLAP.with_class_embeddings(CLAP.class_embeddings[[2, 0]])
     _, _, among = rank_bins(decoder, CLAP, sound(), torch.tensor([2]))
     _, _, of_two = rank_bins(decoder, alone, sound(), torch.tensor([0]))
     audible = among.isfinite()
@@ -97,15 +97,15 @@ def test_a_classifier_without_text_has_nothing_to_tell_a_decoder() -> None:
     with pytest.raises(ValueError, match="this classifier has no text"):
         Decoder(prompted, classifier.front_end, classifier.representation_channels)
     with pytest.raises(NotImplementedError, match="Cnn10 has no prompts"):
-        classifier.prompts(torch.tensor([0]))
+        classifier.prompt_embeddings(torch.tensor([0]))
     linear = small_clap(SMALL.model_copy(update={"head": "linear"}))
-    with pytest.raises(NotImplementedError, match="linear head are no prompts"):
-        linear.prompts(torch.tensor([0]))
+    with pytest.raises(NotImplementedError, match="linear head are not prompts"):
+        linear.prompt_embeddings(torch.tensor([0]))
 
 
 def test_other_prompts_leave_the_first_classifier_as_it_was() -> None:
     before = CLAP.class_embeddings.clone()
-    other = CLAP.of_prompts(normalize(torch.randn(7, 16), dim=1))
+    other = CLAP.with_class_embeddings(normalize(torch.randn(7, 16), dim=1))
     assert isinstance(other, ClapClassifier)
     assert other(sound()).logits.shape == (1, 7)
     assert torch.equal(CLAP.class_embeddings, before)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.clap.faults import ClapError
+from pipeline.models.clap import ClapError
 from pipeline.models.clap.prompts import make_class_bank, parse_prompts
 from schemas.class_bank import ClassBankConfig
 
@@ -153,7 +153,7 @@ def test_no_template_is_refused() -> None:
 
 def test_prompts_that_the_encoder_does_not_tell_apart_are_named() -> None:
     encoder = Dictionary({"wind": [0.0, 1.0], "rain": [1.0, 0.0], "rainfall": [1.0, 1e-4]})
-    with pytest.raises(ClapError, match=r"no difference between 'rain' and 'rainfall' \(cosine 1.000000\)"):
+    with pytest.raises(ClapError, match=r"does not tell 'rain' from 'rainfall' \(cosine 1.000000\)"):
         make_class_bank(encoder, ["rain", "wind", "rainfall"])
 
 
@@ -178,5 +178,5 @@ def test_a_directory_of_prompts_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prompt", ["all", "top1", "topk:2"])
 def test_a_prompt_that_reads_as_a_choice_of_labels_is_refused(prompt: str) -> None:
-    with pytest.raises(ClapError, match=f"the prompt '{prompt}' means something else as a label"):
+    with pytest.raises(ClapError, match=f"the prompt '{prompt}' has a meaning of its own for --targets"):
         parse_prompts(f"rain; {prompt}")

@@ -16,8 +16,8 @@ import huggingface_hub.constants as hub_constants
 import pytest
 import torch
 
+from pipeline.models.clap import ClapError
 from pipeline.models.clap.download import cached_path
-from pipeline.models.clap.faults import ClapError
 from pipeline.models.clap.source import LAION_FILES, ClapSource, resolve_clap
 from pipeline.storage.errors import StorageError
 from tests.models.clap.hub import Site, closed_port, serve

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.attribution.gradcam import gradcam
 from pipeline.models.clap.layout import folded
-from pipeline.models.evidence import decoder_channels, hear
+from pipeline.models.evidence import classify_with_evidence, decoder_channels
 from schemas.explainer_config import ClapConfig
 from tests.models.clap.make import SMALL, small_clap
 from tests.models.make import noise, tone
@@ -105,7 +105,7 @@ def test_the_detour_over_representations_leaves_the_gradient_what_it_is() -> Non
 @pytest.mark.parametrize("frames", [1001, 301])
 def test_evidence_can_be_asked_of_all_depths(frames: int) -> None:
     magnitude = CLAP.front_end.stft(noise(2, 480_000)).abs()[..., :frames]
-    output, y, heard = hear(CLAP, magnitude, None, 6)
+    output, y, heard = classify_with_evidence(CLAP, magnitude, None, 6)
     assert torch.equal(y, output.logits.argmax(1))
     assert tuple(h.shape[1] for h in heard) == decoder_channels(CLAP, 6)
     assert all(h.isfinite().all() and not h.requires_grad for h in heard)
@@ -115,9 +115,9 @@ def test_evidence_can_be_asked_of_all_depths(frames: int) -> None:
 
 def test_evidence_can_be_asked_in_half_precision() -> None:
     magnitude = CLAP.front_end.stft(noise(1, 144_000)).abs()
-    _, _, exact = hear(CLAP, magnitude, None, 6)
+    _, _, exact = classify_with_evidence(CLAP, magnitude, None, 6)
     with torch.autocast("cpu", torch.bfloat16):
-        _, _, heard = hear(CLAP, magnitude, None, 6)
+        _, _, heard = classify_with_evidence(CLAP, magnitude, None, 6)
     for h, wanted in zip(heard, exact, strict=True):
         alike = torch.nn.functional.cosine_similarity(h.float().flatten(), wanted.flatten(), dim=0)
         assert alike > 0.9
@@ -136,14 +136,14 @@ def test_evidence_of_a_depth_foretells_what_the_logits_do() -> None:
     magnitude = CLAP.front_end.stft(noise(1, 480_000)).abs()
     output = CLAP(magnitude.requires_grad_())
     (slope,) = torch.autograd.grad(output.logits[0, 1], output.representations[-1])
-    place = CLAP.htsat.places[-1]
+    grid = CLAP.htsat.grids[-1]
     change = torch.randn(slope.shape, generator=torch.Generator().manual_seed(0))
     tokens = []
-    hook = place.register_forward_hook(lambda module, args, out: tokens.append(args))
+    hook = grid.register_forward_hook(lambda module, args, out: tokens.append(args))
     CLAP(magnitude)
     hook.remove()
     (last, clip), step = tokens[0], 1e-2
-    time, mel = place.maps(clip, last)  # type: ignore[operator]
+    time, mel = grid.maps(clip, last)  # type: ignore[operator]
     carried = folded(time[1] @ change @ mel[1].T, 4)
 
     def logit(x: Tensor) -> Tensor:
