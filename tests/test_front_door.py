@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 import subprocess
 import sys
 from importlib import import_module, metadata
@@ -60,3 +61,17 @@ def test_the_api_page_is_that_of_the_docstrings(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "griffe2md"), "lmac", "--format-md", "--output", str(page)]
     subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=True, timeout=120)
     assert page.read_text(encoding="utf-8") == (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), "run `make docs`"
+
+
+def test_the_architecture_page_names_files_and_functions_that_are_there() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z0-9_/]+\.py)`((?:,? `\w+`)*)", page)
+    assert len(named) > 20
+    for file, functions in named:
+        path = next((ROOT / root / file for root in ("", "pipeline") if (ROOT / root / file).is_file()), None)
+        assert path is not None, file
+        for function in re.findall(r"\w+", functions):
+            assert re.search(rf"^ *(def|class) {function}\b", path.read_text(encoding="utf-8"), re.MULTILINE), (
+                file,
+                function,
+            )

@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from pipeline.training.augment import uniform
-
 _LEVELS = 4096
 # About the power of 16-bit rounding in a bin: quieter bins all cost the same.
 POWER_FLOOR = 1e-7
@@ -68,7 +66,8 @@ def random_budget(
 
     Shares of bins are log-uniform within `bins`, shares of energy uniform within `energy`.
     """
-    of_bins = torch.exp(uniform((n,), math.log(bins[0]), math.log(bins[1]), rng))
-    of_energy = uniform((n,), energy[0], energy[1], rng)
+    low, high = math.log(bins[0]), math.log(bins[1])
+    of_bins = torch.exp(torch.rand(n, generator=rng) * (high - low) + low)
+    of_energy = torch.rand(n, generator=rng) * (energy[1] - energy[0]) + energy[0]
     by_energy = torch.rand(n, generator=rng) < 0.5
     return torch.where(by_energy, of_energy, of_bins), by_energy
