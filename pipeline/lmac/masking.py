@@ -32,17 +32,6 @@ def apply_mask(magnitude: Tensor, mask: Tensor, domain: str) -> Tensor:
     raise ValueError(f"mask_domain must be 'magnitude' or 'log1p', got {domain!r}")
 
 
-def to_pcm_grid(sound: Tensor) -> tuple[Tensor, Tensor]:
-    """Waveforms `[B, n]` as 16-bit FLAC will hold them, and the gain in dB `[B]` that this took.
-
-    The gain is 0 unless a peak lies above full scale; then the whole waveform is lowered, not clipped.
-    """
-    peak = sound.abs().amax(dim=1, keepdim=True)
-    limit = 32767 / 32768
-    gain = torch.where(peak > limit, limit / peak.clamp_min(limit), torch.ones_like(peak))
-    return (sound * gain * 32768).round().clamp(-32768, 32767) / 32768, 20 * gain[:, 0].log10()
-
-
 def listenables(
     front_end: FrontEnd, masked: Tensor, stft: Tensor, n_samples: int, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -56,3 +45,14 @@ def listenables(
         stop = lengths.repeat(len(sound) // len(stft))[:, None]
         sound = sound * (torch.arange(n_samples, device=sound.device) < stop)
     return to_pcm_grid(sound)
+
+
+def to_pcm_grid(sound: Tensor) -> tuple[Tensor, Tensor]:
+    """Waveforms `[B, n]` as 16-bit FLAC will hold them, and the gain in dB `[B]` that this took.
+
+    The gain is 0 unless a peak lies above full scale; then the whole waveform is lowered, not clipped.
+    """
+    peak = sound.abs().amax(dim=1, keepdim=True)
+    limit = 32767 / 32768
+    gain = torch.where(peak > limit, limit / peak.clamp_min(limit), torch.ones_like(peak))
+    return (sound * gain * 32768).round().clamp(-32768, 32767) / 32768, 20 * gain[:, 0].log10()
