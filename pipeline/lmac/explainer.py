@@ -53,6 +53,7 @@ class Explainer:
         `device` is torch's, or `auto`: a CUDA GPU where there is one, else the CPU.
         Raises ExplainerError when there is no such explainer or it has no decoder.
 
+        >>> from lmac import Explainer
         >>> Explainer.load("scenes", device="auto").config.front_end.sample_rate
         32000
         """
@@ -92,6 +93,7 @@ class Explainer:
         Raises InputError when the source holds no usable audio, or more than `max_seconds` of it, StorageError when it
         cannot be read, and ValueError for targets that the explainer does not have or a hop longer than a window.
 
+        >>> from lmac import Explainer
         >>> from pipeline.datasets.scenes import render_scene
         >>> bell = render_scene(seed=1, index=1)  # over noise
         >>> print(Explainer.load("scenes").explain((bell.mixture, 32_000)))
@@ -139,6 +141,8 @@ class Explainer:
         Raises ValueError when a waveform is empty or not finite, or the explainer has no such classes or one mask for
         all of them.
 
+        >>> import numpy as np
+        >>> from lmac import Explainer
         >>> explanation = Explainer.load("scenes").explain_windows(np.zeros((2, 160_000)))
         >>> explanation.mask.shape, explanation.masked_in.shape, sorted(explanation.scores)[:3]
         ((2, 513, 401), (2, 160000), ['ad', 'ad_audio', 'ad_double_softmax'])
