@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/lmac demo --out demo-output
@@ -16,6 +16,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/griffe2md lmac --format-md --output docs/api.md
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "lmac needs Python 3.10, 3.11 or 3.12; none was found on PATH (set PYTHON=/path/to/python)"; exit 1; }

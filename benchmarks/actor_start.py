@@ -58,7 +58,7 @@ def _main(explainer_url: str, begun: float) -> None:
     explainer = Explainer.load(explainer_url)
     lap("build the explainer and load its weights")
     generator = torch.Generator().manual_seed(0)
-    explainer.explain(0.1 * torch.randn(1, explainer.config.front_end.window_samples, generator=generator))
+    explainer.explain_windows(0.1 * torch.randn(1, explainer.config.front_end.window_samples, generator=generator))
     lap("explain the first window")
     print(json.dumps({"seconds": seconds, "laion_clap": "laion_clap" in sys.modules, "network": network}))
 

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.evaluation.heard import Heard, class_probabilities
-from pipeline.lmac.masking import apply_mask, to_pcm_grid
-from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparseness
+from pipeline.evaluation.heard import Heard
+from pipeline.lmac.masking import listenables, quantised
+from pipeline.lmac.scores import score_audio, score_masks
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_tables import SPECTRAL, WRITTEN
 
 
 def in_255ths(mask: Tensor) -> Tensor:
     """Masks in [0, 1] as uint8, as they are stored; what is scored is the very mask that is stored."""
-    return (mask * 255).round().to(torch.uint8)
+    return quantised(mask)
 
 
 def listenable(classifier: Classifier, heard: Heard, masked: Tensor) -> Tensor:
     """The written waveform `[B, n]` of a masked magnitude `[B, F, T]`: original phase, 16 bits."""
-    return to_pcm_grid(classifier.front_end.with_phase(masked, heard.stft, heard.waveform.shape[1]))[0]
+    return listenables(classifier.front_end, masked, heard.stft, heard.waveform.shape[1])[0]
 
 
 @torch.no_grad()
@@ -30,22 +30,10 @@ def soft_scores(classifier: Classifier, heard: Heard, masks: Sequence[Tensor], d
 
     `domain` says what the mask multiplies. Names in `_audio` are of the written waveforms, classified again.
     """
-    sides = []
-    for levels in masks:
-        kept = levels.float() / 255
-        sides += [apply_mask(heard.magnitude, kept, domain), apply_mask(heard.magnitude, 1 - kept, domain)]
-    spectral = class_probabilities(classifier, sides)
-    written = class_probabilities(
-        classifier, (classifier.front_end.stft(listenable(classifier, heard, side)).abs() for side in sides)
-    )
     results = []
-    for number, levels in enumerate(masks):
-        inside, outside = 2 * number, 2 * number + 1
-        scores = faithfulness(heard.full, spectral[inside], spectral[outside], heard.target)
-        scores["sps"], scores["comp"] = sparseness(levels), complexity(levels)
-        scores["mask_mean"] = (levels.float() / 255).mean(dim=(1, 2))
-        scores["energy_kept"] = energy_kept(heard.magnitude, sides[inside])
-        again = faithfulness(heard.full, written[inside], written[outside], heard.target)
-        audio = {name: again[name.removesuffix("_audio")] for name in WRITTEN}
-        results.append({**{name: scores[name] for name in SPECTRAL}, **audio})
+    for levels in masks:
+        scores, masked = score_masks(classifier, heard.magnitude, levels, heard.full, heard.target, domain)
+        sound, _ = listenables(classifier.front_end, masked, heard.stft, heard.waveform.shape[1])
+        scores |= score_audio(classifier, sound, heard.full, heard.target)
+        results.append({name: scores[name] for name in (*SPECTRAL, *WRITTEN)})
     return results

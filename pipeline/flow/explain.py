@@ -68,7 +68,7 @@ def _batch(
 ) -> Explanation | None:
     """Explain windows `[B, n]`; None where they do not fit into the GPU's memory, and are more than one."""
     try:
-        return explainer.explain(
+        return explainer.explain_windows(
             waveforms, lengths=lengths, targets=content.targets, mask=content.mask, refine=content.refine
         )
     except torch.OutOfMemoryError as error:

@@ -1,4 +1,4 @@
-"""Masks of a given size from a decoder's ranking, so that the ranking itself can be learnt."""
+"""Binary masks of a given size from a ranking of the bins, so that a decoder can learn the ranking itself."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from pipeline.training.augment import uniform
-
 _LEVELS = 4096
-# About the power of 16-bit rounding in a bin: quieter ones cost the same.
+# About the power of 16-bit rounding in a bin: quieter bins all cost the same.
 POWER_FLOOR = 1e-7
 
 
 def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
-    """Thresholds `[B]` such that the bins with logits `[B, F, T]` above hold `share` `[B]` of the total `cost`.
+    """Thresholds `[B]`: the bins whose logits `[B, F, T]` lie above hold at most `share` `[B]` of the total `cost`.
 
-    To within one 4096th of the logits' range. `cost` `[B, F, T]` is 1 per bin, or its energy.
+    They are accurate to one 4096th of the logits' range. `cost` `[B, F, T]` is 1 for each bin, or its energy.
+
+    >>> logits = torch.arange(100.0).reshape(1, 10, 10)
+    >>> at = threshold(logits, torch.ones_like(logits), share=torch.tensor([0.25]))
+    >>> int((logits > at).sum())
+    25
     """
     flat, weight = logits.flatten(1), cost.flatten(1).double()
     finite = torch.where(flat.isfinite(), flat, torch.inf)
@@ -34,13 +37,13 @@ def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
 def per_energy(logits: Tensor, magnitude: Tensor) -> Tensor:
     """Logits `[B, F, T]` per energy: the log of the mask's odds over the power of the bin in `magnitude` `[B, F, T]`.
 
-    The order of bins for a budget of energy: what pays most for what it costs comes first (Dantzig 1957).
+    It ranks bins for a budget of energy: the bin that gives most for its energy comes first (Dantzig 1957).
     """
     return logits - (magnitude.square() + POWER_FLOOR).log()
 
 
 def budgeted(logits: Tensor, magnitude: Tensor, by_energy: Tensor) -> tuple[Tensor, Tensor]:
-    """An order of bins and their cost, `[B, F, T]`: for budgets of energy where `by_energy` `[B]`, else of bins."""
+    """A ranking of bins, and what each costs, both `[B, F, T]`: its energy where `by_energy` `[B]`, else 1."""
     of_energy = by_energy[:, None, None]
     rank = torch.where(of_energy, per_energy(logits, magnitude), logits)
     return rank, torch.where(of_energy, magnitude.square(), torch.ones_like(magnitude))
@@ -59,11 +62,12 @@ def cut(logits: Tensor, at: Tensor) -> Tensor:
 def random_budget(
     n: int, bins: tuple[float, float], energy: tuple[float, float], rng: Generator
 ) -> tuple[Tensor, Tensor]:
-    """Shares `[n]`, and whether each is of energy (bool `[n]`) or of bins; either half of the time.
+    """Draw shares `[n]`, and whether each is of energy or of bins (bool `[n]`), with equal chances.
 
-    Shares of bins are drawn evenly on a logarithmic scale within `bins`, shares of energy evenly within `energy`.
+    Shares of bins are log-uniform within `bins`, shares of energy uniform within `energy`.
     """
-    of_bins = torch.exp(uniform((n,), math.log(bins[0]), math.log(bins[1]), rng))
-    of_energy = uniform((n,), energy[0], energy[1], rng)
+    low, high = math.log(bins[0]), math.log(bins[1])
+    of_bins = torch.exp(torch.rand(n, generator=rng) * (high - low) + low)
+    of_energy = torch.rand(n, generator=rng) * (energy[1] - energy[0]) + energy[0]
     by_energy = torch.rand(n, generator=rng) < 0.5
     return torch.where(by_energy, of_energy, of_bins), by_energy

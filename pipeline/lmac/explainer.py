@@ -1,17 +1,20 @@
-"""The explainer: what a classifier decided on, as a mask, as scores, and as sound."""
+"""The explainer: which part of a sound made a classifier decide so, as a mask, as scores, and as audio."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.lmac.masking import apply_mask, quantised, to_pcm_grid
+from pipeline.audio.windows import cut_windows, take_window
+from pipeline.lmac.explanation import Explanation
+from pipeline.lmac.masking import listenables, quantised
+from pipeline.lmac.read_recording import RecordingSource, read_recording
 from pipeline.lmac.refine import refine as refined
-from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparseness
+from pipeline.lmac.scores import score_audio, score_masks
 from pipeline.models.checkpoint import ExplainerError, load_explainer
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.decoder import Decoder
@@ -23,45 +26,11 @@ from schemas.targets import Targets
 MaskKind = Literal["soft", "binary"]
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Explanations of a batch of B windows, R in all: one for each window and target; arrays are on the CPU.
-
-    The targets of a window stand together. With `top1` each window has one, the classifier's decision, and R is B.
-
-    - `window` `[R]`: which of the windows is explained; `target_index` `[R]`, `targets`: the class explained;
-    - `probabilities` `[B, C]`, `embedding` `[B, D]`: of each window;
-    - `mask` `[R, F, T]` uint8: the mask in 255ths, exactly as it was applied;
-    - `masked_in`, `masked_out` `[R, n]`: the listenables, float32 on the 16-bit grid they are written on;
-    - `gain_db_in`, `gain_db_out` `[R]`: 0, or by how much a listenable was lowered to stay within full scale;
-    - `scores`: by name, `[R]` each; names ending in `_audio` are of the listenables classified again.
-    """
-
-    targets: tuple[str, ...]
-    window: np.ndarray
-    target_index: np.ndarray
-    probabilities: np.ndarray
-    embedding: np.ndarray
-    mask: np.ndarray
-    masked_in: np.ndarray
-    masked_out: np.ndarray
-    gain_db_in: np.ndarray
-    gain_db_out: np.ndarray
-    scores: dict[str, np.ndarray]
-
-
-class _Windows(NamedTuple):
-    """What the masks of a batch are laid over: waveforms `[B, n]`, spectra `[B, F, T]`, probabilities `[B, C]`."""
-
-    waveforms: Tensor
-    lengths: np.ndarray | None
-    stft: Tensor
-    magnitude: Tensor
-    full: Tensor
-
-
 class Explainer:
-    """A frozen classifier with its decoder; works on its own, without Ray."""
+    """A frozen classifier with its decoder, which makes the masks of L-MAC (arXiv 2403.13086).
+
+    `explain` takes one recording from wherever it is; a dataset is for `lmac explain`, which does the same on Ray.
+    """
 
     def __init__(
         self,
@@ -79,9 +48,14 @@ class Explainer:
 
     @classmethod
     def load(cls, name_or_url: str, device: str = "cpu") -> Explainer:
-        """Load a shipped explainer by name, or one from a directory on any fsspec URL.
+        """Load an explainer that ships (`esc10`, `scenes`, `clap-mini`), or one from a directory on any fsspec URL.
 
-        Raises ExplainerError when there is none or it has no decoder.
+        `device` is torch's, or `auto`: a CUDA GPU where there is one, else the CPU.
+        Raises ExplainerError when there is no such explainer or it has no decoder.
+
+        >>> from lmac import Explainer
+        >>> Explainer.load("scenes", device="auto").config.front_end.sample_rate
+        32000
         """
         loaded = load_explainer(name_or_url)
         if loaded.decoder is None:
@@ -89,10 +63,64 @@ class Explainer:
                 f"{name_or_url!r} is a classifier without a decoder: train one with "
                 f"`lmac train decoder DATA OUT --classifier {name_or_url}`"
             )
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(loaded.config, loaded.classifier, loaded.decoder, device, loaded.digest)
 
-    @torch.no_grad()
     def explain(
+        self,
+        source: RecordingSource,
+        *,
+        targets: str = "top1",
+        mask: MaskKind = "soft",
+        refine: int = 0,
+        window_hop_s: float | None = None,
+        min_tail: float = 0.5,
+        max_seconds: float = 3600.0,
+        batch_size: int = 16,
+    ) -> Explanation:
+        """Explain one recording: a path, an fsspec URL, the bytes of an audio file, or `(samples, rate)`.
+
+        Any rate and number of channels: it is mixed to mono, resampled and cut into windows as a run does. Samples are
+        `[n]`, `[channels, n]` or `[n, channels]` (at most 64 channels, and more samples than that), floats with full
+        scale at 1 or PCM integers; the rate is in Hz.
+
+        `targets`, `mask` and `refine` are those of `explain_windows`. Windows begin `window_hop_s` seconds apart, by
+        default end to end; what remains at the end is padded with zeros if it is at least `min_tail` of a window or
+        all there is, and left out otherwise. `batch_size` windows are computed at once. A window of 5 s and a target
+        take some 2 MB of memory.
+
+        Raises InputError when the source holds no usable audio, or more than `max_seconds` of it, StorageError when it
+        cannot be read, and ValueError for targets that the explainer does not have or a hop longer than a window.
+
+        >>> from lmac import Explainer
+        >>> from pipeline.datasets.scenes import render_scene
+        >>> bell = render_scene(seed=1, index=1)  # over noise
+        >>> print(Explainer.load("scenes").explain((bell.mixture, 32_000)))
+        array: 1 x 5 s at 32000 Hz
+        window    seconds  target     p  p masked-in  p masked-out  mask mean
+             0  0.00-5.00  bell    0.95         0.97          0.01       0.05
+        """
+        front_end = self.config.front_end
+        n, rate = front_end.window_samples, front_end.sample_rate
+        name, audio = read_recording(source, rate, max_seconds)
+        hop = round(window_hop_s * rate) if window_hop_s is not None else n
+        spans = cut_windows(len(audio.waveform), n, hop, round(min_tail * n))
+        explained = [
+            self.explain_windows(
+                np.stack([take_window(audio.waveform, span, n) for span in batch]),
+                lengths=np.array([span.stop - span.start for span in batch]),
+                targets=targets,
+                mask=mask,
+                refine=refine,
+            )
+            for batch in (spans[first : first + batch_size] for first in range(0, len(spans), batch_size))
+        ]
+        start_s = np.array([span.start for span in spans]) / rate
+        return replace(Explanation.concatenate(explained), name=name, start_s=start_s)
+
+    @torch.no_grad()
+    def explain_windows(
         self,
         waveforms: np.ndarray | Tensor,
         *,
@@ -101,103 +129,84 @@ class Explainer:
         mask: MaskKind = "soft",
         refine: int = 0,
     ) -> Explanation:
-        """Explain waveforms `[B, n]` (or one, `[n]`) in [-1, 1] at the explainer's sample rate.
+        """Explain windows `[B, n]` (or one, `[n]`) in [-1, 1] at the explainer's sample rate, as one batch.
 
         Any n does where the classifier takes any; a CLAP takes up to the length its checkpoint was made for.
 
-        `lengths` `[B]` are the samples of each that are sound and not padding. `targets` says which classes of each
-        window are explained: `top1`, the decision; `topk:K`, by falling probability; `all`, by number; or names between
-        semicolons, in their order. A `binary` mask is the soft one at 0.5. `refine` is a number of gradient steps that
-        make each mask better for its own window (see `pipeline.lmac.refine`).
+        `lengths` `[B]` are the samples of each that are sound and not padding, by default all. `targets` says which
+        classes of each window are explained: `top1`, the decision; `topk:K`, by falling probability; `all`, by number;
+        or names between semicolons, in their order. A `binary` mask is the soft one at 0.5. `refine` is a number of
+        gradient steps that make each mask better for its own window (see `pipeline.lmac.refine`).
 
         Raises ValueError when a waveform is empty or not finite, or the explainer has no such classes or one mask for
         all of them.
+
+        >>> import numpy as np
+        >>> from lmac import Explainer
+        >>> explanation = Explainer.load("scenes").explain_windows(np.zeros((2, 160_000)))
+        >>> explanation.mask.shape, explanation.masked_in.shape, sorted(explanation.scores)[:3]
+        ((2, 513, 401), (2, 160000), ['ad', 'ad_audio', 'ad_double_softmax'])
         """
         x = self._checked(waveforms)
         chosen = Targets.parse(targets)
         chosen.refuse_for(self.config)
+        samples = np.full(len(x), x.shape[1]) if lengths is None else np.asarray(lengths)
+        stops = None if lengths is None else torch.as_tensor(samples, device=self.device)
         stft = self.classifier.front_end.stft(x)
         magnitude = stft.abs()
         count = chosen.count(self.config.labels)
         fixed = chosen.indices(self.config.labels)
-        asked = None if fixed is None else torch.tensor(fixed, device=self.device).expand(len(x), count)
-        output, y, logits = self.rank(magnitude, None if asked is None else asked[:, 0], refine)
-        if asked is None:  # stable, so that the first is the decision where logits are equal
-            asked = output.logits.argsort(dim=1, descending=True, stable=True)[:, :count]
-        windows = _Windows(x, lengths, stft, magnitude, full=output.logits.softmax(1))
+        classes = None if fixed is None else torch.tensor(fixed, device=self.device).expand(len(x), count)
+        output, y, logits = self.rank(magnitude, None if classes is None else classes[:, 0], refine)
+        if classes is None:  # stable, so that the first is the decision where logits are equal
+            classes = output.logits.argsort(dim=1, descending=True, stable=True)[:, :count]
+        full = output.logits.softmax(1)
         rows: dict[str, np.ndarray] = {}
         scores: dict[str, np.ndarray] = {}
         # Target by target: the device holds the masks and the sound of one at a time.
         for place in range(count):
             if place:
-                _, y, logits = self.rank(magnitude, asked[:, place], refine)
-            made, scored = self._masked(windows, y, logits, mask)
-            _lay(rows, made, place, count)
-            _lay(scores, scored, place, count)
-        target_index = asked.flatten().cpu().numpy()
+                _, y, logits = self.rank(magnitude, classes[:, place], refine)
+            levels = quantised(torch.sigmoid(logits))
+            if mask == "binary":
+                levels = (levels >= 128).to(torch.uint8) * 255
+            scored, masked = score_masks(self.classifier, magnitude, levels, full, y, self.config.mask_domain)
+            sound, gain_db = listenables(self.classifier.front_end, masked, stft, x.shape[1], stops)
+            _put(scores, scored | score_audio(self.classifier, sound, full, y), place, count)
+            made = {"mask": levels}
+            made["masked_in"], made["masked_out"] = sound.chunk(2)
+            made["gain_db_in"], made["gain_db_out"] = gain_db.chunk(2)
+            _put(rows, made, place, count)
+        target_index = classes.flatten().cpu().numpy()
         return Explanation(
+            name="windows",
+            front_end=self.config.front_end,
+            waveforms=x.cpu().numpy() if isinstance(waveforms, Tensor) else _float32(waveforms),
+            start_s=np.zeros(len(x)),
+            lengths=samples,
             targets=tuple(self.config.labels[index] for index in target_index),
             window=np.arange(len(x)).repeat(count),
             target_index=target_index,
-            probabilities=windows.full.cpu().numpy(),
+            probabilities=full.cpu().numpy(),
             embedding=output.embedding.cpu().numpy(),
-            scores={name: _by_window(values) for name, values in scores.items()},
-            **{name: _by_window(values) for name, values in rows.items()},
+            scores=_by_window(scores),
+            **_by_window(rows),
         )
-
-    def _masked(
-        self, windows: _Windows, y: Tensor, logits: Tensor, mask: MaskKind
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """For one target `[B]` of each window: mask, listenables and gains `[B, ...]`, and scores `[B]`, by name."""
-        x, lengths, stft, magnitude, full = windows
-        levels = quantised(torch.sigmoid(logits))
-        if mask == "binary":
-            levels = (levels >= 128).to(torch.uint8) * 255
-        kept = levels.float() / 255
-
-        inside = apply_mask(magnitude, kept, self.config.mask_domain)
-        outside = apply_mask(magnitude, 1 - kept, self.config.mask_domain)
-        p_in, p_out = self.classifier(torch.cat([inside, outside])).logits.softmax(1).chunk(2)
-        scores = faithfulness(full, p_in, p_out, y)
-        scores["sps"], scores["comp"] = sparseness(levels), complexity(levels)
-        scores["mask_mean"] = kept.mean(dim=(1, 2))
-        scores["energy_kept"] = energy_kept(magnitude, inside)
-
-        sound = self.classifier.front_end.with_phase(torch.cat([inside, outside]), stft, x.shape[1])
-        if lengths is not None:
-            stop = torch.as_tensor(lengths, device=self.device).repeat(2)[:, None]
-            sound = sound * (torch.arange(x.shape[1], device=self.device) < stop)
-        sound, gain_db = to_pcm_grid(sound)
-        again = self.classifier(self.classifier.front_end.stft(sound).abs()).logits.softmax(1)
-        again_in, again_out = again.chunk(2)
-        heard = faithfulness(full, again_in, again_out, y)
-        for name in ("p_in", "p_out", "ai", "ad", "ag", "ff", "fid_in", "keep"):
-            scores[f"{name}_audio"] = heard[name]
-
-        masked_in, masked_out = sound.chunk(2)
-        gain_in, gain_out = gain_db.chunk(2)
-        made = {
-            "mask": levels,
-            "masked_in": masked_in,
-            "masked_out": masked_out,
-            "gain_db_in": gain_in,
-            "gain_db_out": gain_out,
-        }
-        return made, {name: value.float() for name, value in scores.items()}
 
     @torch.no_grad()
     def rank(
         self, magnitude: Tensor, target: Tensor | None = None, steps: int = 0
     ) -> tuple[ClassifierOutput, Tensor, Tensor]:
-        """The classifier's output, the classes explained `[B]`, and the mask's logits `[B, F, T]` of magnitudes.
+        """The classifier's output, the classes explained `[B]`, and the mask's logits `[B, F, T]`, of magnitudes.
 
-        The logits are a ranking of bins by how much they speak for the class, -inf where the classifier cannot hear;
-        their sigmoid is the mask. `steps` of refinement follow the decoder.
+        `magnitude` is linear, `[B, F, T]`; `target` `[B]` are the classes to explain, by default the decisions. The
+        logits rank the bins by how much they speak for the class, with -inf outside the classifier's mel bands; their
+        sigmoid is the mask. `steps` of refinement follow the decoder.
         """
         if not steps:
             return rank_bins(self.decoder, self.classifier, magnitude, target)
         output, y, _ = classify_with_evidence(self.classifier, magnitude, target, evidence=0)
-        # One by one: rounding differs from batch to batch, and many steps make much of it.
+        # One by one: rounding differs with the batch size, and many steps amplify it.
         alone = [self._refined(*window, steps) for window in zip(magnitude.split(1), y.split(1), strict=True)]
         return output, y, torch.cat(alone)
 
@@ -207,7 +216,7 @@ class Explainer:
 
     def _checked(self, waveforms: np.ndarray | Tensor) -> Tensor:
         # A copy: arrays out of an object store are read-only, which a tensor cannot be.
-        x = waveforms if isinstance(waveforms, Tensor) else torch.tensor(np.asarray(waveforms, dtype=np.float32))
+        x = waveforms if isinstance(waveforms, Tensor) else torch.tensor(_float32(waveforms))
         x = torch.atleast_2d(x.detach().to(self.device, torch.float32))
         if x.ndim != 2 or x.numel() == 0 or not bool(torch.isfinite(x).all()):
             raise ValueError(
@@ -216,8 +225,12 @@ class Explainer:
         return x
 
 
-def _lay(rows: dict[str, np.ndarray], values: dict[str, Tensor], place: int, count: int) -> None:
-    """Put values `[B, ...]` of one label at its place in rows `[B, count, ...]`, which the first of them makes."""
+def _float32(waveforms: np.ndarray) -> np.ndarray:
+    return np.atleast_2d(np.asarray(waveforms, dtype=np.float32))
+
+
+def _put(rows: dict[str, np.ndarray], values: dict[str, Tensor], place: int, count: int) -> None:
+    """Put values `[B, ...]` of one target at its place in rows `[B, count, ...]`, which the first of them makes."""
     for name, value in values.items():
         array = value.cpu().numpy()
         if place == 0:
@@ -225,5 +238,5 @@ def _lay(rows: dict[str, np.ndarray], values: dict[str, Tensor], place: int, cou
         rows[name][:, place] = array
 
 
-def _by_window(rows: np.ndarray) -> np.ndarray:
-    return rows.reshape(-1, *rows.shape[2:])
+def _by_window(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: values.reshape(-1, *values.shape[2:]) for name, values in rows.items()}

@@ -37,10 +37,10 @@ def objective(
 ) -> ObjectiveTerms:
     """`lambda_in CE(f(M X), y) + lambda_out out(f((1 - M) X), y) + lambda_s size(M) + lambda_e energy(M X)`.
 
-    magnitude, mask `[B, F, T]`; target `[B]` long, the classifier's own decision `argmax f(X)`; `sized` bool `[B]`
-    says which masks are of a size of their own (by default all): the terms of size are of those alone, as a mask
-    cut at a budget has the size it was given. In the paper's form `out` is `-CE`, `size` is `mean |M|` and there
-    is no term of energy.
+    `magnitude` and `mask` are `[B, F, T]`; `target` `[B]`, integers, is the classifier's own decision `argmax f(X)`.
+    `sized` (bool `[B]`, by default all True) says which masks chose their own size: the terms of size count those only,
+    as a mask cut at a budget has the size it was given. In the paper's equation 3 `out` is `-CE`, `size` is `mean |M|`,
+    and there is no term of energy; `config` chooses.
     """
     masked_in = apply_mask(magnitude, mask, domain)
     masked_out = apply_mask(magnitude, 1 - mask, domain)
@@ -59,10 +59,10 @@ def objective(
         energy = (energy_kept(magnitude[own], masked_in[own]).mean() - config.target_energy).clamp_min(0)
     guidance = zero
     if config.guidance is not None and bool(own.any()):
-        # Of a mask cut at a budget, which is 0 or 1, the cross-entropy would be all that is learnt.
+        # A mask cut at a budget is 0 or 1, and its cross-entropy would outweigh all else.
         audible = classifier.front_end.audible
-        whole, of_own, kept = (part[own][:, audible] for part in (magnitude, mask, masked_in))
-        guidance = _guidance(whole, of_own, kept, config.guidance)
+        whole, free, kept = (part[own][:, audible] for part in (magnitude, mask, masked_in))
+        guidance = _guidance(whole, free, kept, config.guidance)
     total = config.lambda_in * loss_in + config.lambda_out * loss_out + config.lambda_s * size
     total = total + config.lambda_e * energy + (config.guidance.weight * guidance if config.guidance else 0.0)
     return ObjectiveTerms(total, loss_in, loss_out, size, energy, guidance)
@@ -76,11 +76,11 @@ def _size(mask: Tensor, config: ObjectiveConfig) -> Tensor:
 
 
 def _guidance(magnitude: Tensor, mask: Tensor, masked_in: Tensor, config: GuidanceConfig) -> Tensor:
-    """The fine-tuning term of L-MAC FT (section 3.3): towards the loud bins, where the mask is already like the sound.
+    """The fine-tuning term of L-MAC FT (section 3.3): draws masks that already resemble the sound to its loud bins.
 
     Binary cross-entropy of the mask with the spectrogram binarised at a share of its maximum, for the windows whose
-    masked-in spectrogram correlates with the whole one above a limit; both of log(1 + |X|). Of the audible bins alone:
-    the mask is 0 elsewhere whatever the decoder does.
+    masked-in spectrogram correlates with the whole one above a limit; both are of log(1 + |X|). It is given the audible
+    bins alone, `[B, F', T]`: elsewhere the mask is 0 whatever the decoder does.
     """
     whole, part = magnitude.log1p().flatten(1), masked_in.log1p().flatten(1)
     alike = torch.nn.functional.cosine_similarity(
@@ -95,12 +95,20 @@ def softened(log_p: Tensor, softness: float) -> Tensor:
     """`(1 - p^q) / q` of log-probabilities, with q the softness: `-log p` at 0, `1 - p` at 1.
 
     The generalised cross-entropy (Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6): the larger q, the less a window
-    counts whose p is far from what is wanted, whatever the mask.
+    counts whose p is far from what is wanted whatever the mask is.
+
+    >>> log_p = torch.tensor(0.25).log()
+    >>> [round(float(softened(log_p, q)), 3) for q in (0, 0.5, 1)]
+    [1.386, 1.0, 0.75]
     """
     return -log_p if softness == 0 else -torch.expm1(softness * log_p) / softness
 
 
 def log_complement(logits: Tensor, target: Tensor) -> Tensor:
-    """`log(1 - p_y)` `[B]` of logits `[B, n_classes]` without cancellation: all classes but y, over all."""
+    """`log(1 - p_y)` `[B]` from logits `[B, n_classes]`, without cancellation: the sum over all classes but y.
+
+    >>> float(log_complement(torch.tensor([[100.0, 0.0]]), torch.tensor([0])))
+    -100.0
+    """
     others = logits.scatter(1, target[:, None], -torch.inf)
     return others.logsumexp(dim=1) - logits.logsumexp(dim=1)

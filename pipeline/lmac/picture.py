@@ -1,4 +1,4 @@
-"""A picture of one explanation: the spectrogram, the mask, and what is left."""
+"""A picture of one explanation: the input's spectrogram, the mask, and the masked-in spectrogram."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# What lies further below the loudest bin of the input is drawn as silence.
+# Bins further below the loudest one of the input are drawn as silence.
 RANGE_DB = 70.0
 
 
 @dataclass(frozen=True)
 class Panels:
-    """What is drawn: waveforms `[n]` at `sample_rate`, mask `[F, T]` in [0, 1] with its grid, and words."""
+    """What is drawn: waveforms `[n]` at `sample_rate` in Hz, and a mask `[F, T]` in [0, 1] with its grid."""
 
     waveform: np.ndarray
     masked_in: np.ndarray
@@ -31,14 +31,14 @@ def draw(panels: Panels) -> bytes:
     """Three panels side by side as PNG, all on the same axes and the two spectrograms on the same scale."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
-    whole, left = (_decibels(x, panels) for x in (panels.waveform, panels.masked_in))
+    whole, kept = (_decibels(x, panels) for x in (panels.waveform, panels.masked_in))
     top = float(whole.max())
     seconds = len(panels.waveform) / panels.sample_rate
     extent = (0.0, seconds, 0.0, panels.mask.shape[0] * panels.bin_hz / 1000)
     images = [
-        ("what was recorded", whole, "magma", top - RANGE_DB, top),
+        ("input", whole, "magma", top - RANGE_DB, top),
         ("mask", panels.mask, "gray", 0.0, 1.0),
-        ("what the classifier listened to", left, "magma", top - RANGE_DB, top),
+        ("masked-in", kept, "magma", top - RANGE_DB, top),
     ]
     for axis, (title, values, colours, low, high) in zip(axes, images, strict=True):
         axis.imshow(values, origin="lower", aspect="auto", extent=extent, cmap=colours, vmin=low, vmax=high)

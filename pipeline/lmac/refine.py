@@ -1,4 +1,4 @@
-"""A mask made better for one recording: gradient steps on the objective, from the decoder's logits on."""
+"""A mask improved for one window: gradient steps on the L-MAC objective, which start at the decoder's logits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pipeline.lmac.objective import log_complement
 from pipeline.lmac.scores import energy_kept
 from pipeline.models.classifier import Classifier
 
-# The mask may grow neither in bins nor in energy; its ranking is refined at these sizes, in turn.
+# The mask may grow neither in bins nor in energy; its ranking is refined at these budgets, in turn: the share kept, and
+# whether it is a share of the energy or of the bins.
 _BUDGETS = ((0.02, False), (0.5, True), (0.1, False), (0.77, True))
 _LAMBDA_IN, _LAMBDA_OUT, _LAMBDA_SIZE = 2.0, 1.5, 50.0
 _RATE = 1.0
@@ -21,25 +22,25 @@ _RATE = 1.0
 def refine(
     classifier: Classifier, magnitude: Tensor, logits: Tensor, target: Tensor, steps: int, domain: str = "magnitude"
 ) -> Tensor:
-    """Logits `[B, F, T]` after `steps` steps of Adam on the L-MAC objective of these very windows.
+    """Logits `[B, F, T]` after `steps` steps of Adam on the L-MAC objective (arXiv 2403.13086, eq. 3) of these windows.
 
-    magnitude, logits `[B, F, T]`, target `[B]`. The objective is that of the mask itself, as large as it was at most in
-    bins and in energy, and that of one binary mask of a fixed budget out of its ranking. What is learnt is a change
-    per mel band and frame, as the classifier can tell no more apart. Each window is refined for itself, whatever the
-    batch. The classifier must be frozen.
+    `magnitude` and `logits` are `[B, F, T]`, `target` is `[B]`. Each step lowers the objective of the mask itself,
+    which may become larger neither in bins nor in energy, and of one binary mask that its ranking gives at a fixed
+    budget. What is learnt is a change per mel band and frame, as the classifier cannot tell more apart. A window's
+    result does not depend on the others of its batch. The classifier must be frozen.
     """
     audible = logits.isfinite()
     start = torch.where(audible, logits, torch.zeros_like(logits)).detach()
-    heard = audible.to(start.dtype)
+    in_reach = audible.to(start.dtype)
     front_end = classifier.front_end
     with torch.enable_grad():
         change = start.new_zeros(len(start), start.shape[2], front_end.config.n_mels).requires_grad_()
         optimizer = torch.optim.Adam([change], _RATE)
-        free = torch.sigmoid(start) * heard
+        free = torch.sigmoid(start) * in_reach
         mean, energy = free.mean(dim=(1, 2)), energy_kept(magnitude, apply_mask(magnitude, free, domain))
         for step in range(steps):
             now = start + front_end.spread(change)
-            mask = torch.sigmoid(now) * heard
+            mask = torch.sigmoid(now) * in_reach
             share, by_energy = _BUDGETS[step % len(_BUDGETS)]
             of_energy = torch.full_like(mean, by_energy, dtype=torch.bool)
             rank, cost = budgeted(now.masked_fill(~audible, -torch.inf), magnitude, of_energy)

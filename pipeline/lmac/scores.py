@@ -1,9 +1,47 @@
-"""How far an explanation can be trusted: the scores of the L-MAC paper (section 4.1), per recording."""
+"""How far an explanation can be trusted: the scores of the L-MAC paper (arXiv 2403.13086, section 4.1), per window.
+
+`score_masks` and `score_audio` are the one place where masks are scored: for a run, in evaluation and in training.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from pipeline.lmac.masking import apply_mask
+from pipeline.models.classifier import Classifier
+
+# The scores that the written audio has as well.
+AUDIO = ("p_in", "p_out", "ai", "ai_001", "ad", "ad_double_softmax", "ag", "ff", "fid_in", "keep")
+
+
+def score_masks(
+    classifier: Classifier, magnitude: Tensor, levels: Tensor, full: Tensor, target: Tensor, domain: str
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Score masks in 255ths (uint8 `[B, F, T]`) on magnitudes `[B, F, T]`: scores `[B]` by name, and what was masked.
+
+    `full` `[B, C]` are the class probabilities of the whole input, `target` `[B]` the class explained, `domain` what a
+    mask multiplies (see `apply_mask`). The names are those of `faithfulness`, and `sps`, `comp`, `mask_mean` and
+    `energy_kept`. The second result holds the masked-in and then the masked-out magnitudes, `[2 B, F, T]`.
+    """
+    kept = levels.float() / 255
+    masked = torch.cat([apply_mask(magnitude, share, domain) for share in (kept, 1 - kept)])
+    p_in, p_out = classifier(masked).logits.softmax(1).chunk(2)
+    scores = faithfulness(full, p_in, p_out, target)
+    scores["sps"], scores["comp"] = sparseness(levels), complexity(levels)
+    scores["mask_mean"] = kept.mean(dim=(1, 2))
+    scores["energy_kept"] = energy_kept(magnitude, masked[: len(magnitude)])
+    return scores, masked
+
+
+def score_audio(classifier: Classifier, sound: Tensor, full: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Classify listenables `[2 B, n]`, masked-in and then masked-out, and score them: `[B]`, named `p_in_audio` etc.
+
+    `full` `[B, C]` and `target` `[B]` as in `score_masks`.
+    """
+    again_in, again_out = classifier(classifier.front_end.stft(sound).abs()).logits.softmax(1).chunk(2)
+    scores = faithfulness(full, again_in, again_out, target)
+    return {f"{name}_audio": scores[name] for name in AUDIO}
 
 
 def faithfulness(full: Tensor, masked_in: Tensor, masked_out: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -11,20 +49,23 @@ def faithfulness(full: Tensor, masked_in: Tensor, masked_out: Tensor, target: Te
 
     With p, p_in, p_out the probability of class `target` `[B]`:
 
-    - `ai` average increase, 100 if p_in > p, else 0;
-    - `ai_001`, the same for a gain of more than 0.01: an all-ones mask gains 1e-7 here and there;
-    - `ad` average drop, `100 max(0, p - p_in) / p`;
-    - `ag` average gain, `100 max(0, p_in - p) / (1 - p)`;
-    - `ff` faithfulness, `p - p_out`;
-    - `fid_in` input fidelity, 1 if the masked-in input is classified as `target`, else 0;
-    - `keep`, 1 if the masked-out input still is;
-    - `ad_double_softmax`, the drop with softmax applied twice, as published tables have it. For
-      comparison with those only: with 50 classes and more a drop from 0.99 to 0, which is 100, reads 62.
+    - `ai`, average increase: 100 if p_in > p, else 0;
+    - `ai_001`: the same for a gain of more than 0.01, as rounding alone gives an all-ones mask a gain of 1e-7;
+    - `ad`, average drop: `100 max(0, p - p_in) / p`;
+    - `ag`, average gain: `100 max(0, p_in - p) / (1 - p)`;
+    - `ff`, faithfulness: `p - p_out`;
+    - `fid_in`, input fidelity: 1 if the masked-in input is classified as `target`, else 0 (where `target` was not the
+      decision on the full input, whether the mask makes it the decision);
+    - `keep`: 1 if the masked-out input is still classified as `target`, else 0;
+    - `ad_double_softmax`: the drop with softmax applied twice, as published tables have it. It compares with those
+      only: with 50 classes and more a drop from 0.99 to 0, where `ad` is 100, reads 62.
 
-    Of a class that was not the decision on the full input, `fid_in` says whether the mask makes it the decision.
+    >>> scores = faithfulness(*torch.tensor([[[0.8, 0.2]], [[0.9, 0.1]], [[0.3, 0.7]]]), torch.tensor([0]))
+    >>> {name: round(float(scores[name]), 2) for name in ("ai", "ad", "ag", "ff", "fid_in", "keep")}
+    {'ai': 100.0, 'ad': 0.0, 'ag': 50.0, 'ff': 0.5, 'fid_in': 1.0, 'keep': 0.0}
     """
-    p, p_in, p_out = (_of(probabilities, target) for probabilities in (full, masked_in, masked_out))
-    twice, twice_in = _of(full.softmax(1), target), _of(masked_in.softmax(1), target)
+    p, p_in, p_out = (_at(probabilities, target) for probabilities in (full, masked_in, masked_out))
+    twice, twice_in = _at(full.softmax(1), target), _at(masked_in.softmax(1), target)
     return {
         "p": p,
         "p_in": p_in,
@@ -43,7 +84,12 @@ def faithfulness(full: Tensor, masked_in: Tensor, masked_out: Tensor, target: Te
 def sparseness(levels: Tensor) -> Tensor:
     """SPS `[B]`: the Gini index of masks `[B, F, T]` in 255ths (uint8); 0 for an even one, near 1 for a single bin.
 
-    Chalasani et al. 2020, section 3; as quantus' `Sparseness`. An empty mask is even: 0.
+    Chalasani et al. 2020 (arXiv 1810.06583), section 3; as quantus' `Sparseness`. An empty mask is even: 0.
+
+    >>> one_bin = torch.zeros(1, 10, 10, dtype=torch.uint8)
+    >>> one_bin[0, 3, 4] = 255
+    >>> round(float(sparseness(one_bin)), 2)
+    0.99
     """
     count = _histogram(levels)
     value = torch.arange(256, dtype=count.dtype, device=count.device)
@@ -58,7 +104,7 @@ def sparseness(levels: Tensor) -> Tensor:
 def complexity(levels: Tensor) -> Tensor:
     """COMP `[B]`: the entropy in nats of masks `[B, F, T]` in 255ths (uint8), scaled to sum 1; `log(F T)` if even.
 
-    Bhatt et al. 2020, section 3.3; as quantus' `Complexity`. An empty mask has nothing to it: 0.
+    Bhatt et al. 2020 (arXiv 2005.00631), section 3.3; as quantus' `Complexity`. An empty mask has 0.
     """
     count = _histogram(levels)
     value = torch.arange(256, dtype=count.dtype, device=count.device)
@@ -72,10 +118,10 @@ def _histogram(levels: Tensor) -> Tensor:
 
 
 def energy_kept(magnitude: Tensor, masked: Tensor) -> Tensor:
-    """Share `[B]` of the energy of magnitudes `[B, F, T]` that is left in the masked ones; 0 of silence."""
+    """Share `[B]` of the energy of magnitudes `[B, F, T]` that is left in the masked ones; 0 for silence."""
     whole = magnitude.square().sum(dim=(1, 2))
     return masked.square().sum(dim=(1, 2)) / whole.clamp_min(1e-30)
 
 
-def _of(probabilities: Tensor, target: Tensor) -> Tensor:
+def _at(probabilities: Tensor, target: Tensor) -> Tensor:
     return probabilities.gather(1, target[:, None])[:, 0]

@@ -7,9 +7,9 @@ from torch import Generator, Tensor
 
 from pipeline.inputs.window_set import WindowSet
 from pipeline.lmac.budget import budgeted, cut, random_budget, threshold
-from pipeline.lmac.masking import apply_mask
+from pipeline.lmac.masking import quantised
 from pipeline.lmac.objective import objective
-from pipeline.lmac.scores import faithfulness
+from pipeline.lmac.scores import score_masks
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
 from pipeline.models.ranking import rank_bins
@@ -98,12 +98,9 @@ def mean_faithfulness(
     for batch in torch.arange(len(windows)).split(batch_size):
         magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
         output, _, logits = rank_bins(decoder, classifier, magnitude)
-        mask = torch.sigmoid(logits)
-        masked = torch.cat([apply_mask(magnitude, m, domain) for m in (mask, 1 - mask)])
-        inside, outside = classifier(masked).logits.softmax(1).chunk(2)
         full = output.logits.softmax(1)
-        scores = faithfulness(full, inside, outside, full.argmax(1))
-        scores["mask_mean"] = mask.mean(dim=(1, 2))
+        levels = quantised(torch.sigmoid(logits))
+        scores, _ = score_masks(classifier, magnitude, levels, full, full.argmax(1), domain)
         for name in ("p", "ai", "ad", "ag", "ff", "fid_in", "mask_mean"):
             sums[name] = sums.get(name, 0.0) + float(scores[name].sum()) / len(windows)
     return sums

@@ -17,7 +17,7 @@ MAGNITUDE = FRONT_END.stft(WAVEFORMS).abs()
 
 @pytest.mark.parametrize("steps", [0, 2])
 def test_a_decoder_is_measured_by_the_very_mask_that_it_writes(steps: int) -> None:
-    explanation = EXPLAINER.explain(WAVEFORMS, refine=steps)
+    explanation = EXPLAINER.explain_windows(WAVEFORMS, refine=steps)
     method = trained("lmac", EXPLAINER, refine=steps)
     relevance = method.attribute(MAGNITUDE, torch.from_numpy(explanation.target_index))
     (how,) = method.masks

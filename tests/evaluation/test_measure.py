@@ -56,7 +56,7 @@ def test_the_scores_are_those_of_the_explainer(domain: str) -> None:
     classifier, decoder = small_models()
     explainer = Explainer(CONFIG.model_copy(update={"mask_domain": domain}), classifier, decoder)
     waveform = noise(2, CONFIG.front_end.window_samples)
-    explanation = explainer.explain(waveform)
+    explanation = explainer.explain_windows(waveform)
     one = listen(explainer.classifier, waveform, torch.arange(2))
     (scores,) = soft_scores(explainer.classifier, one, [torch.from_numpy(explanation.mask)], domain)
     for name, value in explanation.scores.items():

@@ -19,11 +19,11 @@ class Cramped(Explainer):
 
     room = 3
 
-    def explain(self, waveforms: Any, *arguments: Any, **settings: Any) -> Explanation:
+    def explain_windows(self, waveforms: Any, *arguments: Any, **settings: Any) -> Explanation:
         self.asked = [*getattr(self, "asked", []), len(waveforms)]
         if len(waveforms) > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return super().explain(waveforms, *arguments, **settings)
+        return super().explain_windows(waveforms, *arguments, **settings)
 
 
 def test_batches_are_halved_until_they_fit_and_no_window_is_lost(tiny_explainer: str, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_from_scenes_to_an_explainer(train: Train, scenes: str, recipe: Path, tm
 
     code, said = train("decoder", scenes, decoder, "--classifier", classifier, "--config", small)
     assert code == 0, said
-    explanation = Explainer.load(str(decoder)).explain(np.zeros((1, 16_000), np.float32))
+    explanation = Explainer.load(str(decoder)).explain_windows(np.zeros((1, 16_000), np.float32))
     assert explanation.mask.shape == (1, 257, 64)
     assert sorted(path.name for path in decoder.iterdir()) == [
         "README.md",

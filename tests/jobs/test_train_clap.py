@@ -66,7 +66,7 @@ def test_prompts_are_the_classes_of_the_explainer_that_comes_out(explainer: Path
 def test_it_explains_one_window_and_any_prompt_of_the_bank(explainer: Path) -> None:
     loaded = Explainer.load(str(explainer))
     sound = np.random.default_rng(0).normal(0, 0.1, (2, 48_000)).astype(np.float32)
-    found = loaded.explain(sound, targets="a siren; a dog barking")
+    found = loaded.explain_windows(sound, targets="a siren; a dog barking")
     assert found.targets == ("a siren", "a dog barking") * 2
     assert found.mask.shape == (4, 513, 101)
     assert (found.mask[0] != found.mask[1]).any()

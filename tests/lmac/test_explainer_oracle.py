@@ -22,7 +22,7 @@ SOUND = round_to_pcm(noise(1, N, amplitude=0.15).numpy()[0])[None]
 
 @pytest.mark.parametrize("domain", ["magnitude", "log1p"])
 def test_a_mask_of_ones_gives_the_input_back_and_leaves_nothing(domain: str) -> None:
-    got = oracle_explainer(everything, domain).explain(SOUND)
+    got = oracle_explainer(everything, domain).explain_windows(SOUND)
     np.testing.assert_array_equal(got.masked_in, SOUND)
     assert not got.masked_out.any()
     assert got.scores["ad"].item() == pytest.approx(0, abs=1e-2)
@@ -34,7 +34,7 @@ def test_a_mask_of_ones_gives_the_input_back_and_leaves_nothing(domain: str) -> 
 
 
 def test_an_empty_mask_leaves_the_input_and_keeps_nothing() -> None:
-    got = oracle_explainer(nothing).explain(SOUND)
+    got = oracle_explainer(nothing).explain_windows(SOUND)
     assert not got.masked_in.any()
     np.testing.assert_array_equal(got.masked_out, SOUND)
     assert got.scores["ff"].item() == pytest.approx(0, abs=1e-5)
@@ -49,7 +49,7 @@ def below_2_khz(n_freq: int, n_frames: int) -> Tensor:
 
 def test_of_two_tones_the_one_that_the_mask_keeps_is_heard() -> None:
     low, high = tone(500, N, amplitude=0.3).numpy(), tone(5_000, N, amplitude=0.3).numpy()
-    got = oracle_explainer(below_2_khz).explain(low + high)
+    got = oracle_explainer(below_2_khz).explain_windows(low + high)
     inner = slice(FRONT_END.n_fft, -FRONT_END.n_fft)  # a tone that is cut off is broad at its ends
     np.testing.assert_allclose(got.masked_in[:, inner], low[:, inner], atol=3e-4)
     np.testing.assert_allclose(got.masked_out[:, inner], high[:, inner], atol=3e-4)
@@ -62,7 +62,7 @@ def test_a_peak_above_full_scale_is_lowered_and_not_clipped() -> None:
     swing = 0.99 * 4 / 16 / np.sin(np.pi / 16)
     fundamental = swing * np.sin(2 * np.pi * (np.arange(N) + 0.5) / 16)
     assert np.abs(fundamental).max() > 1.2
-    got = oracle_explainer(below_2_khz).explain(square)
+    got = oracle_explainer(below_2_khz).explain_windows(square)
     assert np.abs(got.masked_in).max() == pytest.approx(32767 / 32768, abs=1e-6)
     gain = 10 ** (got.gain_db_in.item() / 20)
     assert gain < 1 / 1.2

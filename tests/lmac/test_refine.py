@@ -59,6 +59,6 @@ def test_what_is_inaudible_stays_unnamed() -> None:
 def test_an_explainer_refines_when_asked(steps: int) -> None:
     explainer = Explainer(CONFIG, CLASSIFIER, DECODER)
     waveform = noise(2, FRONT_END.window_samples, amplitude=0.3).numpy()
-    plain, asked = explainer.explain(waveform), explainer.explain(waveform, refine=steps)
+    plain, asked = explainer.explain_windows(waveform), explainer.explain_windows(waveform, refine=steps)
     assert np.array_equal(plain.mask, asked.mask) == (steps == 0)
     assert np.array_equal(plain.probabilities, asked.probabilities)

@@ -18,7 +18,7 @@ from pipeline.lmac.explainer import Explainer, Explanation
 def explain(name: str, waveforms: list[np.ndarray]) -> Explanation:
     explainer = Explainer.load(name)
     n = explainer.config.front_end.window_samples
-    return explainer.explain(np.stack([take_window(x, Span(0, min(n, len(x))), n) for x in waveforms]))
+    return explainer.explain_windows(np.stack([take_window(x, Span(0, min(n, len(x))), n) for x in waveforms]))
 
 
 @pytest.mark.slow
@@ -47,8 +47,8 @@ def test_a_mask_of_esc10_is_the_same_to_within_one_of_255_in_any_batch(esc10_dir
         ]
     )
     explainer = Explainer.load("esc10")
-    together = explainer.explain(sounds, refine=refine).mask.astype(int)
-    alone = np.concatenate([explainer.explain(x[None], refine=refine).mask for x in sounds]).astype(int)
+    together = explainer.explain_windows(sounds, refine=refine).mask.astype(int)
+    alone = np.concatenate([explainer.explain_windows(x[None], refine=refine).mask for x in sounds]).astype(int)
     assert np.abs(together - alone).max() <= 1
 
 

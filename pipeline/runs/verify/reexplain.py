@@ -142,7 +142,7 @@ def _cut(recording: RawRecording, index: int, explainer: Explainer, config: Mapp
 
 def _explain(explainer: Explainer, waveform: np.ndarray, length: int, config: Mapping[str, Any]) -> Explanation:
     # Soft, whatever the run's are: a binary mask is cut from it, and a level at the cut may fall on either side.
-    return explainer.explain(
+    return explainer.explain_windows(
         waveform, lengths=np.array([length]), targets=config["targets"], mask="soft", refine=config["refine"]
     )
 

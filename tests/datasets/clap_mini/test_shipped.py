@@ -81,7 +81,7 @@ def test_its_masks_lie_on_the_sound_that_the_prompt_names() -> None:
 
 def test_silence_has_a_nearly_empty_mask_for_every_prompt() -> None:
     explainer = Explainer.load("clap-mini")
-    found = explainer.explain(np.zeros(explainer.config.front_end.window_samples, np.float32), targets="all")
+    found = explainer.explain_windows(np.zeros(explainer.config.front_end.window_samples, np.float32), targets="all")
     assert np.isfinite(found.scores["mask_mean"]).all()
     assert found.scores["mask_mean"].max() < 0.1
 

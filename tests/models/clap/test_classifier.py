@@ -133,7 +133,7 @@ def test_windows_of_any_length_up_to_ten_seconds_are_explained(window_s: float, 
     explainer = Explainer(config, classifier, build_decoder(config, classifier))
     n = config.front_end.window_samples
     waveforms = torch.cat([noise(1, n), tone(1000, n, 48_000)])
-    explanation = explainer.explain(waveforms)
+    explanation = explainer.explain_windows(waveforms)
     assert explanation.mask.shape == (2, 513, config.front_end.n_frames)
     assert explanation.embedding.shape == (2, 16)
     np.testing.assert_allclose(explanation.probabilities.sum(axis=1), 1, atol=1e-5)
@@ -142,7 +142,7 @@ def test_windows_of_any_length_up_to_ten_seconds_are_explained(window_s: float, 
     if not explanation.gain_db_in.any() and not explanation.gain_db_out.any():
         np.testing.assert_allclose(together, waveforms.numpy(), atol=1e-4)
     if evidence:
-        asked = explainer.explain(waveforms, targets="topk:2")
+        asked = explainer.explain_windows(waveforms, targets="topk:2")
         np.testing.assert_array_equal(asked.mask[::2], explanation.mask)
         assert (asked.mask[1::2] != explanation.mask).any()
 

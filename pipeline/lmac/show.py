@@ -1,0 +1,141 @@
+"""An explanation for people: as text, as HTML with players, and as files."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment
+
+from pipeline.audio.flac import encode_flac
+from pipeline.lmac.explanation import Explanation
+from pipeline.lmac.picture import Panels, draw
+
+# A window of 5 s at 32 kHz takes about a megabyte of picture and players: a notebook with many of them would not open.
+MAX_PLAYED, MAX_PLAYED_S = 4, 20.0
+MAX_ROWS = 40
+
+_KINDS = ("original", "masked_in", "masked_out")
+_HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
+<div>
+<pre>{{ text }}</pre>
+{% for block in blocks %}
+<h4>{{ block.title }}</h4>
+<img src="data:image/png;base64,{{ block.picture }}" alt="spectrogram, mask, masked-in" style="max-width: 100%">
+<p>
+{% for kind, flac in block.sounds.items() %}
+<span style="display: inline-block">{{ kind }}<br>\
+<audio controls preload="none" src="data:audio/flac;base64,{{ flac }}"></audio></span>
+{% endfor %}
+</p>
+{% endfor %}
+{% if left %}
+<p>Pictures and players of the first {{ blocks | length }} of {{ left + blocks | length }} explanations; \
+<code>explanation.save(folder)</code> writes them all.</p>
+{% endif %}
+</div>
+""")
+
+
+def as_text(explanation: Explanation) -> str:
+    """A table with a row for each of the first 40 windows and targets; `p masked-in` is that of the written audio."""
+    scores, front_end = explanation.scores, explanation.front_end
+    header = ("window", "seconds", "target", "p", "p masked-in", "p masked-out", "mask mean")
+    rows: list[tuple[str, ...]] = [header]
+    for row in range(min(len(explanation), MAX_ROWS)):
+        values = (scores[name][row] for name in ("p", "p_in_audio", "p_out_audio", "mask_mean"))
+        place = str(explanation.window[row]), _seconds(explanation, row), explanation.targets[row]
+        rows.append((*place, *(f"{value:.2f}" for value in values)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        f"{explanation.name}: {len(explanation.waveforms)} x {front_end.window_s:g} s at {front_end.sample_rate} Hz"
+    ]
+    for cells in rows:
+        padded = [
+            cell.ljust(width) if title == "target" else cell.rjust(width)
+            for title, cell, width in zip(header, cells, widths, strict=True)
+        ]
+        lines.append("  ".join(padded).rstrip())
+    if len(explanation) > MAX_ROWS:
+        lines.append(f"... and {len(explanation) - MAX_ROWS} more")
+    return "\n".join(lines)
+
+
+def as_html(explanation: Explanation) -> str:
+    """The table of `as_text`, and a picture and three players for each of the first 4 rows, or fewer of over 20 s."""
+    window_s = explanation.waveforms.shape[1] / explanation.front_end.sample_rate
+    shown = range(min(len(explanation), max(1, min(MAX_PLAYED, int(MAX_PLAYED_S / window_s)))))
+    blocks = [
+        {
+            "title": f"{_seconds(explanation, row)} s: {explanation.targets[row]}",
+            "picture": _base64(draw(panels(explanation, row))),
+            "sounds": {kind.replace("_", "-"): _base64(_flac(explanation, row, kind)) for kind in _KINDS},
+        }
+        for row in shown
+    ]
+    return _HTML.render(text=as_text(explanation), blocks=blocks, left=len(explanation) - len(blocks))
+
+
+def save(explanation: Explanation, folder: Path) -> list[Path]:
+    """Write what `Explanation.save` says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / "scores.csv"]
+    with paths[0].open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["window", "start_s", "target", *explanation.scores])
+        for row, target in enumerate(explanation.targets):
+            window = explanation.window[row]
+            values = (float(score[row]) for score in explanation.scores.values())
+            table.writerow([window, explanation.start_s[window], target, *values])
+    for row, target in enumerate(explanation.targets):
+        # The number keeps names apart that are the same in plain letters.
+        number = f"{explanation.window[row]:05d}-{explanation.target_index[row]}"
+        stem = f"{_plain(Path(explanation.name).stem)}-{number}-{_plain(target)}"
+        files = {f"{stem}-{kind}.flac": _flac(explanation, row, kind) for kind in _KINDS}
+        files[f"{stem}-picture.png"] = draw(panels(explanation, row))
+        for name, data in files.items():
+            paths.append(folder / name)
+            paths[-1].write_bytes(data)
+    return paths
+
+
+def panels(explanation: Explanation, row: int) -> Panels:
+    """What a picture of one window and target needs."""
+    front_end, scores = explanation.front_end, explanation.scores
+    return Panels(
+        waveform=explanation.waveforms[explanation.window[row]],
+        masked_in=explanation.masked_in[row],
+        mask=explanation.mask[row] / 255,
+        sample_rate=front_end.sample_rate,
+        hop_s=front_end.hop_s,
+        bin_hz=front_end.bin_hz,
+        title=f"{explanation.name}, {_seconds(explanation, row)} s",
+        subtitle=f"{explanation.targets[row]}, p {scores['p'][row]:.2f}, masked-in {scores['p_in_audio'][row]:.2f}",
+    )
+
+
+def _sound(explanation: Explanation, row: int, kind: str) -> np.ndarray:
+    window = explanation.window[row]
+    whole = explanation.waveforms[window] if kind == "original" else getattr(explanation, kind)[row]
+    return np.asarray(whole[: max(int(explanation.lengths[window]), 1)])
+
+
+def _flac(explanation: Explanation, row: int, kind: str) -> bytes:
+    return encode_flac(_sound(explanation, row, kind), explanation.front_end.sample_rate)
+
+
+def _seconds(explanation: Explanation, row: int) -> str:
+    window = explanation.window[row]
+    start = explanation.start_s[window]
+    return f"{start:.2f}-{start + explanation.lengths[window] / explanation.front_end.sample_rate:.2f}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "unnamed"

@@ -1,0 +1,78 @@
+"""`import lmac`: what it offers, what it costs, and what its documentation says."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+import sys
+from importlib import import_module, metadata
+from pathlib import Path
+
+import pytest
+
+import lmac
+import pipeline.lmac
+
+ROOT = Path(__file__).parents[1]
+WITH_EXAMPLES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for folder in ("lmac", "pipeline", "schemas")
+    for path in (ROOT / folder).rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
+
+
+def test_all_that_it_names_is_there() -> None:
+    assert set(lmac._HOMES) == set(lmac.__all__) == set(dir(lmac))
+    for name in lmac.__all__:
+        assert getattr(lmac, name).__doc__, name
+    with pytest.raises(AttributeError, match="module 'lmac' has no attribute 'Explained'"):
+        lmac.Explained  # noqa: B018
+
+
+def test_it_costs_nothing_until_something_is_used() -> None:
+    code = "import lmac, sys; assert lmac.__doc__; print(*{'torch', 'ray', 'numpy', 'pydantic'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_package_the_distribution_and_the_room_of_the_method_are_apart() -> None:
+    assert metadata.version("lmac")
+    assert Path(lmac.__file__).parent == ROOT / "lmac"
+    assert Path(pipeline.lmac.__file__).parent == ROOT / "pipeline" / "lmac"
+
+
+def test_types_come_with_it() -> None:
+    # A type that is re-exported counts only where the package that it comes from has its types too.
+    assert all((ROOT / package / "py.typed").is_file() for package in ("lmac", "pipeline", "schemas"))
+
+
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
+def test_the_examples_of_the_docstrings_are_true(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
+    failed, tried = doctest.testmod(import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert tried
+    assert not failed
+
+
+def test_the_api_page_is_that_of_the_docstrings(tmp_path: Path) -> None:
+    pytest.importorskip("griffe2md")
+    page = tmp_path / "api.md"
+    command = [str(Path(sys.executable).parent / "griffe2md"), "lmac", "--format-md", "--output", str(page)]
+    subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=True, timeout=120)
+    assert page.read_text(encoding="utf-8") == (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), "run `make docs`"
+
+
+def test_the_architecture_page_names_files_and_functions_that_are_there() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z0-9_/]+\.py)`((?:,? `\w+`)*)", page)
+    assert len(named) > 20
+    for file, functions in named:
+        path = next((ROOT / root / file for root in ("", "pipeline") if (ROOT / root / file).is_file()), None)
+        assert path is not None, file
+        for function in re.findall(r"\w+", functions):
+            assert re.search(rf"^ *(def|class) {function}\b", path.read_text(encoding="utf-8"), re.MULTILINE), (
+                file,
+                function,
+            )
