@@ -25,7 +25,7 @@ LAYERS = pa.schema(
         _field("high", pa.float64(), "upper end of the 95% interval of the accuracy (Wilson)"),
         _field("chance", pa.float64(), "accuracy of always naming the most common label"),
         _field("inverse_regularisation", pa.float64(), "median of C over folds, for recordings of mean square norm 1"),
-        _field("listenables", pa.int64(), "labelled recordings probed"),
+        _field("recordings", pa.int64(), "labelled recordings probed"),
         _field("labels", pa.int64(), "labels told apart"),
         _field("cka_mel", pa.float64(), "linear CKA with layer 0; null for a constant layer", nullable=True),
         _field("svcca_mel", pa.float64(), f"SVCCA with layer 0: {_SVCCA}", nullable=True),
@@ -42,7 +42,7 @@ SIMILARITY = pa.schema(
         _field("other_name", pa.string(), "its name"),
         _field("cka", pa.float64(), "linear CKA, unbiased; null where a layer is constant", nullable=True),
         _field("svcca", pa.float64(), f"SVCCA: {_SVCCA}", nullable=True),
-        _field("listenables", pa.int64(), "recordings compared, labelled or not"),
+        _field("recordings", pa.int64(), "recordings compared, labelled or not"),
     ],
     metadata={"lmac_table": "cka", "schema_version": "1", "description": "one row per pair of layers"},
 )

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from pipeline.attribution.trained import OWN_ORDERS
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
-from pipeline.evaluation.contenders import is_own
 from pipeline.evaluation.curves import SCORES as CURVE_SCORES
 from pipeline.evaluation.curves import area
+from pipeline.evaluation.methods import is_own
 from schemas.evaluation_tables import AREAS, DIFFERENCES, POINTS, SPECTRAL, SUMMARY, WRITTEN
 
 SOFT = (*SPECTRAL, *WRITTEN)

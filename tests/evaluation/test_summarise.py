@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.attribution.trained import OWN_ORDERS
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.pieces import table_of
+from pipeline.evaluation.results_cache import table_of
 from pipeline.evaluation.summarise import best_localisation, summarise_audio
 from schemas.evaluation_tables import CURVES, LOCALISATION, SCORES, SPECTRAL, TABLES, WRITTEN
 

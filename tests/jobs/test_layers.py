@@ -66,13 +66,13 @@ def test_from_audio_to_tables_a_page_and_a_plot(scenes: Path, tiny_classifier: s
     rows = table.to_pylist()
     assert [row["name"] for row in rows][:2] == ["log-mel", "depth 1"]
     assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
-    assert {(row["listenables"], row["labels"]) for row in rows} == {(22, 2)}
+    assert {(row["recordings"], row["labels"]) for row in rows} == {(22, 2)}
     assert max(row["width"] for row in rows) == 32
 
     pairs = pq.read_table(tmp_path / "out" / "cka.parquet")
     assert pairs.schema.equals(SIMILARITY)
     assert pairs.num_rows == len(rows) ** 2
-    assert set(pairs["listenables"].to_pylist()) == {COUNT}
+    assert set(pairs["recordings"].to_pylist()) == {COUNT}
 
     page = (tmp_path / "out" / "layers.md").read_text()
     assert "22 recordings of 2 labels (`noisy`) probed in 3 folds, no `site` on both sides" in page
@@ -87,7 +87,7 @@ def test_the_same_command_writes_the_same_tables(scenes: Path, tiny_classifier: 
         assert ask(scenes, tiny_classifier, tmp_path / name, *options)[0] == 0
     for file in ("layers.parquet", "cka.parquet", "layers.md"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-    assert set(pq.read_table(tmp_path / "one" / "cka.parquet")["listenables"].to_pylist()) == {20}
+    assert set(pq.read_table(tmp_path / "one" / "cka.parquet")["recordings"].to_pylist()) == {20}
 
 
 @pytest.mark.slow
