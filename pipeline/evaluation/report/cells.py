@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.evaluation.report.results import Interval
 
@@ -21,18 +20,22 @@ class Cell(NamedTuple):
     strong: bool = False
 
 
-@dataclass(frozen=True)
 class Table:
-    """Rows of cells under `columns`, the first `headings` of which name the row."""
+    """Rows under `columns`, the first `headings` of which name the row; a text in a row is a cell without detail."""
 
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    headings: int = 1
-    note: str = ""
+    def __init__(
+        self,
+        caption: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        headings: int = 1,
+        note: str = "",
+    ) -> None:
+        self.caption, self.columns, self.headings, self.note = caption, columns, headings, note
+        self.rows = [[Cell(item) if isinstance(item, str) else item for item in row] for row in rows]
 
     @property
-    def groups(self) -> list[list[Sequence[Cell]]]:
+    def groups(self) -> list[list[list[Cell]]]:
         """Runs of rows that begin with the same cell."""
         return [list(run) for _, run in groupby(self.rows, key=lambda row: row[0])]
 

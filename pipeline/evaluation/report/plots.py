@@ -43,7 +43,8 @@ class Palette:
         self.leaders = list(leaders)[: len(BASELINE_COLOURS)]
         of_audio = [means for table in (results.points, results.summary) for means in table.values()]
         named = [variant.method for means in of_audio for variant in means]
-        named += [row["method"] for row in results.sanity] + [row["baseline"] for row in results.differences]
+        named += [row["method"] for checks in results.sanity.values() for row in checks]
+        named += [row["baseline"] for rows in results.differences.values() for row in rows]
         self.methods = list(dict.fromkeys(named))
 
     def colour(self, method: str) -> str:
@@ -78,8 +79,8 @@ def forest(rows: list[Row], audio: str) -> bytes | None:
 
     Filled in colour where the whole interval is on the better side, in black on the worse one, hollow in between.
     """
-    by_score = {name: [row for row in rows if row["score"] == name] for name in MAIN_DIFFERENCES}
-    shown = {name: found for name, found in by_score.items() if found}
+    own = [row for row in rows if row["method"] == OWN]
+    shown = {name: found for name in MAIN_DIFFERENCES if (found := [row for row in own if row["score"] == name])}
     if not shown:
         return None
     baselines = list(dict.fromkeys(row["baseline"] for found in shown.values() for row in found))
@@ -109,7 +110,7 @@ def forest(rows: list[Row], audio: str) -> bytes | None:
     return png(figure)
 
 
-def randomisation(checks: list[Row], palette: Palette) -> bytes:
+def randomisation(checks: list[Row], palette: Palette, title: str) -> bytes:
     """Each measure of likeness to the original mask against the last layer randomised, a panel per measure, as PNG."""
     measures, cases = _values(checks, "measure"), _values(_in_order(checks), "case")
     figure = Figure(figsize=(max(5.0, 5.5 * len(measures)), 4.4), layout="constrained")

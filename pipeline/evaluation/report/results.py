@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,7 @@ from schemas.evaluation_tables import TABLES
 
 # What explains nothing is shown, but is no baseline: at 77% of the energy a random order keeps most bins.
 CONTROLS = ("random", "constant")
-FACTS = (
-    "explainer", "explainer_digest", "classifier_digest", "input", "windows", "recordings", "seed", "accuracy", "p",
-    "audio", "methods", "methods_left_out", "versions", "date", "command", "config",
-)  # fmt: skip
-
+SANITY_TESTS = ("randomisation", "stability", "masked_out")
 Row = dict[str, Any]
 
 
@@ -57,10 +54,10 @@ Means = dict[Variant, dict[Key, Interval]]
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of an evaluation, means by audio; methods in the order of `facts`; what was not measured is empty.
+    """The tables of an evaluation, methods in the order of `facts`; what was not measured is empty.
 
-    `facts` are those of `evaluation.json`, None where it has none. Rows of `differences` and `sanity` hold their
-    `interval`.
+    `facts` are those of `evaluation.json`, None where it has none. Means and `differences` are by audio, `sanity` by
+    test; the rows of both hold their `interval`.
     """
 
     facts: dict[str, Any]
@@ -68,8 +65,8 @@ class Results:
     summary: dict[str, Means]
     points: dict[str, Means]
     areas: dict[str, Means]
-    differences: list[Row]
-    sanity: list[Row]
+    differences: dict[str, list[Row]]
+    sanity: dict[str, list[Row]]
     timing: list[Row]
     localisation: pa.Table
 
@@ -86,31 +83,32 @@ def read_results(directory: Path) -> Results:
     record = directory / "evaluation.json"
     if not record.is_file():
         raise FileNotFoundError(f"{directory} holds no evaluation: {record.name} is missing; run `lmac evaluate` first")
-    facts = {**dict.fromkeys(FACTS), **json.loads(record.read_text("utf-8"))}
+    facts: dict[str, Any] = defaultdict(lambda: None, json.loads(record.read_text("utf-8")))
     tables = {name: _read(directory, name) for name in TABLES if name not in ("scores", "curves")}
     rows = {name: table.to_pylist() for name, table in tables.items() if name != "localisation"}
-    methods = list(
-        dict.fromkeys([*(facts["methods"] or ()), *(row["method"] for some in rows.values() for row in some)])
-    )
+    methods = dict.fromkeys([*(facts["methods"] or ()), *(row["method"] for some in rows.values() for row in some)])
+    place = {method: number for number, method in enumerate(methods)}
     for name, some in rows.items():
         by = "baseline" if name == "differences" else "method"
-        some.sort(key=lambda row: methods.index(row[by]) if row[by] in methods else len(methods))
+        some.sort(key=lambda row: (place.get(row[by], len(place)), row.get("order", 0)))
         for row in some:
             if "value" in row:
                 row["interval"] = _interval(row)
-    rows["sanity"].sort(key=lambda row: (methods.index(row["method"]), row["order"]))
     means = {
         "summary": _by_variant(rows["summary"], "mask", ("score",)),
         "points": _by_variant(rows["points"], "ranking", ("by", "budget", "score")),
         "areas": _by_variant(rows["areas"], "ranking", ("side", "by")),
     }
-    named = [audio for table in means.values() for audio in table] + [row["audio"] for row in rows["differences"]]
+    differences: dict[str, list[Row]] = {}
+    for row in rows["differences"]:
+        differences.setdefault(row["audio"], []).append(row)
+    named = [audio for table in means.values() for audio in table] + list(differences)
     return Results(
         facts=facts,
         audio=list(dict.fromkeys([*(facts["audio"] or ()), *named])),
         **means,
-        differences=rows["differences"],
-        sanity=rows["sanity"],
+        differences=differences,
+        sanity={test: checks for test in SANITY_TESTS if (checks := [r for r in rows["sanity"] if r["test"] == test])},
         timing=rows["timing"],
         localisation=tables["localisation"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pipeline.evaluation.methods import IDEAL, OWN, is_own
 from pipeline.evaluation.names import printed
@@ -45,12 +46,15 @@ def best_baselines_table(results: Results, audio: str) -> Table | None:
     for by, budget in SIZES:
         if not any((by, budget, name) in means for means in baselines.values() for name in SCORES):
             continue
-        row = [Cell(f"{size(budget)} of {by}"), *(_all_scores(points[variant], by, budget) for variant in own)]
+        row: list[Any] = [
+            f"{size(budget)} of {by}",
+            *(_all_scores(points[variant], by, budget) for variant in own),
+        ]
         for name in ("ad", "ff"):
             leader = best(baselines, (by, budget, name), score(name).higher)
             label = f"{printed(leader.method)}: " if leader else ""
             row.append(_all_scores(baselines[leader] if leader else {}, by, budget, label))
-        row += [_all_scores(points[variant], by, budget) if by == "energy" else Cell("") for variant in quiet]
+        row += [_all_scores(points[variant], by, budget) if by == "energy" else "" for variant in quiet]
         rows.append(row)
     note = (
         "Binary masks of the first bins; in small the shares of bins and of energy that they keep. The baseline is "
@@ -77,9 +81,9 @@ def areas_table(results: Results, audio: str) -> Table:
     top = {key: best(methods, key, score(key[0]).higher) for key in AREAS}
     rows = [
         [
-            Cell(variant_name(variant, order)),
+            variant_name(variant, order),
             *(measured(areas[variant].get(key), 3, top[key] == variant) for key in AREAS),
-            Cell(number(mean_gap(areas[variant]))),
+            number(mean_gap(areas[variant])),
         ]
         for variant in order
     ]
@@ -148,9 +152,9 @@ def _measured_at(points: Means, by: str, budget: float) -> Means:
     return {variant: means for variant, means in points.items() if any(key[:2] == (by, budget) for key in means)}
 
 
-def _row_head(variant: Variant, among: Means, by: str, budget: float) -> list[Cell]:
-    shares = [Cell(percent(value)) for value in _shares(among[variant], by, budget)]
-    return [Cell(f"{size(budget)} of {by}"), Cell(variant_name(variant, among)), *shares]
+def _row_head(variant: Variant, among: Means, by: str, budget: float) -> list[Any]:
+    shares = (percent(value) for value in _shares(among[variant], by, budget))
+    return [f"{size(budget)} of {by}", variant_name(variant, among), *shares]
 
 
 def _shares(means: Mapping[Key, Interval], by: str, budget: float) -> list[float | None]:

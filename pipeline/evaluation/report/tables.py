@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,14 @@ from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.names import printed
 from pipeline.evaluation.report.cells import MISSING, Cell, Table, figures, measured, number, signed, span
 from pipeline.evaluation.report.glossary import GLOSSARY, score
-from pipeline.evaluation.report.results import Interval, Results, Row, Variant, counted
+from pipeline.evaluation.report.results import Interval, Results, Row, counted
+from pipeline.evaluation.report.verdict import SIZES
 
+SCORES = (
+    "mask_mean", "energy_kept", "ai", "ai_001", "ad", "ag", "ff", "fid_in", "keep", "sps", "comp",
+    "ad_audio", "ff_audio", "fid_in_audio",
+)  # fmt: skip
+PUBLISHED = ("ad_double_softmax", "ad_double_softmax_audio")
 # Below this the event no longer stands out of the background, in dB.
 FAINT_DB = 5.0
 TRUTH_NOTE = (
@@ -24,16 +31,17 @@ TRUTH_NOTE = (
 
 
 def soft_masks_table(
-    results: Results, audio: str, variants: list[Variant], names: Sequence[str], caption: str
+    results: Results, audio: str, caption: str, names: Sequence[str] = SCORES, every: bool = False
 ) -> Table:
-    """Scores of soft masks, a row for each variant; what was measured for none of them is left out."""
+    """Scores of the masks that count, or of `every` mask; what was measured for none of them is left out."""
     means = results.summary[audio]
+    counting = counted(means)
+    variants = list(means) if every else counting
     names = [name for name in names if any((name,) in means[variant] for variant in variants)]
-    several = len(variants) > len(counted(variants))
     rows = [
         [
-            Cell(printed(variant.method)),
-            Cell(printed(variant.how), "counts" if variant.best and several else ""),
+            printed(variant.method),
+            Cell(printed(variant.how), "counts" if variant.best and len(variants) > len(counting) else ""),
             *(measured(means[variant].get((name,)), score(name).digits) for name in names),
         ]
         for variant in variants
@@ -41,54 +49,41 @@ def soft_masks_table(
     return Table(caption, ["method", "mask", *(score(name).heading for name in names)], rows, headings=2)
 
 
-def differences_table(rows: list[Row], what: str) -> Table:
-    """Paired differences, a row for each pair of methods and a column for each score."""
-    names = list(dict.fromkeys(row["score"] for row in rows))
-    pairs: dict[tuple[str, str], dict[str, Cell]] = {}
-    for row in rows:
-        (value, low, high, _), digits = row["interval"], score(row["score"]).digits
-        cell = Cell(signed(value, digits), span(low, high, digits))
-        pairs.setdefault((row["method"], row["baseline"]), {})[row["score"]] = cell
-    return Table(
-        f"Paired differences: {what}, mean (95% interval)",
-        ["difference", *(score(name).heading for name in names)],
-        [
-            [Cell(f"{printed(method)} - {printed(baseline)}"), *(found.get(name, Cell(MISSING)) for name in names)]
-            for (method, baseline), found in pairs.items()
-        ],
-    )
+def differences_tables(rows: list[Row], audio: str) -> dict[str, Table]:
+    """Paired differences by what they are in: AD and FF at equal size, and all other scores."""
+    tables = {}
+    for name in ("ad", "ff"):
+        sized = {f"{name} at {100 * budget:g}% of {by}" for by, budget in SIZES}
+        if found := [row for row in rows if row["score"] in sized]:
+            what = f"{score(name).name} at equal size on {audio}"
+            tables[f"Paired differences in {what}"] = _differences(found, what)
+    rest = [row for row in rows if " at " not in row["score"]]
+    return {**tables, f"All paired differences on {audio}": _differences(rest, audio)}
 
 
 def truth_tables(results: Results) -> tuple[list[Table], list[Table]]:
-    """Localisation and separation by method, over all windows and over faint events: masks that count, all masks."""
-    first = next(iter(results.audio), "")
-    best = {(variant.method, variant.how) for variant in counted(results.summary.get(first, {}))}
-    known = {method for method, _ in best}
-    counting, every = [], []
+    """Localisation and separation over all windows and over faint events: of the masks that count, of all masks."""
+    counting = counted(results.summary.get(next(iter(results.audio), ""), {}))
+    known = {variant.method for variant in counting}
+    best = {(variant.method, variant.how) for variant in counting}
+    columns = [
+        "method", "mask", "windows", score("auroc").heading, score("average_precision").heading,
+        "SI-SDR gained, median, dB\u00a0↑", "SI-SDR gained, mean, dB\u00a0↑", "silent",
+    ]  # fmt: skip
+    methods = results.facts["methods"] or []
+    tables: tuple[list[Table], list[Table]] = ([], [])
     for title, limit in (("all events", float("inf")), (f"events below {FAINT_DB:g} dB SNR", FAINT_DB)):
-        table = results.localisation
-        table = table.filter(pc.less(table["snr_db"], limit))
-        pairs = sorted(
-            set(zip(table["method"].to_pylist(), table["mask"].to_pylist(), strict=True)),
-            key=lambda pair: (_place(pair[0], results), *pair),
-        )
-        rows = {
-            (method, mask): _truth_row(
-                method, mask, table.filter(pc.and_(pc.equal(table["method"], method), pc.equal(table["mask"], mask)))
-            )
-            for method, mask in pairs
-        }
-        count = [row for pair, row in rows.items() if pair[0] not in known or pair in best]
-        columns = [
-            "method", "mask", "windows", score("auroc").heading, score("average_precision").heading,
-            "SI-SDR gained, median, dB\u00a0↑", "SI-SDR gained, mean, dB\u00a0↑", "silent",
-        ]  # fmt: skip
+        table = results.localisation.filter(pc.less(results.localisation["snr_db"], limit))
+        pairs = sorted(set(zip(table["method"].to_pylist(), table["mask"].to_pylist(), strict=True)))
+        pairs.sort(key=lambda pair: methods.index(pair[0]) if pair[0] in methods else len(methods))
+        count = [pair for pair in pairs if pair in best or pair[0] not in known]
         if count:
-            counting.append(Table(f"Against the truth: {title}", columns, count, 2, TRUTH_NOTE))
-        if len(count) < len(rows):
-            caption = f"Against the truth, all masks: {title}"
-            every.append(Table(caption, columns, list(rows.values()), 2, TRUTH_NOTE))
-    return counting, every
+            rows = [_truth_row(table, *pair) for pair in count]
+            tables[0].append(Table(f"Against the truth: {title}", columns, rows, 2, TRUTH_NOTE))
+        if len(count) < len(pairs):
+            rows = [_truth_row(table, *pair) for pair in pairs]
+            tables[1].append(Table(f"Against the truth, all masks: {title}", columns, rows, 2, TRUTH_NOTE))
+    return tables
 
 
 def sanity_table(title: str, checks: list[Row]) -> Table:
@@ -97,10 +92,7 @@ def sanity_table(title: str, checks: list[Row]) -> Table:
     by_case: dict[str, dict[tuple[str, str], Interval]] = {}
     for check in sorted(checks, key=lambda check: int(check["order"])):
         by_case.setdefault(check["case"], {})[check["method"], check["measure"]] = check["interval"]
-    rows = [
-        [Cell(printed(case)), *(measured(found.get(column), 3) for column in columns)]
-        for case, found in by_case.items()
-    ]
+    rows = [[printed(case), *(measured(found.get(one), 3) for one in columns)] for case, found in by_case.items()]
     headings = [f"{printed(method)}: {printed(measure)}" for method, measure in columns]
     return Table(f"{title} Mean (95% interval)", ["case", *headings], rows)
 
@@ -108,33 +100,25 @@ def sanity_table(title: str, checks: list[Row]) -> Table:
 def speed_table(results: Results) -> Table:
     """Seconds per window by method."""
     rows = [
-        [
-            Cell(printed(row["method"])),
-            Cell(figures(row["seconds"])),
-            Cell(f"{figures(row['ratio'], 2)}x"),
-            Cell(str(row["windows"])),
-        ]
+        [printed(row["method"]), figures(row["seconds"]), f"{figures(row['ratio'], 2)}x", str(row["windows"])]
         for row in results.timing
     ]
-    return Table(
-        "What a window costs",
-        ["method", "seconds per window", "over lmac", "windows timed"],
-        rows,
-        note="From the linear magnitude to the relevance, the classifier's own pass included; all in one process.",
-    )
+    note = "From the linear magnitude to the relevance, the classifier's own pass included; all in one process."
+    columns = ["method", "seconds per window", "over lmac", "windows timed"]
+    return Table("What a window costs", columns, rows, note=note)
 
 
 def facts_table(results: Results) -> Table:
     """What was evaluated, with what."""
     facts = results.facts
     known = {
-        "explainer": facts["explainer"],
+        "explainer": facts["explainer"] or "an explainer",
         "digest of the explainer": facts["explainer_digest"],
         "digest of the classifier": facts["classifier_digest"],
         **{name: facts[name] for name in ("input", "seed", "date")},
         **{f"version of {name}": version for name, version in (facts["versions"] or {}).items()},
     }
-    rows = [[Cell(name), Cell(str(value))] for name, value in known.items() if value is not None]
+    rows = [[name, str(value)] for name, value in known.items() if value is not None]
     return Table("What was evaluated, with what", ["", "value"], rows)
 
 
@@ -143,7 +127,7 @@ def glossary_table() -> Table:
     return Table(
         "Glossary",
         ["score", "better", "unit", "meaning"],
-        [[Cell(one.name), Cell(one.better or "neither"), Cell(one.unit), Cell(one.meaning)] for one in GLOSSARY],
+        [[one.name, one.better or "neither", one.unit, one.meaning] for one in GLOSSARY],
         note="The label is the class explained: the classifier's own decision. The mean of a score that is 1 or 0 is a "
         "share of windows. Intervals are 95% percentile intervals of a bootstrap over recordings. A score `written` is "
         "that of the listenable waveform, classified again: a masked spectrogram is not the spectrogram of any signal, "
@@ -151,22 +135,30 @@ def glossary_table() -> Table:
     )
 
 
-def _place(method: str, results: Results) -> int:
-    methods = results.facts["methods"] or []
-    return methods.index(method) if method in methods else len(methods)
+def _differences(rows: list[Row], what: str) -> Table:
+    names = list(dict.fromkeys(row["score"] for row in rows))
+    pairs: dict[str, dict[str, Cell]] = {}
+    for row in rows:
+        (value, low, high, _), digits = row["interval"], score(row["score"]).digits
+        pair = f"{printed(row['method'])} - {printed(row['baseline'])}"
+        pairs.setdefault(pair, {})[row["score"]] = Cell(signed(value, digits), span(low, high, digits))
+    cells = [[pair, *(found.get(name, MISSING) for name in names)] for pair, found in pairs.items()]
+    columns = ["difference", *(score(name).heading for name in names)]
+    return Table(f"Paired differences: {what}, mean (95% interval)", columns, cells)
 
 
-def _truth_row(method: str, mask: str, table: pa.Table) -> list[Cell]:
+def _truth_row(table: pa.Table, method: str, mask: str) -> list[Any]:
+    table = table.filter(pc.and_(pc.equal(table["method"], method), pc.equal(table["mask"], mask)))
     keys = np.asarray(table["key"].to_pylist())
     gained = table["si_sdr_masked_in"].to_numpy() - table["si_sdr_mixture"].to_numpy()
     return [
-        Cell(printed(method)),
-        Cell(printed(mask)),
-        Cell(str(len(table))),
+        printed(method),
+        printed(mask),
+        str(len(table)),
         *(measured(_mean(table[name].to_numpy(), keys), 3) for name in ("auroc", "average_precision")),
-        Cell(number(float(np.median(gained)), 1)),
+        number(float(np.median(gained)), 1),
         measured(_mean(gained, keys), 1),
-        Cell(str(int((gained == -np.inf).sum()))),
+        str(int((gained == -np.inf).sum())),
     ]
 
 

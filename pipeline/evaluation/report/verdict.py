@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.evaluation.methods import OWN
+from pipeline.evaluation.names import printed
 from pipeline.evaluation.report.cells import number, span
 from pipeline.evaluation.report.glossary import score
 from pipeline.evaluation.report.results import (
@@ -24,8 +25,7 @@ SIZES = (*(("bins", budget) for budget in (0.02, 0.05, 0.1, 0.2)), *(("energy", 
 AREAS = tuple((side, by) for side in ("insertion", "deletion") for by in ("bins", "energy"))
 
 
-@dataclass(frozen=True)
-class Against:
+class Against(NamedTuple):
     """`lmac` beside the baseline that is best in one figure."""
 
     own: Interval
@@ -49,6 +49,12 @@ class Against:
         place = "level" if self.level else "ahead" if self.ahead else "behind"
         return f"{place}, intervals {'overlap' if self.own.overlaps(self.baseline) else 'do not overlap'}"
 
+    @property
+    def sentence(self) -> str:
+        """Both figures with their intervals, and the outcome."""
+        own, baseline = (f"{number(one.value)} ({span(one.low, one.high)})" for one in (self.own, self.baseline))
+        return f"{own} against {baseline} of {self.baseline_name}: {self.outcome}"
+
 
 def against_best(means: Means, key: Key, higher: bool, controls: bool = False) -> Against | None:
     """`lmac` in the order that counts against the baseline, in whichever order, that is best in the figure `key`.
@@ -70,16 +76,35 @@ def against_best(means: Means, key: Key, higher: bool, controls: bool = False) -
 def at_equal_size(results: Results, audio: str, controls: bool = False) -> dict[str, dict[Key, Against]]:
     """`lmac` against the best baseline in AD and FF at each of `SIZES` that was measured, by score."""
     means = results.points.get(audio, {})
-    return {name: _measured(means, [(*at, name) for at in SIZES], name, controls) for name in ("ad", "ff")}
+    return {
+        name: {
+            (*at, name): found
+            for at in SIZES
+            if (found := against_best(means, (*at, name), score(name).higher, controls))
+        }
+        for name in ("ad", "ff")
+    }
 
 
 def in_areas(results: Results, audio: str) -> dict[Key, Against]:
     """`lmac` against the best baseline in every area."""
     means = results.areas.get(audio, {})
-    return {key: found for key in AREAS for found in _measured(means, [key], key[0]).values()}
+    return {key: found for key in AREAS if (found := against_best(means, key, score(key[0]).higher))}
 
 
-def verdict(results: Results, audio: str) -> str:
+def verdict(results: Results) -> list[str]:
+    """In words, how `lmac` compares with baselines on each audio, and which baselines are left out."""
+    left_out: dict[str, list[str]] = {}
+    for name, reason in (results.facts["methods_left_out"] or {}).items():
+        left_out.setdefault(reason, []).append(printed(name))
+    audio = [audio for audio in results.audio if audio in results.points or audio in results.areas]
+    return [
+        *(f"{one}: {on_audio(results, one)}" for one in audio),
+        *(f"Not among the baselines: {', '.join(names)} ({reason})." for reason, names in left_out.items()),
+    ]
+
+
+def on_audio(results: Results, audio: str) -> str:
     """In words, how `lmac` compares with baselines on an audio."""
     said = []
     if counts := _counts(at_equal_size(results, audio)):
@@ -87,14 +112,9 @@ def verdict(results: Results, audio: str) -> str:
         if (with_controls := _counts(at_equal_size(results, audio, controls=True))) != counts:
             said.append(f"With random and constant orders among the baselines, it is {with_controls}.")
     if areas := in_areas(results, audio):
-        shown = [f"{side} by {by} {_sentence(against)}" for (side, by), against in areas.items()]
+        shown = [f"{side} by {by} {against.sentence}" for (side, by), against in areas.items()]
         said.append(f"Areas: {'; '.join(shown)}.")
     return " ".join(said) or f"{OWN} and a baseline were not both measured at equal size."
-
-
-def _measured(means: Means, keys: list[Key], name: str, controls: bool = False) -> dict[Key, Against]:
-    higher = score(name).higher
-    return {key: found for key in keys if (found := against_best(means, key, higher, controls))}
 
 
 def _counts(rows: dict[str, dict[Key, Against]]) -> str:
@@ -104,11 +124,3 @@ def _counts(rows: dict[str, dict[Key, Against]]) -> str:
         for name, found in rows.items()
         if found
     )
-
-
-def _sentence(against: Against) -> str:
-    own, baseline = (
-        f"{number(interval.value)} ({span(interval.low, interval.high)})"
-        for interval in (against.own, against.baseline)
-    )
-    return f"{own} against {baseline} of {against.baseline_name}: {against.outcome}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.evaluation.report.results import Interval, Results, read_results
-from pipeline.evaluation.report.verdict import SIZES, Against, at_equal_size, in_areas, verdict
+from pipeline.evaluation.report.verdict import SIZES, Against, at_equal_size, in_areas, on_audio
 from tests.evaluation.report.make import area, point, write_facts, write_table
 
 
@@ -69,7 +69,7 @@ def test_intervals_that_share_a_point_overlap() -> None:
 
 
 def test_the_sentence_counts_rows_and_names_the_baseline(tmp_path: Path) -> None:
-    said = verdict(
+    said = on_audio(
         evaluated(tmp_path, {"lmac": 10.0, "energy": 20.0}, {"lmac": (0.6, 0.2), "energy": (0.5, 0.25)}), "clean"
     )
     assert "ahead of the best baseline on AD in 7 of 7 rows and on FF in 7 of 7 rows" in said
@@ -78,7 +78,7 @@ def test_the_sentence_counts_rows_and_names_the_baseline(tmp_path: Path) -> None
 
 
 def test_without_lmac_no_verdict_is_made_up(tmp_path: Path) -> None:
-    assert "not both measured" in verdict(evaluated(tmp_path, {"saliency": 10.0, "energy": 20.0}), "clean")
+    assert "not both measured" in on_audio(evaluated(tmp_path, {"saliency": 10.0, "energy": 20.0}), "clean")
 
 
 def test_a_baseline_takes_part_in_each_row_with_whichever_order_is_best_there(tmp_path: Path) -> None:
@@ -100,6 +100,6 @@ def test_an_order_of_lmac_that_does_not_count_takes_no_part(tmp_path: Path) -> N
 def test_controls_are_no_baselines_and_the_verdict_says_what_they_would_change(tmp_path: Path) -> None:
     results = evaluated(tmp_path, {"lmac": 10.0, "energy": 20.0, "random": 1.0})
     assert {one.baseline_name for one in at_equal_size(results, "clean")["ad"].values()} == {"energy"}
-    said = verdict(results, "clean")
+    said = on_audio(results, "clean")
     assert "ahead of the best baseline on AD in 7 of 7 rows" in said
     assert "With random and constant orders among the baselines, it is on AD in 0 of 7 rows" in said
