@@ -1,4 +1,4 @@
-"""Arrow schemas of what `lmac evaluate` writes; every table is long enough to ask in SQL without reshaping."""
+"""Arrow schemas of what `lmac evaluate` writes; every table is long: SQL needs no reshaping."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TOLERANCE = 1e-3
 
 
 class Scenes:
-    """The scenes of windows, rendered again from their facts whenever they are asked for."""
+    """The scenes of windows, rendered again from their facts whenever they are needed."""
 
     def __init__(self, windows: WindowSet, front_end: FrontEndConfig) -> None:
         self.windows, self.front_end = windows, front_end

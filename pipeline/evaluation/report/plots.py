@@ -111,7 +111,7 @@ def forest(rows: list[Row], audio: str) -> bytes | None:
 
 
 def randomisation(checks: list[Row], palette: Palette, title: str) -> bytes:
-    """Each measure of likeness to the original mask against the last layer randomised, a panel per measure, as PNG."""
+    """Similarity to the original mask against the last layer randomised, a panel per measure, as PNG."""
     measures, cases = _values(checks, "measure"), _values(_in_order(checks), "case")
     figure = Figure(figsize=(max(5.0, 5.5 * len(measures)), 4.4), layout="constrained")
     grid = figure.subplots(1, len(measures), squeeze=False)
