@@ -47,7 +47,7 @@ _INTERVAL = (
 _WINDOW = (
     _field("key", _TEXT, "the recording, by its key in the input"),
     _field("window", _COUNT, "number of the window in the evaluation"),
-    _field("label", _TEXT, "the class explained: the classifier's own decision on this audio"),
+    _field("target", _TEXT, "the class explained: the classifier's own decision on this audio"),
 )
 
 SPECTRAL = (

@@ -90,14 +90,14 @@ FAITHFULNESS = _table(
         CLIP_ID,
         WINDOW_ID,
         LABEL,
-        _score("p", "p", "", "probability of the label on the full input"),
+        _score("p", "p", "", "probability of the target on the full input"),
         _score("p_in", "p_in", "higher", "probability on the masked-in input: what the mask keeps"),
         _score("p_out", "p_out", "lower", "probability on the masked-out input: what the mask removes"),
         _score("ai", "AI", "higher", "average increase: 100 where p_in > p, else 0; counts gains of any size", "%"),
         _score("ad", "AD", "lower", "average drop: 100 max(0, p - p_in) / p, with one softmax", "%"),
         _score("ag", "AG", "higher", "average gain: 100 max(0, p_in - p) / (1 - p)", "%"),
         _score("ff", "FF", "higher", "faithfulness: p - p_out"),
-        _score("fid_in", "Fid-In", "higher", "1 where the label is the decision on the masked-in input, else 0"),
+        _score("fid_in", "Fid-In", "higher", "1 where the target is the decision on the masked-in input, else 0"),
         _score("keep", "keep", "lower", "1 where it is still the decision on the masked-out input, else 0"),
         _score(
             "ad_double_softmax", "AD (two softmaxes)", "lower", "ad with softmax twice, as in published tables", "%"

@@ -122,7 +122,7 @@ def _named(evaluation: Evaluation, batch: WindowBatch) -> Columns:
     return {
         "key": [windows.keys[recording] for recording in windows.recording_index[batch.indices.numpy()]],
         "window": batch.indices.tolist(),
-        "label": [labels[index] for index in batch.target.tolist()],
+        "target": [labels[index] for index in batch.target.tolist()],
     }
 
 

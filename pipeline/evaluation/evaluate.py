@@ -147,7 +147,7 @@ def _accuracy(evaluation: Evaluation, clean: pa.Table) -> float | None:
     if not known.any():
         return None
     labels = evaluation.explainer.config.labels
-    decided = np.array([labels.index(label) for label in clean["label"].to_pylist()])
+    decided = np.array([labels.index(label) for label in clean["target"].to_pylist()])
     return float((decided == evaluation.truth)[known].mean())
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 Columns = dict[str, Any]
 
 # To be raised whenever the same settings measure something else than before.
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 
 
 class ResultsCache:

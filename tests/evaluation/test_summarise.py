@@ -20,7 +20,7 @@ LOCALISED = LOCALISATION.append(pa.field("ranking", pa.string(), nullable=False)
 def place(method: str) -> dict[str, object]:
     # Windows out of order, as a table need not be in any.
     order = list(reversed(range(WINDOWS)))
-    return {"method": method, "key": [f"recording-{w}" for w in order], "window": order, "label": ["a"] * WINDOWS}
+    return {"method": method, "key": [f"recording-{w}" for w in order], "window": order, "target": ["a"] * WINDOWS}
 
 
 def scores(method: str, **variants: dict[str, float]) -> pa.Table:

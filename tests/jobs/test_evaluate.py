@@ -148,7 +148,7 @@ def test_accuracy_is_of_the_windows_whose_label_is_known(source: str, tiny_expla
     assert run(*command, tmp_path / "plain")[0] == 0
     assert json.loads((tmp_path / "plain" / "evaluation.json").read_text())["accuracy"] is None
 
-    decided = {row["key"]: row["label"] for row in rows(tmp_path / "plain", "scores")}
+    decided = {row["key"]: row["target"] for row in rows(tmp_path / "plain", "scores")}
     first, second, *_ = decided
     wrong = next(label for label in ("low", "high") if label != decided[second])
     table = tmp_path / "labels.csv"

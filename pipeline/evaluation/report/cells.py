@@ -23,15 +23,8 @@ class Cell(NamedTuple):
 class Table:
     """Rows under `columns`, the first `headings` of which name the row; a text in a row is a cell without detail."""
 
-    def __init__(
-        self,
-        caption: str,
-        columns: Sequence[str],
-        rows: Iterable[Sequence[Any]],
-        headings: int = 1,
-        note: str = "",
-    ) -> None:
-        self.caption, self.columns, self.headings, self.note = caption, columns, headings, note
+    def __init__(self, caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], headings: int = 1) -> None:
+        self.caption, self.columns, self.headings = caption, columns, headings
         self.rows = [[Cell(item) if isinstance(item, str) else item for item in row] for row in rows]
 
     @property

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.evaluation.names import printed
 from pipeline.evaluation.report import curve_plots, plots, size_tables, tables
 from pipeline.evaluation.report.cells import number, percent
+from pipeline.evaluation.report.glossary import score
 from pipeline.evaluation.report.results import read_results
 from pipeline.evaluation.report.verdict import verdict
 
@@ -44,7 +44,6 @@ def write_report(directory: Path) -> None:
             "base64": lambda png: base64.b64encode(png).decode("ascii"),
             "fence": _fence,
             "md": _markdown,
-            "printed": printed,
             "yaml": lambda values: yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100),
         }
         environment.globals |= {
@@ -55,6 +54,7 @@ def write_report(directory: Path) -> None:
             "plot": plot,
             "plots": plots,
             "results": results,
+            "score": score,
             "size_tables": size_tables,
             "tables": tables,
             "verdict": verdict,

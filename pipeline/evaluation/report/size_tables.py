@@ -56,21 +56,11 @@ def best_baselines_table(results: Results, audio: str) -> Table | None:
             row.append(_all_scores(baselines[leader] if leader else {}, by, budget, label))
         row += [_all_scores(points[variant], by, budget) if by == "energy" else "" for variant in quiet]
         rows.append(row)
-    note = (
-        "Binary masks of the first bins; in small the shares of bins and of energy that they keep. The baseline is "
-        "taken anew in each row and for each figure, in whichever of its orders serves it best there; "
-        f"{OWN} has one order for each kind of budget."
-    )
-    if quiet:
-        note += (
-            " To keep the quietest bins first is a control for budgets of energy: it explains nothing, and keeps "
-            "nearly all bins."
-        )
     columns = ["best AD of a baseline", "best FF of a baseline", *("quietest first" for _ in quiet)]
     names = " / ".join(score(name).name for name in SCORES)
     count = len({variant.method for variant in baselines})
     caption = f"{OWN} and the best of {count} baselines, row by row, on {audio}: {names}"
-    return Table(caption, ["kept", *(printed(variant.method) for variant in own), *columns], rows, note=note)
+    return Table(caption, ["kept", *(printed(variant.method) for variant in own), *columns], rows)
 
 
 def areas_table(results: Results, audio: str) -> Table:
@@ -91,8 +81,6 @@ def areas_table(results: Results, audio: str) -> Table:
         f"Areas under the curves on {audio}, mean (95% interval)",
         ["method", *(f"{score(side).heading} by {by}" for side, by in AREAS), "insertion - deletion ↑"],
         rows,
-        note="Best first. Strong: the best value of a column. "
-        f"Insertion: {score('insertion').meaning}; deletion: {score('deletion').meaning}.",
     )
 
 
@@ -124,9 +112,6 @@ def sizes_table(results: Results, audio: str) -> Table:
         _columns(SCORES),
         rows,
         headings=2,
-        note=f"{OWN}, every baseline that is best in a figure (†), energy, which keeps the loudest bins, and controls. "
-        "Strong: the best of all methods. Each is in the order that counts for its areas; the table of rows takes the "
-        "best of all orders.",
     )
 
 

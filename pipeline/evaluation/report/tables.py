@@ -23,11 +23,6 @@ SCORES = (
 PUBLISHED = ("ad_double_softmax", "ad_double_softmax_audio")
 # Below this the event no longer stands out of the background, in dB.
 FAINT_DB = 5.0
-TRUTH_NOTE = (
-    "AUROC and average precision of the relevance for the bins that are the event's in the ideal ratio mask. SI-SDR of "
-    "the listenable over that of the input; a silent listenable counts as the worst in the median, and is left out of "
-    "the mean. In small 95% intervals of the means, by bootstrap over recordings."
-)
 
 
 def soft_masks_table(
@@ -79,10 +74,10 @@ def truth_tables(results: Results) -> tuple[list[Table], list[Table]]:
         count = [pair for pair in pairs if pair in best or pair[0] not in known]
         if count:
             rows = [_truth_row(table, *pair) for pair in count]
-            tables[0].append(Table(f"Against the truth: {title}", columns, rows, 2, TRUTH_NOTE))
+            tables[0].append(Table(f"Against the truth: {title}", columns, rows, 2))
         if len(count) < len(pairs):
             rows = [_truth_row(table, *pair) for pair in pairs]
-            tables[1].append(Table(f"Against the truth, all masks: {title}", columns, rows, 2, TRUTH_NOTE))
+            tables[1].append(Table(f"Against the truth, all masks: {title}", columns, rows, 2))
     return tables
 
 
@@ -103,9 +98,8 @@ def speed_table(results: Results) -> Table:
         [printed(row["method"]), figures(row["seconds"]), f"{figures(row['ratio'], 2)}x", str(row["windows"])]
         for row in results.timing
     ]
-    note = "From the linear magnitude to the relevance, the classifier's own pass included; all in one process."
     columns = ["method", "seconds per window", "over lmac", "windows timed"]
-    return Table("What a window costs", columns, rows, note=note)
+    return Table("What a window costs", columns, rows)
 
 
 def facts_table(results: Results) -> Table:
@@ -124,15 +118,8 @@ def facts_table(results: Results) -> Table:
 
 def glossary_table() -> Table:
     """What the scores mean."""
-    return Table(
-        "Glossary",
-        ["score", "better", "unit", "meaning"],
-        [[one.name, one.better or "neither", one.unit, one.meaning] for one in GLOSSARY],
-        note="The label is the class explained: the classifier's own decision. The mean of a score that is 1 or 0 is a "
-        "share of windows. Intervals are 95% percentile intervals of a bootstrap over recordings. A score `written` is "
-        "that of the listenable waveform, classified again: a masked spectrogram is not the spectrogram of any signal, "
-        "and nobody hears it. A baseline counts with the mask and the order that serve it best.",
-    )
+    rows = [[one.name, one.better or "neither", one.unit, one.meaning] for one in GLOSSARY]
+    return Table("Glossary", ["score", "better", "unit", "meaning"], rows)
 
 
 def _differences(rows: list[Row], what: str) -> Table:

@@ -157,7 +157,7 @@ def _points(
 def _localisation(rng: np.random.Generator, quality: dict[str, float]) -> list[dict[str, Any]]:
     return [
         {
-            "method": method, "mask": mask, "key": f"scene-{window}", "window": window, "label": "siren",
+            "method": method, "mask": mask, "key": f"scene-{window}", "window": window, "target": "siren",
             "snr_db": float(rng.uniform(-5, 20)), "auroc": None if window == 0 else float(0.5 + 0.45 * good),
             "average_precision": float(0.2 + 0.6 * good), "si_sdr_mixture": 3.0,
             "si_sdr_masked_in": float("-inf") if window == 1 else float(3 + 9 * good + rng.normal()),
