@@ -27,7 +27,7 @@ def lmac(*words: object) -> None:
 
 
 def evaluate(name: str, out: Path, *words: object) -> None:
-    """Evaluate into a folder, whose pieces are shared, and copy the report of it into the documentation."""
+    """Evaluate into a folder, whose cached results are shared, and copy the report of it into the documentation."""
     lmac("evaluate", *words, "--batch-size", 4, "--out", out)
     shutil.rmtree(DOCS / name, ignore_errors=True)
     shutil.copytree(out / "plots", DOCS / name / "plots")
@@ -38,7 +38,7 @@ def main() -> None:
     """Train the reference, make the scenes, evaluate all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("esc10", type=Path, help="folder of ESC-10; the scenes are made beside it")
-    parser.add_argument("runs", type=Path, help="where the reference and pieces are kept")
+    parser.add_argument("runs", type=Path, help="where the reference and cached results are kept")
     given = parser.parse_args()
     table, reference = given.esc10 / "meta" / "esc10.csv", given.runs / "esc10-reference"
     if not (reference / "config.json").exists():

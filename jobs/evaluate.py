@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from jobs.messages import fail, for_people
-from pipeline.storage.filesystem import display_url, is_url
-from schemas.evaluation_config import EvaluationConfig
-from schemas.yaml_config import load_config
+from jobs.messages import fail, for_people, shown_command
 
 _RESUME = "interrupted: what is measured stays, and the same command goes on from there"
 
@@ -21,7 +18,8 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for tables, plots and the report.")],
     explainer: Annotated[str | None, typer.Option(help="esc10, scenes, or a path or URL. [default: esc10]")] = None,
     methods: Annotated[
-        str | None, typer.Option(help="Baselines by name, with commas. [default: all that suit]")
+        str | None,
+        typer.Option(help="Baselines by name, with commas, as the report prints them or not. [default: all that suit]"),
     ] = None,
     against: Annotated[
         list[str] | None, typer.Option(help="NAME=EXPLAINER: another decoder of the same classifier; repeatable.")
@@ -50,31 +48,33 @@ def evaluate(
 
     Run it again with the same settings to go on, or with other methods to measure only those.
     """
-    with for_people(_RESUME):
-        settings = load_config(
-            EvaluationConfig,
-            config,
-            {
-                "explainer": explainer,
-                "methods": _words(methods),
-                "against": _against(against),
-                "refine": refine,
-                "labels": labels,
-                "label_column": label_column,
-                "select": select or None,
-                "contaminate": [text for text in contaminate if text != "none"] if contaminate else None,
-                "curves": _words(curves),
-                "sanity.enabled": sanity,
-                "limit": limit,
-                "batch_size": batch_size,
-                "seed": seed,
-            },
-        )
-        _make_folder(out)
-        # Imported on use: attribution, statistics and plots take as long to import as all else of a command's start.
-        from jobs.evaluation_run import evaluate_into
+    # Imported on use: attribution, statistics and plots take as long to import as all else of a command's start.
+    from jobs.evaluation_console import ConsoleProgress, print_result
+    from pipeline.evaluation.evaluate import evaluate as library_evaluate
 
-        evaluate_into(out, input_url, settings, device)
+    with for_people(_RESUME), ConsoleProgress() as progress:
+        result = library_evaluate(
+            input_url,
+            explainer,
+            out=out,
+            config=config,
+            device=device,
+            progress=progress,
+            command=shown_command(sys.argv[1:]),
+            methods=_words(methods),
+            against=_against(against),
+            refine=refine,
+            labels=labels,
+            label_column=label_column,
+            select=select or None,
+            contaminate=contaminate or None,
+            curves=_words(curves),
+            limit=limit,
+            batch_size=batch_size,
+            seed=seed,
+            **{"sanity.enabled": sanity},
+        )
+    print_result(result)
 
 
 def _words(text: str | None) -> list[str] | None:
@@ -93,14 +93,3 @@ def _against(texts: list[str] | None) -> dict[str, str] | None:
             raise fail(f"--against {name}=... is given twice: each needs a name of its own")
         found[name] = url
     return found
-
-
-def _make_folder(out: Path) -> None:
-    if is_url(str(out)):
-        raise fail(f"{display_url(str(out))}: --out must be a folder on this machine")
-    try:
-        (out / "pieces").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise fail(f"{out} cannot be written to: {error.strerror}") from None

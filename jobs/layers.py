@@ -1,4 +1,4 @@
-"""`lmac layers`: what each layer of a classifier hears, and how alike layers are."""
+"""`lmac layers`: what can be read off each layer of a classifier, and how similar layers are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def layers(
     labels: Annotated[
         str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more.")
     ] = None,
-    label_column: Annotated[str | None, typer.Option(help="What to ask for: any column or metadata field.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="What to probe for: any column or metadata field.")] = None,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     folds: Annotated[int | None, typer.Option(help="Parts of the cross-validation; else 5.")] = None,
     group: Annotated[str | None, typer.Option(help="Column never split between learning and testing.")] = None,
@@ -40,7 +40,7 @@ def layers(
     batch_size: Annotated[int | None, typer.Option(help="Windows at once; else 16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of folds, projection and drawing; else 0.")] = None,
 ) -> None:
-    """Ask every layer of a classifier for labels of any kind, by linear probes, and compare layers by CKA.
+    """Probe every layer of a classifier for labels of any kind, linearly, and compare layers by CKA.
 
     Use recordings that the classifier was not trained on: its deep layers have seen the labels of those.
     """
@@ -76,13 +76,13 @@ def layers(
             for line in subjects.left_out:
                 errors.print(line, markup=False)
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-                bar = progress.add_task("listening", total=len(subjects.windows))
+                bar = progress.add_task("pooling", total=len(subjects.windows))
                 study = study_layers(
                     loaded.classifier,
                     subjects,
                     config,
                     step=lambda count: progress.advance(bar, count),
-                    asked=lambda layer: progress.update(bar, description=f"probing {layer}"),
+                    on_probe=lambda layer: progress.update(bar, description=f"probing {layer}"),
                 )
         output, about = RunOutput(out), (loaded.config.name, loaded.digest, config)
         output.write_bytes("layers.parquet", parquet(layers_table(study), *about))
@@ -94,15 +94,15 @@ def layers(
 
 
 def _show(study: LayerStudy) -> None:
-    question = study.subjects.question
+    task = study.subjects.task
     console.print(
-        f"{len(question.labels)} recordings of {len(set(question.labels.tolist()))} labels in {len(question.folds)}"
-        f" folds; chance {question.chance:.3f}"
+        f"{len(task.labels)} recordings of {len(set(task.labels.tolist()))} labels in {len(task.folds)}"
+        f" folds; chance {task.chance:.3f}"
     )
     shown = Table(box=None)
     for column in ("layer", "accuracy", "95%", "CKA with log-mel"):
         shown.add_column(column, justify="left" if column == "layer" else "right")
-    for layer, score, likeness in zip(study.layers, study.probes, study.cka[:, 0], strict=True):
+    for layer, score, similarity in zip(study.layers, study.probes, study.cka[:, 0], strict=True):
         interval = f"{score.low:.3f} to {score.high:.3f}"
-        shown.add_row(layer.name, f"{score.accuracy:.3f}", interval, f"{likeness:.2f}")
+        shown.add_row(layer.name, f"{score.accuracy:.3f}", interval, f"{similarity:.2f}")
     console.print(shown)

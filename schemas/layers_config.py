@@ -10,12 +10,12 @@ from schemas.explainer_config import Config
 
 
 class LayersConfig(Config):
-    """Of which recordings representations are pooled, probed and compared, and how.
+    """Which recordings are pooled, probed and compared, and how.
 
-    `label_column` holds the labels asked for, None for the usual ones; `select` has texts like COLUMN=VALUE,VALUE;
-    `folds` is the number of parts of the cross-validation; `group` a column whose values never stand on both sides of
-    it; `limit` the number of recordings drawn, None for all; `width` the most pooled features of a layer, wider ones
-    being projected at random; `seed` is of everything random.
+    `label_column` holds the labels to probe for, None for those that came with the input; `select` has texts like
+    COLUMN=VALUE,VALUE; `folds` is the number of parts of the cross-validation; `group` a column whose values never
+    stand on both sides of it; `limit` the number of recordings drawn, None for all; `width` the most pooled features of
+    a layer, wider ones being projected at random; `seed` is of everything random.
     """
 
     label_column: str | None = None

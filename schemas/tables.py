@@ -82,6 +82,13 @@ MASKS = _table(
     ],
 )
 
+
+def _score(name: str, title: str, better: str, description: str, unit: str = "") -> pa.Field:
+    """A score with its name in print, and which is `better`: `higher`, `lower`, or empty where neither is."""
+    field = _field(name, pa.float32(), description, unit)
+    return field.with_metadata({**field.metadata, "title": title, **({"better": better} if better else {})})
+
+
 FAITHFULNESS = _table(
     "faithfulness",
     "one row per window and target: how far the explanation can be trusted",
@@ -89,28 +96,32 @@ FAITHFULNESS = _table(
         CLIP_ID,
         WINDOW_ID,
         TARGET,
-        _field("p", pa.float32(), "probability of the target on the full input"),
-        _field("p_in", pa.float32(), "probability on the masked-in input"),
-        _field("p_out", pa.float32(), "probability on the masked-out input"),
-        _field("ai", pa.float32(), "average increase: 100 where p_in > p, else 0", "%"),
-        _field("ad", pa.float32(), "average drop: 100 max(0, p - p_in) / p", "%"),
-        _field("ag", pa.float32(), "average gain: 100 max(0, p_in - p) / (1 - p)", "%"),
-        _field("ff", pa.float32(), "faithfulness: p - p_out"),
-        _field("fid_in", pa.float32(), "1 where the target is the decision on the masked-in input, else 0"),
-        _field("keep", pa.float32(), "1 where it is the decision on the masked-out input, else 0"),
-        _field("ad_double_softmax", pa.float32(), "ad with softmax applied twice, as in published tables", "%"),
-        _field("sps", pa.float32(), "sparseness: Gini index of the mask"),
-        _field("comp", pa.float32(), "complexity: entropy of the mask scaled to sum 1", "nat"),
-        _field("mask_mean", pa.float32(), "mean of the mask over all bins and frames"),
-        _field("energy_kept", pa.float32(), "share of the window's spectral energy that the mask keeps"),
-        _field("p_in_audio", pa.float32(), "p_in of the written masked-in waveform"),
-        _field("p_out_audio", pa.float32(), "p_out of the masked-out waveform"),
-        _field("ai_audio", pa.float32(), "ai of the written waveform", "%"),
-        _field("ad_audio", pa.float32(), "ad of the written waveform", "%"),
-        _field("ag_audio", pa.float32(), "ag of the written waveform", "%"),
-        _field("ff_audio", pa.float32(), "ff of the masked-out waveform"),
-        _field("fid_in_audio", pa.float32(), "fid_in of the written waveform"),
-        _field("keep_audio", pa.float32(), "keep of the masked-out waveform"),
+        _score("p", "p", "", "probability of the target on the full input"),
+        _score("p_in", "p_in", "higher", "probability on the masked-in input: what the mask keeps"),
+        _score("p_out", "p_out", "lower", "probability on the masked-out input: what the mask removes"),
+        _score("ai", "AI", "higher", "average increase: 100 where p_in > p, else 0; counts gains of any size", "%"),
+        _score("ad", "AD", "lower", "average drop: 100 max(0, p - p_in) / p, with one softmax", "%"),
+        _score("ag", "AG", "higher", "average gain: 100 max(0, p_in - p) / (1 - p)", "%"),
+        _score("ff", "FF", "higher", "faithfulness: p - p_out"),
+        _score("fid_in", "Fid-In", "higher", "1 where the target is the decision on the masked-in input, else 0"),
+        _score("keep", "keep", "lower", "1 where it is still the decision on the masked-out input, else 0"),
+        _score(
+            "ad_double_softmax", "AD (two softmaxes)", "lower", "ad with softmax twice, as in published tables", "%"
+        ),
+        _score("sps", "SPS", "higher", "sparseness: Gini index of the mask, 0 for an even one, near 1 for one bin"),
+        _score("comp", "COMP", "lower", "complexity: entropy of the mask scaled to sum 1", "nat"),
+        _score(
+            "mask_mean", "mask mean", "", "mean of the mask over all bins and frames: the share of them that it keeps"
+        ),
+        _score("energy_kept", "energy kept", "", "share of the window's spectral energy that the mask keeps"),
+        _score("p_in_audio", "p_in, written", "higher", "p_in of the written masked-in waveform"),
+        _score("p_out_audio", "p_out, written", "lower", "p_out of the masked-out waveform"),
+        _score("ai_audio", "AI, written", "higher", "ai of the written waveform", "%"),
+        _score("ad_audio", "AD, written", "lower", "ad of the written waveform", "%"),
+        _score("ag_audio", "AG, written", "higher", "ag of the written waveform", "%"),
+        _score("ff_audio", "FF, written", "higher", "ff of the masked-out waveform"),
+        _score("fid_in_audio", "Fid-In, written", "higher", "fid_in of the written waveform"),
+        _score("keep_audio", "keep, written", "lower", "keep of the masked-out waveform"),
     ],
 )
 

@@ -1,4 +1,4 @@
-"""The methods that people use instead of a trained explainer, by name."""
+"""The baselines by name: what people use instead of a trained explainer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods that know nothing of the classifier: what any explanation must beat."""
+"""Controls, which know nothing about the classifier: any explanation must beat them."""
 
 from __future__ import annotations
 

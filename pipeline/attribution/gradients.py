@@ -12,11 +12,10 @@ from captum.attr import (
     NoiseTunnel,
     Saliency,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.attribution.logits import Logits, LogMelLogits, row_by_row, with_gradients
 from pipeline.attribution.method import Attribute, UnsuitedError
-from pipeline.attribution.rectified import refuse_beyond_relu
 from pipeline.models.classifier import Classifier
 
 STEPS = 50
@@ -25,6 +24,9 @@ SAMPLES = 25
 NOISE = 1.0
 # Copies of a window that go through the classifier together.
 _TOGETHER = 8
+_ACTIVATIONS = ("torch.nn.modules.activation", "transformers.activations")
+# They divide by a norm of their input; a batch normalisation in evaluation mode is linear.
+_NORMALISATIONS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
 
 
 def saliency(classifier: Classifier) -> Attribute:
@@ -46,11 +48,11 @@ def smoothgrad(classifier: Classifier, seed: int) -> Attribute:
     """
     logits = Logits(classifier)
 
-    def heard(x: Tensor) -> Tensor:
+    def above_zero(x: Tensor) -> Tensor:
         # Noise takes magnitudes below 0, where the classifier, which squares them, would have slopes of the other sign.
         return logits(x + (x.abs() - x).detach())
 
-    method = NoiseTunnel(Saliency(heard))
+    method = NoiseTunnel(Saliency(above_zero))
 
     def attribute(x: Tensor, y: Tensor) -> Tensor:
         level = NOISE * float(x.detach().square().mean().sqrt())
@@ -78,11 +80,11 @@ def deeplift(classifier: Classifier) -> Attribute:
     each bin takes the share of a mel band's contribution that it has of the band's power. The maximum over time passes
     its contribution to where it is attained.
 
-    Raises UnsuitedError where a classifier does not hear through the front end's log-mel, or has nonlinear modules
+    Raises UnsuitedError where a classifier does not take the front end's log-mel, or has nonlinear modules
     other than ReLU.
     """
     if type(classifier).from_log_mel is Classifier.from_log_mel:
-        raise UnsuitedError(f"made for a classifier that hears through a log-mel, not {type(classifier).__name__}")
+        raise UnsuitedError(f"made for a classifier of a log-mel, not {type(classifier).__name__}")
     refuse_beyond_relu(classifier)
     # Rectified differences smaller than this are rounding in float32, and their ratio is noise.
     method = DeepLift(LogMelLogits(classifier), eps=1e-6)
@@ -125,3 +127,19 @@ def guided_backprop(classifier: Classifier) -> Attribute:
     refuse_beyond_relu(classifier)
     method = GuidedBackprop(Logits(classifier))
     return with_gradients(lambda x, y: method.attribute(x, target=y))
+
+
+def refuse_beyond_relu(classifier: Classifier) -> None:
+    """Raise UnsuitedError where a classifier has nonlinear modules other than ReLU, and name them.
+
+    captum's hooks pass such modules with their plain gradient, and say nothing: the result is neither the method's nor
+    the gradient.
+    """
+    if found := sorted({type(module).__name__ for module in classifier.modules() if _beyond_relu(module)}):
+        raise UnsuitedError(f"made for ReLUs, and the classifier has {', '.join(found)}")
+
+
+def _beyond_relu(module: nn.Module) -> bool:
+    kind = type(module)
+    activation = kind.__module__ in _ACTIVATIONS and kind is not nn.ReLU
+    return activation or isinstance(module, _NORMALISATIONS) or "Attention" in kind.__name__

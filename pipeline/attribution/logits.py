@@ -37,7 +37,7 @@ class LogMelLogits(nn.Module):
 
 
 def with_gradients(attribute: Attribute) -> Attribute:
-    """The same method on a copy of the magnitude that wants a gradient, wherever it is called from."""
+    """The same method on a copy of the magnitude that requires a gradient, wherever it is called from."""
 
     def wrapped(magnitude: Tensor, target: Tensor) -> Tensor:
         # A caller in inference mode has tensors that autograd refuses; copies made outside of it are ordinary.

@@ -25,7 +25,7 @@ def occlusion(classifier: Classifier) -> Attribute:
     """
     model, front_end = Logits(classifier), classifier.front_end
     n_mels = front_end.config.n_mels
-    # A bin belongs to the mel band that hears it most.
+    # A bin belongs to the mel band that weighs it most.
     band_of_bin = front_end.mel_weights.argmax(dim=1) * GRID // n_mels
 
     def gated(gates: Tensor, magnitude: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Contaminated audio made from clean windows, of the same length, the same for a seed whatever is asked for first."""
+"""Contaminated audio made from clean windows, of the same length, the same for a seed in whatever order it is made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.evaluation.faults import EvaluationError
+from pipeline.evaluation.names import EvaluationError, same_name
 from pipeline.inputs.window_set import WindowSet, load_windows
 from pipeline.storage.filesystem import display_url
 from schemas.explainer_config import FrontEndConfig
@@ -26,7 +26,7 @@ Stretch = Callable[[np.random.Generator, int], Tensor]
 
 @dataclass(frozen=True)
 class Audio:
-    """What is explained: a name for the tables, waveforms `[B, n]` by the windows' numbers `[B]`, and a digest of
+    """Audio to be explained: a name for the tables, waveforms `[B, n]` by the windows' numbers `[B]`, and a digest of
     what was done to the clean windows."""
 
     name: str
@@ -44,11 +44,11 @@ class Contamination:
 
 
 def parse_contamination(text: str) -> Contamination:
-    """`mixture`, `white-noise:10` or `FOLDER:0` as what it stands for, with its name for the tables.
+    """What `mixture`, `white-noise:10` or `FOLDER:0` stands for, with its name for the tables.
 
     Raises EvaluationError for a text of another form.
     """
-    if text == "mixture":
+    if same_name(text, "mixture"):
         return Contamination("mixture")
     source, colon, level = text.rpartition(":")
     try:
@@ -60,7 +60,7 @@ def parse_contamination(text: str) -> Contamination:
             f"{display_url(text)!r} is no contamination: write mixture, white-noise:DB or FOLDER:DB, where DB is "
             "the sound over the noise in decibels, such as white-noise:10"
         )
-    if source == "white-noise":
+    if same_name(source, "white-noise"):
         return Contamination(f"white-noise {snr_db:g} dB", None, snr_db)
     folder = display_url(source).rstrip("/").rpartition("/")[2] or source
     return Contamination(f"{folder} {snr_db:g} dB", source, snr_db)

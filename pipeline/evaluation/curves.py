@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.evaluation.heard import Heard, class_probabilities
+from pipeline.evaluation.batch import WindowBatch, class_probabilities
 from pipeline.evaluation.sizes import bins_within, energy_within, first_bins, place_in_order
 from pipeline.lmac.scores import faithfulness
 from pipeline.models.classifier import Classifier
@@ -19,16 +19,16 @@ SCORES = ("p", "p_in", "p_out", "ad", "ff", "fid_in")
 
 @torch.no_grad()
 def curve_scores(
-    classifier: Classifier, heard: Heard, rank: Tensor, budgets: Mapping[str, Sequence[float]], seed: int
+    classifier: Classifier, batch: WindowBatch, rank: Tensor, budgets: Mapping[str, Sequence[float]], seed: int
 ) -> list[tuple[str, float, dict[str, Tensor]]]:
     """For each kind of budget (`bins`, `energy`) given and each budget: shares kept of both, and scores, `[B]` each.
 
     The mask keeps the first bins of `rank` `[B, F, T]` (the highest first) and multiplies the magnitude; insertion is
     `p_in` on what it keeps, deletion `p_out` on the rest (Petsiuk et al. 2018, arXiv 1806.07421).
     """
-    energy = heard.magnitude.square().flatten(1)
-    # Bins that the classifier cannot hear come last for everybody. A decoder knows them; an attribution calls them 0,
-    # which is more than what speaks against the class, and would spend its budget of energy on rumble.
+    energy = batch.magnitude.square().flatten(1)
+    # Bins outside the classifier's mel bands come last for every method. A decoder knows them; an attribution calls
+    # them 0, which is more than what speaks against the class, and would spend its budget of energy on rumble.
     audible = classifier.front_end.audible[:, None]
     place = place_in_order(rank.masked_fill(~audible, -torch.inf).flatten(1), seed)
     counts = {
@@ -39,15 +39,15 @@ def curve_scores(
 
     def both_sides() -> Iterator[Tensor]:
         for _, _, count in points:
-            mask = first_bins(place, count).view_as(heard.magnitude)
-            yield heard.magnitude * mask
-            yield heard.magnitude * ~mask
+            mask = first_bins(place, count).view_as(batch.magnitude)
+            yield batch.magnitude * mask
+            yield batch.magnitude * ~mask
 
     said = class_probabilities(classifier, both_sides()).unflatten(0, (-1, 2))
     whole = energy.double().sum(dim=1).clamp_min(1e-30)
     rows = []
     for (by, budget, count), (inside, outside) in zip(points, said, strict=True):
-        scores = faithfulness(heard.full, inside, outside, heard.target)
+        scores = faithfulness(batch.full, inside, outside, batch.target)
         kept = (energy.double() * first_bins(place, count)).sum(dim=1)
         shares = {"bins_kept": count / place.shape[1], "energy_kept": kept / whole}
         rows.append((by, budget, {**shares, **{name: scores[name] for name in SCORES}}))

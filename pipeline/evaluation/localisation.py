@@ -12,22 +12,22 @@ from torch import Tensor
 
 from pipeline.datasets.scenes import Scene, SceneConfig, ideal_ratio_mask, render_scene
 from pipeline.datasets.scenes.separation import si_sdr
-from pipeline.evaluation.contenders import IDEAL, Contender
-from pipeline.evaluation.heard import Heard
+from pipeline.evaluation.batch import WindowBatch
 from pipeline.evaluation.measure import listenable
+from pipeline.evaluation.methods import IDEAL, ComparedMethod
 from pipeline.inputs.window_set import WindowSet
 from pipeline.lmac.masking import apply_mask
 from pipeline.models.classifier import Classifier
 from schemas.explainer_config import FrontEndConfig
 
-# Bins further below the loudest of their window are not counted: there is nothing to hear in them.
+# Bins further below the loudest of their window are not counted: they are inaudible.
 FLOOR_DB = 60.0
 # Two steps of 16 bits would do; a resampled or re-encoded scene is off by far more.
 TOLERANCE = 1e-3
 
 
 class Scenes:
-    """The scenes of windows, rendered again from their facts whenever they are asked for."""
+    """The scenes of windows, rendered again from their facts whenever they are needed."""
 
     def __init__(self, windows: WindowSet, front_end: FrontEndConfig) -> None:
         self.windows, self.front_end = windows, front_end
@@ -62,8 +62,8 @@ def scenes_of(windows: WindowSet, front_end: FrontEndConfig, on_note: Callable[[
         except ValueError as error:
             on_note(f"localisation is left out: {key}: {error}")
             return None
-        heard = windows.waveforms(torch.tensor([window]))[0].numpy()
-        apart = float(np.abs(heard - mixture).max()) if len(mixture) == len(heard) else float("inf")
+        waveform = windows.waveforms(torch.tensor([window]))[0].numpy()
+        apart = float(np.abs(waveform - mixture).max()) if len(mixture) == len(waveform) else float("inf")
         if apart > TOLERANCE:
             on_note(
                 f"localisation is left out: {key} differs from the scene of its seed and index by up to {apart:.3g}"
@@ -72,19 +72,19 @@ def scenes_of(windows: WindowSet, front_end: FrontEndConfig, on_note: Callable[[
     return scenes
 
 
-def ideal(classifier: Classifier, scenes: Scenes, digest: str) -> Contender:
-    """The ideal ratio mask as a contender: what an oracle of the sources would keep."""
+def ideal(classifier: Classifier, scenes: Scenes, digest: str) -> ComparedMethod:
+    """The ideal ratio mask as a method: what an oracle of the sources would keep."""
 
-    def relevance(heard: Heard) -> Tensor:
-        ratio = torch.stack([_ratio(classifier, scenes[int(index)]) for index in heard.indices])
-        return ratio.to(heard.magnitude).logit()
+    def relevance(batch: WindowBatch) -> Tensor:
+        ratio = torch.stack([_ratio(classifier, scenes[int(index)]) for index in batch.indices])
+        return ratio.to(batch.magnitude).logit()
 
-    return Contender(IDEAL, relevance, ("as_written",), ("signed",), "magnitude", digest)
+    return ComparedMethod(IDEAL, relevance, ("as_written",), ("signed",), "magnitude", digest)
 
 
 def localised(
     classifier: Classifier,
-    heard: Heard,
+    batch: WindowBatch,
     scenes: Scenes,
     ranks: Mapping[str, Tensor],
     masks: Mapping[str, Tensor],
@@ -94,15 +94,15 @@ def localised(
 
     A bin is the target's where the ideal ratio mask is above 0.5.
     """
-    found = [scenes[int(index)] for index in heard.indices]
+    found = [scenes[int(index)] for index in batch.indices]
     truth = torch.stack([_ratio(classifier, scene) for scene in found]).numpy() > 0.5
-    magnitude = heard.magnitude.cpu().numpy()
+    magnitude = batch.magnitude.cpu().numpy()
     counted = magnitude > magnitude.max(axis=(1, 2), keepdims=True) * 10 ** (-FLOOR_DB / 20)
     before = [si_sdr(scene.mixture, scene.target) for scene in found]
     after = {}
     for how, levels in masks.items():
-        masked = apply_mask(heard.magnitude, levels.float() / 255, domain)
-        sound = listenable(classifier, heard, masked).cpu().numpy()
+        masked = apply_mask(batch.magnitude, levels.float() / 255, domain)
+        sound = listenable(classifier, batch, masked).cpu().numpy()
         after[how] = [si_sdr(one, scene.target) for one, scene in zip(sound, found, strict=True)]
     columns = []
     for order, rank in ranks.items():

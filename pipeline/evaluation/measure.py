@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.evaluation.heard import Heard
+from pipeline.evaluation.batch import WindowBatch
 from pipeline.lmac.masking import listenables, quantised
 from pipeline.lmac.scores import score_audio, score_masks
 from pipeline.models.classifier import Classifier
@@ -19,21 +19,23 @@ def in_255ths(mask: Tensor) -> Tensor:
     return quantised(mask)
 
 
-def listenable(classifier: Classifier, heard: Heard, masked: Tensor) -> Tensor:
+def listenable(classifier: Classifier, batch: WindowBatch, masked: Tensor) -> Tensor:
     """The written waveform `[B, n]` of a masked magnitude `[B, F, T]`: original phase, 16 bits."""
-    return listenables(classifier.front_end, masked, heard.stft, heard.waveform.shape[1])[0]
+    return listenables(classifier.front_end, masked, batch.stft, batch.waveform.shape[1])[0]
 
 
 @torch.no_grad()
-def soft_scores(classifier: Classifier, heard: Heard, masks: Sequence[Tensor], domain: str) -> list[dict[str, Tensor]]:
+def soft_scores(
+    classifier: Classifier, batch: WindowBatch, masks: Sequence[Tensor], domain: str
+) -> list[dict[str, Tensor]]:
     """All scores `[B]` of each of several masks `[B, F, T]` in 255ths, by the names of the table of scores.
 
     `domain` says what the mask multiplies. Names in `_audio` are of the written waveforms, classified again.
     """
     results = []
     for levels in masks:
-        scores, masked = score_masks(classifier, heard.magnitude, levels, heard.full, heard.target, domain)
-        sound, _ = listenables(classifier.front_end, masked, heard.stft, heard.waveform.shape[1])
-        scores |= score_audio(classifier, sound, heard.full, heard.target)
+        scores, masked = score_masks(classifier, batch.magnitude, levels, batch.full, batch.target, domain)
+        sound, _ = listenables(classifier.front_end, masked, batch.stft, batch.waveform.shape[1])
+        scores |= score_audio(classifier, sound, batch.full, batch.target)
         results.append({name: scores[name] for name in (*SPECTRAL, *WRITTEN)})
     return results

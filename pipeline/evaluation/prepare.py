@@ -1,15 +1,17 @@
-"""Everything an evaluation needs, made of its configuration; what cannot be done is refused here."""
+"""Everything an evaluation needs, made from its configuration; what cannot be done is refused here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.attribution.baselines import BASELINES
+from pipeline.evaluation.batch import WindowBatch, classify_windows
 from pipeline.evaluation.contaminate import (
     CLEAN,
     Audio,
@@ -18,9 +20,16 @@ from pipeline.evaluation.contaminate import (
     contaminated_audio,
     parse_contamination,
 )
-from pipeline.evaluation.contenders import OWN, Contender, chosen_baselines, classifier_digest, contenders
-from pipeline.evaluation.faults import EvaluationError
 from pipeline.evaluation.localisation import Scenes, ideal, scenes_of
+from pipeline.evaluation.methods import (
+    OWN,
+    ComparedMethod,
+    chosen_baselines,
+    classifier_digest,
+    compared_methods,
+    own_name,
+)
+from pipeline.evaluation.names import EvaluationError, known_name, same_name
 from pipeline.inputs.labels import load_labels
 from pipeline.inputs.selection import parse_selection
 from pipeline.inputs.window_set import WindowSet, load_windows
@@ -29,80 +38,94 @@ from pipeline.models.classifier import Classifier
 from schemas.evaluation_config import EvaluationConfig
 
 
+class Progress:
+    """Receives the progress of an evaluation; this one ignores it, subclasses show it."""
+
+    def begin(self, what: str, total: int) -> None:
+        """Work of `total` steps begins."""
+
+    def step(self, count: int) -> None:
+        """So many steps of it are done."""
+
+    def note(self, text: str) -> None:
+        """Something is left out, and why."""
+
+    def left_out(self, key: str, reason: str) -> None:
+        """A recording cannot be decoded."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """What is compared on what: windows, the audio made of them, contenders (`lmac` first), `curves` the names of audio
-    with curves, `truth` `[W]` true classes or -1, the scenes that the windows are, if any, and `left_out` the baselines
-    that do not suit the classifier, by name why.
+    """The methods that are compared (`lmac` first) and the audio that they are compared on.
 
-    `judge` is the explainer's classifier, folded: it says the same in less time, but attribution methods need the
-    other's modules.
+    `audio` is made from `windows`, and `curves` names the audio with curves. `truth` `[W]` holds true classes, -1 where
+    unknown; `scenes` are the scenes that the windows are, if any; `left_out` are the baselines that do not suit the
+    classifier, with the reason. `classifier` is the explainer's, folded: it gives the same output in less time, but
+    attribution methods need the modules of the other.
     """
 
     explainer: Explainer
-    judge: Classifier
+    classifier: Classifier
     windows: WindowSet
     truth: np.ndarray
     audio: Sequence[Audio]
     curves: Sequence[str]
-    contenders: Sequence[Contender]
+    methods: Sequence[ComparedMethod]
     scenes: Scenes | None
     left_out: Mapping[str, str]
     config: EvaluationConfig
 
+    def batches(self, audio: Audio, windows: Tensor) -> Iterator[WindowBatch]:
+        """The windows with these numbers, classified batch by batch."""
+        for indices in windows.split(self.config.batch_size):
+            waveform = audio.waveforms(indices).to(self.explainer.device)
+            yield classify_windows(self.classifier, waveform, indices)
 
-def prepare(
-    input_url: str,
-    config: EvaluationConfig,
-    scratch: Path,
-    device: str,
-    on_skip: Callable[[str, str], None],
-    on_note: Callable[[str], None],
-) -> Evaluation:
+
+def prepare(input_url: str, config: EvaluationConfig, scratch: Path, device: str, progress: Progress) -> Evaluation:
     """Load explainers and audio; `scratch` is a folder for decoded windows, which are read from there.
 
-    `on_skip` is told of each recording that cannot be decoded, `on_note` of what else is left out. Raises
-    EvaluationError for what cannot be evaluated as asked; ExplainerError, InputError, StorageError, TrainingDataError
-    as loading does.
+    Raises EvaluationError for what cannot be evaluated with these settings; ExplainerError, InputError, StorageError,
+    TrainingDataError as loading does.
     """
-    wanted = [parse_contamination(text) for text in config.contaminate]
+    wanted = [parse_contamination(text) for text in config.contaminate if not same_name(text, "none")]
     names = [CLEAN, *(one.name for one in wanted)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise EvaluationError(f"--contaminate gives {twice[0]!r} twice: each audio needs a name of its own")
     curves = _curves(config.curves, wanted)
     if device == "cuda" and not torch.cuda.is_available():
         raise EvaluationError("--device cuda: there is no GPU here that torch can use; leave it out for the CPU")
-    if unknown := sorted(set(config.sanity.methods) - {OWN, *BASELINES, *config.against}):
-        raise EvaluationError(
-            f"sanity.methods names {unknown[0]!r}, which is no method: choose from {OWN} and baselines"
-        )
+    own = [OWN] if config.refine is None else [OWN, own_name(config.refine)]
+    known = (*own, *BASELINES, *config.against)
+    tested = tuple(known_name(name, known, "sanity.methods") for name in config.sanity.methods)
+    config = config.model_copy(update={"sanity": config.sanity.model_copy(update={"methods": tested})})
     explainer = Explainer.load(config.explainer, device)
-    judge = explainer.classifier.folded().to(memory_format=torch.channels_last)
+    classifier = explainer.classifier.folded().to(memory_format=torch.channels_last)
     baselines, left_out = chosen_baselines(config.methods, explainer)
-    compared = contenders(explainer, baselines, config.against, config.refine, config.seed)
+    methods = compared_methods(explainer, baselines, config.against, config.refine, config.seed)
     for name, reason in left_out.items():
-        on_note(f"{name} is left out: {reason}")
-    windows = _windows(input_url, config, explainer, scratch / "input", on_skip)
-    known = [label if label in explainer.config.labels else None for label in windows.labels]
-    if strange := sorted({label for label in windows.labels if label is not None and label not in known}):
-        on_note(f"labels that are none of the classifier's classes count as unknown: {', '.join(strange[:5])}")
+        progress.note(f"{name} is left out: {reason}")
+    windows = _windows(input_url, config, explainer, scratch / "input", progress)
+    labels = [label if label in explainer.config.labels else None for label in windows.labels]
+    if strange := sorted({label for label in windows.labels if label is not None and label not in labels}):
+        progress.note(f"labels that are none of the classifier's classes count as unknown: {', '.join(strange[:5])}")
     front_end = explainer.config.front_end
     audio = [clean_audio(windows)]
     for number, one in enumerate(wanted):
-        audio.append(contaminated_audio(one, windows, known, front_end, scratch / f"noise-{number}", config.seed))
-    scenes = scenes_of(windows, front_end, on_note)
+        audio.append(contaminated_audio(one, windows, labels, front_end, scratch / f"noise-{number}", config.seed))
+    scenes = scenes_of(windows, front_end, progress.note)
     if scenes is not None:
         digest = classifier_digest(explainer.classifier, explainer.config.labels)
-        compared.append(ideal(explainer.classifier, scenes, digest))
+        methods.append(ideal(explainer.classifier, scenes, digest))
     index = {label: number for number, label in enumerate(explainer.config.labels)}
     truth = np.array(
-        [-1 if known[recording] is None else index[str(known[recording])] for recording in windows.recording_index]
+        [-1 if labels[recording] is None else index[str(labels[recording])] for recording in windows.recording_index]
     )
-    return Evaluation(explainer, judge, windows, truth, audio, curves, compared, scenes, left_out, config)
+    return Evaluation(explainer, classifier, windows, truth, audio, curves, methods, scenes, left_out, config)
 
 
 def _windows(
-    input_url: str, config: EvaluationConfig, explainer: Explainer, scratch: Path, on_skip: Callable[[str, str], None]
+    input_url: str, config: EvaluationConfig, explainer: Explainer, scratch: Path, progress: Progress
 ) -> WindowSet:
     windows = load_windows(
         input_url,
@@ -112,7 +135,7 @@ def _windows(
         label_column=config.label_column,
         classes=explainer.config.labels,
         selections=[parse_selection(config.select)] if config.select else [],
-        on_skip=on_skip,
+        on_skip=progress.left_out,
     )
     if config.limit is not None and config.limit < len(windows.keys):
         drawn = np.random.default_rng(config.seed).permutation(len(windows.keys))[: config.limit]
@@ -120,11 +143,13 @@ def _windows(
     return windows
 
 
-def _curves(asked: Sequence[str] | None, wanted: Sequence[Contamination]) -> tuple[str, ...]:
+def _curves(given: Sequence[str] | None, wanted: Sequence[Contamination]) -> tuple[str, ...]:
     names = [CLEAN, *(one.name for one in wanted)]
-    if asked is None:
+    if given is None:
         return tuple(name for name in names if name in (CLEAN, "mixture"))
-    found = [text if text in (*names, "none") else parse_contamination(text).name for text in asked]
-    if unknown := [name for name in found if name not in (*names, "none")]:
-        raise EvaluationError(f"--curves names {unknown[0]!r}, which is not evaluated: choose from {', '.join(names)}")
-    return tuple(name for name in found if name != "none")
+    found = []
+    for text in given:
+        # As it is printed, or as --contaminate takes it.
+        name = parse_contamination(text).name if ":" in text and text not in names else text
+        found.append(known_name(name, (*names, "none"), "--curves"))
+    return tuple(name for name in dict.fromkeys(found) if name != "none")

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from pipeline.attribution.relevance import ranking, soft_mask
+from pipeline.evaluation.batch import WindowBatch, class_probabilities, classify_windows
 from pipeline.evaluation.bootstrap import LEVEL, Bootstrap
 from pipeline.evaluation.contaminate import at_snr
-from pipeline.evaluation.contenders import Contender, relevance_of
-from pipeline.evaluation.heard import Heard, class_probabilities, listen
 from pipeline.evaluation.measure import in_255ths
+from pipeline.evaluation.methods import ComparedMethod, relevance_of
 from pipeline.evaluation.sizes import first_bins, place_in_order
 from pipeline.lmac.masking import apply_mask
 from pipeline.models.classifier import Classifier
@@ -30,7 +30,7 @@ POOL = 4
 TOP = 0.1
 
 Row = dict[str, Any]
-Relevance = Callable[[Heard], Tensor]
+Relevance = Callable[[WindowBatch], Tensor]
 
 
 def layers_from_the_top(classifier: Classifier) -> list[str]:
@@ -87,56 +87,56 @@ def randomised(classifier: Classifier, seed: int) -> Iterator[tuple[str, Classif
 
 def sanity_rows(
     classifier: Classifier,
-    contender: Contender,
-    batches: Callable[[], Iterator[tuple[Tensor, Tensor]]],
+    method: ComparedMethod,
+    waveforms: Callable[[], Iterator[tuple[Tensor, Tensor]]],
     truth: np.ndarray,
     bootstrap: Bootstrap,
     config: SanityConfig,
     seed: int,
     on_case: Callable[[], None] = lambda: None,
 ) -> list[Row]:
-    """Rows of the table of sanity for one method, on windows that `batches` yields as numbers and waveforms.
+    """Rows of the table of sanity for one method, on windows that `waveforms` yields as numbers and waveforms.
 
     `truth` `[W]` are the windows' true classes, -1 where unknown; `bootstrap` is over the recordings of these windows.
     The class explained is fixed to the decision of the whole classifier on the sound as it is.
     """
-    heard = [listen(classifier, waveform, indices) for indices, waveform in batches()]
-    relevance = [contender.relevance(one) for one in heard]
+    batches = [classify_windows(classifier, waveform, indices) for indices, waveform in waveforms()]
+    relevance = [method.relevance(one) for one in batches]
     on_case()
-    rows = _stability(classifier, contender, heard, relevance, bootstrap, config, seed, on_case)
-    rows += _masked_out(classifier, contender, heard, relevance, truth)
-    if contender.build is not None:
-        rows += _randomisation(classifier, contender, heard, relevance, bootstrap, seed, on_case)
+    rows = _stability(classifier, method, batches, relevance, bootstrap, config, seed, on_case)
+    rows += _masked_out(classifier, method, batches, relevance, truth)
+    if method.build is not None:
+        rows += _randomisation(classifier, method, batches, relevance, bootstrap, seed, on_case)
     return rows
 
 
-def cases(classifier: Classifier, contender: Contender) -> int:
+def cases(classifier: Classifier, method: ComparedMethod) -> int:
     """How often `sanity_rows` explains all windows."""
-    return 5 + (len(layers_from_the_top(classifier)) if contender.build is not None else 0)
+    return 5 + (len(layers_from_the_top(classifier)) if method.build is not None else 0)
 
 
 def _randomisation(
     classifier: Classifier,
-    contender: Contender,
-    heard: list[Heard],
+    method: ComparedMethod,
+    batches: list[WindowBatch],
     relevance: list[Tensor],
     bootstrap: Bootstrap,
     seed: int,
     on_case: Callable[[], None],
 ) -> list[Row]:
-    assert contender.build is not None
+    assert method.build is not None
     audible = classifier.front_end.audible
-    how = contender.masks[0]
+    how = method.masks[0]
     rows = []
-    before = [_coarse(soft_mask(r, h.magnitude, how), audible) for h, r in zip(heard, relevance, strict=True)]
-    order_of = contender.rankings[0]
+    before = [_coarse(soft_mask(r, h.magnitude, how), audible) for h, r in zip(batches, relevance, strict=True)]
+    order_of = method.rankings[0]
     orders = [
-        ranking(r, h.magnitude, order_of)[:, audible].cpu().numpy() for h, r in zip(heard, relevance, strict=True)
+        ranking(r, h.magnitude, order_of)[:, audible].cpu().numpy() for h, r in zip(batches, relevance, strict=True)
     ]
     for order, (layer, worse) in enumerate(randomised(classifier, seed)):
-        explain = relevance_of(contender.build(worse))
+        explain = relevance_of(method.build(worse))
         correlation, similarity, bin_by_bin = [], [], []
-        for one, original, ranked in zip(heard, before, orders, strict=True):
+        for one, original, ranked in zip(batches, before, orders, strict=True):
             found = explain(one)
             mask = _coarse(soft_mask(found, one.magnitude, how), audible)
             again = ranking(found, one.magnitude, order_of)[:, audible].cpu().numpy()
@@ -152,8 +152,8 @@ def _randomisation(
 
 def _stability(
     classifier: Classifier,
-    contender: Contender,
-    heard: list[Heard],
+    method: ComparedMethod,
+    batches: list[WindowBatch],
     relevance: list[Tensor],
     bootstrap: Bootstrap,
     config: SanityConfig,
@@ -162,10 +162,10 @@ def _stability(
 ) -> list[Row]:
     front_end = classifier.front_end.config
     frames = config.shift_frames
-    # Frames that hear the edge, which the shift moves, are left out on either side.
+    # Frames that reach over the edge, which the shift moves, are left out on either side.
     edge = -(-front_end.n_fft // front_end.hop_length)
 
-    def noise(one: Heard) -> Tensor:
+    def noise(one: WindowBatch) -> Tensor:
         # Drawn for each window by its number: the same whatever the batch.
         drawn = [
             torch.randn(one.waveform.shape[1], generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
@@ -173,14 +173,14 @@ def _stability(
         ]
         return at_snr(one.waveform, torch.stack(drawn).to(one.waveform.device), config.noise_db)
 
-    def later(one: Heard) -> Tensor:
+    def later(one: WindowBatch) -> Tensor:
         n = one.waveform.shape[1]
         return torch.nn.functional.pad(one.waveform, (min(frames * front_end.hop_length, n), 0))[:, :n]
 
-    def louder(decibels: float) -> Callable[[Heard], Tensor]:
+    def louder(decibels: float) -> Callable[[WindowBatch], Tensor]:
         return lambda one: one.waveform * 10 ** (decibels / 20)
 
-    changes: list[tuple[str, Callable[[Heard], Tensor], int]] = [
+    changes: list[tuple[str, Callable[[WindowBatch], Tensor], int]] = [
         (f"white noise at {config.noise_db:g} dB", noise, 0),
         (f"later by {frames} frames", later, frames),
         (f"gain of +{config.gain_db:g} dB", louder(config.gain_db), 0),
@@ -189,10 +189,10 @@ def _stability(
     rows = []
     for order, (case, change, shift) in enumerate(changes):
         overlap: list[float] = []
-        for one, original in zip(heard, relevance, strict=True):
-            other = listen(classifier, change(one), one.indices, one.target)
-            first = ranking(original, one.magnitude, contender.rankings[0])
-            second = ranking(contender.relevance(other), other.magnitude, contender.rankings[0])
+        for one, original in zip(batches, relevance, strict=True):
+            other = classify_windows(classifier, change(one), one.indices, one.target)
+            first = ranking(original, one.magnitude, method.rankings[0])
+            second = ranking(method.relevance(other), other.magnitude, method.rankings[0])
             if shift:
                 last = original.shape[2] - edge
                 first, second = first[:, :, edge : last - shift], second[:, :, edge + shift : last]
@@ -203,12 +203,16 @@ def _stability(
 
 
 def _masked_out(
-    classifier: Classifier, contender: Contender, heard: list[Heard], relevance: list[Tensor], truth: np.ndarray
+    classifier: Classifier,
+    method: ComparedMethod,
+    batches: list[WindowBatch],
+    relevance: list[Tensor],
+    truth: np.ndarray,
 ) -> list[Row]:
     kept, right = [], []
-    for one, values in zip(heard, relevance, strict=True):
-        levels = in_255ths(soft_mask(values, one.magnitude, contender.masks[0]))
-        rest = apply_mask(one.magnitude, 1 - levels.float() / 255, contender.domain)
+    for one, values in zip(batches, relevance, strict=True):
+        levels = in_255ths(soft_mask(values, one.magnitude, method.masks[0]))
+        rest = apply_mask(one.magnitude, 1 - levels.float() / 255, method.domain)
         (said,) = class_probabilities(classifier, [rest])
         kept += (said.argmax(1) == one.target).tolist()
         right += one.target.tolist()
@@ -240,7 +244,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _coarse(mask: Tensor, audible: Tensor) -> np.ndarray:
-    # What the classifier cannot hear is 0 in any mask, and would pass for agreement.
+    # What lies outside the classifier's mel bands is 0 in any mask, and would pass for agreement.
     return avg_pool2d(mask[:, audible], POOL, ceil_mode=True).cpu().numpy()
 
 

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from pipeline.attribution.trained import OWN_ORDERS
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
-from pipeline.evaluation.contenders import is_own
 from pipeline.evaluation.curves import SCORES as CURVE_SCORES
 from pipeline.evaluation.curves import area
+from pipeline.evaluation.methods import is_own
 from schemas.evaluation_tables import AREAS, DIFFERENCES, POINTS, SPECTRAL, SUMMARY, WRITTEN
 
 SOFT = (*SPECTRAL, *WRITTEN)
@@ -78,8 +78,8 @@ def curve_variants(curves: pa.Table) -> dict[str, Curves]:
 def best_mask(variants: Mapping[str, np.ndarray]) -> str:
     """The mask that serves a method best: the highest mean of `FF - AD / 100` on this very audio.
 
-    Generous to baselines, as the audio that chooses also judges. Among masks of a mean of at most 0.5 where there is
-    one, for a mask that keeps nearly all would win by its size.
+    Generous to baselines, as it is chosen on the audio that they are scored on. Among masks of a mean of at most 0.5
+    where there is one, for a mask that keeps nearly all would win by its size.
     """
     means = {how: dict(zip(SOFT, values.mean(axis=0), strict=True)) for how, values in variants.items()}
     small = [how for how, mean in means.items() if mean["mask_mean"] <= LARGEST_MEAN]
@@ -89,11 +89,11 @@ def best_mask(variants: Mapping[str, np.ndarray]) -> str:
 def best_ranking(variants: Mapping[str, Curves], by: str) -> str:
     """The order that serves a method best for one kind of budget: insertion less deletion, on this very audio."""
 
-    def won(how: str) -> float:
+    def gap(how: str) -> float:
         areas = variants[how].areas(by)
         return float(areas["insertion"].mean() - areas["deletion"].mean())
 
-    return max((how for how in variants if by in variants[how].values), key=won)
+    return max((how for how in variants if by in variants[how].values), key=gap)
 
 
 def summarise_audio(

@@ -1,1 +1,1 @@
-"""Which layer hears what: linear probes of a classifier's representations, and how alike they are."""
+"""What each layer represents: linear probes of a classifier's representations, and how similar they are."""

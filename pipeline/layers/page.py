@@ -18,7 +18,7 @@ _NOTES = """
 Accuracy is that of multinomial logistic regression on each recording's pooled features (mean and standard deviation
 over time per channel and mel band; embedding and logits as they are), over recordings in parts that it was not fitted
 to, with Wilson's 95% interval over recordings; chance is to always name the most common label. On recordings that the
-classifier was trained on, its deep layers have seen the labels: ask about recordings that it has not heard.
+classifier was trained on, its deep layers have seen the labels: probe recordings that it was not trained on.
 
 CKA is linear, with the unbiased estimator: 0 on average for independent layers, 1 for layers that are equal up to
 rotation, shift and scale.
@@ -26,19 +26,19 @@ rotation, shift and scale.
 
 
 def markdown(study: LayerStudy, explainer: str, digest: str, config: LayersConfig) -> str:
-    """The study as Markdown: what was asked, a row per layer, CKA between all layers."""
-    question = study.subjects.question
+    """The study as Markdown: what was probed, a row per layer, CKA between all layers."""
+    task = study.subjects.task
     column = "" if config.label_column is None else f" (`{_cell(config.label_column)}`)"
     chosen = f" ({_cell(describe(parse_selection(config.select)))})" if config.select else ""
     groups = "" if config.group is None else f", no `{_cell(config.group)}` on both sides"
     n_windows, n_recordings = len(study.subjects.windows), len(study.subjects.windows.keys)
     svcca = bool(np.isfinite(study.svcca[1:, 0]).any())
     lines = [
-        f"# Which layer hears what: {_cell(explainer)}",
+        f"# What each layer represents: {_cell(explainer)}",
         "",
         (
-            f"{n_recordings} recordings{chosen} in {n_windows} windows; {len(question.labels)} recordings of "
-            f"{len(set(question.labels.tolist()))} labels{column} probed in {len(question.folds)} folds{groups}; "
+            f"{n_recordings} recordings{chosen} in {n_windows} windows; {len(task.labels)} recordings of "
+            f"{len(set(task.labels.tolist()))} labels{column} probed in {len(task.folds)} folds{groups}; "
             f"seed {config.seed}; explainer digest `{digest[:12]}`."
         ),
         *(f"{line}." for line in study.subjects.left_out),
@@ -50,7 +50,7 @@ def markdown(study: LayerStudy, explainer: str, digest: str, config: LayersConfi
         features = str(layer.width) if layer.width == layer.pooled else f"{layer.width} of {layer.pooled}, projected"
         lines.append(
             f"| {layer.name} | {' x '.join(map(str, layer.shape))} | {features} | {score.accuracy:.3f} "
-            f"| {score.low:.3f} to {score.high:.3f} | {question.chance:.3f} "
+            f"| {score.low:.3f} to {score.high:.3f} | {task.chance:.3f} "
             f"| {_figure(study.cka[number, 0])} |{f' {_figure(study.svcca[number, 0])} |' if svcca else ''}"
         )
     names = [layer.name for layer in study.layers]
@@ -78,10 +78,10 @@ def plot(study: LayerStudy) -> bytes:
     value = np.array([score.accuracy for score in study.probes])
     reach = np.array([[v - s.low, s.high - v] for v, s in zip(value, study.probes, strict=True)]).T
     left.errorbar(places, value, yerr=reach.clip(0), fmt="o-", capsize=4, color="tab:blue", label="linear probe, 95%")
-    question = study.subjects.question
-    chance, asked = question.chance, f"{len(question.labels)} recordings, {len(set(question.labels.tolist()))} labels"
+    task = study.subjects.task
+    chance, probed = task.chance, f"{len(task.labels)} recordings, {len(set(task.labels.tolist()))} labels"
     left.axhline(chance, linestyle="--", color="tab:gray", label=f"chance {chance:.2f}")
-    left.set(ylim=(0, 1.02), ylabel="accuracy over recordings", title=f"what can be read off each layer: {asked}")
+    left.set(ylim=(0, 1.02), ylabel="accuracy over recordings", title=f"what can be read off each layer: {probed}")
     left.grid(axis="y", alpha=0.3)
     left.legend(loc="best")
 
@@ -90,7 +90,7 @@ def plot(study: LayerStudy) -> bytes:
         # Numbers must be read on both ends of the colours.
         ink = "black" if number > 0.6 else "white"
         right.text(column, row, _figure(number), ha="center", va="center", fontsize=8, color=ink)
-    right.set(yticks=places, title="how alike layers are: linear CKA, unbiased")
+    right.set(yticks=places, title="similarity of layers: linear CKA, unbiased")
     right.set_yticklabels(names)
     for axis in (left, right):
         axis.set_xticks(places)

@@ -24,8 +24,8 @@ _LEAVE_OUT = "leave that label out by emptying it in the table of labels, or by 
 
 
 @dataclass(frozen=True)
-class Question:
-    """What the probes are asked: labels `[n]` of recordings, and in which folds they learn and are tested.
+class ProbeTask:
+    """What the probes are to tell: labels `[n]` of recordings, and the folds in which they learn and are tested.
 
     `groups` `[n]` never stand on both sides of a fold; None where each recording stands for itself.
     """
@@ -51,7 +51,7 @@ class ProbeScore:
     inverse_regularisation: float
 
 
-def ask(labels: Sequence[str], groups: Sequence[str] | None, folds: int, seed: int) -> Question:
+def probe_task(labels: Sequence[str], groups: Sequence[str] | None, folds: int, seed: int) -> ProbeTask:
     """Cut recordings into folds, stratified by label, for probes to learn and be tested in.
 
     With groups there are no more folds than groups, or recordings of the rarest label. Raises TrainingDataError when
@@ -69,32 +69,32 @@ def ask(labels: Sequence[str], groups: Sequence[str] | None, folds: int, seed: i
     # With groups, one to be tested on and two to learn from; without, one in every fold.
     what, needed = (f"{folds} folds", folds) if groups is None else ("folds of groups", 3)
     if counts[rarest] < needed:
-        fewer = f"ask for --folds {counts[rarest]}, or " if groups is None and counts[rarest] >= 3 else ""
+        fewer = f"give --folds {counts[rarest]}, or " if groups is None and counts[rarest] >= 3 else ""
         raise TrainingDataError(
             f"{what} need {needed} recordings of every label, and {rarest!r} has {counts[rarest]}: {fewer}{_LEAVE_OUT}"
         )
     if groups is None:
         cut: Folds = tuple(StratifiedKFold(folds, shuffle=True, random_state=seed).split(y, y))
-        return _checked(Question(y, None, cut, seed))
+        return _checked(ProbeTask(y, None, cut, seed))
     names = np.asarray(groups)
     found = np.unique(names)
     if len(found) < 2:
         raise TrainingDataError(f"all {len(y)} labelled recordings are of one group, {found[0]!r}: leave --group out")
     splits = min(folds, len(found), counts[rarest])
     grouped = StratifiedGroupKFold(splits, shuffle=True, random_state=seed)
-    return _checked(Question(y, names, tuple(grouped.split(y, y, names)), seed))
+    return _checked(ProbeTask(y, names, tuple(grouped.split(y, y, names)), seed))
 
 
-def probe(features: np.ndarray, question: Question) -> ProbeScore:
+def probe(features: np.ndarray, task: ProbeTask) -> ProbeScore:
     """Cross-validated accuracy of multinomial logistic regression on features `[n, width]`.
 
     Features are standardised, and the strength of the L2 penalty chosen by an inner cross-validation, on the training
     part of each fold alone (Alain and Bengio 2016, arXiv 1610.01644). The interval is Wilson's, over recordings.
     """
-    y = question.labels
+    y = task.labels
     hits = np.zeros(len(y), bool)
     strengths = []
-    for train, test in question.folds:
+    for train, test in task.folds:
         scaler = StandardScaler().fit(features[train].astype(np.float64))
         # All components: a rotation, to which the L2 penalty is blind, from many features to no more than recordings.
         rotation = PCA().fit(scaler.transform(features[train]))
@@ -106,7 +106,7 @@ def probe(features: np.ndarray, question: Question) -> ProbeScore:
             LogisticRegression(max_iter=2000),
             {"C": _STRENGTHS},
             scoring="accuracy",
-            cv=_inner(question, train),
+            cv=_inner(task, train),
             error_score="raise",
         ).fit(x[0], y[train])
         hits[test] = search.predict(x[1]) == y[test]
@@ -115,31 +115,31 @@ def probe(features: np.ndarray, question: Question) -> ProbeScore:
     return ProbeScore(float(hits.mean()), interval.low, interval.high, float(np.median(strengths)))
 
 
-def _inner(question: Question, train: np.ndarray) -> Folds:
-    y = question.labels[train]
-    if question.groups is not None:
-        names = question.groups[train]
+def _inner(task: ProbeTask, train: np.ndarray) -> Folds:
+    y = task.labels[train]
+    if task.groups is not None:
+        names = task.groups[train]
         least = min(len(set(names[y == label].tolist())) for label in set(y.tolist()))
         if least >= 2:
-            grouped = StratifiedGroupKFold(min(_MOST_INNER_FOLDS, least), shuffle=True, random_state=question.seed)
+            grouped = StratifiedGroupKFold(min(_MOST_INNER_FOLDS, least), shuffle=True, random_state=task.seed)
             folds = tuple(grouped.split(y, y, names))
             if all(set(y[learn].tolist()) == set(y.tolist()) for learn, _ in folds):
                 return folds
         # A label of one group cannot be both learnt and tested by groups. The strength is then chosen by recordings,
         # still without the test part.
     least = min(Counter(y.tolist()).values())
-    plain = StratifiedKFold(min(_MOST_INNER_FOLDS, least), shuffle=True, random_state=question.seed)
+    plain = StratifiedKFold(min(_MOST_INNER_FOLDS, least), shuffle=True, random_state=task.seed)
     return tuple(plain.split(y, y))
 
 
-def _checked(question: Question) -> Question:
-    y = question.labels
+def _checked(task: ProbeTask) -> ProbeTask:
+    y = task.labels
     for label in sorted(set(y.tolist())):
-        left = min(int((y[train] == label).sum()) for train, _ in question.folds)
+        left = min(int((y[train] == label).sum()) for train, _ in task.folds)
         if left < 2:
-            other = "" if question.groups is None else "group by another column, or "
+            other = "" if task.groups is None else "group by another column, or "
             raise TrainingDataError(
                 f"label {label!r} has {int((y == label).sum())} recordings, and a fold leaves {left} of them to learn"
                 f" from, where 2 are needed: {other}{_LEAVE_OUT}"
             )
-    return question
+    return task

@@ -1,4 +1,4 @@
-"""How alike two layers are: linear CKA, and SVCCA where there are recordings enough for it."""
+"""The similarity of two layers: linear CKA, and SVCCA where there are recordings enough for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study of a classifier's layers: who is asked what, and the answers as tables."""
+"""A study of a classifier's layers: which recordings are probed for what, and the results as tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.inputs.window_set import TrainingDataError, WindowSet
 from pipeline.layers.features import LayerFeatures, layer_features
-from pipeline.layers.probe import ProbeScore, Question, ask, probe
+from pipeline.layers.probe import ProbeScore, ProbeTask, probe, probe_task
 from pipeline.layers.similarity import linear_cka, svcca
 from pipeline.models.classifier import Classifier
 from schemas.layers_config import LayersConfig
@@ -21,20 +21,20 @@ from schemas.layers_tables import LAYERS, SIMILARITY
 
 @dataclass(frozen=True)
 class Subjects:
-    """The recordings of a study, and those `[n]` of them that are probed, with the question put to them.
+    """The recordings of a study, and those `[n]` of them that are probed, with what they are probed for.
 
     `left_out` says for people which recordings are compared but not probed, and why.
     """
 
     windows: WindowSet
     probed: np.ndarray
-    question: Question
+    task: ProbeTask
     left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class LayerStudy:
-    """Answers: a probe for each layer, and `cka` and `svcca` `[L, L]` between layers, nan where there is none."""
+    """Results: a probe for each layer, and `cka` and `svcca` `[L, L]` between layers, nan where there is none."""
 
     subjects: Subjects
     layers: tuple[LayerFeatures, ...]
@@ -44,9 +44,9 @@ class LayerStudy:
 
 
 def choose_subjects(windows: WindowSet, config: LayersConfig) -> Subjects:
-    """Draw recordings by the seed, and put the question to those that have a label and a group.
+    """Draw recordings by the seed, and probe those that have a label and a group.
 
-    Raises TrainingDataError when the question makes no sense for them.
+    Raises TrainingDataError when they cannot be probed for these labels.
     """
     n_recordings = len(windows.keys)
     if config.limit is not None and config.limit < n_recordings:
@@ -66,7 +66,7 @@ def choose_subjects(windows: WindowSet, config: LayersConfig) -> Subjects:
         if column is None or group not in (None, "")
     ]
     reasons = {"no label": len(windows.keys) - len(labelled), f"no {column!r}": len(labelled) - len(probed)}
-    question = ask(
+    task = probe_task(
         [str(windows.labels[recording]) for recording in probed],
         None if column is None else [str(windows.metadata[recording][column]) for recording in probed],
         config.folds,
@@ -77,7 +77,7 @@ def choose_subjects(windows: WindowSet, config: LayersConfig) -> Subjects:
         for reason, count in reasons.items()
         if count
     )
-    return Subjects(windows, np.array(probed), question, left_out)
+    return Subjects(windows, np.array(probed), task, left_out)
 
 
 def study_layers(
@@ -85,9 +85,9 @@ def study_layers(
     subjects: Subjects,
     config: LayersConfig,
     step: Callable[[int], None] = lambda windows: None,
-    asked: Callable[[str], None] = lambda layer: None,
+    on_probe: Callable[[str], None] = lambda layer: None,
 ) -> LayerStudy:
-    """Pool, probe and compare every layer; `step` is told of windows, `asked` of each layer to be probed."""
+    """Pool, probe and compare every layer; `step` is told of windows, `on_probe` of each layer to be probed."""
     layers = layer_features(
         classifier,
         subjects.windows,
@@ -98,15 +98,15 @@ def study_layers(
     )
     probes = []
     for layer in layers:
-        asked(layer.name)
-        probes.append(probe(layer.values[subjects.probed], subjects.question))
+        on_probe(layer.name)
+        probes.append(probe(layer.values[subjects.probed], subjects.task))
     values = [layer.values for layer in layers]
     return LayerStudy(subjects, layers, tuple(probes), linear_cka(values, seed=config.seed), svcca(values))
 
 
 def layers_table(study: LayerStudy) -> pa.Table:
     """The table of layers, by the schema LAYERS."""
-    question = study.subjects.question
+    task = study.subjects.task
     rows = [
         {
             "layer": number,
@@ -117,10 +117,10 @@ def layers_table(study: LayerStudy) -> pa.Table:
             "accuracy": score.accuracy,
             "low": score.low,
             "high": score.high,
-            "chance": question.chance,
+            "chance": task.chance,
             "inverse_regularisation": score.inverse_regularisation,
-            "recordings": len(question.labels),
-            "labels": len(set(question.labels.tolist())),
+            "recordings": len(task.labels),
+            "labels": len(set(task.labels.tolist())),
             "cka_mel": _number(study.cka[number, 0]),
             "svcca_mel": _number(study.svcca[number, 0]),
         }

@@ -70,7 +70,7 @@ def test_deeplift_through_the_logarithm_gives_each_bin_its_share_of_the_bands_po
 
 
 def test_deeplift_is_refused_where_there_is_no_log_mel_to_begin_from() -> None:
-    with pytest.raises(ValueError, match=r"made for a classifier that hears through a log-mel, not Linear"):
+    with pytest.raises(ValueError, match=r"made for a classifier of a log-mel, not Linear"):
         gradients.deeplift(LINEAR)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.evaluation.contenders import Contender
-from pipeline.evaluation.heard import Heard, listen
+from pipeline.evaluation.batch import WindowBatch, classify_windows
+from pipeline.evaluation.methods import ComparedMethod
 from pipeline.inputs.window_set import WindowSet
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from tests.models.make import CONFIG, front_end, noise, tone
@@ -40,20 +40,20 @@ def low_and_high(batch: int = 1) -> Tensor:
     return sound + noise(batch, N, amplitude=0.001)
 
 
-def heard(batch: int = 1, classifier: Classifier | None = None) -> Heard:
-    """`low_and_high` as a classifier (`LowOrHigh`) hears it."""
-    return listen(classifier or LowOrHigh(), low_and_high(batch), torch.arange(batch))
+def window_batch(batch: int = 1, classifier: Classifier | None = None) -> WindowBatch:
+    """`low_and_high`, classified (by `LowOrHigh`)."""
+    return classify_windows(classifier or LowOrHigh(), low_and_high(batch), torch.arange(batch))
 
 
-def rank_by_frequency(heard: Heard, lowest_first: bool = True) -> Tensor:
+def rank_by_frequency(batch: WindowBatch, lowest_first: bool = True) -> Tensor:
     """A relevance that falls with frequency, or rises with it."""
-    position = torch.arange(heard.magnitude.shape[1], dtype=torch.float32)[None, :, None]
-    return (-position if lowest_first else position).expand_as(heard.magnitude)
+    position = torch.arange(batch.magnitude.shape[1], dtype=torch.float32)[None, :, None]
+    return (-position if lowest_first else position).expand_as(batch.magnitude)
 
 
-def contender(name: str = "energy") -> Contender:
+def compared_method(name: str = "energy") -> ComparedMethod:
     """The magnitude as relevance."""
-    return Contender(name, lambda one: one.magnitude, ("relu_max",), ("signed",), "magnitude", name)
+    return ComparedMethod(name, lambda one: one.magnitude, ("relu_max",), ("signed",), "magnitude", name)
 
 
 def noise_windows(

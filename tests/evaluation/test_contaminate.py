@@ -16,7 +16,7 @@ from pipeline.evaluation.contaminate import (
     mixture,
     parse_contamination,
 )
-from pipeline.evaluation.faults import EvaluationError
+from pipeline.evaluation.names import EvaluationError
 from pipeline.inputs.window_set import WindowSet
 from tests.evaluation.make import noise_windows
 from tests.models.make import FRONT_END, noise, tone

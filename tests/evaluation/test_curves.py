@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.curves import area, curve_scores
-from tests.evaluation.make import LowOrHigh, heard, rank_by_frequency
+from tests.evaluation.make import LowOrHigh, rank_by_frequency, window_batch
 
 BINS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 BUDGETS = {"bins": (*BINS, 1.0), "energy": (*BINS, 0.77, 0.9, 1.0)}
 
 
 def curves(lowest_first: bool = True) -> dict[tuple[str, float], dict[str, torch.Tensor]]:
-    one = heard()
+    one = window_batch()
     rows = curve_scores(LowOrHigh(), one, rank_by_frequency(one, lowest_first), BUDGETS, seed=0)
     return {(by, budget): scores for by, budget, scores in rows}
 
@@ -31,7 +31,7 @@ def test_the_evidence_first_convinces_at_once_and_its_loss_is_felt() -> None:
 
 
 def test_half_of_the_bins_say_what_their_energy_says() -> None:
-    one = heard()
+    one = window_batch()
     energy = one.magnitude.square().sum(dim=2)[0].double()
     n = one.magnitude.shape[1]
     kept, rest = energy[: n // 2].sum(), energy[n // 2 :].sum()  # an odd number: the middle bin is cut in time
@@ -71,7 +71,7 @@ def test_both_shares_are_told_and_that_of_the_budget_is_within_it() -> None:
 
 
 def test_windows_of_a_batch_are_scored_each_for_itself() -> None:
-    both = heard(2)
+    both = window_batch(2)
     rank = torch.cat([rank_by_frequency(both, True)[:1], rank_by_frequency(both, False)[:1]])
     for by, budget, scores in curve_scores(LowOrHigh(), both, rank, BUDGETS, seed=0):
         if (by, budget) == ("bins", 0.2):
@@ -100,7 +100,7 @@ def test_an_area_needs_its_ends() -> None:
 
 
 def test_no_method_spends_its_budget_on_bins_that_the_classifier_cannot_hear() -> None:
-    one, classifier = heard(), LowOrHigh()
+    one, classifier = window_batch(), LowOrHigh()
     deaf = ~classifier.front_end.audible[:, None]
     assert deaf.any()
     rank = rank_by_frequency(one)

@@ -10,7 +10,7 @@ import torch
 from pipeline.attribution.relevance import soft_mask
 from pipeline.datasets.scenes import Scene, SceneConfig, render_scene
 from pipeline.datasets.scenes.encode import encode_scene
-from pipeline.evaluation.heard import Heard, listen
+from pipeline.evaluation.batch import WindowBatch, classify_windows
 from pipeline.evaluation.localisation import Scenes, ideal, localised, scenes_of
 from pipeline.evaluation.measure import in_255ths
 from pipeline.inputs.window_set import WindowSet
@@ -35,9 +35,9 @@ def windows(gain: float = 1.0, **changed: object) -> WindowSet:
     )
 
 
-def heard() -> Heard:
+def window_batch() -> WindowBatch:
     found = windows()
-    return listen(LowOrHigh(), found.waveforms(torch.arange(COUNT)), torch.arange(COUNT))
+    return classify_windows(LowOrHigh(), found.waveforms(torch.arange(COUNT)), torch.arange(COUNT))
 
 
 def notes_of(found: WindowSet) -> list[str]:
@@ -78,7 +78,7 @@ def test_facts_that_are_of_no_scene_are_left_out_with_a_word(changed: dict[str, 
 
 
 def test_the_ideal_mask_finds_all_and_separates_and_its_inverse_finds_nothing() -> None:
-    one, truth = heard(), Scenes(windows(), FRONT_END)
+    one, truth = window_batch(), Scenes(windows(), FRONT_END)
     relevance = ideal(LowOrHigh(), truth, "").relevance(one)
     ranks = {"signed": relevance, "absolute": -relevance}
     masks = {"as_written": in_255ths(soft_mask(relevance, one.magnitude, "as_written"))}
@@ -91,7 +91,7 @@ def test_the_ideal_mask_finds_all_and_separates_and_its_inverse_finds_nothing() 
 
 
 def test_chance_finds_half() -> None:
-    one = heard()
+    one = window_batch()
     rank = torch.rand(one.magnitude.shape, generator=torch.Generator().manual_seed(0))
     (row,) = localised(
         LowOrHigh(), one, Scenes(windows(), FRONT_END), {"signed": rank}, {"m": in_255ths(rank)}, "magnitude"
@@ -100,7 +100,7 @@ def test_chance_finds_half() -> None:
 
 
 def test_a_silent_listenable_has_nothing_of_the_target() -> None:
-    one = heard()
+    one = window_batch()
     empty = {"m": torch.zeros(one.magnitude.shape, dtype=torch.uint8)}
     rank = {"signed": one.magnitude}
     (row,) = localised(LowOrHigh(), one, Scenes(windows(), FRONT_END), rank, empty, "magnitude")

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.evaluation.heard import class_probabilities, listen
+from pipeline.evaluation.batch import class_probabilities, classify_windows
 from pipeline.evaluation.measure import in_255ths, soft_scores
 from pipeline.lmac.explainer import Explainer
 from schemas.evaluation_tables import SPECTRAL, WRITTEN
-from tests.evaluation.make import LowOrHigh, heard
+from tests.evaluation.make import LowOrHigh, window_batch
 from tests.models.make import CONFIG, noise, small_models
 
 
 def scores_of(mask: torch.Tensor) -> dict[str, float]:
-    one = heard()
+    one = window_batch()
     (scores,) = soft_scores(LowOrHigh(), one, [in_255ths(mask.expand_as(one.magnitude))], "magnitude")
     return {name: value.item() for name, value in scores.items()}
 
@@ -42,7 +42,7 @@ def test_half_of_everything_keeps_a_quarter_of_the_energy() -> None:
 
 
 def test_several_masks_are_scored_as_each_alone() -> None:
-    one = heard(3)
+    one = window_batch(3)
     masks = [in_255ths(torch.rand(one.magnitude.shape, generator=torch.Generator().manual_seed(k))) for k in range(3)]
     together = soft_scores(LowOrHigh(), one, masks, "magnitude")
     for mask, scores in zip(masks, together, strict=True):
@@ -57,7 +57,7 @@ def test_the_scores_are_those_of_the_explainer(domain: str) -> None:
     explainer = Explainer(CONFIG.model_copy(update={"mask_domain": domain}), classifier, decoder)
     waveform = noise(2, CONFIG.front_end.window_samples)
     explanation = explainer.explain_windows(waveform)
-    one = listen(explainer.classifier, waveform, torch.arange(2))
+    one = classify_windows(explainer.classifier, waveform, torch.arange(2))
     (scores,) = soft_scores(explainer.classifier, one, [torch.from_numpy(explanation.mask)], domain)
     for name, value in explanation.scores.items():
         np.testing.assert_allclose(scores[name], value, rtol=1e-4, atol=1e-4, err_msg=name)
@@ -65,7 +65,7 @@ def test_the_scores_are_those_of_the_explainer(domain: str) -> None:
 
 @pytest.mark.parametrize("rows", [1, 4, 5, 64])
 def test_inputs_are_heard_the_same_however_many_at_once(rows: int) -> None:
-    one = heard(2)
+    one = window_batch(2)
     inputs = [one.magnitude * share for share in (0.0, 0.5, 1.0)]
     probabilities = class_probabilities(LowOrHigh(), iter(inputs), rows)
     assert probabilities.shape == (3, 2, 2)

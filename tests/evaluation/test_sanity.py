@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.attribution.method import Method
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.contenders import Contender, relevance_of
+from pipeline.evaluation.methods import ComparedMethod, relevance_of
 from pipeline.evaluation.sanity import (
     Row,
     cases,
@@ -48,7 +48,7 @@ def loudness(classifier: Classifier) -> Method:
 def rows_of(make: object, truth: list[int] | None = None) -> list[Row]:
     classifier = small_models()[0]
     method = make(classifier)  # type: ignore[operator]
-    contender = Contender(
+    method = ComparedMethod(
         method.name,
         relevance_of(method),
         method.masks,
@@ -65,8 +65,8 @@ def rows_of(make: object, truth: list[int] | None = None) -> list[Row]:
     steps: list[int] = []
     known = np.array(truth if truth is not None else [-1] * WINDOWS)
     bootstrap = Bootstrap(np.arange(WINDOWS), 100)
-    rows = sanity_rows(classifier, contender, batches, known, bootstrap, SanityConfig(), 0, lambda: steps.append(1))
-    assert len(steps) == cases(classifier, contender)
+    rows = sanity_rows(classifier, method, batches, known, bootstrap, SanityConfig(), 0, lambda: steps.append(1))
+    assert len(steps) == cases(classifier, method)
     return rows
 
 

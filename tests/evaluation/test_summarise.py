@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.attribution.trained import OWN_ORDERS
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.pieces import table_of
+from pipeline.evaluation.results_cache import table_of
 from pipeline.evaluation.summarise import best_localisation, summarise_audio
 from schemas.evaluation_tables import CURVES, LOCALISATION, SCORES, SPECTRAL, TABLES, WRITTEN
 
@@ -20,7 +20,7 @@ LOCALISED = LOCALISATION.append(pa.field("ranking", pa.string(), nullable=False)
 def place(method: str) -> dict[str, object]:
     # Windows out of order, as a table need not be in any.
     order = list(reversed(range(WINDOWS)))
-    return {"method": method, "key": [f"recording-{w}" for w in order], "window": order, "label": ["a"] * WINDOWS}
+    return {"method": method, "key": [f"recording-{w}" for w in order], "window": order, "target": ["a"] * WINDOWS}
 
 
 def scores(method: str, **variants: dict[str, float]) -> pa.Table:

@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.attribution.baselines import BASELINES
 from pipeline.datasets.scenes import SceneConfig, write_scenes
-from pipeline.evaluation import evaluate as loop
-from pipeline.evaluation.contenders import Contender
+from pipeline.evaluation import timing
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.methods import ComparedMethod
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import save_explainer
 from schemas.evaluation_tables import TABLES
@@ -46,7 +47,7 @@ def rows(folder: Path, table: str) -> list[dict[str, object]]:
 
 
 def state(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (folder / "pieces").iterdir()}
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "cache").iterdir()}
 
 
 @pytest.mark.slow
@@ -76,7 +77,7 @@ def test_a_mask_of_ones_is_told_by_its_size(out: Path) -> None:
 @pytest.mark.slow
 def test_the_record_tells_what_was_evaluated(out: Path, tiny_explainer: str) -> None:
     record = json.loads((out / "evaluation.json").read_text())
-    assert (record["explainer"], record["listenables"], record["windows"]) == ("tiny", 4, 4)
+    assert (record["explainer"], record["recordings"], record["windows"]) == ("tiny", 4, 4)
     assert record["audio"] == ["clean", "mixture", "white-noise 10 dB"]
     assert record["methods"] == ["lmac", "saliency", "constant"]
     assert {"lmac", "torch", "captum", "python"} <= record["versions"].keys()
@@ -91,7 +92,7 @@ def test_the_report_is_written(out: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sanity_and_timing_are_of_the_methods_asked_for(out: Path) -> None:
+def test_sanity_and_timing_are_of_the_methods_chosen(out: Path) -> None:
     assert {row["method"] for row in rows(out, "sanity")} == {"lmac"}
     assert {row["test"] for row in rows(out, "sanity")} == {"randomisation", "stability", "masked_out"}
     timing = {row["method"]: row for row in rows(out, "timing")}
@@ -123,11 +124,11 @@ def test_an_interrupted_evaluation_goes_on(
     command = ["evaluate", source, "--explainer", tiny_explainer, *SMALL, "--methods", "energy", "--out"]
     assert run(*command, tmp_path / "whole")[0] == 0
 
-    def stopped(contender: Contender, heard: object) -> float:
+    def stopped(method: ComparedMethod, batch: object) -> float:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "seconds_per_window", stopped)
+        patch.setattr(timing, "seconds_per_window", stopped)
         code, said = run(*command, tmp_path / "out")
     assert code == 130
     assert said.endswith("error: interrupted: what is measured stays, and the same command goes on from there")
@@ -147,7 +148,7 @@ def test_accuracy_is_of_the_windows_whose_label_is_known(source: str, tiny_expla
     assert run(*command, tmp_path / "plain")[0] == 0
     assert json.loads((tmp_path / "plain" / "evaluation.json").read_text())["accuracy"] is None
 
-    decided = {row["key"]: row["label"] for row in rows(tmp_path / "plain", "scores")}
+    decided = {row["key"]: row["target"] for row in rows(tmp_path / "plain", "scores")}
     first, second, *_ = decided
     wrong = next(label for label in ("low", "high") if label != decided[second])
     table = tmp_path / "labels.csv"
@@ -224,16 +225,41 @@ def test_baselines_that_do_not_suit_the_classifier_are_left_out_of_all_and_refus
     code, said = run(*command, tmp_path / "named", "--methods", "energy,deeplift")
     assert code == 1
     assert said.startswith("error: --methods deeplift does not suit small clap, whose classifier is of the kind 'clap'")
-    assert not any((tmp_path / "named" / "pieces").iterdir())
+    assert not any((tmp_path / "named" / "cache").iterdir())
+
+
+@pytest.mark.slow
+def test_a_library_call_does_what_the_command_does(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+    command = ["evaluate", source, "--explainer", tiny_explainer, *SMALL, "--methods", "energy", "--seed", 3]
+    assert run(*command, "--curves", "White noise 10 dB", "--out", tmp_path / "command")[0] == 0
+    result = evaluate(
+        source,
+        tiny_explainer,
+        out=tmp_path / "call",
+        methods=["Energy"],
+        contaminate=["white-noise:10"],
+        curves=["white-noise:10"],
+        sanity={"enabled": False},
+        seed=3,
+    )
+    for table in TABLES:
+        if table != "timing":
+            assert rows(tmp_path / "call", table) == rows(tmp_path / "command", table), table
+    assert {row["audio"] for row in rows(tmp_path / "call", "curves")} == {"white-noise 10 dB"}
+    assert result.report.exists()
+    assert result.record == json.loads((tmp_path / "call" / "evaluation.json").read_text())
+    assert [(row["audio"], row["method"]) for row in result.summary] == [
+        (audio, method) for audio in ("clean", "white-noise 10 dB") for method in ("lmac", "energy")
+    ]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--methods", "lime"], "there is no method 'lime': choose from lmac, saliency"),
+        (["--methods", "lime"], "--methods: 'lime' is not known: choose from lmac, saliency"),
         (["--contaminate", "whale"], "'whale' is no contamination: write mixture, white-noise:DB or FOLDER:DB"),
         (["--contaminate", "mixture", "--contaminate", "mixture"], "--contaminate gives 'mixture' twice"),
-        (["--curves", "rain:3"], "--curves names 'rain 3 dB', which is not evaluated: choose from clean, mixture"),
+        (["--curves", "rain:3"], "--curves: 'rain 3 dB' is not known: choose from clean, mixture"),
         (["--against", "reference"], "--against 'reference': write NAME=EXPLAINER"),
         (["--select", "fold=5"], "no recording has a column 'fold' to select by"),
         (["--limit", "0"], "limit: Input should be greater than or equal to 1, got 0"),

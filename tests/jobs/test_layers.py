@@ -41,7 +41,7 @@ def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
     return folder
 
 
-def ask(scenes: Path, explainer: str, out: Path, *options: object) -> tuple[int, str]:
+def layers(scenes: Path, explainer: str, out: Path, *options: object) -> tuple[int, str]:
     table = scenes / "labels.csv"
     return run("layers", scenes / "data", "--explainer", explainer, "--out", out, "--labels", table, *options)
 
@@ -49,7 +49,7 @@ def ask(scenes: Path, explainer: str, out: Path, *options: object) -> tuple[int,
 @pytest.mark.slow
 def test_from_audio_to_tables_a_page_and_a_plot(scenes: Path, tiny_classifier: str, tmp_path: Path) -> None:
     options = ["--label-column", "noisy", "--folds", 3, "--group", "site", "--width", 32, "--batch-size", 4]
-    code, said = ask(scenes, tiny_classifier, tmp_path / "out", *options)
+    code, said = layers(scenes, tiny_classifier, tmp_path / "out", *options)
     assert code == 0, said
     assert "2 of 24 recordings have no label: compared, but not probed" in said
     assert "22 recordings of 2 labels in 3 folds" in said
@@ -84,7 +84,7 @@ def test_from_audio_to_tables_a_page_and_a_plot(scenes: Path, tiny_classifier: s
 def test_the_same_command_writes_the_same_tables(scenes: Path, tiny_classifier: str, tmp_path: Path) -> None:
     options = ["--label-column", "noisy", "--folds", 3, "--limit", 20, "--seed", 4]
     for name in ("one", "two"):
-        assert ask(scenes, tiny_classifier, tmp_path / name, *options)[0] == 0
+        assert layers(scenes, tiny_classifier, tmp_path / name, *options)[0] == 0
     for file in ("layers.parquet", "cka.parquet", "layers.md"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     assert set(pq.read_table(tmp_path / "one" / "cka.parquet")["recordings"].to_pylist()) == {20}
@@ -93,7 +93,7 @@ def test_the_same_command_writes_the_same_tables(scenes: Path, tiny_classifier: 
 @pytest.mark.slow
 def test_only_the_clips_selected_are_heard(scenes: Path, tiny_classifier: str, tmp_path: Path) -> None:
     options = ["--label-column", "noisy", "--folds", 3, "--select", "half=1"]
-    code, said = ask(scenes, tiny_classifier, tmp_path / "out", *options)
+    code, said = layers(scenes, tiny_classifier, tmp_path / "out", *options)
     assert code == 0, said
     assert "12 recordings (half is one of 1)" in (tmp_path / "out" / "layers.md").read_text()
 
@@ -115,7 +115,7 @@ def test_only_the_clips_selected_are_heard(scenes: Path, tiny_classifier: str, t
 def test_a_question_that_makes_no_sense_is_refused_at_the_door(
     scenes: Path, tiny_classifier: str, tmp_path: Path, options: list[str], said: str
 ) -> None:
-    code, printed = ask(scenes, tiny_classifier, tmp_path / "out", *options)
+    code, printed = layers(scenes, tiny_classifier, tmp_path / "out", *options)
     assert code == 1
     assert said in printed
     assert not (tmp_path / "out").exists()

@@ -1,27 +1,32 @@
-"""Whether the explainer is ahead of what people use instead, at equal size."""
+"""Whether the explainer is ahead of the best baseline at equal size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from pipeline.evaluation.contenders import OWN
-from pipeline.evaluation.report.glossary import AREAS, SCORES
-from pipeline.evaluation.report.numerals import number, span
-from pipeline.evaluation.report.read import Area, Interval, Results, Size, Variant
-from pipeline.evaluation.report.standing import CONTROLS, best, called, counted, is_baseline
-
-# The sizes at which methods are told apart: below, little is left to hear; above, everybody keeps nearly all.
-SIZES = (
-    *(Size("bins", budget) for budget in (0.02, 0.05, 0.1, 0.2)),
-    *(Size("energy", budget) for budget in (0.5, 0.77, 0.9)),
+from pipeline.evaluation.methods import OWN
+from pipeline.evaluation.names import printed
+from pipeline.evaluation.report.cells import number, span
+from pipeline.evaluation.report.glossary import score
+from pipeline.evaluation.report.results import (
+    CONTROLS,
+    Interval,
+    Key,
+    Means,
+    Results,
+    best,
+    counted,
+    is_baseline,
+    variant_name,
 )
-AREA_ORDER = tuple(Area(side, by) for side in ("insertion", "deletion") for by in ("bins", "energy"))
+
+# The sizes at which methods are told apart: below, little is left to hear; above, every method keeps nearly all.
+SIZES = (*(("bins", budget) for budget in (0.02, 0.05, 0.1, 0.2)), *(("energy", budget) for budget in (0.5, 0.77, 0.9)))
+AREAS = tuple((side, by) for side in ("insertion", "deletion") for by in ("bins", "energy"))
 
 
-@dataclass(frozen=True)
-class Duel:
-    """`lmac` against the baseline that is best in this very figure."""
+class Against(NamedTuple):
+    """`lmac` beside the baseline that is best in one figure."""
 
     own: Interval
     baseline: Interval
@@ -44,92 +49,78 @@ class Duel:
         place = "level" if self.level else "ahead" if self.ahead else "behind"
         return f"{place}, intervals {'overlap' if self.own.overlaps(self.baseline) else 'do not overlap'}"
 
+    @property
+    def sentence(self) -> str:
+        """Both figures with their intervals, and the outcome."""
+        own, baseline = (f"{number(one.value)} ({span(one.low, one.high)})" for one in (self.own, self.baseline))
+        return f"{own} against {baseline} of {self.baseline_name}: {self.outcome}"
 
-@dataclass(frozen=True)
-class Verdict:
-    """On one audio: by score the duels at each of `SIZES` that was measured, and those of the areas.
 
-    `rows` are against baselines, `rows_with_controls` against random and constant orders too.
+def against_best(means: Means, key: Key, higher: bool, controls: bool = False) -> Against | None:
+    """`lmac` in the order that counts against the baseline, in whichever order, that is best in the figure `key`.
+
+    With `controls`, random and constant orders are baselines too. None where one of the two was not measured.
     """
-
-    audio: str
-    rows: dict[str, dict[Size, Duel]]
-    areas: dict[Area, Duel]
-    rows_with_controls: dict[str, dict[Size, Duel]]
-
-
-def judge(results: Results, audio: str) -> Verdict:
-    """Hold `lmac` against the best baseline in AD and FF at every size, and in every area; empty without either.
-
-    Of `lmac` the order that counts, of baselines whichever of theirs is best in this very figure.
-    """
-    areas = results.areas.get(audio, {})
-    duels: dict[Area, Duel] = {}
-    for area in AREA_ORDER:
-        values = {variant: areas[variant][area] for variant in _standing(areas) if area in areas[variant]}
-        if duel := _duel(values, AREAS[area.side].better == "higher"):
-            duels[area] = duel
-    return Verdict(audio, _rows(results, audio), duels, _rows(results, audio, CONTROLS))
+    ours = {variant: means[variant] for variant in counted(means) if variant.method == OWN}
+    theirs = {
+        variant: of
+        for variant, of in means.items()
+        if key in of and (is_baseline(variant.method) or (controls and variant.method in CONTROLS))
+    }
+    own, baseline = best(ours, key, higher), best(theirs, key, higher)
+    if own is None or baseline is None:
+        return None
+    return Against(ours[own][key], theirs[baseline][key], variant_name(baseline, theirs), higher)
 
 
-def _rows(results: Results, audio: str, also: tuple[str, ...] = ()) -> dict[str, dict[Size, Duel]]:
-    points = results.points.get(audio, {})
-    rows: dict[str, dict[Size, Duel]] = {}
-    for score in ("ad", "ff"):
-        at = {
-            size: {
-                variant: points[variant][size][score]
-                for variant in _standing(points)
-                if score in points[variant].get(size, {})
-            }
-            for size in SIZES
+def at_equal_size(results: Results, audio: str, controls: bool = False) -> dict[str, dict[Key, Against]]:
+    """`lmac` against the best baseline in AD and FF at each of `SIZES` that was measured, by score."""
+    means = results.points.get(audio, {})
+    return {
+        name: {
+            (*at, name): found
+            for at in SIZES
+            if (found := against_best(means, (*at, name), score(name).higher, controls))
         }
-        higher = SCORES[score].better == "higher"
-        rows[score] = {size: duel for size, values in at.items() if (duel := _duel(values, higher, also))}
-    return rows
+        for name in ("ad", "ff")
+    }
 
 
-def _standing(variants: Iterable[Variant]) -> list[Variant]:
-    found = list(variants)
-    return [variant for variant in found if variant.method != OWN or variant in counted(found)]
+def in_areas(results: Results, audio: str) -> dict[Key, Against]:
+    """`lmac` against the best baseline in every area."""
+    means = results.areas.get(audio, {})
+    return {key: found for key in AREAS if (found := against_best(means, key, score(key[0]).higher))}
 
 
-def sentences(verdict: Verdict) -> str:
-    """The verdict for people."""
+def verdict(results: Results) -> list[str]:
+    """In words, how `lmac` compares with baselines on each audio, and which baselines are left out."""
+    left_out: dict[str, list[str]] = {}
+    for name, reason in (results.facts["methods_left_out"] or {}).items():
+        left_out.setdefault(reason, []).append(printed(name))
+    audio = [audio for audio in results.audio if audio in results.points or audio in results.areas]
+    return [
+        *(f"{one}: {on_audio(results, one)}" for one in audio),
+        *(f"Not among the baselines: {', '.join(names)} ({reason})." for reason, names in left_out.items()),
+    ]
+
+
+def on_audio(results: Results, audio: str) -> str:
+    """In words, how `lmac` compares with baselines on an audio."""
     said = []
-    if counts := _counts(verdict.rows):
+    if counts := _counts(at_equal_size(results, audio)):
         said.append(f"At equal size, {OWN} is ahead of the best baseline {counts}.")
-        if (with_controls := _counts(verdict.rows_with_controls)) != counts:
+        if (with_controls := _counts(at_equal_size(results, audio, controls=True))) != counts:
             said.append(f"With random and constant orders among the baselines, it is {with_controls}.")
-    if verdict.areas:
-        shown = [f"{area.side} by {area.by} {_against(duel)}" for area, duel in verdict.areas.items()]
+    if areas := in_areas(results, audio):
+        shown = [f"{side} by {by} {against.sentence}" for (side, by), against in areas.items()]
         said.append(f"Areas: {'; '.join(shown)}.")
     return " ".join(said) or f"{OWN} and a baseline were not both measured at equal size."
 
 
-def _counts(rows: dict[str, dict[Size, Duel]]) -> str:
-    counts = [
-        f"on {SCORES[score].name} in {sum(duel.ahead for duel in duels.values())} of {len(duels)} rows"
-        + (f" (level in {level})" if (level := sum(duel.level for duel in duels.values())) else "")
-        for score, duels in rows.items()
-        if duels
-    ]
-    return " and ".join(counts)
-
-
-def _against(duel: Duel) -> str:
-    own, baseline = (
-        f"{number(interval.value)} ({span(interval.low, interval.high)})" for interval in (duel.own, duel.baseline)
+def _counts(rows: dict[str, dict[Key, Against]]) -> str:
+    return " and ".join(
+        f"on {score(name).name} in {sum(one.ahead for one in found.values())} of {len(found)} rows"
+        + (f" (level in {level})" if (level := sum(one.level for one in found.values())) else "")
+        for name, found in rows.items()
+        if found
     )
-    return f"{own} against {baseline} of {duel.baseline_name}: {duel.outcome}"
-
-
-def _duel(values: dict[Variant, Interval], higher: bool, also: tuple[str, ...] = ()) -> Duel | None:
-    own = best({variant: value for variant, value in values.items() if variant.method == OWN}, higher)
-    baselines = {
-        variant: value for variant, value in values.items() if is_baseline(variant.method) or variant.method in also
-    }
-    baseline = best(baselines, higher)
-    if own is None or baseline is None:
-        return None
-    return Duel(values[own], values[baseline], called(baseline, baselines), higher)

@@ -76,8 +76,8 @@ def write_evaluation(
         directory,
         "areas",
         (
-            area(method, by, side, start + sign * 0.3 * good + rng.normal(0, 0.01), heard)
-            for heard in audio
+            area(method, by, side, start + sign * 0.3 * good + rng.normal(0, 0.01), sound)
+            for sound in audio
             for method, good in quality.items()
             for side, start, sign in (("insertion", 0.35, 1), ("deletion", 0.55, -1))
             for by in BUDGETS
@@ -88,9 +88,9 @@ def write_evaluation(
         directory,
         "differences",
         (
-            {"audio": heard, "method": "lmac", "mask": "as_written", "baseline": method, "score": score}
+            {"audio": sound, "method": "lmac", "mask": "as_written", "baseline": method, "score": score}
             | interval(_gap(score) * (1 - good) + rng.normal(0, 0.02 * abs(_gap(score))), 0.25 * abs(_gap(score)))
-            for heard in audio
+            for sound in audio
             for method, good in quality.items()
             if method != "lmac"
             for score in scores
@@ -115,7 +115,7 @@ def _gap(score: str) -> float:
 
 def _summary(rng: np.random.Generator, quality: dict[str, float], audio: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
-    for heard in audio:
+    for sound in audio:
         for method, good in quality.items():
             for mask in ("as_written",) if method == "lmac" else ("relu_p99", "top10"):
                 worth = good - (mask == "top10") * 0.1
@@ -125,7 +125,7 @@ def _summary(rng: np.random.Generator, quality: dict[str, float], audio: Sequenc
                     share = 1 - 0.9 * worth if _gap(score) < 0 else 0.2 + 0.75 * worth
                     value = 0.83 if score == "p" else whole * float(np.clip(share + rng.normal(0, 0.02), 0, 1))
                     rows.append(
-                        {"audio": heard, "method": method, "mask": mask, "best": mask != "top10", "score": name}
+                        {"audio": sound, "method": method, "mask": mask, "best": mask != "top10", "score": name}
                         | interval(value, 0.06 * whole)
                     )
     return rows
@@ -135,7 +135,7 @@ def _points(
     rng: np.random.Generator, quality: dict[str, float], loudness: dict[str, float], audio: Sequence[str]
 ) -> list[dict[str, Any]]:
     rows = []
-    for heard in audio:
+    for sound in audio:
         for method, good in quality.items():
             for by, budgets in BUDGETS.items():
                 for budget in budgets:
@@ -150,14 +150,14 @@ def _points(
                     for score, value in values.items():
                         blur = {"ad": 0.3, "bins_kept": 0.0, "energy_kept": 0.0}.get(score, 0.003)
                         shown = value + rng.normal(0, 1) * blur
-                        rows.append(point(method, by, budget, score, shown, heard))
+                        rows.append(point(method, by, budget, score, shown, sound))
     return rows
 
 
 def _localisation(rng: np.random.Generator, quality: dict[str, float]) -> list[dict[str, Any]]:
     return [
         {
-            "method": method, "mask": mask, "key": f"scene-{window}", "window": window, "label": "siren",
+            "method": method, "mask": mask, "key": f"scene-{window}", "window": window, "target": "siren",
             "snr_db": float(rng.uniform(-5, 20)), "auroc": None if window == 0 else float(0.5 + 0.45 * good),
             "average_precision": float(0.2 + 0.6 * good), "si_sdr_mixture": 3.0,
             "si_sdr_masked_in": float("-inf") if window == 1 else float(3 + 9 * good + rng.normal()),

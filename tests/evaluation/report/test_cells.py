@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pipeline.evaluation.report.numerals import figures, number, percent, signed, size, span
+from pipeline.evaluation.report.cells import figures, number, percent, signed, size, span
 
 
 def test_what_is_not_known_is_said_so() -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from pipeline.evaluation.pieces import Pieces, read_piece, table_of
+from pipeline.evaluation.results_cache import ResultsCache, table_of
 
 SCHEMA = pa.schema(
     [
@@ -18,32 +18,32 @@ SCHEMA = pa.schema(
 )
 
 
-def test_a_piece_is_found_by_all_that_it_depends_on(tmp_path: Path) -> None:
-    pieces = Pieces(tmp_path, {"windows": "a"})
-    path = pieces.path("scores", "clean", "lmac", {"seed": 0})
-    assert path == Pieces(tmp_path, {"windows": "a"}).path("scores", "clean", "lmac", {"seed": 0})
+def test_a_result_is_found_by_all_that_it_depends_on(tmp_path: Path) -> None:
+    cache = ResultsCache(tmp_path, {"windows": "a"})
+    path = cache.path("scores", "clean", "lmac", {"seed": 0})
+    assert path == ResultsCache(tmp_path, {"windows": "a"}).path("scores", "clean", "lmac", {"seed": 0})
     others = [
-        Pieces(tmp_path, {"windows": "b"}).path("scores", "clean", "lmac", {"seed": 0}),
-        pieces.path("curves", "clean", "lmac", {"seed": 0}),
-        pieces.path("scores", "mixture", "lmac", {"seed": 0}),
-        pieces.path("scores", "clean", "energy", {"seed": 0}),
-        pieces.path("scores", "clean", "lmac", {"seed": 1}),
+        ResultsCache(tmp_path, {"windows": "b"}).path("scores", "clean", "lmac", {"seed": 0}),
+        cache.path("curves", "clean", "lmac", {"seed": 0}),
+        cache.path("scores", "mixture", "lmac", {"seed": 0}),
+        cache.path("scores", "clean", "energy", {"seed": 0}),
+        cache.path("scores", "clean", "lmac", {"seed": 1}),
     ]
     assert len({path, *others}) == 6
 
 
 def test_names_that_no_file_can_have_are_made_harmless(tmp_path: Path) -> None:
-    path = Pieces(tmp_path, {}).path("scores", "../rain 0 dB", "a/b", {})
+    path = ResultsCache(tmp_path, {}).path("scores", "../rain 0 dB", "a/b", {})
     assert path.parent == tmp_path
-    assert path != Pieces(tmp_path, {}).path("scores", "../rain 0 dB", "a b", {})
+    assert path != ResultsCache(tmp_path, {}).path("scores", "../rain 0 dB", "a b", {})
 
 
-def test_a_piece_is_there_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    pieces = Pieces(tmp_path / "pieces", {})
-    path = pieces.path("scores", "clean", "lmac", {})
+def test_a_result_is_there_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    cache = ResultsCache(tmp_path / "cache", {})
+    path = cache.path("scores", "clean", "lmac", {})
     table = table_of(SCHEMA, [{"method": "lmac", "window": [1, 2], "auroc": torch.tensor([0.5, 1.0])}])
-    pieces.write(path, table)
-    assert read_piece(path).equals(table)
+    cache.write(path, table)
+    assert cache.read(path).equals(table)
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -1,4 +1,4 @@
-"""Who is compared: the explainer's own decoder, decoders of other explainers, and the baselines."""
+"""The methods that are compared: the explainer's own decoder, decoders of other explainers, and the baselines."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from pipeline.attribution.baselines import BASELINES, baseline, unsuited
 from pipeline.attribution.method import Method
 from pipeline.attribution.trained import trained
-from pipeline.evaluation.faults import EvaluationError
-from pipeline.evaluation.heard import Heard
+from pipeline.evaluation.batch import WindowBatch
+from pipeline.evaluation.names import EvaluationError, known_name, same_name
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import weights_digest
 from pipeline.models.classifier import Classifier
@@ -21,6 +21,12 @@ from pipeline.storage.filesystem import display_url
 
 OWN = "lmac"
 IDEAL = "ideal"
+ALL = "all"
+
+
+def own_name(refine: int) -> str:
+    """The name of the explainer's masks refined by so many gradient steps; of its own masks for 0."""
+    return f"{OWN}_refine_{refine}" if refine else OWN
 
 
 def is_own(method: str) -> bool:
@@ -29,15 +35,15 @@ def is_own(method: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A method as it is measured: relevance `[B, F, T]` of windows heard, the masks and orders that suit it, what its
-    soft masks multiply, and a digest of all that its relevance depends on besides the audio.
+class ComparedMethod:
+    """A method as it is measured: relevance `[B, F, T]` of a batch of windows, and the masks and orders that suit it.
 
+    `domain` says what its soft masks multiply; `digest` is of all that its relevance depends on besides the audio;
     `build` makes the same method for another classifier of the same shape, where there is one.
     """
 
     name: str
-    relevance: Callable[[Heard], Tensor]
+    relevance: Callable[[WindowBatch], Tensor]
     masks: tuple[str, ...]
     rankings: tuple[str, ...]
     domain: str
@@ -45,20 +51,20 @@ class Contender:
     build: Callable[[Classifier], Method] | None = None
 
 
-def relevance_of(method: Method) -> Callable[[Heard], Tensor]:
+def relevance_of(method: Method) -> Callable[[WindowBatch], Tensor]:
     """A method's relevance, in batches no larger than it bears."""
 
-    def relevance(heard: Heard) -> Tensor:
-        size = method.largest_batch or len(heard.target)
-        parts = zip(heard.magnitude.split(size), heard.target.split(size), strict=True)
+    def relevance(batch: WindowBatch) -> Tensor:
+        size = method.largest_batch or len(batch.target)
+        parts = zip(batch.magnitude.split(size), batch.target.split(size), strict=True)
         return torch.cat([method.attribute(magnitude, target).detach() for magnitude, target in parts])
 
     return relevance
 
 
-def contenders(
+def compared_methods(
     explainer: Explainer, baselines: Sequence[str], against: Mapping[str, str], refine: int | None, seed: int
-) -> list[Contender]:
+) -> list[ComparedMethod]:
     """The explainer's decoder first, then its refined masks, other explainers' decoders, and baselines by name.
 
     Raises EvaluationError for a name used twice, or an explainer of another classifier; ExplainerError when one cannot
@@ -66,11 +72,10 @@ def contenders(
     """
     classifier = explainer.classifier
     digest = classifier_digest(classifier, explainer.config.labels)
-    found = [_own(OWN, explainer)]
-    if refine is not None:
-        found.append(_own(f"{OWN}_refine_{refine}", explainer, refine))
+    found = [_own(own_name(steps), explainer, steps) for steps in (0, *([refine] if refine else []))]
     for name, url in against.items():
-        if name in (*BASELINES, IDEAL) or name.startswith(OWN):
+        taken = [IDEAL, *BASELINES, *(one.name for one in found)]
+        if name.lower().startswith(OWN) or any(same_name(name, other) for other in taken):
             raise EvaluationError(f"--against {name}=... has a name that means another method: choose one of your own")
         other = Explainer.load(url, str(explainer.device))
         if classifier_digest(other.classifier, other.config.labels) != digest:
@@ -84,26 +89,24 @@ def contenders(
 
 
 def chosen_baselines(methods: Sequence[str], explainer: Explainer) -> tuple[list[str], dict[str, str]]:
-    """The baselines asked for, in the order of tables, and by name why others are left out, if all were asked for.
+    """The baselines among `methods`, in the order of tables; with "all" also why others are left out, by name.
 
-    "all" stands for all that suit the explainer's classifier; `lmac` is there in any case. Raises EvaluationError for a
-    name that is not known, and for one that is named and does not suit.
+    "all" stands for all that suit the explainer's classifier; `lmac` is compared in any case. Names may be written as
+    they are printed. Raises EvaluationError for a name that is not known, and for one that is given and does not suit.
     """
-    for name in methods:
-        if name not in (*BASELINES, OWN, "all"):
-            raise EvaluationError(f"there is no method {name!r}: choose from {OWN}, {', '.join(BASELINES)}, or all")
+    named = [known_name(name, (OWN, *BASELINES, ALL), "--methods") for name in methods]
     reasons = {name: unsuited(name, explainer.classifier) for name in BASELINES}
     suited = [name for name, reason in reasons.items() if reason is None]
     left_out = {name: reason for name, reason in reasons.items() if reason is not None}
-    if wrong := [name for name in left_out if name in methods]:
+    if wrong := [name for name in left_out if name in named]:
         kind = explainer.config.classifier.kind
         raise EvaluationError(
             f"--methods {wrong[0]} does not suit {explainer.config.name}, whose classifier is of the kind {kind!r}: "
-            f"{left_out[wrong[0]]}; choose from {OWN}, {', '.join(suited)}, or all"
+            f"{left_out[wrong[0]]}; choose from {OWN}, {', '.join(suited)}, or {ALL}"
         )
-    if "all" in methods:
+    if ALL in named:
         return suited, left_out
-    return [name for name in suited if name in methods], {}
+    return [name for name in suited if name in named], {}
 
 
 def classifier_digest(classifier: Classifier, labels: Sequence[str]) -> str:
@@ -111,19 +114,21 @@ def classifier_digest(classifier: Classifier, labels: Sequence[str]) -> str:
     return weights_digest(classifier, *labels, classifier.front_end.config.model_dump_json())
 
 
-def _own(name: str, explainer: Explainer, refine: int = 0) -> Contender:
+def _own(name: str, explainer: Explainer, refine: int = 0) -> ComparedMethod:
     config, decoder, device = explainer.config, explainer.decoder, str(explainer.device)
 
     def build(classifier: Classifier) -> Method:
         return trained(name, Explainer(config, classifier, decoder, device), refine)
 
     method, digest = trained(name, explainer, refine), f"{explainer.digest}-{refine}"
-    return Contender(name, relevance_of(method), method.masks, method.rankings, config.mask_domain, digest, build)
+    return ComparedMethod(name, relevance_of(method), method.masks, method.rankings, config.mask_domain, digest, build)
 
 
-def _baseline(name: str, classifier: Classifier, digest: str, seed: int) -> Contender:
+def _baseline(name: str, classifier: Classifier, digest: str, seed: int) -> ComparedMethod:
     def build(other: Classifier) -> Method:
         return baseline(name, other, seed)
 
     method = build(classifier)
-    return Contender(name, relevance_of(method), method.masks, method.rankings, "magnitude", f"{digest}-{seed}", build)
+    return ComparedMethod(
+        name, relevance_of(method), method.masks, method.rankings, "magnitude", f"{digest}-{seed}", build
+    )

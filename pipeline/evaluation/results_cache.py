@@ -1,4 +1,4 @@
-"""Results of one method on one audio, kept as Parquet so that what is measured once is never measured again."""
+"""Cached results of one method on one audio, as Parquet: what is measured once is never measured again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from torch import Tensor
 Columns = dict[str, Any]
 
 # To be raised whenever the same settings measure something else than before.
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 
 
-class Pieces:
-    """A folder of results, each named by what it is of and a digest of all that it depends on."""
+class ResultsCache:
+    """A folder of results, each named by kind, audio and method, and by a digest of everything that it depends on."""
 
     def __init__(self, folder: Path, depends_on: Mapping[str, Any]) -> None:
         self.folder, self.depends_on = folder, dict(depends_on)
@@ -42,10 +42,9 @@ class Pieces:
         pq.write_table(table, partial, compression="zstd")
         os.replace(partial, path)
 
-
-def read_piece(path: Path) -> pa.Table:
-    """A result that is there."""
-    return pq.read_table(path)
+    def read(self, path: Path) -> pa.Table:
+        """A result that is there."""
+        return pq.read_table(path)
 
 
 def table_of(schema: pa.Schema, batches: Iterable[Columns]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""A batch of windows as the classifier hears it, shared by all that is measured on it."""
+"""A batch of windows with what the classifier says about them, shared by everything that is measured on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROWS = 4
 
 
 @dataclass(frozen=True)
-class Heard:
+class WindowBatch:
     """Windows numbered `indices` `[B]`: waveform `[B, n]`, complex STFT and magnitude `[B, F, T]`, class
     probabilities `full` `[B, C]` of the whole, and the class explained, `target` `[B]`."""
 
@@ -26,24 +26,26 @@ class Heard:
     full: Tensor
     target: Tensor
 
-    def first(self, count: int) -> Heard:
+    def first(self, count: int) -> WindowBatch:
         """The first windows alone."""
         fields = (self.indices, self.waveform, self.stft, self.magnitude, self.full, self.target)
-        return Heard(*(field[:count] for field in fields))
+        return WindowBatch(*(field[:count] for field in fields))
 
 
 @torch.no_grad()
-def listen(classifier: Classifier, waveform: Tensor, indices: Tensor, target: Tensor | None = None) -> Heard:
+def classify_windows(
+    classifier: Classifier, waveform: Tensor, indices: Tensor, target: Tensor | None = None
+) -> WindowBatch:
     """One pass over waveforms `[B, n]`; the class explained is the decision, unless `target` `[B]` is given."""
     stft = classifier.front_end.stft(waveform)
     magnitude = stft.abs()
     full = classifier(magnitude).logits.softmax(1)
-    return Heard(indices, waveform, stft, magnitude, full, full.argmax(1) if target is None else target)
+    return WindowBatch(indices, waveform, stft, magnitude, full, full.argmax(1) if target is None else target)
 
 
 @torch.no_grad()
 def class_probabilities(classifier: Classifier, inputs: Iterable[Tensor], rows: int = ROWS) -> Tensor:
-    """Class probabilities `[K, B, C]` of K inputs `[B, F, T]`, made one after the other and heard several at once."""
+    """Class probabilities `[K, B, C]` of K inputs `[B, F, T]`, made one by one, classified several at once."""
     results: list[Tensor] = []
     waiting: list[Tensor] = []
     batch = 0

@@ -7,12 +7,12 @@ import torch
 
 from pipeline.attribution.baselines import BASELINES
 from pipeline.attribution.method import Method
-from pipeline.evaluation.contenders import chosen_baselines, classifier_digest, contenders, relevance_of
-from pipeline.evaluation.faults import EvaluationError
+from pipeline.evaluation.methods import chosen_baselines, classifier_digest, compared_methods, relevance_of
+from pipeline.evaluation.names import EvaluationError
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import save_explainer
-from tests.evaluation.make import heard
+from tests.evaluation.make import window_batch
 from tests.models.clap.make import explainer_config, small_clap
 from tests.models.make import CONFIG, small_models
 
@@ -33,7 +33,7 @@ def clap() -> Explainer:
 
 
 def test_the_explainer_comes_first_and_baselines_in_their_order() -> None:
-    found = contenders(explainer(), ["saliency", "random"], {}, None, 0)
+    found = compared_methods(explainer(), ["saliency", "random"], {}, None, 0)
     assert [one.name for one in found] == ["lmac", "saliency", "random"]
 
 
@@ -46,8 +46,15 @@ def test_baselines_come_in_the_order_of_tables() -> None:
     assert chosen_baselines(["random", "deeplift", "saliency"], explainer())[0] == ["saliency", "deeplift", "random"]
 
 
-def test_a_method_that_nobody_knows_is_refused_with_those_that_are() -> None:
-    with pytest.raises(EvaluationError, match=r"no method 'lime': choose from lmac, saliency, .*, or all"):
+@pytest.mark.parametrize(
+    "written", ["integrated gradients", "integrated_gradients", "Integrated-Gradients", "INTEGRATED GRADIENTS"]
+)
+def test_a_method_may_be_written_as_it_is_printed(written: str) -> None:
+    assert chosen_baselines([written, "Grad-CAM"], explainer()) == (["integrated_gradients", "gradcam"], {})
+
+
+def test_a_method_that_is_not_known_is_refused_with_those_that_are() -> None:
+    with pytest.raises(EvaluationError, match=r"--methods: 'lime' is not known: choose from lmac, saliency, .*, all"):
         chosen_baselines(["lime"], explainer())
 
 
@@ -69,29 +76,35 @@ def test_one_that_is_named_and_does_not_suit_the_classifier_is_refused_with_thos
         chosen_baselines(methods, clap())
 
 
-def test_another_decoder_of_the_same_classifier_is_a_contender(tmp_path: Path) -> None:
+def test_another_decoder_of_the_same_classifier_is_compared(tmp_path: Path) -> None:
     other = CONFIG.model_copy(update={"mask_domain": "log1p"})
     save_explainer(str(tmp_path / "other"), other, *small_models(0), "")
-    found = contenders(explainer(), [], {"reference": str(tmp_path / "other")}, None, 0)
+    found = compared_methods(explainer(), [], {"reference": str(tmp_path / "other")}, None, 0)
     assert [(one.name, one.domain) for one in found] == [("lmac", "magnitude"), ("reference", "log1p")]
 
 
 def test_a_decoder_of_another_classifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="explains another classifier than small"):
-        contenders(explainer(0), [], {"other": saved(tmp_path / "other", seed=1)}, None, 0)
+        compared_methods(explainer(0), [], {"other": saved(tmp_path / "other", seed=1)}, None, 0)
 
 
-@pytest.mark.parametrize("name", ["saliency", "lmac", "ideal"])
+def test_two_other_decoders_whose_names_print_alike_are_refused(tmp_path: Path) -> None:
+    same = saved(tmp_path / "same", seed=0)
+    with pytest.raises(EvaluationError, match=r"--against My-decoder=\.\.\. has a name that means another method"):
+        compared_methods(explainer(), [], {"my decoder": same, "My-decoder": same}, None, 0)
+
+
+@pytest.mark.parametrize("name", ["saliency", "Input x gradient", "lmac", "L-MAC", "ideal"])
 def test_a_name_that_is_taken_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=f"--against {name}=... has a name that means another method"):
-        contenders(explainer(), ["saliency"], {name: saved(tmp_path / "same", seed=0)}, None, 0)
+        compared_methods(explainer(), ["saliency"], {name: saved(tmp_path / "same", seed=0)}, None, 0)
 
 
 def test_a_baseline_depends_on_the_classifier_and_the_explainer_on_its_decoder() -> None:
-    first = contenders(explainer(0), ["saliency"], {}, None, 0)
+    first = compared_methods(explainer(0), ["saliency"], {}, None, 0)
     trained = Explainer(CONFIG, small_models(0)[0], small_models(1)[1], digest="another decoder")
-    again = contenders(trained, ["saliency"], {}, None, 0)
-    other = contenders(explainer(1), ["saliency"], {}, None, 0)
+    again = compared_methods(trained, ["saliency"], {}, None, 0)
+    other = compared_methods(explainer(1), ["saliency"], {}, None, 0)
     assert first[1].digest == again[1].digest != other[1].digest
     assert first[0].digest != again[0].digest
 
@@ -111,15 +124,15 @@ def test_a_method_gets_no_larger_batches_than_it_bears() -> None:
         sizes.append(len(target))
         return magnitude * 2
 
-    one = heard(5)
+    one = window_batch(5)
     relevance = relevance_of(Method("double", attribute, ("relu_max",), largest_batch=2))(one)
     assert sizes == [2, 2, 1]
     assert torch.equal(relevance, one.magnitude * 2)
 
 
 def test_refined_masks_stand_beside_the_decoders_own_and_differ_from_them() -> None:
-    one = heard(2, small_models(0)[0])
-    own, refined = contenders(explainer(), [], {}, 2, 0)
+    one = window_batch(2, small_models(0)[0])
+    own, refined = compared_methods(explainer(), [], {}, 2, 0)
     assert refined.name == "lmac_refine_2"
     assert refined.digest != own.digest
     masks = [torch.sigmoid(each.relevance(one)) for each in (own, refined)]
@@ -127,10 +140,10 @@ def test_refined_masks_stand_beside_the_decoders_own_and_differ_from_them() -> N
     assert not torch.equal(*masks)
 
 
-def test_every_contender_can_be_made_for_another_classifier() -> None:
+def test_every_method_can_be_made_for_another_classifier() -> None:
     first, second = small_models(0)[0], small_models(1)[0]
-    one = heard(2, first)
-    for found in contenders(explainer(0), ["input_x_gradient"], {}, None, 0):
+    one = window_batch(2, first)
+    for found in compared_methods(explainer(0), ["input_x_gradient"], {}, None, 0):
         assert found.build is not None
         rebuilt = [relevance_of(found.build(classifier))(one) for classifier in (first, second)]
         assert torch.allclose(rebuilt[0], found.relevance(one), atol=1e-5)
