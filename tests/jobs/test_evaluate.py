@@ -14,8 +14,11 @@ from pipeline.datasets.scenes import SceneConfig, write_scenes
 from pipeline.evaluation import timing
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.methods import ComparedMethod
+from pipeline.evaluation.names import EvaluationError
+from pipeline.evaluation.prepare import Progress, prepare
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import save_explainer
+from schemas.evaluation_config import EvaluationConfig, SanityConfig
 from schemas.evaluation_tables import TABLES
 from tests.flow.make import TINY, short_clips, write_folder
 from tests.jobs.test_cli import run
@@ -195,7 +198,7 @@ def test_scores_do_not_depend_on_the_batch(source: str, tiny_explainer: str, tmp
             tiny_explainer,
             *SMALL,
             "--methods",
-            "random,integrated_gradients",
+            "random,Integrated gradients",
         ]
         assert run(*command, "--out", tmp_path / str(size), "--batch-size", size)[0] == 0
         table = pq.read_table(tmp_path / str(size) / "scores.parquet")
@@ -251,6 +254,22 @@ def test_a_library_call_does_what_the_command_does(source: str, tiny_explainer: 
     assert [(row["audio"], row["method"]) for row in result.summary] == [
         (audio, method) for audio in ("clean", "white-noise 10 dB") for method in ("lmac", "energy")
     ]
+
+
+def test_methods_of_sanity_checks_may_be_written_as_they_are_printed(
+    source: str, tiny_explainer: str, tmp_path: Path
+) -> None:
+    settings = EvaluationConfig(
+        explainer=tiny_explainer,
+        methods=("lmac",),
+        contaminate=("none",),
+        refine=3,
+        sanity=SanityConfig(methods=("LMAC refine 3", "Input x gradient")),
+    )
+    found = prepare(source, settings, tmp_path, "cpu", Progress())
+    assert found.config.sanity.methods == ("lmac_refine_3", "input_x_gradient")
+    with pytest.raises(EvaluationError, match=r"^sanity\.methods: 'lime' is not known: choose from lmac, saliency, "):
+        evaluate(source, tiny_explainer, out=tmp_path / "out", sanity={"methods": ["lime"]})
 
 
 @pytest.mark.parametrize(
