@@ -33,7 +33,7 @@ _MAX_EVENT_SHARE = 0.8  # of the scene, so that some of it is background alone
 _LABEL_STREAM = 0x1ABE1  # keeps the draw of labels apart from the draws of scenes
 
 
-class SceneError(LmacError):
+class SceneError(LmacError, ValueError):
     """Scenes cannot be made as configured; the message names the value and what it must be."""
 
 
