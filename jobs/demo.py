@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from jobs.explain import RESUME, print_summary
+from jobs.explain import RESUME, run_and_print
 from jobs.messages import console, for_people
-from jobs.run_progress import RunProgress
 from pipeline.audit.examples import Example, panels_of, pick_examples, pick_windows
 from pipeline.datasets.clap_mini.write import write_mixtures
 from pipeline.datasets.scenes import write_scenes
-from pipeline.flow.run import run
 from pipeline.lmac.picture import draw
-from pipeline.runs.summary import summarise
 from pipeline.storage.errors import storage_errors
 from schemas.run_config import ContentConfig, RunConfig
 
@@ -52,7 +49,8 @@ def _of_scenes(out: Path) -> None:
     console.print(f"making {SCENES} scenes of known sounds over noise in {scenes}", markup=False)
     write_scenes(scenes, SCENES, SEED, format="tar", scenes_per_shard=SHARD)
     console.print(f"lmac explain {scenes} {explained} --explainer scenes --listenables both", markup=False)
-    _run(scenes, explained, ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out")))
+    content = ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out"))
+    run_and_print(scenes, explained, RunConfig(content=content))
     examples = pick_examples(explained, 6)
     print_examples(explained, examples)
     _draw(scenes, explained, examples[:PICTURES], out / "pictures")
@@ -66,17 +64,11 @@ def _of_prompts(out: Path) -> None:
         f'lmac explain {mixtures} {explained} --explainer clap-mini --targets topk:2 --prompts "{PROMPTS}"',
         markup=False,
     )
-    _run(str(mixtures), explained, ContentConfig(explainer="clap-mini", prompts=PROMPTS, targets="topk:2"))
+    content = ContentConfig(explainer="clap-mini", prompts=PROMPTS, targets="topk:2")
+    run_and_print(str(mixtures), explained, RunConfig(content=content))
     examples = pick_windows(explained, WINDOWS)
     print_examples(explained, examples)
     _draw(str(mixtures), explained, examples, out / "pictures-prompts")
-
-
-def _run(source: str, output: str, content: ContentConfig) -> None:
-    progress = RunProgress()
-    with progress.bar:
-        result = run(source, output, RunConfig(content=content), progress)
-    print_summary(output, result, summarise(output))
 
 
 def _draw(source: str, output: str, examples: list[Example], folder: Path) -> None:

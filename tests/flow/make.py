@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import soundfile
 import torch
 
-from pipeline.flow.cluster import Crew
-from pipeline.flow.parts import Part, cut_parts
+from pipeline.flow.cluster import PoolSize
+from pipeline.flow.parts import Part, RunContext, cut_parts
 from pipeline.flow.plan import Work
 from pipeline.flow.run import RunResult, run
 from pipeline.inputs.labels import LabelTable
@@ -117,7 +117,8 @@ def all_parts(
     """The parts of an input that is one shard."""
     listing = list_input(str(url), files_per_shard=content.files_per_shard)
     (shard,) = listing.shards
-    return list(cut_parts(listing.root_url, shard, FRONT_END, content, labels, start, first, share))
+    context = RunContext(listing.root_url, "out", content, FRONT_END, "digest", labels)
+    return list(cut_parts(context, Work(shard, start or Cursor(), first, share)))
 
 
 class Recorder:
@@ -126,13 +127,13 @@ class Recorder:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.commits: list[CommitRecord] = []
-        self.crew: Crew | None = None
+        self.size: PoolSize | None = None
 
     def planned(self, listing: Listing, work: list[Work]) -> None:
         self.work = work
 
-    def crewed(self, crew: Crew) -> None:
-        self.crew = crew
+    def cluster_ready(self, size: PoolSize) -> None:
+        self.size = size
 
     def committed(self, record: CommitRecord, before: float) -> None:
         self.commits.append(record)

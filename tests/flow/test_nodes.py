@@ -67,7 +67,7 @@ def test_a_draining_node_gets_no_more_and_another_takes_its_place(
 
     reporter = AfterCommits(3, drain)
     result = explain(many_clips, tmp_path / "out", content, reporter, address=cluster.address, attempts=1)
-    assert reporter.notes == ["a node is being drained: its actor ends after the part in hand"]
+    assert reporter.notes == ["a node is being drained: its actor ends after the part in flight"]
     assert result.manifest.complete
     assert_whole(tmp_path / "out", 24)
     assert len({record.actor for record in reporter.commits}) == 2
@@ -104,8 +104,8 @@ def test_a_node_that_joins_late_is_used(
         explain(many_clips, tmp_path / "out", content, reporter, address=cluster.address, actors=None)
     finally:
         reporter.let_go()
-    assert reporter.crew is not None
-    assert reporter.crew.actors == 1
+    assert reporter.size is not None
+    assert reporter.size.actors == 1
     assert_whole(tmp_path / "out", 24)
     assert len({record.actor for record in reporter.commits}) == 2
 

@@ -19,10 +19,10 @@ from tests.flow.make import content_of, explain, rows, short_clips, write_folder
 from tests.flow.meddle import Meddler, assert_whole
 from tests.flow.test_resume import commits, finish, start, wait_for_commits
 
-STOPPING = "stopping after the parts in hand; Ctrl-C again stops at once"
+STOPPING = "stopping after the parts in flight; Ctrl-C again stops at once"
 
 
-def hear_line(process: subprocess.Popen[str], text: str) -> str:
+def read_until(process: subprocess.Popen[str], text: str) -> str:
     """Read what a run prints until it says so."""
     assert process.stdout is not None
     said = ""
@@ -33,29 +33,29 @@ def hear_line(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(said)
 
 
-def test_the_first_signal_asks_and_the_second_interrupts() -> None:
+def test_the_first_signal_requests_a_stop_and_the_second_interrupts() -> None:
     stop = Stop()
     before = signal.getsignal(signal.SIGTERM)
-    with stop.heard():
+    with stop.handling_signals():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-        with stop.patiently():
+        with stop.deferring():
             signal.raise_signal(signal.SIGTERM)
-            assert stop.asked
+            assert stop.requested
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_thread_that_cannot_hear_signals_leaves_them_alone() -> None:
+def test_a_thread_that_cannot_handle_signals_leaves_them_alone() -> None:
     before, seen = signal.getsignal(signal.SIGINT), []
 
-    def listen() -> None:
+    def handle() -> None:
         stop = Stop()
-        with stop.heard(), stop.patiently():
+        with stop.handling_signals(), stop.deferring():
             seen.append(signal.getsignal(signal.SIGINT))
 
-    thread = threading.Thread(target=listen)
+    thread = threading.Thread(target=handle)
     thread.start()
     thread.join()
     assert seen == [before]
@@ -68,7 +68,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_stops_after_the_parts_in_hand(
+def test_one_signal_stops_after_the_parts_in_flight(
     source: str, tiny_explainer: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     output = tmp_path / "out"
@@ -100,10 +100,10 @@ def test_two_signals_stop_at_once(source: str, tiny_explainer: str, tmp_path: Pa
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    hear_line(process, "actor on 1 CPU core")
+    read_until(process, "actor on 1 CPU core")
     time.sleep(8)
     process.send_signal(signal.SIGINT)
-    hear_line(process, STOPPING)
+    read_until(process, STOPPING)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     stopped = finish(process)
