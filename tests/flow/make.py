@@ -51,10 +51,10 @@ BAD = {"bad/text.wav": "not_audio", "bad/empty.flac": "empty", "bad/cut.wav": "t
 def save_tiny(folder: Path, seed: int = 0) -> str:
     """Write the tiny explainer, with random weights, as a directory."""
     classifier, decoder = small_models(seed, TINY)
-    heard = np.stack([sound(1.0, seed=number) for number in range(16)]).astype(np.float32)
+    sounds = np.stack([sound(1.0, seed=number) for number in range(16)]).astype(np.float32)
     with torch.no_grad():
         # Moved and spread, so that labels differ between sounds and masks are neither empty nor full.
-        magnitude = classifier.front_end.stft(torch.from_numpy(heard)).abs()
+        magnitude = classifier.front_end.stft(torch.from_numpy(sounds)).abs()
         output = classifier(magnitude)
         last = classifier.get_submodule("classify")
         last.weight.div_(output.logits.std(0)[:, None])  # type: ignore[operator, union-attr]
@@ -159,7 +159,7 @@ def explain(
     reporter: Recorder | None = None,
     **cluster: Any,
 ) -> RunResult:
-    """One run, on one CPU core an actor unless told otherwise."""
+    """One run, on one CPU core an actor by default."""
     config = RunConfig(content=content, cluster=ClusterConfig(**{"actors": 1, "cpus_per_actor": 1, **cluster}))
     return run(str(input_url), str(output_url), config, reporter or Recorder())
 
