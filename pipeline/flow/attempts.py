@@ -20,7 +20,7 @@ class Attempts:
         self._since: dict[str, float] = {}
 
     def begin(self, shard_id: str) -> None:
-        """The shard is given out, for the first time since its last commit or again."""
+        """The shard is assigned, for the first time since its last commit or again."""
         self._since.setdefault(shard_id, time.monotonic())
 
     def progress(self, shard_id: str) -> None:
@@ -41,7 +41,7 @@ class Attempts:
         return self._charged[shard_id] >= self._limit
 
     def seconds(self, shard_id: str) -> float:
-        """Seconds since the shard's last commit, or since it was first given out."""
+        """Seconds since the shard's last commit, or since it was first assigned."""
         return time.monotonic() - self._since[shard_id]
 
 

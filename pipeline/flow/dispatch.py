@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import ray
@@ -15,9 +16,10 @@ from pipeline.flow.actor_pool import ActorPool, PooledActor
 from pipeline.flow.attempts import Attempts, is_ray_failure, reason_of
 from pipeline.flow.nodes import NodeCheck
 from pipeline.flow.parts import RunContext
-from pipeline.flow.plan import Work
+from pipeline.flow.plan import Work, rest_of
 from pipeline.flow.stop import Stop
 from pipeline.inputs.shards import printable
+from pipeline.runs.output import RunOutput
 from schemas.records import CommitRecord, QuarantinedShard
 
 # A wait this long ends only so that signals, the lease and the nodes are looked at while nothing happens.
@@ -49,7 +51,7 @@ class InFlight:
 
 @dataclass(frozen=True)
 class OnHold:
-    """Shards that failed because something below them died, until it is known whether that was a node's doing.
+    """Shards that failed because an actor or a task died, until it is known whether a node was lost with it.
 
     `actor` is the actor that died, None where it was a task of a living one.
     """
@@ -61,10 +63,9 @@ class OnHold:
 
 
 class Dispatcher:
-    """Gives shards to the actors of a pool until all are done or quarantined.
+    """Assigns shards to the actors of a pool until all are done or quarantined.
 
-    `read_rest` reads from storage what is left of a shard, as an actor that died may have committed more than it
-    reported. Nothing is given out once `stop` is requested, nor while `may_go_on` is False.
+    Nothing is assigned once `stop` is requested, nor while `may_go_on` is False.
     """
 
     def __init__(
@@ -72,14 +73,13 @@ class Dispatcher:
         pool: ActorPool,
         context: RunContext,
         attempts: int,
-        read_rest: Callable[[Work], Work | None],
         reporter: Reporter,
         stop: Stop,
         may_go_on: Callable[[], bool],
     ) -> None:
         self.pool, self.context, self.attempts = pool, context, Attempts(attempts)
-        self.read_rest, self.reporter = read_rest, reporter
-        self.stop, self.may_go_on = stop, may_go_on
+        self.reporter, self.stop, self.may_go_on = reporter, stop, may_go_on
+        self.output = RunOutput(context.output_url)
         self.queue: deque[Work] = deque()
         self.in_flight: dict[Any, InFlight] = {}
         self.on_hold: list[OnHold] = []
@@ -103,7 +103,7 @@ class Dispatcher:
             self._release()
             if self.may_go_on() and not stopping:
                 self.pool.scale_up(len(self.queue))
-                self._give_out()
+                self._assign()
             self._wait()
         return not self.queue and not self.on_hold
 
@@ -121,7 +121,7 @@ class Dispatcher:
                 self._advance(reference)
         self.pool.end_drained()
 
-    def _give_out(self) -> None:
+    def _assign(self) -> None:
         for actor in self.pool.available():
             if not self.queue:
                 return
@@ -163,7 +163,7 @@ class Dispatcher:
         return flight
 
     def _release(self) -> None:
-        """Go on with the shards on hold of which it is known by now whether a node was lost."""
+        """Try shards on hold again once it is known whether a node was lost."""
         for held in list(self.on_hold):
             lost = held.check.verdict(self.pool.nodes)
             if lost is None:
@@ -188,7 +188,9 @@ class Dispatcher:
         shown = printable(shard.uri) or shard.shard_id  # loose files have no place in common
         if charge and not self.stop.requested:
             self.attempts.charge(shard.shard_id)
-        rest = self.read_rest(work)
+        # An actor that died may have committed more than it reported.
+        parts = self.output.committed_parts(shard.shard_id).get(shard.shard_id, [])
+        rest = rest_of(shard, parts, partial(self.output.read_part, shard.shard_id))
         if rest is None:
             return
         if self.attempts.spent(shard.shard_id):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -17,7 +16,7 @@ from pipeline.flow.cluster import PoolSize, ray_cluster
 from pipeline.flow.dispatch import Dispatcher, Reporter
 from pipeline.flow.finalize import finalize
 from pipeline.flow.parts import RunContext
-from pipeline.flow.plan import Work, plan, rest_of
+from pipeline.flow.plan import Work, plan
 from pipeline.flow.stop import Stop
 from pipeline.flow.tasks import ContextRef
 from pipeline.inputs.labels import LabelTable, load_labels
@@ -113,20 +112,13 @@ def _run(
                 )
                 start_actor = actor_starter(size, ContextRef(ray.put(context)), cluster.batch_size)
                 pool = ActorPool(size, start_actor, cluster.attempts, reporter.note)
-                read_rest = partial(_read_rest, output)
-                dispatcher = Dispatcher(pool, context, cluster.attempts, read_rest, reporter, stop, lease.holds)
+                dispatcher = Dispatcher(pool, context, cluster.attempts, reporter, stop, lease.holds)
                 with stop.deferring():
                     finished = dispatcher.run(work)
                 if not finished:
                     return RunResult(None, resumed)
                 quarantined = dispatcher.quarantined
         return RunResult(finalize(output, listing.shards, quarantined, lease.confirm), resumed)
-
-
-def _read_rest(output: RunOutput, work: Work) -> Work | None:
-    shard_id = work.shard.shard_id
-    parts = output.committed_parts(shard_id).get(shard_id, [])
-    return rest_of(work.shard, parts, partial(output.read_part, shard_id))
 
 
 def _run_record(
