@@ -18,15 +18,18 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import ray
 import torch
 
 from benchmarks.actor_memory import watched_actors
 from benchmarks.actor_start import measure_start
 from benchmarks.clap_originals import randomised, save_laion
-from pipeline.flow.cluster import Crew, crew
-from pipeline.flow.dispatch import make_starter
+from pipeline.flow.actor_pool import actor_starter
+from pipeline.flow.cluster import PoolSize, ray_cluster
+from pipeline.flow.parts import RunContext
 from pipeline.flow.plan import Work
 from pipeline.flow.run import run
+from pipeline.flow.tasks import ContextRef
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.suffixes import is_audio
 from pipeline.models.build import build_decoder
@@ -43,15 +46,15 @@ GIB = 1 << 30
 
 
 class Reporter:
-    """Keeps the crew, and prints notes."""
+    """Keeps the size of the pool, and prints notes."""
 
-    crew: Crew | None = None
+    size: PoolSize | None = None
 
     def planned(self, listing: Listing, work: list[Work]) -> None:
         pass
 
-    def crewed(self, crew: Crew) -> None:
-        self.crew = crew
+    def cluster_ready(self, size: PoolSize) -> None:
+        self.size = size
 
     def committed(self, record: CommitRecord, before: float) -> None:
         pass
@@ -91,9 +94,10 @@ def first_clips(data: Path, limit: int | None, folder: Path) -> str:
 
 def seconds_to_ready(config: RunConfig) -> float:
     """From asking Ray, which runs, for an actor, to its saying that it is ready."""
-    digest = load_explainer(config.content.explainer).digest
-    with crew(config.cluster) as sized:
-        start = make_starter(sized, config.content, digest, sized.device, sized.cpus, config.cluster.batch_size)
+    loaded = load_explainer(config.content.explainer)
+    context = RunContext("", "", config.content, loaded.config.front_end, loaded.digest)
+    with ray_cluster(config.cluster) as size:
+        start = actor_starter(size, ContextRef(ray.put(context)), config.cluster.batch_size)
         asked = time.perf_counter()
         start().ready.remote().future().result()
         return time.perf_counter() - asked
@@ -105,12 +109,13 @@ def explained(input_url: str, output: Path, config: RunConfig) -> dict[str, str]
     with watched_actors() as peaks:
         manifest = run(input_url, str(output), config, reporter).manifest
     ended = time.time()
-    assert reporter.crew is not None
+    assert reporter.size is not None
+    assert manifest is not None
     # The driver is told of a commit only two parts later.
     commits = list(output.glob("_commits/*/*.json"))
     begun = min(path.stat().st_mtime - json.loads(path.read_text())["seconds"] for path in commits)
     return {
-        "actors, of so many CPU cores each": f"{reporter.crew.actors}, {reporter.crew.cpus}",
+        "actors, of so many CPU cores each": f"{reporter.size.actors}, {reporter.size.cpus}",
         "windows": str(manifest.windows),
         "errors": str(manifest.errors),
         "the whole run, s": f"{ended - asked:.1f}",

@@ -13,6 +13,7 @@ from unittest import mock
 from pipeline.audio import decode as in_process
 from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.flow import parts
+from pipeline.flow.plan import Work
 from pipeline.inputs.listing import Listing, list_input
 from pipeline.lmac.explainer import Explainer
 from schemas.explainer_config import FrontEndConfig
@@ -28,10 +29,11 @@ class _Here(DecoderProcess):
 
 def seconds(listing: Listing, front_end: FrontEndConfig, content: ContentConfig) -> list[float]:
     """Seconds for each shard."""
+    context = parts.RunContext(listing.root_url, "", content, front_end, "")
     taken = []
     for shard in listing.shards:
         start = time.perf_counter()
-        for _ in parts.cut_parts(listing.root_url, shard, front_end, content):
+        for _ in parts.cut_parts(context, Work(shard)):
             pass
         taken.append(time.perf_counter() - start)
     return taken

@@ -9,13 +9,11 @@ from typing import Annotated
 
 import typer
 
-from jobs.explain import RESUME, print_summary
+from jobs.explain import RESUME, run_and_print
 from jobs.messages import console, for_people
-from jobs.run_progress import RunProgress
 from pipeline.audit.examples import Example, panels_of, pick_examples, pick_windows
 from pipeline.datasets.clap_mini.write import write_mixtures
 from pipeline.datasets.scenes import write_scenes
-from pipeline.flow.run import run
 from pipeline.lmac.picture import draw
 from pipeline.runs.extract import extract
 from pipeline.runs.run import Run, open_run
@@ -54,7 +52,9 @@ def _of_scenes(out: Path) -> None:
     console.print(f"making {SCENES} scenes of known sounds over noise in {scenes}", markup=False)
     write_scenes(scenes, SCENES, SEED, format="tar", scenes_per_shard=SHARD)
     console.print(f"lmac explain {scenes} {output} --explainer scenes --listenables both", markup=False)
-    done = _run(scenes, output, ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out")))
+    content = ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out"))
+    run_and_print(scenes, output, RunConfig(content=content))
+    done = open_run(output)
     examples = pick_examples(done, 6)
     _draw(scenes, done, examples[:PICTURES], out / "pictures")
     _listen(done, examples, out / "listen", ("original", "masked_in", "masked_out"))
@@ -67,18 +67,12 @@ def _of_prompts(out: Path) -> None:
     console.print(
         f'lmac explain {mixtures} {output} --explainer clap-mini --targets topk:2 --prompts "{PROMPTS}"', markup=False
     )
-    done = _run(str(mixtures), output, ContentConfig(explainer="clap-mini", prompts=PROMPTS, targets="topk:2"))
+    content = ContentConfig(explainer="clap-mini", prompts=PROMPTS, targets="topk:2")
+    run_and_print(str(mixtures), output, RunConfig(content=content))
+    done = open_run(output)
     examples = pick_windows(done, WINDOWS)
     _draw(str(mixtures), done, examples, out / "pictures-prompts")
     _listen(done, examples, out / "listen-prompts", ("masked_in",))
-
-
-def _run(source: str, output: str, content: ContentConfig) -> Run:
-    progress = RunProgress()
-    with progress.bar:
-        result = run(source, output, RunConfig(content=content), progress)
-    print_summary(output, result)
-    return open_run(output)
 
 
 def _draw(source: str, done: Run, examples: list[Example], folder: Path) -> None:

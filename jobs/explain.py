@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from jobs.messages import FAILED, STRICT, console, for_people
+from jobs.messages import FAILED, INTERRUPTED, STRICT, console, fail, for_people
 from jobs.run_progress import RunProgress
 from jobs.training_options import Prompts, Template
-from pipeline.flow.run import RunResult, run
+from pipeline.flow.run import run
 from pipeline.runs.summary import summarise
+from schemas.records import Manifest
 from schemas.run_config import RunConfig
 from schemas.yaml_config import load_config
 
@@ -108,19 +110,28 @@ def explain(
                 "cluster.streams_per_actor": streams_per_actor,
             },
         )
-        progress = RunProgress()
-        with progress.bar, progress.told_when_stopped():
-            result = run(input_url, output_url, settings, progress, take_over)
-        print_summary(output_url, result)
-    if result.manifest.quarantined:
+        manifest = run_and_print(input_url, output_url, settings, take_over)
+    if manifest.quarantined:
         raise typer.Exit(FAILED)
-    if strict and result.manifest.errors:
+    if strict and manifest.errors:
         raise typer.Exit(STRICT)
 
 
-def print_summary(output_url: str, result: RunResult) -> None:
-    """What a finished run holds, for people."""
-    manifest = result.manifest
+def run_and_print(input_url: str, output_url: str, settings: RunConfig, take_over: bool = False) -> Manifest:
+    """Run with a progress bar and print the summary; the command ends with 130 if the run was stopped."""
+    progress = RunProgress()
+    manifest = None
+    with progress.bar, suppress(KeyboardInterrupt):
+        manifest = run(input_url, output_url, settings, progress, take_over).manifest
+    if manifest is None:
+        progress.stopped()
+        raise fail(RESUME, INTERRUPTED)
+    print_summary(output_url, manifest)
+    return manifest
+
+
+def print_summary(output_url: str, manifest: Manifest) -> None:
+    """Print what a finished run holds."""
     summary = summarise(manifest)
     if summary.total is not None:
         console.print(str(summary), markup=False)
@@ -140,5 +151,5 @@ def print_summary(output_url: str, result: RunResult) -> None:
             markup=False,
         )
     if manifest.quarantined:
-        console.print("the run is not whole; the same command tries what was given up once more")
+        console.print("the run is incomplete; the same command tries once more what was given up")
     console.print(f"written to {output_url}", markup=False)

@@ -1,16 +1,14 @@
-"""Progress of a run: a bar with recordings/s, the share done, the time left and the errors; else plain lines."""
+"""Progress of a run: a bar with recordings/s, the share done, the time left and the errors, or plain lines."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from jobs.messages import clock, console
-from pipeline.flow.cluster import Crew
+from pipeline.flow.cluster import PoolSize
 from pipeline.flow.plan import Work
 from pipeline.inputs.listing import Listing
 from schemas.records import CommitRecord
@@ -52,13 +50,13 @@ class RunProgress:
             console.print(f"resuming: {self.done:.0%} of the input is done, {len(work)} shards are left")
         self._show("starting Ray")
 
-    def crewed(self, crew: Crew) -> None:
-        size = "one GPU" if crew.gpus else f"{crew.cpus} CPU core{'s' * (crew.cpus > 1)}"
-        console.print(f"{crew.actors} actor{'s' * (crew.actors > 1)} on {size} each")
+    def cluster_ready(self, size: PoolSize) -> None:
+        cores = "one GPU" if size.gpus else f"{size.cpus} CPU core{'s' * (size.cpus > 1)}"
+        console.print(f"{size.actors} actor{'s' * (size.actors > 1)} on {cores} each")
         self._show("loading the explainer")
 
     def committed(self, record: CommitRecord, before: float) -> None:
-        # The rate is counted from the first part on: what comes before is starting up.
+        # The rate is counted from the first part on: what comes before is start-up.
         first = self.started is None
         self.started = self.started or time.monotonic() - record.seconds
         self.done += (record.share - before) * self.sizes[record.shard_id] / self.total_bytes
@@ -81,15 +79,10 @@ class RunProgress:
     def note(self, text: str) -> None:
         console.print(f"[yellow]note:[/] {escape(text)}")
 
-    @contextmanager
-    def told_when_stopped(self) -> Iterator[None]:
-        """Say what is committed when the block is stopped by Ctrl-C."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            done = f"{min(self.done, 1.0):.0%} of the input is committed"
-            console.print(f"stopped: {done}, {self.recordings} recordings in {self.windows} windows of it by this run")
-            raise
+    def stopped(self) -> None:
+        """Print what is committed of a run that was stopped."""
+        done = f"{min(self.done, 1.0):.0%} of the input is committed"
+        console.print(f"stopped: {done}, {self.recordings} recordings in {self.windows} windows of it by this run")
 
     def _show(self, state: str) -> None:
         self.bar.update(self.task, completed=min(self.done, 1.0), state=state)

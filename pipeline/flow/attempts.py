@@ -1,4 +1,4 @@
-"""How often each shard was tried at one place, since when, and what Ray says of why it failed."""
+"""How often each shard has failed since it last made progress, and what Ray says of why it failed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # colours of a terminal
 
 
 class Attempts:
-    """Attempts that count against shards; a shard that gets on begins anew, as unrelated faults may meet a long one."""
+    """Counts failed attempts by shard; progress resets the count, as unrelated faults may meet a long shard."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._charged: Counter[str] = Counter()
         self._since: dict[str, float] = {}
 
     def begin(self, shard_id: str) -> None:
-        """The shard is handed out, for the first time at this place or again."""
+        """The shard is assigned, for the first time since its last commit or again."""
         self._since.setdefault(shard_id, time.monotonic())
 
-    def get_on(self, shard_id: str) -> None:
+    def progress(self, shard_id: str) -> None:
         """A part of the shard was committed."""
         del self._charged[shard_id]
         self._since[shard_id] = time.monotonic()
@@ -33,20 +33,20 @@ class Attempts:
         self._charged[shard_id] += 1
 
     def charged(self, shard_id: str) -> int:
-        """So many attempts of the shard have failed at this place."""
+        """The number of attempts that have failed since the shard's last commit."""
         return self._charged[shard_id]
 
     def spent(self, shard_id: str) -> bool:
         """Whether the shard has had all its attempts."""
-        return self._charged[shard_id] >= self._most
+        return self._charged[shard_id] >= self._limit
 
     def seconds(self, shard_id: str) -> float:
-        """Since the shard got on, or was first handed out."""
+        """Seconds since the shard's last commit, or since it was first assigned."""
         return time.monotonic() - self._since[shard_id]
 
 
 def reason_of(error: RayError) -> str:
-    """The first line of what went wrong, without Ray's wrappings."""
+    """The first line of what went wrong, without Ray's wrapping."""
     if isinstance(error, RayActorError) and error.actor_init_failed:
         # What was raised stands in text only, below a traceback.
         return re.sub(r"^[\w.]*\.", "", _ESCAPES.sub("", str(error)).strip().splitlines()[-1])
@@ -55,8 +55,8 @@ def reason_of(error: RayError) -> str:
     return f"{type(cause).__name__}: {line[0] if line else 'no message'}"
 
 
-def is_of_ray(error: RayTaskError) -> bool:
-    """Whether a process or an object was lost below a task, in place of something that it raised itself."""
+def is_ray_failure(error: RayTaskError) -> bool:
+    """Whether a process or an object was lost below a task, rather than the task having raised an error of its own."""
     cause = _cause(error)
     return isinstance(cause, RayError) and not isinstance(cause, RayTaskError)
 

@@ -1,12 +1,11 @@
-"""What is checked at the door of a run, before anything is written or started."""
+"""What is checked before a run writes or starts anything."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
 from pipeline.inputs.find import find_files, is_pattern
-from pipeline.inputs.labels import LabelTable
-from pipeline.inputs.labels import check_coverage as labels_cover
+from pipeline.inputs.labels import LabelTable, check_coverage
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.shards import printable
 from pipeline.runs.output import RunOutput
@@ -21,11 +20,11 @@ from schemas.yaml_config import ConfigError
 
 
 class RunConflictError(LmacError):
-    """The output belongs to a run that was asked for something else."""
+    """The output belongs to something else, or to a run with other settings."""
 
 
 def check_hop(content: ContentConfig, front_end: FrontEndConfig) -> None:
-    """Refuse, with a ConfigError, a hop that would leave sound between windows unheard."""
+    """Refuse, with a ConfigError, a hop that would leave sound between windows out."""
     hop_s = content.window_hop_s
     if hop_s is not None and not 1 <= round(hop_s * front_end.sample_rate) <= front_end.window_samples:
         raise ConfigError(
@@ -43,36 +42,36 @@ def check_targets(content: ContentConfig, explainer: ExplainerConfig) -> None:
         raise ConfigError(f"content.targets: {error}") from None
     count = targets.count(explainer.labels)
     if content.part_windows * count > PART_MASKS:
-        # The windows of a part are written as one, and so held with all their masks.
+        # A part is written as one, so all its masks are in memory together.
         raise ConfigError(
             f"content.part_windows: {content.part_windows} windows of {count} targets are more than the {PART_MASKS} "
             f"masks of a part: give --part-windows {max(PART_MASKS // count, 1)}, or fewer targets"
         )
 
 
-def check_coverage(listing: Listing, labels: LabelTable | None) -> None:
-    """Refuse, with an InputError, labels of which none is about the input.
+def check_labels(listing: Listing, labels: LabelTable | None) -> None:
+    """Refuse, with an InputError, a table of labels without a row about the input.
 
-    Only of loose files are the keys known before anything is read.
+    Before anything is read this can be told for loose files only, whose keys are known.
     """
     if labels is not None and all(shard.kind == "files" for shard in listing.shards):
-        labels_cover(labels, [entry.key for shard in listing.shards for entry in shard.entries])
+        check_coverage(labels, [entry.key for shard in listing.shards for entry in shard.entries])
 
 
 def check_apart(input_url: str, output: RunOutput) -> None:
     """Refuse, with an InputError, an output inside the input."""
     (fs, source), (target_fs, target) = open_filesystem(input_url), open_filesystem(output.url)
-    # A pattern is held against what a table of listenables will be called.
+    # A pattern is matched with the name that a table of listenables will have.
     found = is_pattern(input_url) and fnmatchcase(f"{target}/listenables/part.parquet", source)
     if type(fs) is type(target_fs) and (found or f"{target}/".startswith(f"{source}/")):
         raise InputError(
-            f"{display_url(output.url)}: the output lies within the input, so that its recordings would be taken for"
-            " input when the run goes on: choose a place outside"
+            f"{display_url(output.url)}: the output lies within the input, so a resumed run would take it for input: "
+            "choose a place outside"
         )
 
 
 def check_free(output: RunOutput) -> None:
-    """Refuse, with a RunConflictError, an output with files that a run would take for its own leftovers and delete."""
+    """Refuse, with a RunConflictError, an output with files that a run would delete as leftovers of its own."""
     try:
         found = find_files(output.url)[1]
     except InputError:
@@ -80,6 +79,6 @@ def check_free(output: RunOutput) -> None:
     taken = sorted(path for path in found if path.partition("/")[0] in TABLES)
     if taken:
         raise RunConflictError(
-            f"{display_url(output.url)} holds files of something else, {printable(taken[0])!r} for one, where those of "
-            "the run would go: choose another output"
+            f"{display_url(output.url)} holds files of something else, {printable(taken[0])!r} for one, in a folder "
+            "that the run would write to: choose another output"
         )

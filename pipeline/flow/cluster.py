@@ -1,4 +1,4 @@
-"""Joining or starting Ray, and how many actors of what size it can carry."""
+"""Joins or starts Ray, and decides how many actors of what size it can run."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CONNECT_TIMEOUT_S = 10.0
 
 
 class ClusterError(LmacError):
-    """Ray cannot be reached, or cannot carry what was asked for."""
+    """Ray cannot be reached, or has no room for the actors of a run."""
 
 
 @dataclass(frozen=True)
-class Crew:
-    """The actors of a run: how many, on what, with how many CPU cores, and shards at a time, each.
+class PoolSize:
+    """How many actors a run has, on what device, and how many CPU cores and shards at a time each of them has.
 
-    One that `grows` takes what a cluster gains.
+    A pool that `grows` uses the nodes that a cluster gains.
     """
 
     actors: int
@@ -39,15 +39,15 @@ class Crew:
     def gpus(self) -> int:
         return 1 if self.device == "cuda" else 0
 
-    def room(self, cpus: int, gpus: int) -> int:
-        """How many actors of this size a cluster of so many CPUs and GPUs carries, at least those there are to be."""
+    def target(self, cpus: int, gpus: int) -> int:
+        """How many actors a cluster of so many CPUs and GPUs is to have: `actors`, or more if the pool grows."""
         if not self.grows:
             return self.actors
         return max(self.actors, gpus if self.gpus else cpus // (self.cpus + self.streams))
 
 
-def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> Crew:
-    """The crew for so many CPUs and GPUs: one actor per GPU, else as many as leave each a CPU to decode.
+def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> PoolSize:
+    """The pool for so many CPUs and GPUs: one actor per GPU, else as many as leave each a CPU to decode.
 
     Raises ClusterError when a GPU is asked for and there is none.
     """
@@ -57,30 +57,30 @@ def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> Crew:
         )
     on_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
     if on_gpu:
-        return Crew(config.actors or gpus, "cuda", config.cpus_per_actor or 1, config.streams_per_actor)
-    # On a cluster Ray's CPUs are all there is, and decoders need some; here they are bookkeeping (see `crew`).
+        return PoolSize(config.actors or gpus, "cuda", config.cpus_per_actor or 1, config.streams_per_actor)
+    # On a cluster Ray's CPUs are all there is, and decoders need some; here they are bookkeeping (see `ray_cluster`).
     share = cpus // (config.actors or 1) - (0 if config.address is None else config.streams_per_actor)
     per_actor = config.cpus_per_actor or max(1, min(4, share))
     fitting = max(1, cpus // (per_actor + config.streams_per_actor))
-    return Crew(config.actors or fitting, "cpu", per_actor, config.streams_per_actor)
+    return PoolSize(config.actors or fitting, "cpu", per_actor, config.streams_per_actor)
 
 
 @contextmanager
-def crew(config: ClusterConfig) -> Iterator[Crew]:
-    """A running Ray and the crew for it; a Ray that was started here is stopped at the end.
+def ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
+    """Join Ray, or start it here, while the block lasts; gives the size of the pool that fits it.
 
     Raises ClusterError when Ray does not start here, or the cluster at `address` cannot be joined or is too small.
     """
-    # Its advice on authentication, printed at every start, is not for users of a batch command.
+    # Ray's advice on authentication, printed at every start, is not for users of a batch command.
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Otherwise Ray hides the GPUs of actors that ask for none behind a warning at every start.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if config.address is None:
-        sized = pool_size(config, os.cpu_count() or 1, torch.cuda.device_count())
+        size = pool_size(config, os.cpu_count() or 1, torch.cuda.device_count())
         # Ray's CPUs are bookkeeping: every actor has its cores, every stream a decoder's. On a small machine
         # they are more than the cores there are, and the operating system shares those out.
-        needed = sized.actors * (sized.cpus + sized.streams)
+        needed = size.actors * (size.cpus + size.streams)
         # "local", as without it Ray joins whatever cluster RAY_ADDRESS or an earlier `ray start` names.
         try:
             ray.init(
@@ -94,10 +94,10 @@ def crew(config: ClusterConfig) -> Iterator[Crew]:
         except Exception as error:  # Ray has no class of its own for this
             ray.shutdown()
             raise ClusterError(
-                f"Ray did not start on this machine: {error} Look whether memory and disk are left, and try again"
+                f"Ray did not start on this machine: {error} Check that memory and disk are left, and try again"
             ) from error
     else:
-        _reach(config.address)
+        _check_reachable(config.address)
         try:
             ray.init(address=config.address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -105,22 +105,22 @@ def crew(config: ClusterConfig) -> Iterator[Crew]:
             raise ClusterError(f"no Ray cluster could be joined at {config.address!r}: {error}{hint}") from None
         resources = ray.cluster_resources()
         cpus = int(resources.get("CPU", 0))
-        sized = pool_size(config, cpus, int(resources.get("GPU", 0)))
-        if sized.device == "cpu" and sized.actors * sized.cpus >= cpus:
+        size = pool_size(config, cpus, int(resources.get("GPU", 0)))
+        if size.device == "cpu" and size.actors * size.cpus >= cpus:
             ray.shutdown()
             raise ClusterError(
-                f"{sized.actors} actors of {sized.cpus} CPUs leave none of the cluster's {cpus} CPUs to decode "
+                f"{size.actors} actors of {size.cpus} CPUs leave none of the cluster's {cpus} CPUs to decode "
                 "audio: give fewer --actors or --cpus-per-actor"
             )
-        sized = replace(sized, grows=config.actors is None)
+        size = replace(size, grows=config.actors is None)
     try:
-        yield sized
+        yield size
     finally:
         ray.shutdown()
 
 
-def _reach(address: str) -> None:
-    """Knock at `host:port`, as Ray itself waits for many minutes where nobody answers."""
+def _check_reachable(address: str) -> None:
+    """Try to connect to `host:port` first, as Ray itself waits for many minutes where nothing answers."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
         return  # "auto" and the like

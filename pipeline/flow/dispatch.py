@@ -1,40 +1,33 @@
-"""The driver's loop: shards to actors, commits back, the crew kept at its strength, attempts counted."""
+"""The driver's loop: shards to actors, commits back, failed shards tried again or quarantined."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from pipeline.flow import nodes
-from pipeline.flow.actor import ExplainActor
-from pipeline.flow.attempts import Attempts, is_of_ray, reason_of
-from pipeline.flow.cluster import Crew
-from pipeline.flow.plan import Work
+from pipeline.flow.actor_pool import ActorPool, PooledActor
+from pipeline.flow.attempts import Attempts, is_ray_failure, reason_of
+from pipeline.flow.nodes import NodeCheck
+from pipeline.flow.parts import RunContext
+from pipeline.flow.plan import Work, rest_of
 from pipeline.flow.stop import Stop
 from pipeline.inputs.shards import printable
-from schemas.errors import LmacError
+from pipeline.runs.output import RunOutput
 from schemas.records import CommitRecord, QuarantinedShard
 
 # A wait this long ends only so that signals, the lease and the nodes are looked at while nothing happens.
 POLL_S = 1.0
-LOOK_S = 2.0
-
-# So long may a cluster take to find room for an actor before people are told what it waits for.
-PATIENCE_S = 60.0
-
-
-class RunFailedError(LmacError):
-    """The run cannot go on: actors do not start."""
 
 
 class Reporter(Protocol):
-    """Told of what happens in a run, for people."""
+    """Is told what happens in a run, for people."""
 
     def committed(self, record: CommitRecord, before: float) -> None:
         """A part is written; `before` is the share of its shard that was done until then."""
@@ -44,215 +37,160 @@ class Reporter(Protocol):
 
 
 @dataclass
-class _Hand:
-    """A shard in an actor's hands: what is left of it (None: all is committed), and the nodes when it was given out."""
+class InFlight:
+    """A shard that an actor explains: what follows its last commit, and the nodes that were alive at its start.
 
+    `done` is True once its last part is committed.
+    """
+
+    actor: PooledActor
     work: Work
-    left: Work | None
     nodes: frozenset[str]
+    done: bool = False
 
 
-@dataclass(eq=False)
-class _Slot:
-    """An actor and the shards it works on; one that leaves gets no more."""
+@dataclass(frozen=True)
+class OnHold:
+    """Shards that failed because an actor or a task died, until it is known whether a node was lost with it.
 
-    actor: Any
-    ready: bool = False
-    leaving: bool = False
-    node_id: str = ""
-    streams: dict[Any, _Hand] = field(default_factory=dict)
+    `actor` is the actor that died, None where it was a task of a living one.
+    """
+
+    check: NodeCheck
+    works: list[Work]
+    reason: str
+    actor: PooledActor | None = None
 
 
 class Dispatcher:
-    """Hands out shards until all are done or given up.
+    """Assigns shards to the actors of a pool until all are done or quarantined.
 
-    `start_actor` makes an actor; `arguments` are the input's root, the output, and the labels; `refresh`
-    reads from storage what is left of a shard, as an actor that died may have committed more than it told. Nothing is
-    handed out once `stop` is asked for, nor while `may_go_on` is False.
+    Nothing is assigned once `stop` is requested, nor while `may_go_on` is False.
     """
 
     def __init__(
         self,
-        crew: Crew,
+        pool: ActorPool,
+        context: RunContext,
         attempts: int,
-        start_actor: Callable[[], Any],
-        arguments: tuple[str, str, Any],
-        refresh: Callable[[Work], Work | None],
         reporter: Reporter,
         stop: Stop,
         may_go_on: Callable[[], bool],
     ) -> None:
-        self.crew, self.start_actor = crew, start_actor
-        self.root_url, self.output_url, self.labels = arguments
-        self.refresh, self.reporter = refresh, reporter
-        self.stop, self.may_go_on = stop, may_go_on
-        self.most_starts, self.attempts = attempts, Attempts(attempts)
-        self.failed_starts = 0
-        self.strength = crew.actors
-        self.nodes, self.next_look = nodes.Nodes(), 0.0
-        self.last_ready = time.monotonic()
-        self.patient_until = self.last_ready + PATIENCE_S
-        self.starting: dict[Any, _Slot] = {}
-        self.slots: list[_Slot] = []
+        self.pool, self.context, self.attempts = pool, context, Attempts(attempts)
+        self.reporter, self.stop, self.may_go_on = reporter, stop, may_go_on
+        self.output = RunOutput(context.output_url)
         self.queue: deque[Work] = deque()
+        self.in_flight: dict[Any, InFlight] = {}
+        self.on_hold: list[OnHold] = []
         self.quarantined: list[QuarantinedShard] = []
 
-    def run(self, work: list[Work]) -> list[QuarantinedShard]:
-        """Do the work; returns the shards that were given up after their attempts.
+    def run(self, work: list[Work]) -> bool:
+        """Do the work; returns whether all of it is done or in `quarantined`.
 
-        Once it is asked to stop, the parts in hand are finished; then what is left in `queue` was not done.
-        Raises RunFailedError when as many actors in a row as a shard has attempts die before they are ready, and
-        whatever `may_go_on` raises.
+        Once a stop is requested, only the parts in flight are finished. Raises RunFailedError when actors do not start,
+        and whatever `may_go_on` raises.
         """
         self.queue.extend(work)
         stopping = False
-        while any(slot.streams for slot in self.slots) or (self.queue and not stopping):
-            if self.stop.asked and not stopping:
+        while self.in_flight or ((self.queue or self.on_hold) and not stopping):
+            if self.stop.requested and not stopping:
                 stopping = True
-                self.reporter.note("stopping after the parts in hand; Ctrl-C again stops at once")
-                for slot in self.slots:
-                    self._send_off(slot)
-            self._look()
+                self.reporter.note("stopping after the parts in flight; Ctrl-C again stops at once")
+                for actor in self.pool.actors:
+                    self.pool.drain(actor)
+            self.pool.check_nodes(now=bool(self.on_hold))
+            self._release()
             if self.may_go_on() and not stopping:
-                self._staff()
-                self._hand_out()
+                self.pool.scale_up(len(self.queue))
+                self._assign()
             self._wait()
-        return self.quarantined
+        return not self.queue and not self.on_hold
 
     def _wait(self) -> None:
-        streams = {stream: slot for slot in self.slots for stream in slot.streams}
-        awaited = [*self.starting, *streams]
+        probes = [probe for held in self.on_hold for probe in held.check.probes]
+        awaited = [*self.pool.starting, *self.in_flight, *probes]
         if not awaited:
             time.sleep(POLL_S)
             return
         ready, _ = ray.wait(awaited, num_returns=1, timeout=POLL_S)
         for reference in ready:
-            if reference in self.starting:
-                self._started(reference)
-            else:
-                self._advance(streams[reference], reference)
-        for slot in [slot for slot in self.slots if slot.leaving and not slot.streams]:
-            ray.kill(slot.actor)
-            self._forget(slot)
+            if reference in self.pool.starting:
+                self.pool.started(reference)
+            elif reference in self.in_flight:
+                self._advance(reference)
+        self.pool.end_drained()
 
-    def _look(self) -> None:
-        """See which nodes came, which are about to go, and whether there are actors at all."""
-        now = time.monotonic()
-        if any(slot.ready for slot in self.slots):
-            self.patient_until = now + PATIENCE_S
-        elif now > self.patient_until:
-            self.patient_until = float("inf")
-            self.reporter.note(
-                f"still waiting for an actor, which asks for {self.crew.cpus} CPUs and {self.crew.gpus} GPUs: if no "
-                "node of the cluster has that many free, stop and give others"
-            )
-        if now < self.next_look:
-            return
-        self.next_look = now + LOOK_S
-        self.nodes = nodes.look()
-        # It never falls: for an actor whose node was lost Ray is to find, or an autoscaler to start, another.
-        self.strength = max(self.strength, self.crew.room(self.nodes.cpus, self.nodes.gpus))
-        for slot in self.slots:
-            if slot.node_id in self.nodes.draining and not slot.leaving:
-                self.reporter.note("a node is being drained: its actor ends after the part in hand")
-                self._send_off(slot)
+    def _assign(self) -> None:
+        for actor in self.pool.available():
+            if not self.queue:
+                return
+            work = self.queue.popleft()
+            self.attempts.begin(work.shard.shard_id)
+            self.in_flight[actor.explain(work)] = InFlight(actor, work, self.pool.nodes.alive)
 
-    def _send_off(self, slot: _Slot) -> None:
-        slot.leaving = True
-        slot.actor.wind_up.remote()
-
-    def _staff(self) -> None:
-        """Start actors, up to the crew's strength, while there is work for them."""
-        staying = [slot for slot in self.slots if not slot.leaving]
-        busy = sum(bool(slot.streams) for slot in staying)
-        for _ in range(min(self.strength, busy + len(self.queue)) - len(staying)):
-            slot = _Slot(self.start_actor())
-            self.slots.append(slot)
-            self.starting[slot.actor.ready.remote()] = slot
-
-    def _forget(self, slot: _Slot) -> None:
-        self.slots.remove(slot)
-        self.starting = {reference: other for reference, other in self.starting.items() if other is not slot}
-
-    def _started(self, reference: Any) -> None:
-        slot = self.starting.pop(reference)
-        try:
-            slot.node_id = ray.get(reference)
-            slot.ready = True
-            self.failed_starts, self.last_ready = 0, time.monotonic()
-        except RayError as error:
-            self.failed_starts += 1
-            self.slots.remove(slot)
-            if self.failed_starts >= self.most_starts:
-                seconds = time.monotonic() - self.last_ready
-                raise RunFailedError(
-                    f"actors do not start, {self.failed_starts} in a row within {seconds:.0f} s, the last because: "
-                    f"{reason_of(error)}"
-                ) from None
-            self.reporter.note(f"an actor did not start, another is tried: {reason_of(error)}")
-
-    def _hand_out(self) -> None:
-        # One stream for everyone before anyone gets a second.
-        for level in range(self.crew.streams):
-            for slot in self.slots:
-                if self.queue and slot.ready and not slot.leaving and len(slot.streams) == level:
-                    work = self.queue.popleft()
-                    self.attempts.begin(work.shard.shard_id)
-                    stream = slot.actor.explain_shard.options(num_returns="streaming").remote(
-                        self.root_url,
-                        self.output_url,
-                        work.shard,
-                        self.labels,
-                        work.start,
-                        work.first,
-                        work.share,
-                    )
-                    slot.streams[stream] = _Hand(work, work, self.nodes.alive)
-
-    def _advance(self, slot: _Slot, stream: Any) -> None:
-        if stream not in slot.streams:  # its actor was found dead a moment ago, through another stream
-            return
-        hand = slot.streams[stream]
+    def _advance(self, stream: Any) -> None:
+        flight = self.in_flight[stream]
         try:
             record: CommitRecord = ray.get(next(stream))
         except StopIteration:
-            del slot.streams[stream]
-            if slot.leaving and hand.left is not None:
-                self.queue.appendleft(hand.left)
+            self._end(stream)
+            if flight.actor.state == "draining" and not flight.done:
+                self.queue.appendleft(flight.work)
         except RayTaskError as error:
-            del slot.streams[stream]
-            # What was lost below the actor may have been on any node.
-            gone = is_of_ray(error) and nodes.lost(hand.nodes)
-            self._again(hand.work, f"{'a node was lost: ' * gone}{reason_of(error)}", charge=not gone)
+            self._end(stream)
+            if is_ray_failure(error):
+                # What was lost below the actor may have been on any node.
+                self.on_hold.append(OnHold(NodeCheck(flight.nodes, self.pool.nodes), [flight.work], reason_of(error)))
+            else:
+                self._try_again(flight.work, reason_of(error), charge=True)
         except RayError as error:  # of the actor, or of its node and what was stored there
-            self._bury(slot, error)
+            actor = flight.actor
+            self.pool.mark_lost(actor)
+            works = [self._end(stream).work for stream in list(actor.streams)]
+            check = NodeCheck({actor.node_id}, self.pool.nodes)
+            self.on_hold.append(OnHold(check, works, reason_of(error), actor))
         else:
-            before = hand.work.share
-            hand.work = Work(hand.work.shard, record.next, record.part + 1, record.share)
-            hand.left = None if record.last else hand.work
-            self.attempts.get_on(hand.work.shard.shard_id)
+            before = flight.work.share
+            flight.work = Work(flight.work.shard, record.next, record.part + 1, record.share)
+            flight.done = record.last
+            self.attempts.progress(record.shard_id)
             self.reporter.committed(record, before)
 
-    def _bury(self, slot: _Slot, error: RayError) -> None:
-        ray.kill(slot.actor)  # it may only be out of reach, and would write beside the one that takes its place
-        gone = nodes.lost({slot.node_id})
-        cause = "its node was lost" if gone else "its process died"
-        self.reporter.note(f"an actor was lost ({cause}), another takes its place")
-        self._forget(slot)
-        for hand in slot.streams.values():
-            # A node that goes down is no fault of the shard that was being read there.
-            self._again(hand.work, f"{cause}: {reason_of(error)}", charge=not gone)
-        slot.streams.clear()
+    def _end(self, stream: Any) -> InFlight:
+        flight = self.in_flight.pop(stream)
+        flight.actor.streams.remove(stream)
+        return flight
 
-    def _again(self, work: Work, reason: str, charge: bool) -> None:
+    def _release(self) -> None:
+        """Try shards on hold again once it is known whether a node was lost."""
+        for held in list(self.on_hold):
+            lost = held.check.verdict(self.pool.nodes)
+            if lost is None:
+                continue
+            self.on_hold.remove(held)
+            if held.actor is None:
+                cause = "a node was lost: " if lost else ""
+            else:
+                cause = "its node was lost" if lost else "its process died"
+                self.pool.remove(held.actor)
+                self.reporter.note(f"an actor was lost ({cause}), another takes its place")
+                cause += ": "
+            for work in held.works:
+                # A node that goes down is no fault of the shard that was read there.
+                self._try_again(work, f"{cause}{held.reason}", charge=not lost)
+
+    def _try_again(self, work: Work, reason: str, charge: bool) -> None:
         shard = work.shard
         # The record goes into storage, where a path of this machine has no business.
-        for place, name in ((self.output_url, "OUTPUT"), (self.root_url, "INPUT")):
+        for place, name in ((self.context.output_url, "OUTPUT"), (self.context.root_url, "INPUT")):
             reason = reason.replace(place, name)
         shown = printable(shard.uri) or shard.shard_id  # loose files have no place in common
-        if charge and not self.stop.asked:
+        if charge and not self.stop.requested:
             self.attempts.charge(shard.shard_id)
-        rest = self.refresh(work)
+        # An actor that died may have committed more than it reported.
+        parts = self.output.committed_parts(shard.shard_id).get(shard.shard_id, [])
+        rest = rest_of(shard, parts, partial(self.output.read_part, shard.shard_id))
         if rest is None:
             return
         if self.attempts.spent(shard.shard_id):
@@ -268,18 +206,6 @@ class Dispatcher:
                 )
             )
             return
-        if not self.stop.asked:
+        if not self.stop.requested:
             self.reporter.note(f"{shown}: tried again from part {rest.first}: {reason}")
         self.queue.append(rest)
-
-
-def make_starter(crew: Crew, *arguments: Any) -> Callable[[], Any]:
-    """A function that starts an ExplainActor of the crew's size; it is replaced, never restarted by Ray."""
-    remote = ray.remote(ExplainActor).options(
-        num_cpus=crew.cpus,
-        num_gpus=crew.gpus,
-        max_restarts=0,
-        max_task_retries=0,
-        max_concurrency=crew.streams + 1,
-    )
-    return lambda: remote.remote(*arguments)

@@ -11,22 +11,25 @@ from ray._private.state import state
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-# Ray takes up to half a minute to notice that a node is gone; for so long a node is waited for.
+# Ray takes up to half a minute to notice that a node is gone.
 VERDICT_S = 60.0
-POLL_S = 1.0
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """The ids of living nodes, of those among them that are being drained, and what the others have in all."""
+    """The ids of living nodes, the ids of those that are being drained, and what the others have in all."""
 
     alive: frozenset[str] = frozenset()
     draining: frozenset[str] = frozenset()
     cpus: int = 0
     gpus: int = 0
 
+    @property
+    def staying(self) -> frozenset[str]:
+        return self.alive - self.draining
 
-def look() -> Nodes:
+
+def read_nodes() -> Nodes:
     """The nodes as Ray knows them now."""
     living = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
     draining = frozenset(state.get_draining_nodes()) & living.keys()
@@ -39,30 +42,34 @@ def look() -> Nodes:
     )
 
 
-def lost(node_ids: Collection[str]) -> bool:
-    """Whether one of these nodes is gone, or about to go; each is asked for a sign of life.
+class NodeCheck:
+    """Finds out, without ever waiting, whether one of some nodes is lost: each living one is sent a probe.
 
-    Of one that neither answers in a minute nor is dead to Ray it is not said, so that nothing is tried for ever.
+    `probes` are the answers that are still missing. After VERDICT_S without them, and without a word from Ray that a
+    node is dead, none counts as lost, so that no shard is tried for ever.
     """
-    asked = [
-        _answer.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote()
-        for node_id in node_ids
-        if node_id in look().alive
-    ]
-    deadline = time.monotonic() + VERDICT_S
-    while True:
-        nodes = look()
-        if set(node_ids) - (nodes.alive - nodes.draining):
+
+    def __init__(self, node_ids: Collection[str], nodes: Nodes) -> None:
+        self._node_ids = frozenset(node_ids)
+        self._deadline = time.monotonic() + VERDICT_S
+        self.probes = [
+            _probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote()
+            for node_id in self._node_ids & nodes.alive
+        ]
+
+    def verdict(self, nodes: Nodes) -> bool | None:
+        """Whether a node is gone or about to go; None while it is open. `nodes` must be read after the check began."""
+        if not self._node_ids <= nodes.staying:
             return True
-        if not asked or time.monotonic() > deadline:
-            return False
-        answered, asked = ray.wait(asked, timeout=POLL_S)
-        try:
-            ray.get(answered)
-        except RayError:
-            return True
+        if self.probes:
+            answered, self.probes = ray.wait(self.probes, num_returns=len(self.probes), timeout=0)
+            try:
+                ray.get(answered)
+            except RayError:
+                return True
+        return None if self.probes and time.monotonic() < self._deadline else False
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _answer() -> None:
-    """Being run is the answer."""
+def _probe() -> None:
+    """To have run is the answer."""

@@ -12,6 +12,7 @@ from pipeline.audio.decode import AudioFault
 from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.level import level_dbfs
 from pipeline.audio.windows import cut_windows, take_window
+from pipeline.flow.plan import Work
 from pipeline.inputs.labels import LabelTable, label_of
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import ReadFault
@@ -21,9 +22,21 @@ from schemas.explainer_config import FrontEndConfig
 from schemas.records import Cursor
 from schemas.run_config import ContentConfig
 
-# For all the shards that this process reads, as it takes as long to start as a dozen recordings to decode; it ends with
-# it.
+# One for all shards that this process reads, as it takes as long to start as a dozen recordings take to decode; it ends
+# with this process.
 DECODER = DecoderProcess()
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What is the same for all shards of a run; `labels` is the table of ground truth, if there is one."""
+
+    root_url: str
+    output_url: str
+    content: ContentConfig
+    front_end: FrontEndConfig
+    explainer_digest: str
+    labels: LabelTable | None = None
 
 
 @dataclass(frozen=True)
@@ -80,71 +93,62 @@ class Part:
 
 @dataclass(frozen=True)
 class _Item:
-    """A window or an error, where it begins, and the encoded bytes of its recording if that ends with it."""
+    """A window or an error, where it begins, whether it ends its recording, and the recording's encoded bytes."""
 
-    place: Cursor
+    begins: Cursor
     row: WindowRow | ErrorRow
     waveform: np.ndarray | None
     ends_recording: bool
     size_bytes: int
 
 
-def cut_parts(
-    root_url: str,
-    shard: Shard,
-    front_end: FrontEndConfig,
-    content: ContentConfig,
-    labels: LabelTable | None = None,
-    start: Cursor | None = None,
-    first: int = 0,
-    share: float = 0.0,
-) -> Iterator[Part]:
-    """Read and decode a shard from `start` on, as parts numbered from `first`.
+def cut_parts(context: RunContext, work: Work) -> Iterator[Part]:
+    """Read and decode what is left of a shard, as parts.
 
-    Where a part ends depends on the shard and `content` alone, so a stream that goes on from a commit's `next`
-    yields the parts that an undisturbed one would have. A part is closed when the window after it comes, so
+    Where a part ends depends on the shard and the run's content alone, so a stream that goes on from a commit's `next`
+    yields the parts that an undisturbed one would have yielded. A part is closed when the window after it comes, so
     that a shard always ends with a part whose `last` is True, even if nothing is in it.
-    Raises StorageError when the recording at `start`, which a commit has seen, is not there any more.
+    Raises StorageError when the recording to start from, which a commit names, is not there any more.
     """
-    start = start or Cursor()
+    shard, start = work.shard, work.start
     # A manifest does not say how large its files are: they then count one each.
     total = shard.size_bytes or max(len(shard.entries), 1)
-    done, number, place = share * total, first, start
+    done, number, reached = work.share * total, work.first, start
     items: list[_Item] = []
     windows = 0
 
-    def close(place: Cursor, last: bool) -> Part:
+    def close(end: Cursor, last: bool) -> Part:
         waveforms = [item.waveform for item in items if item.waveform is not None]
         return Part(
             shard_id=shard.shard_id,
             number=number,
-            waveforms=np.stack(waveforms) if waveforms else np.zeros((0, front_end.window_samples), np.float32),
+            waveforms=np.stack(waveforms) if waveforms else np.zeros((0, context.front_end.window_samples), np.float32),
             rows=[item.row for item in items if isinstance(item.row, WindowRow)],
             errors=[item.row for item in items if isinstance(item.row, ErrorRow)],
             recordings=sum(item.ends_recording for item in items),
-            next=place,
+            next=end,
             share=1.0 if last else min(done / total, 1.0),
             last=last,
         )
 
-    stream = _items(root_url, shard, front_end, content, labels, start)
+    stream = _items(context, shard, start)
     if start != Cursor():
         stream = _reaching(stream, start, shard)
     for item in stream:
-        if item.waveform is not None and windows == content.part_windows:
-            yield close(item.place, last=False)
+        if item.waveform is not None and windows == context.content.part_windows:
+            yield close(item.begins, last=False)
             items, windows, number = [], 0, number + 1
         items.append(item)
         windows += item.waveform is not None
         if item.ends_recording:
             done += item.size_bytes if shard.size_bytes else 1
-            place = Cursor(recording=item.place.recording + 1)
-    yield close(place, last=True)
+            reached = Cursor(recording=item.begins.recording + 1)
+    yield close(reached, last=True)
 
 
 def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_Item]:
     first = next(items, None)
-    if first is None or first.place.recording != start.recording:
+    if first is None or first.begins.recording != start.recording:
         raise StorageError(
             f"{printable(shard.uri) or shard.shard_id}: its recording number {start.recording + 1}, where the next part"
             " begins, is not there any more: the input was changed while it was read"
@@ -153,30 +157,24 @@ def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_
     yield from items
 
 
-def _items(
-    root_url: str,
-    shard: Shard,
-    front_end: FrontEndConfig,
-    content: ContentConfig,
-    labels: LabelTable | None,
-    start: Cursor,
-) -> Iterator[_Item]:
+def _items(context: RunContext, shard: Shard, start: Cursor) -> Iterator[_Item]:
+    content, front_end, labels = context.content, context.front_end, context.labels
     rate, n = front_end.sample_rate, front_end.window_samples
     hop = round(content.window_hop_s * rate) if content.window_hop_s else n
-    for recording in read_shard(root_url, shard, start.recording):
-        place = Cursor(recording=recording.ordinal)
+    for recording in read_shard(context.root_url, shard, start.recording):
+        begins = Cursor(recording=recording.ordinal)
         if isinstance(recording, ReadFault):
             error = ErrorRow(
                 recording.clip_id, recording.key, "read", recording.reason, recording.message, recording.size_bytes
             )
-            yield _Item(place, error, None, True, recording.size_bytes or 0)
+            yield _Item(begins, error, None, True, recording.size_bytes or 0)
             continue
         size = len(recording.data)
         try:
             decoded = DECODER.decode(recording.data, recording.name, rate, content.max_clip_seconds)
         except AudioFault as fault:
             error = ErrorRow(recording.clip_id, recording.key, "decode", fault.reason, fault.message, size)
-            yield _Item(place, error, None, True, size)
+            yield _Item(begins, error, None, True, size)
             continue
         metadata = {**recording.metadata, **(labels.metadata_of(recording.key) if labels else {})}
         label = label_of(metadata, recording.key, content.label_column, labels)

@@ -1,22 +1,24 @@
-"""One pass over a dataset into one output: checked at the door, resumed, reconciled at the end."""
+"""One pass over a dataset into one output: checked first, resumed where one was begun, reconciled at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from typing import Any, Protocol
 
 import ray
 
-from pipeline.flow.checks import RunConflictError, check_apart, check_coverage, check_free, check_hop, check_targets
-from pipeline.flow.cluster import Crew, crew
-from pipeline.flow.dispatch import Dispatcher, Reporter, make_starter
+from pipeline.flow.actor_pool import ActorPool, actor_starter
+from pipeline.flow.checks import RunConflictError, check_apart, check_free, check_hop, check_labels, check_targets
+from pipeline.flow.cluster import PoolSize, ray_cluster
+from pipeline.flow.dispatch import Dispatcher, Reporter
 from pipeline.flow.explainer_of_run import as_begun, explain_with, load_asked
 from pipeline.flow.finalize import finalize
-from pipeline.flow.plan import Work, plan, rest_of
+from pipeline.flow.parts import RunContext
+from pipeline.flow.plan import Work, plan
 from pipeline.flow.stop import Stop
+from pipeline.flow.tasks import ContextRef
 from pipeline.inputs.labels import LabelTable, load_labels
 from pipeline.inputs.listing import Listing, list_input
 from pipeline.models.checkpoint import ExplainerError, LoadedExplainer
@@ -31,36 +33,43 @@ PACKAGES = ("lmac", "torch", "torchaudio", "ray", "pyarrow", "numpy", "soundfile
 
 
 class RunReporter(Reporter, Protocol):
-    """Told of a run's beginning and end as well."""
+    """Is told of a run's beginning as well."""
 
     def planned(self, listing: Listing, work: list[Work]) -> None:
-        """The input is listed and held against the output; `work` is what is left."""
+        """The input is listed and compared with the output; `work` is what is left."""
 
-    def crewed(self, crew: Crew) -> None:
-        """Ray is there and actors are being started."""
+    def cluster_ready(self, size: PoolSize) -> None:
+        """Ray runs, and so many actors are being started."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run; `resumed` is the number of parts that had been there before."""
+    """How a run ended; `resumed` is the number of parts that were there before it.
 
-    manifest: Manifest
+    A run that was `stopped` has no manifest: the same call goes on from what is committed.
+    """
+
+    manifest: Manifest | None
     resumed: int
+
+    @property
+    def stopped(self) -> bool:
+        return self.manifest is None
 
 
 def run(
     input_url: str, output_url: str, config: RunConfig, reporter: RunReporter, take_over: bool = False
 ) -> RunResult:
-    """Explain every recording of an input into an output, going on where an earlier run of the same kind stopped.
+    """Explain every recording of an input into an output, going on where an earlier run with the same settings stopped.
 
-    An output that a living run is writing is refused, unless `take_over` puts this one in its place. SIGINT and
-    SIGTERM, where this is the main thread, stop it after the parts in hand, and a second one at once.
+    An output that another run is writing is refused, unless `take_over` puts this one in its place. In the main thread
+    SIGINT and SIGTERM stop it: the first one after the parts in flight, a second one, or one that comes while nothing
+    is in flight, at once with a KeyboardInterrupt.
     Raises ConfigError, InputError, ExplainerError, RunConflictError, LeaseError, ClusterError or RunFailedError, each
-    with a message for people; an output is touched by none of the first four. Raises KeyboardInterrupt when it was
-    stopped.
+    with a message for people; none of the first four touches the output.
     """
     stop = Stop()
-    with stop.heard():
+    with stop.handling_signals():
         return _run(input_url, output_url, config, reporter, take_over, stop)
 
 
@@ -75,7 +84,7 @@ def _run(
     check_targets(content, loaded.config)
     labels = load_labels(content.labels, content.label_column) if content.labels else None
     listing = list_input(input_url, files_per_shard=content.files_per_shard)
-    check_coverage(listing, labels)
+    check_labels(listing, labels)
     output = RunOutput(output_url)
     check_apart(input_url, output)
     loaded = as_begun(content, loaded, output)
@@ -90,45 +99,36 @@ def _run(
         if not before:
             output.write_run_record(record)
         reporter.planned(listing, work)
+        resumed = sum(len(parts) for parts in committed.values())
         quarantined = []
         if work:
-            with crew(cluster) as sized:
-                reporter.crewed(sized)
-                content = explain_with(content, loaded, output)
-                starter = make_starter(sized, content, loaded.digest, sized.device, sized.cpus, cluster.batch_size)
-                shared = ray.put(labels) if labels is not None else None
-                dispatcher = Dispatcher(
-                    sized,
-                    cluster.attempts,
-                    starter,
-                    (listing.root_url, output.url, shared),
-                    partial(_left, output),
-                    reporter,
-                    stop,
-                    lease.holds,
+            with ray_cluster(cluster) as size:
+                reporter.cluster_ready(size)
+                context = RunContext(
+                    listing.root_url,
+                    output.url,
+                    explain_with(content, loaded, output),
+                    loaded.config.front_end,
+                    loaded.digest,
+                    labels,
                 )
-                with stop.patiently():
-                    quarantined = dispatcher.run(work)
-                if dispatcher.queue:
-                    raise KeyboardInterrupt
-        resumed = sum(len(parts) for parts in committed.values())
-        return RunResult(
-            finalize(output, listing.shards, quarantined, lease.confirm, Draw.parse(content.listen).per_target), resumed
-        )
-
-
-def _left(output: RunOutput, work: Work) -> Work | None:
-    """What is left of a shard by now: an actor that died may have committed more than it told."""
-    shard_id = work.shard.shard_id
-    parts = output.committed_parts(shard_id).get(shard_id, [])
-    return rest_of(work.shard, parts, partial(output.read_part, shard_id))
+                start_actor = actor_starter(size, ContextRef(ray.put(context)), cluster.batch_size)
+                pool = ActorPool(size, start_actor, cluster.attempts, reporter.note)
+                dispatcher = Dispatcher(pool, context, cluster.attempts, reporter, stop, lease.holds)
+                with stop.deferring():
+                    finished = dispatcher.run(work)
+                if not finished:
+                    return RunResult(None, resumed)
+                quarantined = dispatcher.quarantined
+        per_target = Draw.parse(content.listen).per_target
+        return RunResult(finalize(output, listing.shards, quarantined, lease.confirm, per_target), resumed)
 
 
 def _run_record(
     listing: Listing, content: ContentConfig, loaded: LoadedExplainer, labels: LabelTable | None
 ) -> RunRecord:
-    # Neither the explainer's place nor that of the labels is recorded: it may be a path of this machine. Their
-    # digests say what they are. Prompts are the explainer's labels.
+    # The paths of the explainer and of the labels are not recorded, as they may be this machine's; their digests say
+    # what they are. Prompts are the explainer's labels.
     config = content.model_dump(mode="json", exclude={"explainer", "classifier", "prompts", "templates", "labels"})
     config["labels_digest"] = labels.digest if labels else None
     return RunRecord(

@@ -1,4 +1,4 @@
-"""Ctrl-C in two steps: the first stops a run after the parts in hand, the second at once."""
+"""Ctrl-C in two steps: the first stops a run after the parts in flight, the second at once."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether a run was asked to stop, by Ctrl-C or by the SIGTERM of a scheduler.
+    """Whether Ctrl-C, or the SIGTERM of a scheduler, has asked a run to stop.
 
-    Where there is nothing in hand, outside `patiently`, both raise KeyboardInterrupt at once.
+    Where nothing is in flight, outside `deferring`, both raise KeyboardInterrupt at once.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._patient = False
+        self.requested = False
+        self._deferring = False
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Hear signals inside the block; a thread that is not the main one cannot, and leaves them alone."""
+    def handling_signals(self) -> Iterator[None]:
+        """Handle both signals inside the block; a thread other than the main one cannot, and leaves them alone."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.getsignal(number) for number in _SIGNALS}
-        self._listen()
+        self._install()
         try:
             yield
         finally:
@@ -36,21 +36,21 @@ class Stop:
                 signal.signal(number, handler)
 
     @contextmanager
-    def patiently(self) -> Iterator[None]:
-        """Inside the block the first signal only sets `asked`."""
+    def deferring(self) -> Iterator[None]:
+        """Inside the block the first signal only sets `requested`."""
         if threading.current_thread() is threading.main_thread():
-            self._listen()  # once more, as Ray hears SIGTERM itself from when it is joined
-        self._patient = True
+            self._install()  # once more, as Ray installs a handler of SIGTERM when it is joined
+        self._deferring = True
         try:
             yield
         finally:
-            self._patient = False
+            self._deferring = False
 
-    def _listen(self) -> None:
+    def _install(self) -> None:
         for number in _SIGNALS:
-            signal.signal(number, self._ask)
+            signal.signal(number, self._handle)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked or not self._patient:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested or not self._deferring:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

@@ -8,17 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 
 import ray
 
 from pipeline.flow.part_tables import ExplainedPart, sums_of, tables_of
-from pipeline.flow.parts import Part, cut_parts
-from pipeline.inputs.labels import LabelTable
-from pipeline.inputs.shards import Shard
+from pipeline.flow.parts import Part, RunContext, cut_parts
+from pipeline.flow.plan import Work
 from pipeline.runs.output import CANDIDATES, RunOutput
-from schemas.explainer_config import FrontEndConfig
-from schemas.records import CommitRecord, Cursor, FileRecord, TableName
-from schemas.run_config import ContentConfig
+from schemas.records import CommitRecord, FileRecord, TableName
 
 # Rows to a group, so that a group of any table is some megabytes: a mask or a FLAC of 5 s is some 200 kB, a row of
 # scores 100 bytes.
@@ -34,19 +33,31 @@ ROW_GROUPS: dict[TableName, int] = {
 STREAM = {"num_returns": "streaming", "_generator_backpressure_num_objects": 2}
 
 
+@dataclass(frozen=True)
+class ContextRef:
+    """Where a run's context lies in Ray's object store.
+
+    Ray resolves a bare reference among the arguments of an actor, which would then pass the context, and with it the
+    table of labels, on by value with every shard. Inside this object it stays a reference.
+    """
+
+    reference: ray.ObjectRef
+
+    def get(self) -> RunContext:
+        """The context, fetched once in each process."""
+        return _fetch(self.reference)
+
+
+@lru_cache(maxsize=1)
+def _fetch(reference: ray.ObjectRef) -> RunContext:
+    context: RunContext = ray.get(reference)
+    return context
+
+
 @ray.remote(num_cpus=1, max_retries=0)
-def decode_shard(
-    root_url: str,
-    shard: Shard,
-    front_end: FrontEndConfig,
-    content: ContentConfig,
-    labels: LabelTable | None,
-    start: Cursor,
-    first: int,
-    share: float,
-) -> Iterator[Part]:
-    """Parts of a shard from a cursor on; to be called with the options `STREAM`."""
-    yield from cut_parts(root_url, shard, front_end, content, labels, start, first, share)
+def decode_shard(context: ContextRef, work: Work) -> Iterator[Part]:
+    """The parts that are left of a shard; to be called with the options `STREAM`."""
+    yield from cut_parts(context.get(), work)
 
 
 # No CPU of its own: a decoder that waits for its reader keeps its CPU, and a reader that waits for a writer that

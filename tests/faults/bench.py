@@ -14,7 +14,7 @@ from tests.faults.cluster import Nodes, ray_nodes
 from tests.faults.dataset import FILES_PER_SHARD, PART_WINDOWS, POISON, Dataset, write_dataset
 from tests.faults.driver import Driver
 from tests.faults.proxy import FaultyS3, faulty_s3
-from tests.faults.schedule import CREWS, Store
+from tests.faults.schedule import POOLS, Store
 from tests.flow.make import save_tiny
 from tests.s3 import serve_s3
 
@@ -34,12 +34,12 @@ class Bench:
     settings: tuple[str, ...]
     calm: Path
 
-    def command(self, store: Store, source: str, name: str, crew: str) -> list[str]:
+    def command(self, store: Store, source: str, name: str, pool: str) -> list[str]:
         """The arguments of `lmac explain` for an input of the dataset and the output of a name."""
         places = [source, str(self.output(store, name))]
         if store == "s3":
             places = [f"s3://{self.bucket.name}/{Path(place).relative_to(self.bucket)}" for place in places]
-        return [*places, *self.settings, "--address", self.nodes.address, *CREWS[crew]]
+        return [*places, *self.settings, "--address", self.nodes.address, *POOLS[pool]]
 
     def output(self, store: Store, name: str) -> Path:
         """Where that output lies on this disk."""

@@ -71,7 +71,7 @@ def _share(seeds: Iterable[int], folder: Path) -> list[Outcome]:
     begun = time.monotonic()
     outcomes: list[Outcome] = []
     with set_up(folder) as bench:
-        print(f"set up, with a calm run, in {time.monotonic() - begun:.0f} s; seed, store, crew, faults:", flush=True)
+        print(f"set up, with a calm run, in {time.monotonic() - begun:.0f} s; seed, store, pool, faults:", flush=True)
         for seed in seeds:
             schedule = draw(seed)
             try:

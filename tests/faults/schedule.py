@@ -34,7 +34,7 @@ S3_KINDS = frozenset(kind for kind in KINDS if kind.startswith("s3-"))
 # An outage that the others are held against; those that come beside something else are shorter.
 OUTAGE_S = 30.0
 # An actor as large as a node: its decoders are on the other one. Or as many small ones as there is room for.
-CREWS = {
+POOLS = {
     "one large actor": ("--actors", "1", "--cpus-per-actor", str(CPUS), "--streams-per-actor", "2"),
     "small actors": ("--cpus-per-actor", "1"),
 }
@@ -64,11 +64,11 @@ class Schedule:
 
     seed: int
     store: Store
-    crew: str
+    pool: str
     faults: tuple[Fault, ...]
 
     def __str__(self) -> str:
-        return f"{self.seed:4d}  {self.store:5s}  {self.crew:15s}  " + "; ".join(map(str, self.faults))
+        return f"{self.seed:4d}  {self.store:5s}  {self.pool:15s}  " + "; ".join(map(str, self.faults))
 
     @property
     def kinds(self) -> set[Kind]:
@@ -89,15 +89,15 @@ def draw(seed: int) -> Schedule:
     for kind in rng.sample(others, rng.choice([0, 0, 1, 1, 2, 3])):
         if all(_goes_with(kind, other, store) for other in kinds):
             kinds.append(kind)
-    crew = rng.choice(sorted(CREWS))
+    pool = rng.choice(sorted(POOLS))
     if "decoder-node-lost" in kinds:
-        crew = "one large actor"
+        pool = "one large actor"
     if "node-joins-late" in kinds:
-        crew = "small actors"
+        pool = "small actors"
     # Every other time the full outage, for the one kind whose turn it is.
     long = seed // len(KINDS) % 2 == 0
     faults = [fault for kind in kinds for fault in _faults(kind, rng, long and kind == first)]
-    return Schedule(seed, store, crew, tuple(sorted(faults, key=lambda fault: fault.at)))
+    return Schedule(seed, store, pool, tuple(sorted(faults, key=lambda fault: fault.at)))
 
 
 def _goes_with(kind: Kind, other: Kind, store: Store) -> bool:

@@ -70,7 +70,7 @@ def _interrupt(trial: Trial) -> bool:
     trial.driver.interrupt()
     trial.expected_ends += 1
     try:
-        # The parts in hand may wait for a server that is away.
+        # The parts in flight may wait for a server that is away.
         code = trial.driver.wait(STALL_S)
     except subprocess.TimeoutExpired:
         trial.driver.kill()

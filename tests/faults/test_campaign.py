@@ -25,7 +25,7 @@ def test_a_schedule_that_breaks_off_is_not_sound_and_is_told_of(
         nodes=SimpleNamespace(have=have),
         dataset=SimpleNamespace(clean="clean", poisoned="poisoned"),
         output=lambda store, name: tmp_path / name,
-        command=lambda store, source, name, crew: [],
+        command=lambda store, source, name, pool: [],
         log=lambda name: tmp_path / f"{name}.log",
     )
     outcome = run_one(cast(Bench, bench), draw(0))

@@ -55,7 +55,7 @@ class Trial:
         self._poisoned = "poison-recordings" in schedule.kinds
         self._source = bench.dataset.poisoned if self._poisoned else bench.dataset.clean
         self.output: Path = bench.output(schedule.store, name)
-        self._command = bench.command(schedule.store, self._source, name, schedule.crew)
+        self._command = bench.command(schedule.store, self._source, name, schedule.pool)
         self._log = bench.log(name)
         self._strike = strike
         self._disk: SmallDisk | None = None

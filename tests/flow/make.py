@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import soundfile
 import torch
 
-from pipeline.flow.cluster import Crew
-from pipeline.flow.parts import Part, cut_parts
+from pipeline.flow.cluster import PoolSize
+from pipeline.flow.parts import Part, RunContext, cut_parts
 from pipeline.flow.plan import Work
 from pipeline.flow.run import RunResult, run
 from pipeline.inputs.labels import LabelTable
@@ -51,10 +51,10 @@ BAD = {"bad/text.wav": "not_audio", "bad/empty.flac": "empty", "bad/cut.wav": "t
 def save_tiny(folder: Path, seed: int = 0) -> str:
     """Write the tiny explainer, with random weights, as a directory."""
     classifier, decoder = small_models(seed, TINY)
-    heard = np.stack([sound(1.0, seed=number) for number in range(16)]).astype(np.float32)
+    sounds = np.stack([sound(1.0, seed=number) for number in range(16)]).astype(np.float32)
     with torch.no_grad():
         # Moved and spread, so that labels differ between sounds and masks are neither empty nor full.
-        magnitude = classifier.front_end.stft(torch.from_numpy(heard)).abs()
+        magnitude = classifier.front_end.stft(torch.from_numpy(sounds)).abs()
         output = classifier(magnitude)
         last = classifier.get_submodule("classify")
         last.weight.div_(output.logits.std(0)[:, None])  # type: ignore[operator, union-attr]
@@ -117,7 +117,8 @@ def all_parts(
     """The parts of an input that is one shard."""
     listing = list_input(str(url), files_per_shard=content.files_per_shard)
     (shard,) = listing.shards
-    return list(cut_parts(listing.root_url, shard, FRONT_END, content, labels, start, first, share))
+    context = RunContext(listing.root_url, "out", content, FRONT_END, "digest", labels)
+    return list(cut_parts(context, Work(shard, start or Cursor(), first, share)))
 
 
 class Recorder:
@@ -126,13 +127,13 @@ class Recorder:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.commits: list[CommitRecord] = []
-        self.crew: Crew | None = None
+        self.size: PoolSize | None = None
 
     def planned(self, listing: Listing, work: list[Work]) -> None:
         self.work = work
 
-    def crewed(self, crew: Crew) -> None:
-        self.crew = crew
+    def cluster_ready(self, size: PoolSize) -> None:
+        self.size = size
 
     def committed(self, record: CommitRecord, before: float) -> None:
         self.commits.append(record)
@@ -158,7 +159,7 @@ def explain(
     reporter: Recorder | None = None,
     **cluster: Any,
 ) -> RunResult:
-    """One run, on one CPU core an actor unless told otherwise."""
+    """One run, on one CPU core an actor by default."""
     config = RunConfig(content=content, cluster=ClusterConfig(**{"actors": 1, "cpus_per_actor": 1, **cluster}))
     return run(str(input_url), str(output_url), config, reporter or Recorder())
 

@@ -1,4 +1,4 @@
-"""What a run refuses at the door, before it writes or starts anything."""
+"""What a run refuses before it writes or starts anything."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ def test_an_output_within_a_pattern_or_url_is_refused_too(source: str, tiny_expl
 
 
 @pytest.mark.parametrize("hop", [1.5, 1e-6])
-def test_a_hop_that_leaves_sound_unheard_is_refused(
-    source: str, tiny_explainer: str, tmp_path: Path, hop: float
-) -> None:
+def test_a_hop_that_leaves_sound_out_is_refused(source: str, tiny_explainer: str, tmp_path: Path, hop: float) -> None:
     with pytest.raises(ConfigError, match=r"window_hop_s: must be at most the explainer's window, 1 s"):
         explain(source, tmp_path / "out", content_of(tiny_explainer, window_hop_s=hop))
 
@@ -83,18 +81,18 @@ def test_a_hop_that_leaves_sound_unheard_is_refused(
     ("settings", "said"),
     [
         (
-            {"explainer": "esc10", "labels": "rain; fish"},
+            {"explainer": "esc10", "targets": "rain; fish"},
             "content.targets: 'fish': no class of .*, which has baby_cry",
         ),
         ({"explainer": "esc10", "targets": "topk:11"}, "content.targets: .* has 10 classes, got 'topk:11'"),
         ({"explainer": "scenes", "targets": "all"}, "content.targets: .* one mask for all classes"),
         (
-            {"explainer": "esc10", "labels": "all", "part_windows": 410},
-            "410 windows of 10 labels are more than the 4096 masks of a part: give --part-windows 409",
+            {"explainer": "esc10", "targets": "all", "part_windows": 410},
+            "410 windows of 10 targets are more than the 4096 masks of a part: give --part-windows 409",
         ),
     ],
 )
-def test_labels_that_cannot_be_explained_are_refused(
+def test_targets_that_cannot_be_explained_are_refused(
     source: str, tmp_path: Path, settings: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
@@ -102,7 +100,7 @@ def test_labels_that_cannot_be_explained_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_true_labels_of_other_clips_are_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+def test_labels_of_other_recordings_are_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label\nelse.wav,cat\n")
     with pytest.raises(InputError, match="none of its 1 rows is about any of the 2 recordings"):
         explain(source, tmp_path / "out", content_of(tiny_explainer, labels=str(tmp_path / "labels.csv")))

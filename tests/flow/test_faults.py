@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ray._private.state import actors
 
-from pipeline.flow.dispatch import RunFailedError
+from pipeline.flow.actor_pool import RunFailedError
 from pipeline.runs.output import RunOutput
 from schemas.run_config import ContentConfig
 from tests.flow.make import content_of, explain, rows, short_clips, write_folder

@@ -86,7 +86,7 @@ def test_running_it_again_leaves_it_alone(two_labels_run: TinyRun) -> None:
     assert {path: data for path, (_, data) in after.items()} == {path: data for path, (_, data) in before.items()}
 
 
-def test_the_run_record_names_the_choice_and_holds_a_digest_of_the_labels(two_labels_run: TinyRun) -> None:
+def test_the_run_record_names_the_targets_and_holds_a_digest_of_the_labels(two_labels_run: TinyRun) -> None:
     config = json.loads((Path(two_labels_run.output) / "_run.json").read_text())["config"]
     assert config["targets"] == "topk:2"
     assert config["labels_digest"] is None

@@ -1,11 +1,13 @@
-"""Nodes that are drained, lost, or join late, each a raylet of its own on this machine."""
+"""Nodes that are drained, lost, silent, or join late, each a raylet of its own on this machine."""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -28,13 +30,30 @@ def content(tiny_explainer: str) -> ContentConfig:
     return content_of(tiny_explainer, files_per_shard=4, part_windows=1, listenables=(), refine=10)
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A head without CPUs; nodes are added by the tests."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+# A node that is silent for so long is lost; Ray's own patience is half a minute.
+HEALTH_CHECKS = {
+    "health_check_period_ms": 1000,
+    "health_check_failure_threshold": 4,
+    "health_check_timeout_ms": 4000,
+}
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Cluster]:
+    """A head without CPUs."""
+    arguments = {"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH_CHECKS}
+    made = Cluster(initialize_head=True, head_node_args=arguments)
     yield made
     ray.shutdown()
     made.shutdown()
+
+
+@pytest.fixture
+def cluster(head: Cluster) -> Iterator[Cluster]:
+    """The head alone; a test adds nodes, which are gone after it."""
+    yield head
+    for node in list(head.worker_nodes):
+        head.remove_node(node, allow_graceful=False)
 
 
 class AfterCommits(Recorder):
@@ -49,8 +68,8 @@ class AfterCommits(Recorder):
             self.action()
 
 
-def actor_nodes() -> set[str]:
-    return {actor["Address"]["NodeID"] for actor in actors().values() if actor["State"] == "ALIVE"}
+def living_actors() -> list[dict[str, Any]]:
+    return [actor for actor in actors().values() if actor["State"] == "ALIVE"]
 
 
 def test_a_draining_node_gets_no_more_and_another_takes_its_place(
@@ -59,7 +78,7 @@ def test_a_draining_node_gets_no_more_and_another_takes_its_place(
     cluster.add_node(num_cpus=2)
 
     def drain() -> None:
-        (node_id,) = actor_nodes()
+        (node_id,) = (actor["Address"]["NodeID"] for actor in living_actors())
         cluster.add_node(num_cpus=2)
         reason = autoscaler_pb2.DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
         accepted, message = GcsClient(address=cluster.address).drain_node(node_id, reason, "spot", 2**60)
@@ -67,7 +86,7 @@ def test_a_draining_node_gets_no_more_and_another_takes_its_place(
 
     reporter = AfterCommits(3, drain)
     result = explain(many_clips, tmp_path / "out", content, reporter, address=cluster.address, attempts=1)
-    assert reporter.notes == ["a node is being drained: its actor ends after the part in hand"]
+    assert reporter.notes == ["a node is being drained: its actor ends after the part in flight"]
     assert result.manifest.complete
     assert_whole(tmp_path / "out", 24)
     assert len({record.actor for record in reporter.commits}) == 2
@@ -82,7 +101,7 @@ class Overtaken(Recorder):
 
     def on_commit(self, record: CommitRecord) -> None:
         if len(self.commits) == 1:
-            (actor,) = (actor for actor in actors().values() if actor["State"] == "ALIVE")
+            (actor,) = living_actors()
             self.held = actor["Pid"]
             os.kill(self.held, signal.SIGSTOP)
             self.action()
@@ -104,8 +123,8 @@ def test_a_node_that_joins_late_is_used(
         explain(many_clips, tmp_path / "out", content, reporter, address=cluster.address, actors=None)
     finally:
         reporter.let_go()
-    assert reporter.crew is not None
-    assert reporter.crew.actors == 1
+    assert reporter.size is not None
+    assert reporter.size.actors == 1
     assert_whole(tmp_path / "out", 24)
     assert len({record.actor for record in reporter.commits}) == 2
 
@@ -122,7 +141,7 @@ def test_a_lost_node_is_no_attempt_of_its_shards(
 
     def lose() -> None:
         cluster.add_node(num_cpus=sizes[which])
-        kill_node(nodes[which].all_processes["raylet"][0].process.pid)
+        kill_node(raylet_of(nodes[which]))
 
     reporter = AfterCommits(3, lose)
     result = explain(
@@ -131,6 +150,53 @@ def test_a_lost_node_is_no_attempt_of_its_shards(
     assert any("node was lost" in note for note in reporter.notes), reporter.notes
     assert result.manifest.quarantined == []
     assert_whole(tmp_path / "out", 24)
+
+
+class Silenced(Recorder):
+    """With the first commit of a second actor one of them dies, and its node falls silent; later Ctrl-C is pressed."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
+        self.cluster, self.raylet, self.dead = cluster, 0, ""
+        self.later, self.interrupted = 0, 0.0
+
+    def on_commit(self, record: CommitRecord) -> None:
+        if self.dead:
+            self.later += record.actor != self.dead
+            if self.later == 3 and not self.interrupted:
+                self.interrupted = time.monotonic()
+                signal.raise_signal(signal.SIGINT)
+        elif len({one.actor for one in self.commits}) == 2:
+            actor = living_actors()[0]
+            (node,) = (one for one in self.cluster.worker_nodes if one.node_id == actor["Address"]["NodeID"])
+            self.raylet, self.dead = raylet_of(node), actor["ActorID"][:12]
+            os.kill(self.raylet, signal.SIGSTOP)
+            os.kill(actor["Pid"], signal.SIGKILL)
+
+
+def test_neither_other_actors_nor_a_stop_wait_until_it_is_known_whether_a_node_is_lost(
+    many_clips: str, content: ContentConfig, cluster: Cluster, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        cluster.add_node(num_cpus=3)  # room for one actor and its decoder
+    reporter = Silenced(cluster)
+    try:
+        result = explain(
+            many_clips, tmp_path / "out", content, reporter, address=cluster.address, actors=2, cpus_per_actor=2
+        )
+        seconds = time.monotonic() - reporter.interrupted
+    finally:
+        os.kill(reporter.raylet, signal.SIGKILL)
+    assert result.stopped
+    assert result.manifest is None
+    assert reporter.notes == ["stopping after the parts in flight; Ctrl-C again stops at once"]
+    assert reporter.later >= 3
+    assert seconds < 10
+
+
+def raylet_of(node: Any) -> int:
+    """The process that is a node."""
+    return int(node.all_processes["raylet"][0].process.pid)
 
 
 def kill_node(raylet: int) -> None:

@@ -91,9 +91,9 @@ def test_errors_of_reading_and_decoding_are_told_apart_and_clips_come_once(sourc
         ("bad/text.wav", "decode", "not_audio"),
         ("zz/gone.wav", "read", "missing"),
     ]
-    heard = {row.key for part in parts for row in part.rows}
-    assert not heard & {key for key, _, _ in errors}
-    assert len(heard) + len(errors) == sum(part.recordings for part in parts) == 10
+    explained = {row.key for part in parts for row in part.rows}
+    assert not explained & {key for key, _, _ in errors}
+    assert len(explained) + len(errors) == sum(part.recordings for part in parts) == 10
 
 
 def test_a_shard_of_bad_clips_alone_gives_one_last_part(tmp_path: Path) -> None:
@@ -131,14 +131,14 @@ def test_windows_and_what_is_unheard_cover_every_sample(
     folder = write_folder(tmp_path_factory.mktemp("one"), {"recording.wav": encoded(sound(seconds))})
     settings_ = ContentConfig(window_hop_s=hop, min_tail=min_tail)
     (part,) = all_parts(folder, settings_)
-    heard = np.zeros(round(seconds * RATE), dtype=int)
+    covered = np.zeros(round(seconds * RATE), dtype=int)
     for row in part.rows:
         start = round(row.start_s * RATE)
         assert 0 < row.length <= FRONT_END.window_samples
-        heard[start : start + row.length] += 1
-    assert heard.all() or part.rows[-1].unheard_s > 0
-    assert heard[: len(heard) - round(part.rows[-1].unheard_s * RATE)].all()
-    assert int((heard == 0).sum()) == round(part.rows[-1].unheard_s * RATE)
+        covered[start : start + row.length] += 1
+    assert covered.all() or part.rows[-1].unheard_s > 0
+    assert covered[: len(covered) - round(part.rows[-1].unheard_s * RATE)].all()
+    assert int((covered == 0).sum()) == round(part.rows[-1].unheard_s * RATE)
     assert all(row.unheard_s == 0 for row in part.rows[:-1])
     assert part.rows[-1].unheard_s < max(min_tail, 1e-9)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.runs.lease import LEASE
+from pipeline.runs.output import RunOutput
 from tests.flow.make import assert_same_explanations, rows, short_clips, write_folder
 
 pytestmark = pytest.mark.slow
 
 PARTS = 40
+STOPPING = "stopping after the parts in flight; Ctrl-C again stops at once"
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Disturbed:
     whole: Path
     output: Path
     interrupted: subprocess.CompletedProcess[str]
+    output_then: Path
     resumed: subprocess.CompletedProcess[str]
     left_behind: set[str]
     before: dict[str, int]
@@ -110,6 +115,7 @@ def disturbed(tiny_explainer: str, tmp_path_factory: pytest.TempPathFactory) -> 
     wait_for_commits(process, output, 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everything in the foreground
     interrupted = finish(process)
+    output_then = shutil.copytree(output, folder / "interrupted")
     seen = len(commits(output))
 
     process = start(many_clips, output, tiny_explainer)
@@ -126,13 +132,26 @@ def disturbed(tiny_explainer: str, tmp_path_factory: pytest.TempPathFactory) -> 
     before = commits(output)
 
     resumed = finish(start(many_clips, output, tiny_explainer))
-    return Disturbed(folder / "whole", output, interrupted, resumed, left_behind, before, commits(output))
+    return Disturbed(folder / "whole", output, interrupted, output_then, resumed, left_behind, before, commits(output))
 
 
-def test_ctrl_c_ends_with_130_and_says_how_to_go_on(disturbed: Disturbed) -> None:
-    assert disturbed.interrupted.returncode == 130
-    assert "the same command goes on from there" in disturbed.interrupted.stderr
-    assert "Traceback" not in disturbed.interrupted.stdout + disturbed.interrupted.stderr
+def assert_stopped(stopped: subprocess.CompletedProcess[str], output: Path) -> None:
+    """The command ended after the parts in flight, with 130, and said how to go on."""
+    assert (stopped.returncode, stopped.stderr.count("the same command goes on from there")) == (130, 1)
+    assert STOPPING in stopped.stdout
+    assert f"{len(commits(output))} recordings in {len(commits(output))} windows of it by this run" in stopped.stdout
+    assert "lost" not in stopped.stdout
+    assert "Traceback" not in stopped.stdout + stopped.stderr
+    assert 2 <= len(commits(output)) < PARTS
+    # Whatever was written is committed, and nobody holds the output any more.
+    left = RunOutput(str(output))
+    named = {file.path for record in left.commits() for file in record.files}
+    assert {file.path for file in left.content_files()} == named
+    assert not (output / LEASE).exists()
+
+
+def test_ctrl_c_stops_after_the_parts_in_flight(disturbed: Disturbed) -> None:
+    assert_stopped(disturbed.interrupted, disturbed.output_then)
 
 
 def test_both_were_stopped_in_the_middle(disturbed: Disturbed) -> None:

@@ -132,7 +132,7 @@ def test_running_it_again_does_nothing_new(tiny_run: TinyRun) -> None:
     reporter = Recorder()
     result = explain(tiny_run.source, tiny_run.output, content_of(tiny_run.explainer), reporter)
     after = files_below(tiny_run.output)
-    assert reporter.crew is None
+    assert reporter.size is None
     assert (reporter.commits, result.resumed) == ([], 4)
     assert {path: data for path, (_, data) in after.items()} == {path: data for path, (_, data) in before.items()}
     tables = [path for path in before if not path.startswith("_") or path.startswith("_commits")]

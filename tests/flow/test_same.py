@@ -56,12 +56,12 @@ def test_every_kind_of_input(tiny_run: TinyRun, ray_address: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "crew",
+    "pool",
     [{"actors": 2}, {"batch_size": 1}, {"streams_per_actor": 2, "batch_size": 3}],
     ids=["two actors", "batches of one", "two shards at once"],
 )
-def test_every_crew(tiny_run: TinyRun, ray_address: str, tmp_path: Path, crew: dict[str, int]) -> None:
-    explain(tiny_run.source, tmp_path / "out", content_of(tiny_run.explainer), address=ray_address, **crew)
+def test_every_pool(tiny_run: TinyRun, ray_address: str, tmp_path: Path, pool: dict[str, int]) -> None:
+    explain(tiny_run.source, tmp_path / "out", content_of(tiny_run.explainer), address=ray_address, **pool)
     assert_same_explanations(tmp_path / "out", tiny_run.output)
     ids = [[row["window_id"] for row in rows(out, "predictions")] for out in (tmp_path / "out", tiny_run.output)]
     assert ids[0] == ids[1]

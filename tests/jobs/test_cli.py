@@ -167,12 +167,11 @@ def test_a_conflict_names_the_difference(tiny_run: TinyRun) -> None:
 
 def test_labels_with_brackets_are_printed_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from jobs import explain
-    from pipeline.flow.run import RunResult
     from pipeline.runs.summary import LabelSummary, RunSummary
     from schemas.records import Manifest
 
     line = LabelSummary("[/bold] rain", 1, 0.5, 0.0, 0.1, 1.0, 0.2, 0.3)
     manifest = Manifest(complete=True, recordings=1, windows=1, errors=0, parts=1, tables={}, audio=[])
     with explain.console.capture() as captured:
-        explain.print_summary("out", RunResult(manifest, 0), RunSummary(line, [line], {}, None))
+        explain.print_summary("out", manifest, RunSummary(line, [line], {}, None))
     assert "[/bold] rain" in captured.get()
