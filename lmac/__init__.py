@@ -11,15 +11,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.evaluate import evaluate
+    from pipeline.flow.run import explain_dataset
     from pipeline.lmac.explainer import Explainer
     from pipeline.lmac.explanation import Explanation
+    from pipeline.runs.extract import extract
+    from pipeline.runs.run import Run, open_run
+    from pipeline.runs.verify.verify import verify
+    from pipeline.training.classifier import train_classifier
+    from pipeline.training.decoder import train_decoder
+    from pipeline.training.head import train_head
     from schemas.errors import LmacError
 
-__all__ = ["Explainer", "Explanation", "LmacError"]
+__all__ = [
+    "Explainer",
+    "Explanation",
+    "LmacError",
+    "Run",
+    "evaluate",
+    "explain_dataset",
+    "extract",
+    "open_run",
+    "train_classifier",
+    "train_decoder",
+    "train_head",
+    "verify",
+]
 
 _HOMES = {
     "Explainer": "pipeline.lmac.explainer",
     "Explanation": "pipeline.lmac.explanation",
+    "Run": "pipeline.runs.run",
+    "evaluate": "pipeline.evaluation.evaluate",
+    "explain_dataset": "pipeline.flow.run",
+    "extract": "pipeline.runs.extract",
+    "open_run": "pipeline.runs.run",
+    "train_classifier": "pipeline.training.classifier",
+    "train_decoder": "pipeline.training.decoder",
+    "train_head": "pipeline.training.head",
+    "verify": "pipeline.runs.verify.verify",
     "LmacError": "schemas.errors",
 }
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from schemas.explainer_config import FrontEndConfig
+
+# What remains after the last whole window gets a window of its own if it is at least this share of one.
+MIN_TAIL = 0.5
 
 
 class Span(NamedTuple):
@@ -43,3 +49,25 @@ def take_window(waveform: NDArray[np.float32], span: Span, window: int) -> NDArr
     out = np.zeros(window, dtype=np.float32)
     out[: span.stop - span.start] = waveform[span.start : span.stop]
     return out
+
+
+class Window(NamedTuple):
+    """A window of a recording: its number from 0, where it lies, and its samples `[n]` float32, zeros after its end."""
+
+    number: int
+    span: Span
+    samples: NDArray[np.float32]
+
+
+def windows_of(
+    waveform: NDArray[np.float32], front_end: FrontEndConfig, hop_s: float | None = None, min_tail: float = MIN_TAIL
+) -> Iterator[Window]:
+    """Yield the windows of a waveform `[n]` at the front end's rate, as runs, trainings and checks all cut them.
+
+    Windows begin `hop_s` seconds apart, by default end to end; `min_tail` is the share of a window that what remains
+    at the end must have. Raises ValueError as `cut_windows` does.
+    """
+    n, rate = front_end.window_samples, front_end.sample_rate
+    hop = n if hop_s is None else round(hop_s * rate)
+    for index, span in enumerate(cut_windows(len(waveform), n, hop, round(min_tail * n))):
+        yield Window(index, span, take_window(waveform, span, n))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pipeline.audio.pcm import to_pcm
 from pipeline.flow.part_tables import ExplainedPart, draw_rows
 from pipeline.flow.parts import Part
 from pipeline.inputs.shards import printable
@@ -56,7 +57,7 @@ def explain_part(
         mask=_join(batches, "mask"),
         masks=Draw.parse(content.masks),
         listened=listened,
-        listenables={kind: (_join(batches, kind)[listened] * 32768).astype(np.int16) for kind in content.listenables},
+        listenables={kind: to_pcm(_join(batches, kind)[listened]) for kind in content.listenables},
         gain_db={kind: _join(batches, _GAINS[kind])[listened] for kind in content.listenables},
         scores={name: np.concatenate([batch.scores[name] for batch in batches]) for name in names},
         drawn=drawn,

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.audio.flac import encode_flac
 from pipeline.audio.level import loudness_lufs, peak_dbfs
+from pipeline.audio.pcm import from_pcm
 from pipeline.flow.parts import ErrorRow, Part, WindowRow
 from pipeline.runs.profiles import band_edges_hz, band_profile, time_profile
 from schemas.draws import Draw, rank_of
@@ -183,7 +184,7 @@ def _faithfulness(explained: ExplainedPart, r: int) -> dict[str, Any]:
 def _listenable(explained: ExplainedPart, i: int, kind: str) -> dict[str, Any]:
     r, rate = int(explained.listened[i]), explained.front_end.sample_rate
     window = explained.window_of(r)
-    waveform = explained.listenables[kind][i, : window.length].astype(np.float32) / 32768
+    waveform = from_pcm(explained.listenables[kind][i, : window.length])
     data = encode_flac(waveform, rate)
     return {
         **_target(explained, r),

@@ -11,12 +11,12 @@ import numpy as np
 from pipeline.audio.decode import AudioFault
 from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.level import level_dbfs
-from pipeline.audio.windows import cut_windows, take_window
+from pipeline.audio.windows import windows_of
 from pipeline.flow.plan import Work
 from pipeline.inputs.labels import LabelTable, label_of
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import ReadFault
-from pipeline.inputs.shards import Shard, printable
+from pipeline.inputs.shards import Shard, printable, window_id
 from pipeline.storage.errors import StorageError
 from schemas.explainer_config import FrontEndConfig
 from schemas.records import Cursor
@@ -58,7 +58,7 @@ class WindowRow:
     @property
     def window_id(self) -> str:
         """clip_id and window number, safe in a path."""
-        return f"{self.clip_id}-{self.window_index:05d}"
+        return window_id(self.clip_id, self.window_index)
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,7 @@ def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_
 
 def _items(context: RunContext, shard: Shard, start: Cursor) -> Iterator[_Item]:
     content, front_end, labels = context.content, context.front_end, context.labels
-    rate, n = front_end.sample_rate, front_end.window_samples
-    hop = round(content.window_hop_s * rate) if content.window_hop_s else n
+    rate = front_end.sample_rate
     for recording in read_shard(context.root_url, shard, start.recording):
         begins = Cursor(recording=recording.ordinal)
         if isinstance(recording, ReadFault):
@@ -178,8 +177,8 @@ def _items(context: RunContext, shard: Shard, start: Cursor) -> Iterator[_Item]:
             continue
         metadata = {**recording.metadata, **(labels.metadata_of(recording.key) if labels else {})}
         label = label_of(metadata, recording.key, content.label_column, labels)
-        spans = cut_windows(len(decoded.waveform), n, hop, round(content.min_tail * n))
-        for index, span in enumerate(spans):
+        windows = list(windows_of(decoded.waveform, front_end, content.window_hop_s, content.min_tail))
+        for index, span, samples in windows:
             if recording.ordinal == start.recording and index < start.window:
                 continue
             row = WindowRow(
@@ -188,13 +187,12 @@ def _items(context: RunContext, shard: Shard, start: Cursor) -> Iterator[_Item]:
                 window_index=index,
                 start_s=span.start / rate,
                 length=span.stop - span.start,
-                unheard_s=(len(decoded.waveform) - span.stop) / rate if index == len(spans) - 1 else 0.0,
+                unheard_s=(len(decoded.waveform) - span.stop) / rate if index == len(windows) - 1 else 0.0,
                 sample_rate_in=decoded.sample_rate_in,
                 channels_in=decoded.channels_in,
                 label_true=label,
                 level_dbfs=level_dbfs(decoded.waveform[span.start : span.stop]),
                 metadata=metadata,
             )
-            window = take_window(decoded.waveform, span, n)
-            ends = index == len(spans) - 1
-            yield _Item(Cursor(recording=recording.ordinal, window=index), row, window, ends, size)
+            ends = index == len(windows) - 1
+            yield _Item(Cursor(recording=recording.ordinal, window=index), row, samples, ends, size)

@@ -26,8 +26,9 @@ from pipeline.runs.lease import hold
 from pipeline.runs.output import RunOutput
 from pipeline.runs.profiles import band_edges_hz
 from schemas.draws import Draw
-from schemas.records import Manifest, RunRecord
-from schemas.run_config import ContentConfig, RunConfig
+from schemas.records import CommitRecord, Manifest, RunRecord
+from schemas.run_config import ClusterConfig, ContentConfig, RunConfig
+from schemas.yaml_config import load_config
 
 PACKAGES = ("lmac", "torch", "torchaudio", "ray", "pyarrow", "numpy", "soundfile", "soxr", "av", "s3fs")
 
@@ -71,6 +72,39 @@ def run(
     stop = Stop()
     with stop.handling_signals():
         return _run(input_url, output_url, config, reporter, take_over, stop)
+
+
+def explain_dataset(
+    input_url: str, output_url: str, *, reporter: RunReporter | None = None, take_over: bool = False, **settings: Any
+) -> RunResult:
+    """Explain every recording of an input into an output, as `lmac explain` does; a local Ray is started and stopped.
+
+    `settings` are fields of `ContentConfig` (`explainer`, `targets`, `listenables`, `listen`, ...) and of
+    `ClusterConfig` (`actors`, `device`, `address`, `batch_size`, ...) by their names.
+    Raises ConfigError for a setting that is unknown or does not fit, and what `run` raises.
+
+    >>> from lmac import explain_dataset, open_run
+    >>> explain_dataset("my-recordings", "explained", explainer="esc10", listen="share:0.1")  # doctest: +SKIP
+    >>> open_run("explained").summary()  # doctest: +SKIP
+    """
+    options = {
+        f"{'cluster' if name in ClusterConfig.model_fields else 'content'}.{name}": value
+        for name, value in settings.items()
+    }
+    config = load_config(RunConfig, None, options)
+    return run(input_url, output_url, config, reporter or _Silent(), take_over)
+
+
+class _Silent:
+    """A reporter that says nothing."""
+
+    def planned(self, listing: Listing, work: list[Work]) -> None: ...
+
+    def cluster_ready(self, size: PoolSize) -> None: ...
+
+    def committed(self, record: CommitRecord, before: float) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 def _run(

@@ -52,6 +52,11 @@ def clip_id(place: str) -> str:
     return hashlib.sha256(place_bytes(place)).hexdigest()[:32]
 
 
+def window_id(clip_id: str, index: int) -> str:
+    """Return the name of a recording's window, safe in a path: the recording's id and the window's number."""
+    return f"{clip_id}-{index:05d}"
+
+
 def shard_id(path: str, place: str) -> str:
     """Return a shard's name, safe as a file name: the slug of the path's stem, and a digest of its place."""
     plain = unicodedata.normalize("NFKD", PurePosixPath(path).stem).encode("ascii", "ignore").decode().lower()

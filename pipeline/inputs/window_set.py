@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from pipeline.audio.decode import AudioFault, decode
-from pipeline.audio.pcm import to_pcm
-from pipeline.audio.windows import cut_windows, take_window
+from pipeline.audio.pcm import from_pcm, to_pcm
+from pipeline.audio.windows import windows_of
 from pipeline.inputs.labels import LabelTable, check_coverage, label_of
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
@@ -56,7 +56,7 @@ class WindowSet:
 
     def waveforms(self, indices: Tensor) -> Tensor:
         """Windows `[B, n]` as float in [-1, 1]."""
-        return torch.from_numpy(self._samples(indices.numpy()).astype(np.float32) / 32768)
+        return torch.from_numpy(from_pcm(self._samples(indices.numpy())))
 
     def labels_of(self, indices: Tensor) -> Tensor:
         """Class numbers `[B]` of windows, in the order of `classes`; -1 without a label."""
@@ -150,8 +150,7 @@ def load_windows(
                         skipped += 1
                         on_skip(recording.key, fault.message)
                         continue
-                    for span in cut_windows(len(decoded.waveform), n, min_tail=n // 2):
-                        window = take_window(decoded.waveform, span, n)
+                    for _, _, window in windows_of(decoded.waveform, front_end):
                         file.write(to_pcm(window).astype("<i2").tobytes())
                         recording_index.append(len(keys))
                 # Two tars may use the same key, and keys must be unique here.

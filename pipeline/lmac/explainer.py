@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.audio.windows import cut_windows, take_window
+from pipeline.audio.windows import MIN_TAIL, windows_of
 from pipeline.lmac.explanation import Explanation
 from pipeline.lmac.masking import listenables, quantised
 from pipeline.lmac.read_recording import RecordingSource, read_recording
@@ -75,7 +75,7 @@ class Explainer:
         mask: MaskKind = "soft",
         refine: int = 0,
         window_hop_s: float | None = None,
-        min_tail: float = 0.5,
+        min_tail: float = MIN_TAIL,
         max_seconds: float = 3600.0,
         batch_size: int = 16,
     ) -> Explanation:
@@ -102,21 +102,20 @@ class Explainer:
              0  0.00-5.00  bell    0.95         0.97          0.01       0.05
         """
         front_end = self.config.front_end
-        n, rate = front_end.window_samples, front_end.sample_rate
+        rate = front_end.sample_rate
         name, audio = read_recording(source, rate, max_seconds)
-        hop = round(window_hop_s * rate) if window_hop_s is not None else n
-        spans = cut_windows(len(audio.waveform), n, hop, round(min_tail * n))
+        windows = list(windows_of(audio.waveform, front_end, window_hop_s, min_tail))
         explained = [
             self.explain_windows(
-                np.stack([take_window(audio.waveform, span, n) for span in batch]),
-                lengths=np.array([span.stop - span.start for span in batch]),
+                np.stack([window.samples for window in batch]),
+                lengths=np.array([window.span.stop - window.span.start for window in batch]),
                 targets=targets,
                 mask=mask,
                 refine=refine,
             )
-            for batch in (spans[first : first + batch_size] for first in range(0, len(spans), batch_size))
+            for batch in (windows[first : first + batch_size] for first in range(0, len(windows), batch_size))
         ]
-        start_s = np.array([span.start for span in spans]) / rate
+        start_s = np.array([window.span.start for window in windows]) / rate
         return replace(Explanation.concatenate(explained), name=name, start_s=start_s)
 
     @torch.no_grad()

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pipeline.runs.output import RunOutput, StoredFile
 from pipeline.storage.errors import StorageError
 from pipeline.storage.filesystem import display_url
-from pipeline.runs.output import RunOutput, StoredFile
 from schemas.errors import LmacError, in_a_line
 from schemas.records import LeaseRecord
 

@@ -64,7 +64,7 @@ class RunOutput(FileStore):
         return f"{_COMMITS}/{shard_id}/{part:06d}.json"
 
     def commits(self) -> Iterator[CommitRecord]:
-        """Read all commits, sorted by shard and part, a few hundred at a time; raises StorageError for a damaged one."""
+        """Read all commits by shard and part, a few hundred at a time; raises StorageError for a damaged one."""
         return self.read_commits(self.commit_files())
 
     def read_commits(self, files: Sequence[StoredFile]) -> Iterator[CommitRecord]:
@@ -191,7 +191,7 @@ def _refuse_version(shown: str, version: object) -> None:
 
 
 def _version(data: bytes) -> object:
-    """The version that a record states, which may have fields that are not known here; this one where it states none."""
+    """The version that a record states, whatever its fields are; the present one where it states none."""
     try:
         return json.loads(data).get("record_version", RECORD_VERSION)
     except (ValueError, AttributeError):

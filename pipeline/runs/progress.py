@@ -92,9 +92,7 @@ def _steps(output: RunOutput) -> tuple[list[_Step], dict[str, int]]:
         before[commit.shard_id] = commit.share
         errors.update(commit.sums.reasons)
         steps.append(
-            _Step(
-                commit.windows, commit.recordings, commit.last, commit.actor, commit.seconds, gained, file.modified
-            )
+            _Step(commit.windows, commit.recordings, commit.last, commit.actor, commit.seconds, gained, file.modified)
         )
     return steps, dict(sorted(errors.items(), key=lambda item: (-item[1], item[0])))
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.runs import lease
-from pipeline.storage.errors import StorageError
 from pipeline.runs.lease import LEASE, LeaseError, find_holder, hold, living_holder
 from pipeline.runs.output import RunOutput
+from pipeline.storage.errors import StorageError
 from schemas.records import LeaseRecord
 from tests.jobs.test_cli import run
-from tests.s3 import S3Server
 from tests.runs.test_leftovers import age, begin
+from tests.s3 import S3Server
 
 
 @pytest.fixture(autouse=True)

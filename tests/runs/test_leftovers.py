@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.storage.errors import StorageError
 from pipeline.runs.leftovers import find_leftovers
 from pipeline.runs.output import RunOutput
+from pipeline.storage.errors import StorageError
 from schemas.records import RunRecord
 from tests.jobs.test_cli import run
-from tests.s3 import S3Server
 from tests.runs.test_output import commit_of, manifest_of
+from tests.s3 import S3Server
 
 DIGEST = "0123456789abcdef" * 4
 LEFT = (

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.storage.errors import StorageError
 from pipeline.runs.manifest import ManifestBuilder
 from pipeline.runs.output import RunOutput
 from pipeline.runs.store import StoredFile
+from pipeline.storage.errors import StorageError
 from schemas.records import RECORD_VERSION, CommitRecord, Cursor, FileRecord, Manifest, RunRecord
 from tests.s3 import S3Server
 
@@ -29,7 +29,6 @@ def commit_of(shard_id: str, part: int, files: list[FileRecord] | None = None) -
         share=0.5,
         last=False,
     )
-
 
 
 def manifest_of(output: RunOutput, files: list[FileRecord]) -> Manifest:
@@ -187,7 +186,9 @@ def test_files_and_folders_are_flushed_before_a_commit_names_them(
     output = RunOutput(str(tmp_path / "run"))
     output.write_table("masks", "a-0-000000", pa.table({"x": [1]}))
     output.commit(commit_of("a-0", 0))
-    shown = [re.sub(r"[0-9a-f]{32}|-[0-9a-f]{12}(?=\.parquet)", "", name.removeprefix(f"{tmp_path}/")) for name in flushed]
+    shown = [
+        re.sub(r"[0-9a-f]{32}|-[0-9a-f]{12}(?=\.parquet)", "", name.removeprefix(f"{tmp_path}/")) for name in flushed
+    ]
     assert shown == [
         str(tmp_path),
         "run",

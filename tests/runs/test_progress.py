@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage.errors import StorageError
 from pipeline.runs.manifest import ManifestBuilder
 from pipeline.runs.output import RunOutput
 from pipeline.runs.progress import read_progress
+from pipeline.storage.errors import StorageError
 from schemas.records import CommitRecord, Cursor, QuarantinedShard, RunRecord, Sums
 from tests.conftest import TinyRun
 from tests.jobs.test_cli import run
@@ -107,7 +107,13 @@ def test_no_run(tmp_path: Path) -> None:
 def test_a_finished_run(tiny_run: TinyRun) -> None:
     progress = read_progress(tiny_run.output)
     assert (progress.state, progress.share, progress.seconds_left) == ("finished", 1.0, None)
-    assert (progress.shards, progress.shards_done, progress.parts, progress.recordings, progress.windows) == (3, 3, 4, 8, 10)
+    assert (progress.shards, progress.shards_done, progress.parts, progress.recordings, progress.windows) == (
+        3,
+        3,
+        4,
+        8,
+        10,
+    )
     assert progress.errors == {"empty": 1, "not_audio": 1, "truncated": 1}
     assert len(progress.actors) == 1
     assert progress.windows_per_s is not None

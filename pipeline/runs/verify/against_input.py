@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from pipeline.runs.verify.recordings import name_of
-from pipeline.runs.verify.findings import Findings
-from pipeline.runs.verify.records import Outline
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.shards import Shard, clip_id
+from pipeline.runs.verify.findings import Findings
+from pipeline.runs.verify.recordings import name_of
+from pipeline.runs.verify.records import Outline
 
 RUN = "_run.json"
 

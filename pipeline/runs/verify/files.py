@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import soundfile
 
 from pipeline.audio.level import peak_dbfs
-from pipeline.runs.verify.findings import Findings
 from pipeline.runs.output import RunOutput
+from pipeline.runs.verify.findings import Findings
 from schemas.records import FileRecord, TableName
 from schemas.tables import SCHEMA_VERSION, TABLES
 

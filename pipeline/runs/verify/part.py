@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.agreement import check_labels, check_listenables, check_predictions, check_scores
-from pipeline.runs.verify.recordings import NO_RECORDINGS, recordings_of
 from pipeline.runs.verify.files import Heard, fetch, hear, open_table
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.mask_bytes import Shape, check_masks
 from pipeline.runs.verify.promise import Promise
+from pipeline.runs.verify.recordings import NO_RECORDINGS, recordings_of
 from pipeline.runs.verify.values import check_values
-from pipeline.runs.output import RunOutput
 from schemas.records import CommitRecord, FileRecord, TableName
 from schemas.tables import TABLES
 

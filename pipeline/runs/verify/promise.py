@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.storage.errors import StorageError
-from schemas.targets import Targets
 from schemas.records import RunRecord
+from schemas.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class Promise:
             labels, config = tuple(record.explainer["labels"]), record.config
             targets = Targets.parse(config["targets"])
             targets.indices(labels)
-            return cls(labels, targets, tuple(config["listenables"]), config["mask"] == "binary", config["part_windows"])
+            return cls(
+                labels, targets, tuple(config["listenables"]), config["mask"] == "binary", config["part_windows"]
+            )
         except (KeyError, ValueError) as error:
             raise StorageError(
                 f"_run.json does not say what was asked for ({error}): it is damaged, or was written by another version"

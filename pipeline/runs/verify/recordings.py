@@ -19,7 +19,9 @@ NO_RECORDINGS = np.zeros(0, _CLIP)
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-def recordings_of(tables: Mapping[TableName, pa.Table], paths: Mapping[TableName, str], findings: Findings) -> np.ndarray:
+def recordings_of(
+    tables: Mapping[TableName, pa.Table], paths: Mapping[TableName, str], findings: Findings
+) -> np.ndarray:
     """The recordings of a part's rows; their shard and part are left to be filled in. Checks the form of ids on the way."""
     windows: dict[str, list[int]] = {}
     predictions = tables["predictions"]
@@ -49,7 +51,9 @@ def recordings_of(tables: Mapping[TableName, pa.Table], paths: Mapping[TableName
     return np.array(rows, _CLIP)
 
 
-def check_recordings(recordings: np.ndarray, places: list[str], broken: Collection[int], findings: Findings) -> np.ndarray:
+def check_recordings(
+    recordings: np.ndarray, places: list[str], broken: Collection[int], findings: Findings
+) -> np.ndarray:
     """Check that each recording is in one place and has all windows from 0 on; return the recordings, sorted.
 
     `places` are the shards' names by number. Of `broken` shards parts are missing, and so may windows be.

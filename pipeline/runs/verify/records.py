@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.findings import Findings
 from pipeline.storage.errors import StorageError
-from pipeline.runs.output import RunOutput
 from schemas.records import CommitRecord, FileRecord, Manifest, RunRecord
 
 _READ_THREADS = 16

@@ -13,17 +13,17 @@ import pyarrow.parquet as pq
 
 from pipeline.audio.decode import AudioFault, decode
 from pipeline.audio.windows import cut_windows, take_window
+from pipeline.inputs.listing import Listing
+from pipeline.inputs.readers import read_shard
+from pipeline.inputs.recording import RawRecording
+from pipeline.inputs.shards import Shard, clip_id
 from pipeline.lmac.explainer import Explainer, Explanation
 from pipeline.models.checkpoint import ExplainerError, has_explainer
-from pipeline.runs.verify.recordings import name_of
-from pipeline.runs.verify.findings import Findings
-from pipeline.runs.verify.records import Outline
-from pipeline.inputs.recording import RawRecording
-from pipeline.storage.filesystem import join
-from pipeline.inputs.listing import Listing
 from pipeline.runs.output import RunOutput
-from pipeline.inputs.readers import read_shard
-from pipeline.inputs.shards import Shard, clip_id
+from pipeline.runs.verify.findings import Findings
+from pipeline.runs.verify.recordings import name_of
+from pipeline.runs.verify.records import Outline
+from pipeline.storage.filesystem import join
 from schemas.records import CommitRecord, TableName
 
 # What batches, threads and machines may change: levels of a mask, probabilities.
@@ -53,7 +53,12 @@ def draw(recordings: np.ndarray, places: Sequence[str], count: int, seed: int) -
     chosen = np.sort(np.random.default_rng(seed).choice(total, min(count, total), replace=False))
     rows = np.searchsorted(ends, chosen, side="right")
     return [
-        Window(name_of(recording), int(recording["last"] + 1 - (ends[row] - number)), places[recording["shard"]], int(recording["part"]))
+        Window(
+            name_of(recording),
+            int(recording["last"] + 1 - (ends[row] - number)),
+            places[recording["shard"]],
+            int(recording["part"]),
+        )
         for number, row, recording in zip(chosen, rows, heard[rows], strict=True)
     ]
 
@@ -127,7 +132,9 @@ def _read(listing: Listing, shard: Shard | None, wanted: Any) -> list[RawRecordi
     return [recording for recording in recordings if recording.clip_id in wanted]
 
 
-def _cut(recording: RawRecording, index: int, explainer: Explainer, config: Mapping[str, Any]) -> tuple[np.ndarray | None, int]:
+def _cut(
+    recording: RawRecording, index: int, explainer: Explainer, config: Mapping[str, Any]
+) -> tuple[np.ndarray | None, int]:
     front_end = explainer.config.front_end
     n, rate, hop_s = front_end.window_samples, front_end.sample_rate, config["window_hop_s"]
     try:

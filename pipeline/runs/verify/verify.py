@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.runs.verify.reexplain import draw, explain_again, load_recorded
-from pipeline.runs.verify.recordings import NO_RECORDINGS, check_recordings
-from pipeline.runs.verify.files import fetch
-from pipeline.runs.verify.findings import Findings
-from pipeline.runs.verify.against_input import check_input
-from pipeline.runs.verify.records import Outline, read_outline
-from pipeline.runs.verify.part import PartProof, prove_part, read_rows
-from pipeline.runs.verify.promise import Promise
 from pipeline.inputs.listing import list_input
 from pipeline.runs.output import RunOutput
+from pipeline.runs.verify.against_input import check_input
+from pipeline.runs.verify.files import fetch
+from pipeline.runs.verify.findings import Findings
+from pipeline.runs.verify.part import PartProof, prove_part, read_rows
+from pipeline.runs.verify.promise import Promise
+from pipeline.runs.verify.recordings import NO_RECORDINGS, check_recordings
+from pipeline.runs.verify.records import Outline, read_outline
+from pipeline.runs.verify.reexplain import draw, explain_again, load_recorded
 
 # Each holds the files of a part, one at a time.
 _THREADS = 8
@@ -79,7 +79,9 @@ def verify(
         proof.recordings["shard"], proof.recordings["part"] = numbers[commit.shard_id], commit.part
         if not proof.whole:
             broken.add(numbers[commit.shard_id])
-    recordings = check_recordings(np.concatenate([NO_RECORDINGS, *(proof.recordings for proof in proofs)]), places, broken, findings)
+    recordings = check_recordings(
+        np.concatenate([NO_RECORDINGS, *(proof.recordings for proof in proofs)]), places, broken, findings
+    )
     _check_even(proofs, findings)
     again = 0
     if listing is not None:

@@ -6,10 +6,10 @@ from pipeline.flow.explain import explain_part
 from pipeline.flow.finalize import finalize
 from pipeline.flow.parts import cut_parts
 from pipeline.flow.tasks import commit_part
-from pipeline.lmac.explainer import Explainer
-from pipeline.runs.verify.verify import Proof
 from pipeline.inputs.listing import list_input
+from pipeline.lmac.explainer import Explainer
 from pipeline.runs.output import RunOutput
+from pipeline.runs.verify.verify import Proof
 from schemas.records import RunRecord
 from schemas.run_config import ContentConfig
 

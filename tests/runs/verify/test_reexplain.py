@@ -14,9 +14,9 @@ from pipeline.runs.verify.verify import verify
 from schemas.run_config import ContentConfig
 from tests.conftest import TinyRun
 from tests.flow.make import mixed_recordings, save_tiny
+from tests.inputs.make import tar_bytes, write_parquet
 from tests.runs.verify.damage import Damaged, first
 from tests.runs.verify.make import kinds, run_here, told
-from tests.inputs.make import tar_bytes, write_parquet
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.flow.finalize import finalize
-from pipeline.runs.verify.verify import verify
-from pipeline.storage.errors import StorageError
 from pipeline.inputs.listing import list_input
 from pipeline.runs.output import RunOutput
+from pipeline.runs.verify.verify import verify
+from pipeline.storage.errors import StorageError
 from schemas.records import QuarantinedShard
 from schemas.tables import TABLES
 from tests.conftest import TinyRun

@@ -1,0 +1,184 @@
+"""A finished run, opened: its tables, questions in SQL, and single masks and listenables."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs
+import soundfile
+from numpy.typing import NDArray
+
+from pipeline.runs.output import RunOutput
+from pipeline.runs.summary import RunSummary, summarise
+from pipeline.storage.filesystem import display_url, join, open_filesystem
+from pipeline.storage.retrying_file import RetryingFile
+from schemas.errors import LmacError
+from schemas.records import Manifest, RunRecord, TableName
+from schemas.tables import TABLES
+
+# What a query that names no table is asked of: a row for each explanation, with what is known of its window.
+EXPLANATIONS = """
+    CREATE VIEW explanations AS
+    SELECT * FROM predictions
+    JOIN faithfulness USING (clip_id, window_id)
+    JOIN (SELECT * EXCLUDE (mask, mask_mean, energy_kept) FROM masks) USING (clip_id, window_id, target)
+"""
+_SHOWN = 3
+
+
+class NotInRunError(LmacError):
+    """A run has no such window or target, or did not draw it."""
+
+
+@dataclass(frozen=True)
+class Listenable:
+    """A listenable of a run: the FLAC file, its waveform `[n]` in [-1, 1], and its row without the audio."""
+
+    flac: bytes
+    row: Mapping[str, Any]
+
+    @cached_property
+    def waveform(self) -> NDArray[np.float32]:
+        """The samples, mono."""
+        samples: NDArray[np.float32] = soundfile.read(io.BytesIO(self.flac), dtype="float32")[0]
+        return samples
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second."""
+        return int(self.row["sample_rate"])
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.flac).decode()
+        words = escape(f"{self.row['target']}, {self.row['kind']}")
+        player = f'<audio controls src="data:audio/flac;base64,{data}"></audio>'
+        return f"<figure><figcaption>{words}</figcaption>{player}</figure>"
+
+
+class Run:
+    """A run of `lmac explain` that came to its end; made by `open_run`."""
+
+    def __init__(self, output: RunOutput) -> None:
+        self._output = output
+        self.url = output.url
+        self.record: RunRecord = output.begun()
+        self.manifest: Manifest = output.read_manifest()
+
+    @property
+    def classes(self) -> list[str]:
+        """The explainer's classes, in the order of the column `probabilities`."""
+        return list(self.record.explainer["labels"])
+
+    @property
+    def band_edges_hz(self) -> list[float]:
+        """The edges of the mel bands of `masks.band_profile`, ascending: one more than there are bands."""
+        return list(self.record.explainer["band_edges_hz"])
+
+    def table(self, name: TableName) -> ds.Dataset:
+        """A table as a pyarrow dataset of the files that the manifest names; nothing is read yet.
+
+        >>> open_run("explained").table("faithfulness").to_table(columns=["target", "ff"])  # doctest: +SKIP
+        """
+        if name not in TABLES:
+            raise NotInRunError(f"a run has no table {name!r}: choose from {', '.join(TABLES)}")
+        fs, root = open_filesystem(self.url)
+        paths = [join(root, file.path) for file in self._output.files(name)]
+        return ds.FileSystemDataset.from_paths(
+            paths, schema=TABLES[name], format=ds.ParquetFileFormat(), filesystem=pa.fs.PyFileSystem(_Retrying(fs))
+        )
+
+    def sql(self, query: str, parameters: object = None) -> duckdb.DuckDBPyRelation:
+        """Ask the tables, which go by their names; `explanations` joins predictions, faithfulness and profiles.
+
+        >>> open_run("explained").sql("SELECT target, avg(ff) FROM faithfulness GROUP BY 1")  # doctest: +SKIP
+        """
+        connection = duckdb.connect()
+        for name in TABLES:
+            connection.register(name, self.table(name))  # type: ignore[arg-type]
+        connection.execute(EXPLANATIONS)
+        return connection.sql(query, params=parameters)
+
+    def mask(self, window_id: str, target: str | None = None) -> NDArray[np.float32]:
+        """The mask `[n_freq, n_frames]` in [0, 1] of a window, for the target or for the only one that it has.
+
+        Raises NotInRunError where there is no such row, or its mask was not drawn.
+        """
+        row = self.mask_row(window_id, target)
+        if row["mask"] is None:
+            raise NotInRunError(f"the mask of {window_id} was not stored: the run drew --masks {self._asked('masks')}")
+        levels = np.frombuffer(row["mask"], np.uint8).reshape(row["n_freq"], row["n_frames"])
+        return (levels / np.float32(255)).astype(np.float32)
+
+    def mask_row(self, window_id: str, target: str | None = None) -> dict[str, Any]:
+        """The row of `masks` of a window, for the target or for the only one that it has: bytes, grid and profiles."""
+        return self._row("masks", window_id, target)
+
+    def listenable(self, window_id: str, target: str | None = None, kind: str = "masked_in") -> Listenable:
+        """The listenable of a window, for the target or for the only one that it has.
+
+        Raises NotInRunError where there is none: it was not asked for, or not drawn.
+        """
+        row = self._row("listenables", window_id, target, pc.field("kind") == kind)
+        return Listenable(row.pop("audio")["bytes"], row)
+
+    def summary(self) -> RunSummary:
+        """How many windows of which targets, and how far their explanations can be trusted, by the manifest alone."""
+        return summarise(self.manifest)
+
+    def _asked(self, setting: str) -> str:
+        return str(self.record.config[setting])
+
+    def _row(
+        self, table: TableName, window_id: str, target: str | None, more: pc.Expression | None = None
+    ) -> dict[str, Any]:
+        chosen = pc.field("window_id") == window_id
+        if target is not None:
+            chosen &= pc.field("target") == target
+        rows = self.table(table).to_table(filter=chosen if more is None else chosen & more).to_pylist()
+        if not rows:
+            drawn = f"the run drew --listen {self._asked('listen')}" if table == "listenables" else ""
+            of = f" for {target!r}" if target is not None else ""
+            raise NotInRunError(f"{table} of {display_url(self.url)} has no {window_id}{of}: {drawn or 'check the id'}")
+        if len(rows) > 1:
+            names = ", ".join(sorted(row["target"] for row in rows))
+            raise NotInRunError(f"{window_id} has several targets: give one of {names}")
+        return dict(rows[0])
+
+    def __repr__(self) -> str:
+        return f"Run({display_url(self.url)!r}, {self.manifest.recordings} recordings, {self.manifest.windows} windows)"
+
+    def _repr_html_(self) -> str:
+        players = []
+        for batch in self.table("listenables").to_batches(batch_size=_SHOWN):
+            players += [Listenable(row.pop("audio")["bytes"], row)._repr_html_() for row in batch.to_pylist()]
+            if len(players) >= _SHOWN:
+                break
+        return f"<p>{escape(repr(self))}</p>{self.summary()._repr_html_()}{''.join(players[:_SHOWN])}"
+
+
+def open_run(url: str) -> Run:
+    """Open a finished run at a path or URL.
+
+    Raises StorageError when there is none, it has not come to its end, or the storage stays away.
+
+    >>> open_run("explained").summary()  # doctest: +SKIP
+    """
+    return Run(RunOutput(url))
+
+
+class _Retrying(pa.fs.FSSpecHandler):
+    """Opens files for reading such that a storage that stumbles is asked again."""
+
+    def open_input_file(self, path: str) -> pa.PythonFile:
+        return pa.PythonFile(RetryingFile(self.fs, path, f"reading {display_url(path)}"), mode="r")

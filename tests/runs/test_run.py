@@ -1,0 +1,134 @@
+"""A finished run, opened: tables, SQL, single masks and listenables, and its summary."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from pipeline.runs.run import NotInRunError, Run, open_run
+from pipeline.storage.errors import StorageError
+from tests.conftest import TinyRun
+from tests.faltering import faltering_storage
+from tests.flow.make import BAD, rows
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def opened(tiny_run: TinyRun) -> Run:
+    return open_run(tiny_run.output)
+
+
+def test_a_table_is_what_the_manifest_names_and_no_stray_file(tiny_run: TinyRun, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run.output, tmp_path / "copy")
+    stray = next((copy / "predictions").iterdir())
+    shutil.copy(stray, stray.with_name("stray.parquet"))
+    (copy / "predictions" / "broken.parquet").write_bytes(b"half a file")
+    table = open_run(str(copy)).table("predictions").to_table(columns=["window_id", "label"])
+    assert table.column_names == ["window_id", "label"]
+    assert sorted(table["window_id"].to_pylist()) == [row["window_id"] for row in rows(copy, "predictions")]
+    assert len(table) == 10
+
+
+def test_tables_are_read_again_where_storage_falters(tiny_run: TinyRun) -> None:
+    with faltering_storage() as reads:
+        found = open_run(f"faltering://{tiny_run.output}")
+        assert found.summary() == open_run(tiny_run.output).summary()
+        assert found.sql("SELECT count(*) FROM explanations").fetchall() == [(10,)]
+    assert sum("/predictions/" in path for path in reads) > 1
+    assert min(reads.values()) == 2
+
+
+def test_a_run_without_a_manifest_is_not_read(tiny_run: TinyRun, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run.output, tmp_path / "copy")
+    (copy / "_manifest.json").unlink()
+    with pytest.raises(StorageError, match="the run is not finished, resume it"):
+        open_run(str(copy))
+
+
+def test_a_table_that_is_unknown_is_refused_with_those_that_are_there(opened: Run) -> None:
+    with pytest.raises(NotInRunError, match="no table 'clips': choose from predictions, masks, faithfulness"):
+        opened.table("clips")  # type: ignore[arg-type]
+
+
+def test_sql_joins_tables_by_name(opened: Run, tiny_run: TinyRun) -> None:
+    query = """
+        SELECT window_id, target, p, p_in, len(band_profile), key FROM explanations WHERE ff > ? ORDER BY window_id
+    """
+    found = opened.sql(query, [-2.0]).fetchall()
+    scores = {row["window_id"]: row for row in rows(tiny_run.output, "faithfulness")}
+    assert [row[0] for row in found] == sorted(scores)
+    for window_id, target, p, p_in, bands, _ in found:
+        row = scores[window_id]
+        assert (target, p, p_in, bands) == (row["target"], row["p"], row["p_in"], len(opened.band_edges_hz) - 1)
+    counted = opened.sql("SELECT count(*) FROM predictions JOIN listenables USING (window_id)").fetchall()
+    assert counted == [(20,)]
+
+
+def test_a_mask_and_a_listenable_are_those_of_their_rows(opened: Run, tiny_run: TinyRun) -> None:
+    for row in rows(tiny_run.output, "masks")[:3]:
+        mask = opened.mask(row["window_id"], row["target"])
+        assert mask.shape == (row["n_freq"], row["n_frames"])
+        assert mask.mean() == pytest.approx(row["mask_mean"], abs=1e-5)
+        sound = opened.listenable(row["window_id"], kind="masked_out")
+        expected, rate = soundfile.read(io.BytesIO(sound.flac), dtype="float32")
+        assert sound.sample_rate == rate
+        np.testing.assert_array_equal(sound.waveform, expected)
+        assert sound.row["kind"] == "masked_out"
+
+
+def test_what_the_run_does_not_have_is_said(opened: Run) -> None:
+    with pytest.raises(NotInRunError, match="has no never-00000: check the id"):
+        opened.mask("never-00000")
+    with pytest.raises(NotInRunError, match="has no never-00000 for 'low': the run drew --listen all"):
+        opened.listenable("never-00000", "low")
+
+
+def test_of_several_targets_one_is_to_be_named(two_labels_run: TinyRun) -> None:
+    opened = open_run(two_labels_run.output)
+    row = rows(two_labels_run.output, "masks")[0]
+    with pytest.raises(NotInRunError, match="has several targets: give one of"):
+        opened.mask(row["window_id"])
+    assert opened.mask(row["window_id"], row["target"]).mean() == pytest.approx(row["mask_mean"], abs=1e-5)
+
+
+def test_the_summary_is_the_means_of_the_tables(opened: Run, tiny_run: TinyRun) -> None:
+    summary = opened.summary()
+    scores = rows(tiny_run.output, "faithfulness")
+    assert summary.total is not None
+    assert summary.total.windows == 10
+    for name in ("ad", "ff", "fid_in", "mask_mean", "energy_kept"):
+        assert getattr(summary.total, name) == pytest.approx(np.mean([row[name] for row in scores]), abs=1e-5), name
+    for line in summary.targets:
+        chosen = [row["p"] for row in scores if row["target"] == line.target]
+        assert (line.windows, line.p) == (len(chosen), pytest.approx(np.mean(chosen), abs=1e-6))
+    assert sum(line.windows for line in summary.targets) == 10
+    assert summary.errors == dict.fromkeys(sorted(BAD.values()), 1)
+    assert summary.accuracy is None  # the folders name no class of this explainer
+
+
+def test_a_summary_opens_no_table(tiny_run: TinyRun, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run.output, tmp_path / "copy")
+    for table in ("predictions", "faithfulness", "masks", "listenables", "errors"):
+        shutil.rmtree(copy / table)
+    assert open_run(str(copy)).summary() == open_run(tiny_run.output).summary()
+
+
+def test_a_run_shows_itself_with_players(opened: Run) -> None:
+    html = opened._repr_html_()
+    assert html.count("<audio controls") == 3
+    assert "mask mean" in html
+    assert "8 recordings, 10 windows" in repr(opened)
+    assert str(opened.summary()).splitlines()[-1].startswith("all")
+
+
+def test_the_edges_of_the_bands_stand_in_the_schema_and_in_the_record(opened: Run, tiny_run: TinyRun) -> None:
+    path = next((Path(tiny_run.output) / "masks").iterdir())
+    text = pq.read_schema(path).metadata[b"band_edges_hz"].decode()
+    assert text == str(opened.band_edges_hz)
