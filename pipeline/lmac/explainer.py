@@ -97,7 +97,7 @@ class Explainer:
         >>> from pipeline.datasets.scenes import render_scene
         >>> bell = render_scene(seed=1, index=1)  # over noise
         >>> print(Explainer.load("scenes").explain((bell.mixture, 32_000)))
-        array: 1 x 5 s at 32000 Hz
+        array: 1 window of 5 s at 32000 Hz
         window    seconds  target     p  p masked-in  p masked-out  mask mean
              0  0.00-5.00  bell    0.95         0.97          0.01       0.05
         """

@@ -42,7 +42,7 @@ _HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 
 def as_text(explanation: Explanation) -> str:
     """A table with a row for each of the first 40 windows and targets; `p masked-in` is that of the written audio."""
-    scores, front_end = explanation.scores, explanation.front_end
+    scores, count = explanation.scores, len(explanation.waveforms)
     header = ("window", "seconds", "target", "p", "p masked-in", "p masked-out", "mask mean")
     rows: list[tuple[str, ...]] = [header]
     for row in range(min(len(explanation), MAX_ROWS)):
@@ -50,9 +50,8 @@ def as_text(explanation: Explanation) -> str:
         place = str(explanation.window[row]), _seconds(explanation, row), explanation.targets[row]
         rows.append((*place, *(f"{value:.2f}" for value in values)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        f"{explanation.name}: {len(explanation.waveforms)} x {front_end.window_s:g} s at {front_end.sample_rate} Hz"
-    ]
+    windows = f"{count} window{'s' if count > 1 else ''} of {_window_s(explanation):g} s"
+    lines = [f"{explanation.name}: {windows} at {explanation.front_end.sample_rate} Hz"]
     for cells in rows:
         padded = [
             cell.ljust(width) if title == "target" else cell.rjust(width)
@@ -66,8 +65,8 @@ def as_text(explanation: Explanation) -> str:
 
 def as_html(explanation: Explanation) -> str:
     """The table of `as_text`, and a picture and three players for each of the first 4 rows, or fewer of over 20 s."""
-    window_s = explanation.waveforms.shape[1] / explanation.front_end.sample_rate
-    shown = range(min(len(explanation), max(1, min(MAX_PLAYED, int(MAX_PLAYED_S / window_s)))))
+    most = max(1, min(MAX_PLAYED, int(MAX_PLAYED_S / _window_s(explanation))))
+    shown = range(min(len(explanation), most))
     blocks = [
         {
             "title": f"{_seconds(explanation, row)} s: {explanation.targets[row]}",
@@ -125,6 +124,10 @@ def _sound(explanation: Explanation, row: int, kind: str) -> np.ndarray:
 
 def _flac(explanation: Explanation, row: int, kind: str) -> bytes:
     return encode_flac(_sound(explanation, row, kind), explanation.front_end.sample_rate)
+
+
+def _window_s(explanation: Explanation) -> float:
+    return float(explanation.waveforms.shape[1] / explanation.front_end.sample_rate)
 
 
 def _seconds(explanation: Explanation, row: int) -> str:

@@ -91,7 +91,7 @@ def test_auto_is_a_gpu_where_there_is_one() -> None:
 
 def test_it_prints_a_row_for_each_window_and_target(explanation: Explanation) -> None:
     first, header, *rows = str(explanation).splitlines()
-    assert first == "array: 4 x 0.5 s at 16000 Hz"
+    assert first == "array: 4 windows of 0.5 s at 16000 Hz"
     assert header.split("  ")[0] == "window"
     assert len(rows) == len(explanation) == 8
     scores = explanation.scores

@@ -75,6 +75,7 @@ def test_an_empty_mask_is_silence_and_the_classifier_itself() -> None:
     assert terms.size.item() == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-8, 8), min_size=2, max_size=6), st.integers(0, 5))
 def test_log_complement_is_the_log_of_the_other_classes_share(values: list[float], which: int) -> None:
     logits, y = torch.tensor([values], dtype=torch.float64), which % len(values)
