@@ -94,7 +94,8 @@ def write_run(output: RunOutput, record: RunRecord, explained: ExplainedPart, pa
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(write, range(len(shard_ids) * PER_SHARD)):
             pass
-    finalize(output, [Shard(shard_id, "files", "", 0) for shard_id in shard_ids], [])
+    shards = [Shard(shard_id, "files", "", 0) for shard_id in shard_ids]
+    finalize(output, shards, [], per_target=draw.per_target)
 
 
 def main() -> None:

@@ -91,7 +91,8 @@ def check_audio(
 
 
 def _wrong(row: dict[str, Any], length_s: float | None, settings: Settings) -> list[tuple[str, str]]:
-    data = row["audio"]["bytes"] or b""
+    audio = row["audio"] or {"bytes": None, "path": None}
+    data = audio["bytes"] or b""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
             form, rate, samples = sound.format, sound.samplerate, sound.read(dtype="float32")
@@ -111,6 +112,6 @@ def _wrong(row: dict[str, Any], length_s: float | None, settings: Settings) -> l
     if abs(peak_dbfs(samples) - row["peak_dbfs"]) > _DB_SLACK:
         problems.append(f"its peak is {peak_dbfs(samples):.2f} dBFS, {row['peak_dbfs']:.2f} by its row")
     number = settings.labels.index(row["target"]) if row["target"] in settings.labels else None
-    if row["audio"]["path"] != f"{row['window_id']}.{number}.{row['kind']}.flac":
-        problems.append(f"its name is {row['audio']['path']!r}, which is not made of its row's key")
+    if audio["path"] != f"{row['window_id']}.{number}.{row['kind']}.flac":
+        problems.append(f"its name is {audio['path']!r}, which is not made of its row's key")
     return [("wrong_audio", problem) for problem in problems]

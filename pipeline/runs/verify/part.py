@@ -136,7 +136,7 @@ class PartReader:
         check_predictions(tables["predictions"], settings, paths["predictions"], findings)
         check_targets(tables, settings, paths, findings)
         check_scores(tables, settings, paths["faithfulness"], findings)
-        if settings.listen.per_target is not None:
+        if settings.listen.per_target is not None and settings.sides:
             report.lowest = lowest_ranks(tables["faithfulness"], settings.listen.per_target)
             drawn = {target: [window for _, window in ranked] for target, ranked in report.lowest.items()}
             if drawn != commit.drawn:

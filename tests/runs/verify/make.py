@@ -12,6 +12,7 @@ from pipeline.lmac.explainer import Explainer
 from pipeline.runs.output import RunOutput
 from pipeline.runs.profiles import band_edges_hz
 from pipeline.runs.verify.verify import Verification
+from schemas.draws import Draw
 from schemas.records import RunRecord
 from schemas.run_config import ContentConfig
 
@@ -22,7 +23,7 @@ PLACES = {"explainer", "classifier", "prompts", "templates", "labels"}
 def run_here(source: str, folder: str, content: ContentConfig) -> str:
     """Explain an input into a folder, part after part."""
     output, shards = commit_here(source, folder, content)
-    finalize(output, shards, [])
+    finalize(output, shards, [], per_target=Draw.parse(content.listen).per_target)
     return folder
 
 

@@ -39,7 +39,7 @@ def begun(begun_run: str, tmp_path: Path) -> Damaged:
 
 @pytest.fixture
 def ended(begun: Damaged, tiny_run: TinyRun) -> Damaged:
-    finalize(begun.output, list_input(tiny_run.source, files_per_shard=3).shards, [])
+    finalize(begun.output, list_input(tiny_run.source, files_per_shard=3).shards, [], per_target=2)
     return begun
 
 
@@ -100,7 +100,7 @@ def test_a_drawn_listenable_that_is_missing_and_a_wrong_one(ended: Damaged) -> N
     assert f"wrong_audio: {new.path}: {key}: its row has another SHA-256" in told(verify(str(ended.folder)))
 
 
-def test_a_share_and_none(tiny_run: TinyRun, tmp_path: Path) -> None:
+def test_a_share_and_none_and_no_side(tiny_run: TinyRun, tmp_path: Path) -> None:
     content = content_of(tiny_run.explainer, listen="share:0.4", masks="none")
     found = verify(run_here(tiny_run.source, str(tmp_path / "run"), content), tiny_run.source)
     assert told(found) == ""
@@ -108,16 +108,19 @@ def test_a_share_and_none(tiny_run: TinyRun, tmp_path: Path) -> None:
     content = content_of(tiny_run.explainer, listen="none")
     found = verify(run_here(tiny_run.source, str(tmp_path / "none"), content), tiny_run.source)
     assert (told(found), found.listenables) == ("", 0)
+    content = content_of(tiny_run.explainer, listen="per-target:2", listenables=())
+    found = verify(run_here(tiny_run.source, str(tmp_path / "sides"), content), tiny_run.source)
+    assert (told(found), found.listenables) == ("", 0)
 
 
 def test_a_shard_that_was_given_up_keeps_the_candidates(begun: Damaged, tiny_run: TinyRun, begun_run: str) -> None:
     shards = list_input(tiny_run.source, files_per_shard=3).shards
     lost = begun.commit(3).shard_id
     shutil.rmtree(begun.folder / "_commits" / lost)
-    finalize(begun.output, shards, [QuarantinedShard(shard_id=lost, uri="x", attempts=3, reason="x")])
+    finalize(begun.output, shards, [QuarantinedShard(shard_id=lost, uri="x", attempts=3, reason="x")], per_target=2)
     assert told(verify(str(begun.folder), tiny_run.source)) == ""
     shutil.copytree(begun_run, begun.folder, dirs_exist_ok=True)
     assert told(verify(str(begun.folder), tiny_run.source)) == ""
-    finalize(begun.output, shards, [])
+    finalize(begun.output, shards, [], per_target=2)
     found = verify(str(begun.folder), tiny_run.source)
     assert (told(found), found.finished) == ("", True)

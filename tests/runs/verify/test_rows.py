@@ -91,6 +91,7 @@ def no_bytes(audio: dict) -> dict:
         ("masks", first("clip_id", "f" * 32), "wrong_id", "no window of the recording"),
         ("listenables", first("audio", other_name), "wrong_audio", "its name is 'elsewhere.flac'"),
         ("listenables", first("audio", no_bytes), "undecodable_audio", "listenables/"),
+        ("listenables", first("audio", None), "undecodable_audio", "listenables/"),
         ("listenables", first("sha256", "0" * 64), "wrong_audio", "its row has another SHA-256"),
         ("listenables", first("duration_s", 0.25), "wrong_audio", "at 16000 Hz, 0.25 s by its row"),
         ("listenables", first("sample_rate", 8000), "wrong_audio", "16000 Hz, 8000 Hz by its row"),
