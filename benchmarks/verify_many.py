@@ -114,7 +114,7 @@ def main() -> None:
             write_run(output, record, explained, parts)
             written = time.monotonic() - started
             done = subprocess.run(
-                [sys.executable, "-c", VERIFY, output.url], capture_output=True, text=True, check=True
+                [sys.executable, "-c", VERIFY, output.url], stdout=subprocess.PIPE, text=True, check=True
             )
             count, seconds, peak = done.stdout.split()
             print(f"{int(count):8d} {written:11.1f} {float(seconds):12.1f} {float(peak):9.0f}", flush=True)

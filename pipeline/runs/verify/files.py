@@ -11,12 +11,12 @@ from threading import Condition
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.settings import Settings
 from pipeline.storage.errors import StorageError
-from pipeline.storage.filesystem import is_plain
 from schemas.records import FileRecord, TableName
 from schemas.tables import SCHEMA_VERSION, TABLES
 
@@ -44,12 +44,17 @@ class Memory:
                 self._changed.notify_all()
 
 
+def stays_away(error: StorageError) -> bool:
+    """Whether the storage is at fault, and not a file that is damaged, or gone, or has no name for a file."""
+    return error.__cause__ is not None and not isinstance(error.__cause__, (ValidationError, FileNotFoundError))
+
+
 def fetch(output: RunOutput, file: FileRecord, findings: Findings) -> bytes | None:
     """The bytes of a file as its record has them; None, with a finding, where they are others or it is not there."""
     try:
         data = output.read_bytes(file.path)
     except StorageError as error:
-        if is_plain(file.path) and not isinstance(error.__cause__, FileNotFoundError):
+        if stays_away(error):
             raise
         findings.add("missing_file", file.path, "it is recorded and not there")
         return None

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from pipeline.runs.output import CANDIDATES, RunOutput
-from pipeline.runs.verify.files import fetch
+from pipeline.runs.verify.files import fetch, stays_away
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.sums import check_sums, numbers_of
 from pipeline.storage.errors import StorageError
@@ -105,6 +105,8 @@ class ManifestCheck:
         try:
             return self._output.read_manifest()
         except StorageError as error:
+            if stays_away(error):
+                raise
             self._findings.add("damaged_record", MANIFEST, str(error))
             return None
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.agreement import check_predictions, check_scores, check_targets
-from pipeline.runs.verify.files import Memory, fetch, open_table
+from pipeline.runs.verify.files import Memory, fetch, open_table, stays_away
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.listenables import Lowest, check_audio, check_drawn, drawn_keys, lowest_ranks
 from pipeline.runs.verify.mask_bytes import Shape, check_masks
@@ -66,6 +66,8 @@ class PartReader:
         try:
             commit = self._output.read_commit(path)
         except StorageError as error:
+            if stays_away(error):
+                raise
             report.findings.add("damaged_record", path, str(error))
             return report
         if path != self._output.commit_path(commit.shard_id, commit.part):

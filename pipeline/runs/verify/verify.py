@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -172,6 +172,8 @@ def _check_alone(
         found.listenables += len(table) if table is not None and file.table == "listenables" else 0
         found.findings.take(report.findings)
         _count(found, report)
+    for key in sorted(key for key, rows in Counter(drawn).items() if rows > 1):
+        found.findings.add("doubled_row", MANIFEST, "a drawn listenable is there twice", " ".join(key))
     if settings.listen.per_target is not None and manifest.listed:
         check_drawn(drawn, with_sides(lowest, settings), settings, MANIFEST, found.findings)
 

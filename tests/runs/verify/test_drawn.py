@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -88,16 +89,23 @@ def test_the_drawn_windows_of_a_run_that_has_ended(ended: Damaged, tiny_run: Tin
 def test_a_drawn_listenable_that_is_missing_and_a_wrong_one(ended: Damaged) -> None:
     (old,) = ended.files_alone()
     content = pq.read_table(ended.folder / old.path)
-    new = ended.output.write_table("listenables", "drawn-000000", content.slice(1))
-    (ended.folder / old.path).unlink()
-    ended.replace_alone(new)
+
+    def rewrite(*tables: pa.Table) -> str:
+        for file in ended.files_alone():
+            (ended.folder / file.path).unlink()
+        files = [ended.output.write_table("listenables", f"drawn-{n:06d}", table) for n, table in enumerate(tables)]
+        ended.replace_alone(*files)
+        return files[0].path
+
+    rewrite(content.slice(1))
     key = " ".join(content.slice(0, 1).select(["window_id", "target", "kind"]).to_pylist()[0].values())
     assert told(verify(str(ended.folder))).startswith(f"missing_listenable: _manifest.json: {key}: ")
     rows = content.to_pylist()
     rows[0]["audio"]["bytes"] = rows[1]["audio"]["bytes"]
-    new = ended.output.write_table("listenables", "drawn-000000", content.from_pylist(rows, schema=content.schema))
-    ended.replace_alone(new)
-    assert f"wrong_audio: {new.path}: {key}: its row has another SHA-256" in told(verify(str(ended.folder)))
+    path = rewrite(pa.Table.from_pylist(rows, schema=content.schema))
+    assert f"wrong_audio: {path}: {key}: its row has another SHA-256" in told(verify(str(ended.folder)))
+    rewrite(content, content.slice(1))
+    assert verify(str(ended.folder)).findings.counts == {"doubled_row": len(rows) - 1}
 
 
 def test_a_share_and_none_and_no_side(tiny_run: TinyRun, tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import pytest
 from pipeline.flow.finalize import finalize
 from pipeline.inputs.listing import list_input
 from pipeline.runs.output import RunOutput
+from pipeline.runs.verify.files import fetch
+from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.verify import verify
 from pipeline.storage.errors import StorageError
-from schemas.records import QuarantinedShard
+from schemas.records import FileRecord, QuarantinedShard
 from schemas.tables import TABLES
 from tests.conftest import TinyRun
 from tests.runs.verify.damage import Damaged
@@ -91,6 +93,23 @@ def test_a_run_on_s3(tiny_run: TinyRun, s3_server: S3Server) -> None:
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"it has no _run\.json: give the output of `lmac explain`"):
         verify(str(tmp_path))
+
+
+def test_a_storage_that_refuses_is_no_damage(tmp_path: Path) -> None:
+    output, findings = RunOutput(str(tmp_path)), Findings()
+    (tmp_path / "masks").mkdir()
+    for path in ("masks/gone.parquet", "../elsewhere.parquet"):
+        assert fetch(output, FileRecord(path=path, bytes=1, sha256=""), findings) is None
+    assert findings.counts == {"missing_file": 2}
+    with pytest.raises(StorageError, match=r"reading .*/masks"):
+        fetch(output, FileRecord(path="masks", bytes=1, sha256=""), findings)
+
+
+def test_a_run_without_a_part(damaged: Damaged, tiny_run: TinyRun) -> None:
+    damaged.unfinish()
+    shutil.rmtree(damaged.folder / "_commits")
+    found = verify(str(damaged.folder), tiny_run.source)
+    assert (told(found), found.parts, found.ended) == ("", 0, 0)
 
 
 def test_a_run_of_an_older_schema_version(damaged: Damaged) -> None:
