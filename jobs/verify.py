@@ -11,8 +11,8 @@ from rich.progress import Progress
 
 from jobs.messages import FAILED, console, fail, for_people
 from pipeline.runs.verify.findings import SHOWN
-from pipeline.runs.verify.verify import Proof
-from pipeline.runs.verify.verify import verify as prove
+from pipeline.runs.verify.verify import Verification
+from pipeline.runs.verify.verify import verify as verify_run
 from pipeline.storage.filesystem import display_url
 
 
@@ -36,7 +36,7 @@ def verify(
         raise fail("--explainer is for --deep, which is not given")
     with for_people(), Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
         task = bar.add_task("reading records", total=None)
-        proof = prove(
+        found = verify_run(
             run,
             input_url,
             deep or 0,
@@ -45,38 +45,38 @@ def verify(
             step=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
         )
     if as_json:
-        typer.echo(json.dumps(_as_json(proof), indent=2))
+        typer.echo(json.dumps(_as_json(found), indent=2))
     else:
-        _print(run, proof)
-    if proof.findings:
+        _print(run, found)
+    if found.findings:
         raise typer.Exit(FAILED)
 
 
-def _as_json(proof: Proof) -> dict[str, Any]:
-    checked = {name: value for name, value in vars(proof).items() if name != "findings"}
+def _as_json(found: Verification) -> dict[str, Any]:
+    checked = {name: value for name, value in vars(found).items() if name != "findings"}
     findings = {
-        kind: {"count": count, "first": [asdict(finding) for finding in proof.findings.shown[kind]]}
-        for kind, count in proof.findings.counts.items()
+        kind: {"count": count, "first": [asdict(finding) for finding in found.findings.shown[kind]]}
+        for kind, count in found.findings.counts.items()
     }
-    return {"sound": not proof.findings, "checked": checked, "findings": findings}
+    return {"sound": not found.findings, "checked": checked, "findings": findings}
 
 
-def _print(run: str, proof: Proof) -> None:
-    for kind, count in proof.findings.counts.items():
+def _print(run: str, found: Verification) -> None:
+    for kind, count in found.findings.counts.items():
         console.print(f"{kind}: {count}", style="bold red", markup=False)
-        for finding in proof.findings.shown[kind]:
+        for finding in found.findings.shown[kind]:
             where = f"{finding.file}, {finding.key}" if finding.key else finding.file
             console.print(f"  {where}: {finding.message}", markup=False)
         if count > SHOWN:
             console.print(f"  and {count - SHOWN} more")
-    if not proof.finished:
-        console.print(f"the run is not finished: {proof.ended} of {proof.shards} shards are committed to their end")
+    if not found.finished:
+        console.print(f"the run is not finished: {found.ended} of {found.shards} shards are committed to their end")
     console.print(
-        f"checked {proof.parts} parts in {proof.files} files of {proof.bytes / 1e6:.1f} MB: {proof.recordings}"
-        f" recordings, {proof.errors} of them errors; {proof.windows} windows, {proof.masks} masks, {proof.listenables}"
+        f"checked {found.parts} parts in {found.files} files of {found.bytes / 1e6:.1f} MB: {found.recordings}"
+        f" recordings, {found.errors} of them errors; {found.windows} windows, {found.masks} masks, {found.listenables}"
         " listenables"
     )
-    if proof.again:
-        console.print(f"{proof.again} windows were explained again")
+    if found.reexplained:
+        console.print(f"{found.reexplained} windows were explained again and compared")
     shown = display_url(run)
-    console.print(f"{shown}: {len(proof.findings) or 'nothing'} found to be wrong", markup=False)
+    console.print(f"{shown}: {len(found.findings) or 'nothing'} found to be wrong", markup=False)

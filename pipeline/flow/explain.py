@@ -60,7 +60,7 @@ def explain_part(
         listenables={kind: to_pcm(_join(batches, kind)[listened]) for kind in content.listenables},
         gain_db={kind: _join(batches, _GAINS[kind])[listened] for kind in content.listenables},
         scores={name: np.concatenate([batch.scores[name] for batch in batches]) for name in names},
-        drawn=drawn,
+        drawn=drawn if content.listenables else None,
     )
 
 

@@ -1,1 +1,1 @@
-"""Runs proved from storage alone: what is recorded, what is there, and what the rows say of each other."""
+"""Runs verified from storage alone: what is recorded, what is there, and what the rows say of each other."""

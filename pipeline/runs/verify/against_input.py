@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 import numpy as np
 
 from pipeline.inputs.listing import Listing
@@ -11,45 +9,43 @@ from pipeline.inputs.readers import read_shard
 from pipeline.inputs.shards import Shard, clip_id
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.recordings import name_of
-from pipeline.runs.verify.records import Outline
-
-RUN = "_run.json"
+from schemas.records import RunRecord
 
 
-def check_input(
-    listing: Listing,
-    outline: Outline,
-    recordings: np.ndarray,
-    places: Sequence[str],
-    broken: Collection[int],
-    findings: Findings,
-) -> None:
-    """Check that a run has the very recordings of its input, in every shard that is committed to its end.
+class InputCheck:
+    """Checks that a run has the very recordings of its input, one shard after the other.
 
-    `recordings` and the shards' names, `places`, are as `check_recordings` has them; of `broken` shards nothing is said. Loose
-    files are known by the listing, tars and Parquet files are read through.
+    Loose files are known by the listing, tars and Parquet files are read through.
     """
-    if listing.digest != outline.record.input_digest:
-        findings.add("input_changed", RUN, "the input is not the one that was explained, or has changed since")
-    numbers = {shard_id: number for number, shard_id in enumerate(places)}
-    for stranger in sorted(numbers.keys() - {shard.shard_id for shard in listing.shards}):
-        findings.add("stray_shard", stranger, "it is committed, and the input has no such shard")
-    for shard in listing.shards:
-        number = numbers.get(shard.shard_id)
-        if number is None:
-            if outline.finished:
-                findings.add("missing_shard", shard.shard_id, "the input has it, and no part of it is committed")
-        elif shard.shard_id in outline.ended and number not in broken:
-            found = {name_of(recording) for recording in recordings[recordings["shard"] == number]}
-            wanted = _ids(listing, shard)
-            for identity in sorted(wanted - found):
-                message = "the input has it, and it is neither in predictions nor in errors"
-                findings.add("missing_recording", shard.shard_id, message, identity)
-            for identity in sorted(found - wanted):
-                findings.add("stray_recording", shard.shard_id, "the input has no such recording", identity)
 
+    def __init__(self, listing: Listing, record: RunRecord, findings: Findings) -> None:
+        self._root_url, self._findings = listing.root_url, findings
+        self._left = {shard.shard_id: shard for shard in listing.shards}
+        if listing.digest != record.input_digest:
+            message = "the input is not the one that was explained, or has changed since"
+            findings.add("input_changed", "_run.json", message)
 
-def _ids(listing: Listing, shard: Shard) -> set[str]:
-    if shard.kind == "files":
-        return {clip_id(entry.place) for entry in shard.entries}
-    return {recording.clip_id for recording in read_shard(listing.root_url, shard)}
+    def check_shard(self, shard_id: str, ids: np.ndarray, whole: bool) -> None:
+        """Check the recordings of a shard, whose ids are `ids`; `whole` where all of them have been read."""
+        shard = self._left.pop(shard_id, None)
+        if shard is None:
+            self._findings.add("stray_shard", shard_id, "it is committed, and the input has no such shard")
+            return
+        if not whole:
+            return
+        found, expected = {name_of(identity) for identity in ids}, self._ids(shard)
+        for identity in sorted(expected - found):
+            message = "the input has it, and it is neither in predictions nor in errors"
+            self._findings.add("missing_recording", shard_id, message, identity)
+        for identity in sorted(found - expected):
+            self._findings.add("stray_recording", shard_id, "the input has no such recording", identity)
+
+    def close(self, finished: bool) -> None:
+        """Check that no shard of the input is left, if the run says that it is whole."""
+        for shard_id in self._left if finished else ():
+            self._findings.add("missing_shard", shard_id, "the input has it, and no part of it is committed")
+
+    def _ids(self, shard: Shard) -> set[str]:
+        if shard.kind == "files":
+            return {clip_id(entry.place) for entry in shard.entries}
+        return {recording.clip_id for recording in read_shard(self._root_url, shard)}

@@ -1,40 +1,63 @@
-"""One file of a run: there, with its bytes and digest; a table with its rows and columns; a listenable as sound."""
+"""One file of a run: there, with its bytes and digest; a table with its columns, its rows and its schema's metadata."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Collection
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import soundfile
+from pydantic import ValidationError
 
-from pipeline.audio.level import peak_dbfs
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.findings import Findings
+from pipeline.runs.verify.settings import Settings
+from pipeline.storage.errors import StorageError
 from schemas.records import FileRecord, TableName
 from schemas.tables import SCHEMA_VERSION, TABLES
 
-
-@dataclass(frozen=True)
-class Heard:
-    """A FLAC file decoded: frames, sample rate in Hz, peak in dBFS, and the SHA-256 of the file."""
-
-    frames: int
-    sample_rate: int
-    peak_dbfs: float
-    sha256: str
+_EDGES = b"band_edges_hz"
 
 
-def fetch(output: RunOutput, file: FileRecord, there: Collection[str], findings: Findings) -> bytes | None:
+class Memory:
+    """So many bytes of files may be held at a time, by all threads together; a larger file is held alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held, self._changed = limit, 0, Condition()
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Wait until there is room for `size` bytes, and take it for the block."""
+        size = max(0, min(size, self._limit))
+        with self._changed:
+            self._changed.wait_for(lambda: self._held + size <= self._limit)
+            self._held += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= size
+                self._changed.notify_all()
+
+
+def stays_away(error: StorageError) -> bool:
+    """Whether the storage is at fault, and not a file that is damaged, or gone, or has no name for a file."""
+    return error.__cause__ is not None and not isinstance(error.__cause__, (ValidationError, FileNotFoundError))
+
+
+def fetch(output: RunOutput, file: FileRecord, findings: Findings) -> bytes | None:
     """The bytes of a file as its record has them; None, with a finding, where they are others or it is not there."""
-    if file.path not in there:
+    try:
+        data = output.read_bytes(file.path)
+    except StorageError as error:
+        if stays_away(error):
+            raise
         findings.add("missing_file", file.path, "it is recorded and not there")
         return None
-    data = output.read_bytes(file.path)
     if len(data) != file.bytes:
         findings.add("wrong_bytes", file.path, f"it has {len(data)} bytes, its record says {file.bytes}")
         return None
@@ -44,38 +67,40 @@ def fetch(output: RunOutput, file: FileRecord, there: Collection[str], findings:
     return data
 
 
-def open_table(data: bytes, file: FileRecord, name: TableName, findings: Findings) -> pq.ParquetFile | None:
+def open_table(
+    data: bytes, file: FileRecord, name: TableName, settings: Settings, findings: Findings
+) -> pq.ParquetFile | None:
     """A table's file, whose columns are those of the schema; None, with a finding, where they are others."""
     try:
         parquet = pq.ParquetFile(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
         findings.add("unreadable_table", file.path, str(error))
         return None
-    schema, wanted = parquet.schema_arrow, TABLES[name]
-    version = (schema.metadata or {}).get(b"schema_version", b"none").decode()
+    schema, expected = parquet.schema_arrow, TABLES[name]
+    metadata = schema.metadata or {}
+    version = metadata.get(b"schema_version", b"none").decode()
     if version != str(SCHEMA_VERSION):
         findings.add("wrong_schema", file.path, f"schema version {version}, this lmac knows {SCHEMA_VERSION}")
         return None
-    if not schema.equals(wanted):
-        strange = [f"{field.name} {field.type}" for field in schema if field not in list(wanted)]
-        lacking = [f"{field.name} {field.type}" for field in wanted if field not in list(schema)]
+    if not schema.equals(expected):
+        strange = [f"{field.name} {field.type}" for field in schema if field not in list(expected)]
+        lacking = [f"{field.name} {field.type}" for field in expected if field not in list(schema)]
         message = f"not of the schema: {', '.join(strange) or 'none'}; lacking: {', '.join(lacking) or 'none'}"
         findings.add("wrong_schema", file.path, message)
         return None
-    if parquet.metadata.num_rows != file.rows:
-        findings.add("wrong_count", file.path, f"{parquet.metadata.num_rows} rows, its record says {file.rows}")
+    for key in sorted(key for key, value in expected.metadata.items() if metadata.get(key) != value):
+        findings.add("wrong_metadata", file.path, f"the schema's {key.decode()} is not that of the table {name}")
+    rows = parquet.metadata.num_rows
+    # A table without rows is written at the end, when no explainer is there to say its bands.
+    if name == "masks" and rows and _edges(metadata) != list(settings.band_edges_hz):
+        findings.add("wrong_metadata", file.path, "the schema's band_edges_hz are not those of _run.json")
+    if rows != file.rows:
+        findings.add("wrong_count", file.path, f"{rows} rows, its record says {file.rows}")
     return parquet
 
 
-def hear(data: bytes, file: FileRecord, findings: Findings) -> Heard | None:
-    """What a listenable holds; None, with a finding, where it cannot be decoded."""
+def _edges(metadata: dict[bytes, bytes]) -> object:
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as sound:
-            kind, rate, samples = sound.format, sound.samplerate, sound.read(dtype="float32")
-    except soundfile.LibsndfileError as error:
-        findings.add("undecodable_audio", file.path, str(error))
+        return json.loads(metadata.get(_EDGES, b"null"))
+    except ValueError:
         return None
-    if kind != "FLAC" or samples.ndim != 1 or not np.isfinite(samples).all():
-        findings.add("undecodable_audio", file.path, f"no mono FLAC of finite samples, but {kind} {samples.shape}")
-        return None
-    return Heard(len(samples), rate, peak_dbfs(samples), file.sha256)

@@ -1,43 +1,86 @@
-"""The bytes of masks against what their rows say of them."""
+"""The bytes of masks against the draw, and against what their rows say of them."""
 
 from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.runs.verify.findings import Findings
-from pipeline.runs.verify.promise import Promise
+from pipeline.runs.verify.settings import Settings
+from schemas.tables import TIME_SPANS
 
-_COLUMNS = ["window_id", "label", "mask", "n_freq", "n_frames", "hop_s", "bin_hz", "mask_mean"]
-_PROFILES = {"band_profile": 32, "time_profile": 50}
-# A group of rows as it is written: some megabytes.
-_BATCH_ROWS = 64
-# The mean of 200,000 values, and the mean of means, taken in float32.
+_COLUMNS = [
+    *("window_id", "target", "mask", "n_freq", "n_frames", "hop_s", "bin_hz", "mask_mean"),
+    *("band_profile", "time_profile"),
+]
+# Means of some 200,000 values, taken in float32.
 _MEAN_SLACK = 1e-5
+# The edges of bands are recorded to a thousandth of a hertz: a band may be off by so much at both ends.
+_EDGES_HZ = 1e-3
+# Masks that are looked at together, should a file have larger groups of rows than ours.
+_BATCH_ROWS = 64
 
 Shape = tuple[int, int, float, float]
 
 
-def check_masks(parquet: pq.ParquetFile, promise: Promise, path: str, findings: Findings) -> set[Shape]:
-    """Check a file of masks a few rows at a time; the shapes (bins, frames, s, Hz) that it has."""
+def check_masks(parquet: pq.ParquetFile, settings: Settings, path: str, findings: Findings) -> set[Shape]:
+    """Check a file of masks, a group of rows at a time; the shapes (bins, frames, s, Hz) that it has."""
     shapes: set[Shape] = set()
-    for batch in parquet.iter_batches(_BATCH_ROWS, columns=[*_COLUMNS, *_PROFILES]):
+    for batch in parquet.iter_batches(_BATCH_ROWS, columns=_COLUMNS):
         for row in batch.to_pylist():
-            key, mask = f"{row['window_id']} {row['label']}", np.frombuffer(row["mask"], np.uint8)
             shapes.add((row["n_freq"], row["n_frames"], row["hop_s"], row["bin_hz"]))
-            if len(mask) != row["n_freq"] * row["n_frames"]:
-                message = f"{len(mask)} bytes for {row['n_freq']} bins in {row['n_frames']} frames"
-                findings.add("wrong_mask", path, message, key)
-                continue
-            mean = float(mask.mean(dtype=np.float64)) / 255
-            if abs(mean - row["mask_mean"]) > _MEAN_SLACK:
-                findings.add("wrong_mask", path, f"mask_mean is {row['mask_mean']:g}, of its bytes {mean:g}", key)
-            for name, size in _PROFILES.items():
-                values = row[name]
-                if len(values) != size:
-                    findings.add("wrong_mask", path, f"{name} has {len(values)} values, not {size}", key)
-                elif abs(np.mean(values) - mean) > _MEAN_SLACK:
-                    findings.add("wrong_mask", path, f"{name} has the mean {np.mean(values):g}, not {mean:g}", key)
-            if promise.binary and not np.isin(mask, (0, 255)).all():
-                findings.add("wrong_mask", path, "the run is of binary masks, and this one is not", key)
+            key = f"{row['window_id']} {row['target']}"
+            drawn = settings.masks.takes(row["window_id"])
+            if drawn and row["mask"] is None:
+                findings.add("missing_mask", path, f"it is drawn by --masks {settings.masks}, and not stored", key)
+            elif not drawn and row["mask"] is not None:
+                findings.add("stray_mask", path, f"it is stored, and not drawn by --masks {settings.masks}", key)
+            for problem in _wrong(row, settings):
+                findings.add("wrong_mask", path, problem, key)
     return shapes
+
+
+def _wrong(row: dict[str, Any], settings: Settings) -> list[str]:
+    """What is wrong with a row, whose mask may not be stored."""
+    sizes = {"band_profile": len(settings.band_edges_hz) - 1, "time_profile": TIME_SPANS}
+    problems = [f"{name} has {len(row[name])} values, not {n}" for name, n in sizes.items() if len(row[name]) != n]
+    if row["mask"] is None:
+        mean = np.mean(row["time_profile"])
+        if not problems and abs(mean - row["mask_mean"]) > _MEAN_SLACK:
+            problems.append(f"mask_mean is {row['mask_mean']:g}, of its time_profile {mean:g}")
+        return problems
+    mask = np.frombuffer(row["mask"], np.uint8)
+    if len(mask) != row["n_freq"] * row["n_frames"] or not len(mask):
+        return [*problems, f"{len(mask)} bytes for {row['n_freq']} bins in {row['n_frames']} frames"]
+    if settings.binary and not np.isin(mask, (0, 255)).all():
+        problems.append("the run is of binary masks, and this one is not")
+    mask = mask.reshape(row["n_freq"], row["n_frames"])
+    mean = mask.mean(dtype=np.float64) / 255
+    if abs(mean - row["mask_mean"]) > _MEAN_SLACK:
+        problems.append(f"mask_mean is {row['mask_mean']:g}, of its bytes {mean:g}")
+    if problems or not row["bin_hz"] > 0:
+        return problems
+    edges = np.array(settings.band_edges_hz)
+    profiles = {
+        "band_profile": (1, tuple(edges / row["bin_hz"] + 0.5), _MEAN_SLACK + _EDGES_HZ / np.diff(edges)),
+        "time_profile": (0, tuple(np.linspace(0, row["n_frames"], TIME_SPANS + 1)), _MEAN_SLACK),
+    }
+    for name, (axis, borders, slack) in profiles.items():
+        means = mask.mean(axis=axis, dtype=np.float64) / 255
+        off = np.abs(_weights(borders, len(means)) @ means - row[name])
+        if (off > slack).any():
+            problems.append(f"{name} is not that of its bytes: value {int(off.argmax())} is off by {off.max():g}")
+    return problems
+
+
+@lru_cache(maxsize=8)
+def _weights(borders: tuple[float, ...], n: int) -> np.ndarray:
+    """How much each of `n` steps of length 1 weighs in the mean of each span between two borders, `[spans, n]`."""
+    edges = np.clip(borders, 0, n)
+    steps = np.arange(n)
+    overlap = np.minimum(edges[1:, None], steps + 1) - np.maximum(edges[:-1, None], steps)
+    weights: np.ndarray = np.maximum(overlap, 0) / np.maximum(np.diff(edges), 1e-12)[:, None]
+    return weights

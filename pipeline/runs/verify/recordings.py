@@ -1,9 +1,10 @@
-"""The recordings of a run, small enough to be held all at once: each in one place, with all its windows."""
+"""The recordings of a run: each in one place, with all its windows."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from bisect import bisect_right
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -11,18 +12,16 @@ import pyarrow as pa
 from pipeline.runs.verify.findings import Findings
 from schemas.records import TableName
 
-# A recording in a part: the two halves of its id, where it is, and its windows there; `first` is -1 for an error.
-_CLIP = np.dtype(
-    [("high", "u8"), ("low", "u8"), ("shard", "i4"), ("part", "i4"), ("first", "i4"), ("last", "i4")],
-)
-NO_RECORDINGS = np.zeros(0, _CLIP)
+# A recording in a part: the 16 bytes of its id, and its windows there; `first` is -1 for an error.
+_RECORDING = np.dtype([("id", "S16"), ("first", "i4"), ("last", "i4")])
+NO_RECORDINGS = np.zeros(0, _RECORDING)
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def recordings_of(
     tables: Mapping[TableName, pa.Table], paths: Mapping[TableName, str], findings: Findings
 ) -> np.ndarray:
-    """The recordings of a part's rows; their shard and part are left to be filled in. Checks the form of ids on the way."""
+    """The recordings of a part's rows. Checks the form of ids on the way."""
     windows: dict[str, list[int]] = {}
     predictions = tables["predictions"]
     columns = (predictions[name].to_pylist() for name in ("clip_id", "window_id", "window_index"))
@@ -42,56 +41,74 @@ def recordings_of(
         if set(range(numbers[0], numbers[-1] + 1)) - set(numbers):
             message = f"its windows in this part are {_spans(numbers)}"
             findings.add("missing_window", paths["predictions"], message, recording)
-        rows.append((*_halves(recording), 0, 0, numbers[0], numbers[-1]))
+        rows.append((bytes.fromhex(recording), numbers[0], numbers[-1]))
     for recording in tables["errors"]["clip_id"].to_pylist():
         if _ID.fullmatch(recording):
-            rows.append((*_halves(recording), 0, 0, -1, -1))
+            rows.append((bytes.fromhex(recording), -1, -1))
         else:
             findings.add("wrong_id", paths["errors"], "no id of a recording", recording)
-    return np.array(rows, _CLIP)
+    return np.array(rows, _RECORDING)
 
 
-def check_recordings(
-    recordings: np.ndarray, places: list[str], broken: Collection[int], findings: Findings
-) -> np.ndarray:
-    """Check that each recording is in one place and has all windows from 0 on; return the recordings, sorted.
+def check_recordings(recordings: np.ndarray, shard_id: str, broken: bool, findings: Findings) -> np.ndarray:
+    """Check that each recording of a shard is there once and has all windows from 0 on; their ids `[n]`, sorted.
 
-    `places` are the shards' names by number. Of `broken` shards parts are missing, and so may windows be.
+    Of a `broken` shard parts are missing, and so may windows be.
     """
-    recordings = np.sort(recordings, order=["high", "low", "first"])
-    same = np.zeros(len(recordings), bool)
-    same[1:] = (recordings["high"][1:] == recordings["high"][:-1]) & (recordings["low"][1:] == recordings["low"][:-1])
-    known = ~np.isin(recordings["shard"], sorted(broken))
+    recordings = np.sort(recordings, order=["id", "first"])
     before = np.roll(recordings, 1)
-    late = known & ~same & (recordings["first"] > 0)
-    apart = same & ((recordings["shard"] != before["shard"]) | ((before["first"] < 0) & (recordings["first"] < 0)))
-    both = same & (before["first"] < 0) & (recordings["first"] >= 0)
-    follows = same & ~both & ~apart
-    twice = follows & (recordings["first"] <= before["last"])
-    gap = known & follows & (recordings["first"] > before["last"] + 1)
-    for i in np.flatnonzero(late | gap):
-        expected = before["last"][i] + 1 if gap[i] else 0
-        message = f"window {expected} is not there, but {recordings['first'][i]} is"
-        findings.add("missing_window", places[recordings["shard"][i]], message, name_of(recordings[i]))
-    for i in np.flatnonzero(twice):
-        message = f"window {recordings['first'][i]} is in two parts"
-        findings.add("doubled_row", places[recordings["shard"][i]], message, name_of(recordings[i]))
-    for i in np.flatnonzero(both):
-        message = "it is in predictions and in errors"
-        findings.add("recording_in_both", places[recordings["shard"][i]], message, name_of(recordings[i]))
-    for i in np.flatnonzero(apart):
-        message = f"it is in {places[before['shard'][i]]} too"
-        findings.add("doubled_recording", places[recordings["shard"][i]], message, name_of(recordings[i]))
-    return recordings
+    same = recordings["id"] == before["id"]
+    same[:1] = False
+    failed = same & (before["first"] < 0)
+    follows = same & ~failed
+    found = {
+        "doubled_recording": (failed & (recordings["first"] < 0), "it is in errors twice"),
+        "recording_in_both": (failed & (recordings["first"] >= 0), "it is in predictions and in errors"),
+        "doubled_row": (follows & (recordings["first"] <= before["last"]), "one of its windows is in two parts"),
+    }
+    for kind, (where, message) in found.items():
+        for recording in recordings[where]:
+            findings.add(kind, shard_id, message, name_of(recording["id"]))
+    expected = np.where(follows, before["last"] + 1, 0)
+    late = ~failed & (recordings["first"] > expected)
+    for recording, window in zip(recordings[late], expected[late], strict=True):
+        if not broken:
+            message = f"window {window} is not there, but {recording['first']} is"
+            findings.add("missing_window", shard_id, message, name_of(recording["id"]))
+    return np.unique(recordings["id"])
 
 
-def name_of(recording: np.void) -> str:
+class SeenRecordings:
+    """The ids of all recordings so far, 16 bytes each, to find one that is in two shards."""
+
+    def __init__(self) -> None:
+        self._ids = bytearray()
+        self._shards: list[str] = []
+        self._starts: list[int] = []
+
+    def add(self, shard_id: str, ids: np.ndarray) -> None:
+        """Take the recordings of a shard into account."""
+        self._shards.append(shard_id)
+        self._starts.append(len(self._ids) // 16)
+        self._ids += ids.tobytes()
+
+    def check(self, findings: Findings) -> None:
+        """Check that no recording is in two shards."""
+        ids = np.frombuffer(self._ids, "S16")
+        ordered = np.sort(ids)
+        doubled = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+        del ordered
+        first: dict[bytes, str] = {}
+        for place in np.flatnonzero(np.isin(ids, doubled)) if len(doubled) else ():
+            shard_id = self._shards[bisect_right(self._starts, place) - 1]
+            other = first.setdefault(ids[place], shard_id)
+            if other != shard_id:
+                findings.add("doubled_recording", shard_id, f"it is in {other} too", name_of(ids[place]))
+
+
+def name_of(identity: bytes) -> str:
     """The id of a recording, 32 hex digits."""
-    return f"{int(recording['high']):016x}{int(recording['low']):016x}"
-
-
-def _halves(recording: str) -> tuple[int, int]:
-    return int(recording[:16], 16), int(recording[16:], 16)
+    return identity.ljust(16, b"\0").hex()  # numpy drops the zeros at the end
 
 
 def _spans(numbers: list[int]) -> str:

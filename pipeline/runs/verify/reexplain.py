@@ -5,70 +5,34 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.audio.decode import AudioFault, decode
-from pipeline.audio.windows import cut_windows, take_window
+from pipeline.audio.windows import windows_of
 from pipeline.inputs.listing import Listing
-from pipeline.inputs.readers import read_shard
+from pipeline.inputs.readers import find_recordings
 from pipeline.inputs.recording import RawRecording
-from pipeline.inputs.shards import Shard, clip_id
 from pipeline.lmac.explainer import Explainer, Explanation
 from pipeline.models.checkpoint import ExplainerError, has_explainer
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.findings import Findings
-from pipeline.runs.verify.recordings import name_of
-from pipeline.runs.verify.records import Outline
+from pipeline.runs.verify.window_draw import Window
 from pipeline.storage.filesystem import join
-from schemas.records import CommitRecord, TableName
+from schemas.records import RunRecord, TableName
 
 # What batches, threads and machines may change: levels of a mask, probabilities.
 _LEVELS, _PROBABILITY = 1, 1e-3
 
 
-@dataclass(frozen=True)
-class Window:
-    """A window of a run, and the part that it is in."""
-
-    clip_id: str
-    index: int
-    shard_id: str
-    part: int
-
-    @property
-    def window_id(self) -> str:
-        """Its name in the tables."""
-        return f"{self.clip_id}-{self.index:05d}"
-
-
-def draw(recordings: np.ndarray, places: Sequence[str], count: int, seed: int) -> list[Window]:
-    """Draw `count` windows, or all where there are fewer, each as likely; `recordings` and `places` as `check_recordings` has."""
-    heard = recordings[recordings["first"] >= 0]
-    ends = np.cumsum(heard["last"] - heard["first"] + 1)
-    total = int(ends[-1]) if len(ends) else 0
-    chosen = np.sort(np.random.default_rng(seed).choice(total, min(count, total), replace=False))
-    rows = np.searchsorted(ends, chosen, side="right")
-    return [
-        Window(
-            name_of(recording),
-            int(recording["last"] + 1 - (ends[row] - number)),
-            places[recording["shard"]],
-            int(recording["part"]),
-        )
-        for number, row, recording in zip(chosen, rows, heard[rows], strict=True)
-    ]
-
-
-def load_recorded(output: RunOutput, outline: Outline, explainer_url: str | None) -> Explainer:
+def load_recorded(output: RunOutput, record: RunRecord, explainer_url: str | None) -> Explainer:
     """The explainer of a run: the one given, else the one that is saved with the output.
 
     Raises ExplainerError when there is none, or it is another than the run was made with.
     """
-    digest, name = outline.record.explainer["digest"], outline.record.explainer["name"]
+    digest, name = record.explainer["digest"], record.explainer["name"]
     saved = join(output.url, output.explainer_folder(digest))
     if explainer_url is None and not has_explainer(saved):
         raise ExplainerError(
@@ -84,67 +48,50 @@ def load_recorded(output: RunOutput, outline: Outline, explainer_url: str | None
     return explainer
 
 
-def explain_again(
+def reexplain(
     output: RunOutput,
-    outline: Outline,
+    config: Mapping[str, Any],
     windows: Sequence[Window],
     explainer: Explainer,
     listing: Listing,
     findings: Findings,
     step: Callable[[], object],
 ) -> int:
-    """Explain windows from the input again, and compare labels, masks and probabilities; how many were compared.
+    """Explain windows from the input again, and compare them with what is written; how many were compared.
 
-    Labels must be the same, masks to within 1 of 255, probabilities to within 1e-3. `step` is called after each.
+    Decisions and targets must be the same, stored masks to within 1 of 255, probabilities to within 1e-3. `step` is
+    called after each.
     """
-    by_shard: dict[str, list[Window]] = defaultdict(list)
+    by_recording: dict[str, list[Window]] = defaultdict(list)
     for window in windows:
-        by_shard[window.shard_id].append(window)
-    shards = {shard.shard_id: shard for shard in listing.shards}
-    commits = {(commit.shard_id, commit.part): commit for commit in outline.commits.values()}
-    compared = 0
-    for shard_id, wanted in by_shard.items():
-        left = {window.window_id for window in wanted}
-        written = {part: _written(output, commits[shard_id, part], left) for part in {window.part for window in wanted}}
-        by_recording: dict[str, list[Window]] = defaultdict(list)
-        for window in wanted:
-            by_recording[window.clip_id].append(window)
-        for recording in _read(listing, shards.get(shard_id), by_recording.keys()):
-            for window in by_recording[recording.clip_id]:
-                waveform, length = _cut(recording, window.index, explainer, outline.record.config)
-                if waveform is not None:
-                    made = _explain(explainer, waveform, length, outline.record.config)
-                    _compare(window, made, written[window.part], explainer, outline.record.config, findings)
-                    left.discard(window.window_id)
-                    compared += 1
-                step()
-        for window_id in sorted(left):
-            findings.add("not_again", shard_id, "the input has no such window any more", window_id)
-    return compared
-
-
-def _read(listing: Listing, shard: Shard | None, wanted: Any) -> list[RawRecording]:
-    if shard is None:
-        return []
-    # Of loose files only those wanted are read; a tar or a Parquet file has to be gone through.
-    shard = replace(shard, entries=tuple(entry for entry in shard.entries if clip_id(entry.place) in wanted))
-    recordings = (recording for recording in read_shard(listing.root_url, shard) if isinstance(recording, RawRecording))
-    return [recording for recording in recordings if recording.clip_id in wanted]
+        by_recording[window.clip_id].append(window)
+    left = set(windows)
+    for recording in find_recordings(listing, by_recording.keys(), {window.shard_id for window in windows}):
+        for window in by_recording[recording.clip_id]:
+            waveform, length = _cut(recording, window.index, explainer, config)
+            if waveform is not None:
+                made = _explain(explainer, waveform, length, config)
+                _compare(window, made, _written(output, window), explainer, config, findings)
+                left.discard(window)
+            step()
+    for window in sorted(left):
+        message = "the input has no such window any more"
+        findings.add("not_reexplained", window.shard_id, message, window.window_id)
+    return len(windows) - len(left)
 
 
 def _cut(
     recording: RawRecording, index: int, explainer: Explainer, config: Mapping[str, Any]
 ) -> tuple[np.ndarray | None, int]:
     front_end = explainer.config.front_end
-    n, rate, hop_s = front_end.window_samples, front_end.sample_rate, config["window_hop_s"]
     try:
-        decoded = decode(recording.data, recording.name, rate, config["max_clip_seconds"]).waveform
+        decoded = decode(recording.data, recording.name, front_end.sample_rate, config["max_clip_seconds"]).waveform
     except AudioFault:
         return None, 0
-    spans = cut_windows(len(decoded), n, round(hop_s * rate) if hop_s else n, round(config["min_tail"] * n))
-    if index >= len(spans):
-        return None, 0
-    return take_window(decoded, spans[index], n), spans[index].stop - spans[index].start
+    for window in windows_of(decoded, front_end, config["window_hop_s"], config["min_tail"]):
+        if window.number == index:
+            return window.samples, window.span.stop - window.span.start
+    return None, 0
 
 
 def _explain(explainer: Explainer, waveform: np.ndarray, length: int, config: Mapping[str, Any]) -> Explanation:
@@ -154,12 +101,13 @@ def _explain(explainer: Explainer, waveform: np.ndarray, length: int, config: Ma
     )
 
 
-def _written(output: RunOutput, commit: CommitRecord, wanted: set[str]) -> dict[TableName, list[dict[str, Any]]]:
-    rows: dict[TableName, list[dict[str, Any]]] = {}
-    for file in commit.files:
-        if file.table in ("predictions", "masks"):
+def _written(output: RunOutput, window: Window) -> dict[TableName, list[dict[str, Any]]]:
+    """What the run has written of a window: its rows of predictions and masks."""
+    rows: dict[TableName, list[dict[str, Any]]] = {"predictions": [], "masks": []}
+    for file in output.read_part(window.shard_id, window.part).files:
+        if file.table in rows:
             data = io.BytesIO(output.read_bytes(file.path))
-            rows[file.table] = pq.read_table(data, filters=[("window_id", "in", sorted(wanted))]).to_pylist()
+            rows[file.table] += pq.read_table(data, filters=[("window_id", "=", window.window_id)]).to_pylist()
     return rows
 
 
@@ -172,13 +120,11 @@ def _compare(
     findings: Findings,
 ) -> None:
     def differ(message: str) -> None:
-        findings.add("differs_again", window.shard_id, message, window.window_id)
+        findings.add("differs_reexplained", window.shard_id, message, window.window_id)
 
     names = explainer.config.labels
-    masks = {row["label"]: row for row in written["masks"] if row["window_id"] == window.window_id}
+    masks = {row["target"]: row for row in written["masks"]}
     for prediction in written["predictions"]:
-        if prediction["window_id"] != window.window_id:
-            continue
         top, p = names[int(made.probabilities[0].argmax())], np.array(prediction["probabilities"])
         if prediction["label"] != top:
             differ(f"written: {prediction['label']!r}, explained again: {top!r}")
@@ -186,15 +132,15 @@ def _compare(
             differ("probabilities are others than when it is explained again")
     if masks.keys() != set(made.targets):
         differ(f"masks of {', '.join(sorted(masks))}; explained again: {', '.join(sorted(made.targets))}")
-    for label, levels in zip(made.targets, made.mask, strict=True):
-        if label not in masks:
+    for target, levels in zip(made.targets, made.mask, strict=True):
+        if target not in masks or masks[target]["mask"] is None:
             continue
-        found = np.frombuffer(masks[label]["mask"], np.uint8).astype(int)
+        found = np.frombuffer(masks[target]["mask"], np.uint8).astype(int)
         again = levels.astype(int).ravel()
         if len(found) != len(again):
-            differ(f"the mask of {label!r} has {len(found)} bins, explained again {len(again)}")
+            differ(f"the mask of {target!r} has {len(found)} bins, explained again {len(again)}")
         elif off := int((np.abs(found - _nearest(found, again, config["mask"] == "binary")) > _LEVELS).sum()):
-            differ(f"{off} bins of the mask of {label!r} are off by more than {_LEVELS} of 255")
+            differ(f"{off} bins of the mask of {target!r} are off by more than {_LEVELS} of 255")
 
 
 def _nearest(found: np.ndarray, again: np.ndarray, binary: bool) -> np.ndarray:

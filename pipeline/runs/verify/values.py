@@ -14,9 +14,9 @@ from schemas.records import TableName
 
 KEYS: dict[TableName, tuple[str, ...]] = {
     "predictions": ("window_id",),
-    "masks": ("window_id", "label"),
-    "faithfulness": ("window_id", "label"),
-    "listenables": ("window_id", "label", "kind"),
+    "masks": ("window_id", "target"),
+    "faithfulness": ("window_id", "target"),
+    "listenables": ("window_id", "target", "kind"),
     "errors": ("clip_id",),
 }
 # In float32, a share or a percentage may come out beyond its end by so much of its range.

@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 
 from pipeline.inputs.listing import list_input
 from pipeline.runs.output import RunOutput
-from pipeline.runs.verify.against_input import check_input
-from pipeline.runs.verify.files import fetch
+from pipeline.runs.verify.against_input import InputCheck
+from pipeline.runs.verify.chain import Chain
+from pipeline.runs.verify.files import Memory
 from pipeline.runs.verify.findings import Findings
-from pipeline.runs.verify.part import PartProof, prove_part, read_rows
-from pipeline.runs.verify.promise import Promise
-from pipeline.runs.verify.recordings import NO_RECORDINGS, check_recordings
-from pipeline.runs.verify.records import Outline, read_outline
-from pipeline.runs.verify.reexplain import draw, explain_again, load_recorded
+from pipeline.runs.verify.listenables import Lowest, check_drawn, take_lowest, with_sides
+from pipeline.runs.verify.manifest import MANIFEST, ManifestCheck
+from pipeline.runs.verify.mask_bytes import Shape
+from pipeline.runs.verify.part import PartReader, PartReport
+from pipeline.runs.verify.recordings import NO_RECORDINGS, SeenRecordings, check_recordings
+from pipeline.runs.verify.settings import Settings
+from pipeline.runs.verify.values import keys_of
+from pipeline.runs.verify.window_draw import WindowDraw
 
-# Each holds the files of a part, one at a time.
-_THREADS = 8
+# Parts that are read at once, those that may be read ahead of the one whose turn it is, and the bytes of their files
+# that are held together.
+_THREADS, _AHEAD, _HELD_BYTES = 8, 32, 256 << 20
 
 Step = Callable[[str, int, int], object]
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What was checked of a run, and what was found; `again` is the number of windows explained once more."""
+@dataclass
+class Verification:
+    """What was checked of a run, and what was found.
 
-    finished: bool
+    `ended` counts the shards that are committed to their end, `reexplained` the windows that were explained once more.
+    """
+
     shards: int
-    ended: int
-    parts: int
-    recordings: int
-    windows: int
-    errors: int
-    masks: int
-    listenables: int
-    files: int
-    bytes: int
-    again: int = 0
+    finished: bool
+    ended: int = 0
+    parts: int = 0
+    recordings: int = 0
+    windows: int = 0
+    errors: int = 0
+    masks: int = 0
+    listenables: int = 0
+    files: int = 0
+    bytes: int = 0
+    reexplained: int = 0
     findings: Findings = field(default_factory=Findings)
 
 
@@ -51,101 +61,140 @@ def verify(
     explainer_url: str | None = None,
     seed: int = 0,
     step: Step = lambda what, done, of: None,
-) -> Proof:
+) -> Verification:
     """Read all that a run has written, and check it: bytes, rows, ranges, and that all of it belongs together.
 
-    With `input_url` the recordings are held against the input's; `deep` windows, drawn by `seed`, are explained again from
-    it. `step` is told what is being done, and how much of it.
+    With `input_url` the recordings are held against the input's; `deep` windows, drawn by `seed`, are explained again
+    from it. `step` is called with what is being done, how much of it is done, and of how much. Time grows with what the
+    run has written; of a part its path is kept, of a recording 16 bytes, of a file 17.
     Raises StorageError when there is no run or the storage stays away, InputError for the input, and ExplainerError for
     an explainer that is not the run's.
     """
     if deep and input_url is None:
         raise ValueError("windows are explained again from the input, which is not given")
     output, findings = RunOutput(output_url), Findings()
-    outline = read_outline(output, findings)
-    promise = Promise.of(outline.record)
-    explainer = load_recorded(output, outline, explainer_url) if deep else None
-    config = outline.record.config
-    listing = list_input(input_url, files_per_shard=config["files_per_shard"]) if input_url else None
-    # After the commits: what a commit names was written before it.
-    there = {file.path for file in output.content_files()}
-    _check_strays(outline, there, findings)
-    proofs = _prove_parts(output, outline, there, promise, findings, step)
+    record = output.begun()
+    settings = Settings.read(record)
+    explainer = None
+    if deep:
+        # Here, as it brings torch, which nothing else needs.
+        from pipeline.runs.verify.reexplain import load_recorded, reexplain
 
-    places = sorted({commit.shard_id for commit in outline.commits.values()})
-    numbers = {shard_id: number for number, shard_id in enumerate(places)}
-    broken = {numbers[shard_id] for shard_id in outline.broken}
-    for proof, commit in zip(proofs, outline.commits.values(), strict=True):
-        proof.recordings["shard"], proof.recordings["part"] = numbers[commit.shard_id], commit.part
-        if not proof.whole:
-            broken.add(numbers[commit.shard_id])
-    recordings = check_recordings(
-        np.concatenate([NO_RECORDINGS, *(proof.recordings for proof in proofs)]), places, broken, findings
-    )
-    _check_even(proofs, findings)
-    again = 0
-    if listing is not None:
-        check_input(listing, outline, recordings, places, broken, findings)
+        explainer = load_recorded(output, record, explainer_url)
+    listing = list_input(input_url, files_per_shard=record.config["files_per_shard"]) if input_url else None
+    manifest = ManifestCheck(output, findings)
+    found = Verification(record.shards, manifest.finished, findings=findings)
+    reader = PartReader(output, settings, manifest.finished, Memory(_HELD_BYTES))
+    against = InputCheck(listing, record, findings) if listing is not None else None
+    shapes, seen, draw = _Shapes(), SeenRecordings(), WindowDraw(deep, seed)
+    lowest: Lowest = {}
+    paths = [file.path for file in output.commit_files()]
+    for shard_id, reports in groupby(_read(reader.read, paths, step), key=lambda report: report.shard_id):
+        chain, whole, recordings = Chain(shard_id, settings, findings), True, [NO_RECORDINGS]
+        for report in reports:
+            findings.take(report.findings)
+            if report.commit is None:
+                continue
+            chain.add(report.path, report.commit)
+            counted = manifest.add(report.path, report.commit)
+            if settings.listen.per_target is not None and counted:
+                take_lowest(lowest, report.lowest, settings.listen.per_target)
+            _count(found, report)
+            shapes.add(report)
+            draw.add(shard_id, report.commit.part, report.recordings)
+            recordings.append(report.recordings)
+            whole &= report.whole
+        chain.close(manifest.finished)
+        found.ended += chain.ended
+        # Nothing is said of what is missing where parts are, or cannot be read.
+        ids = check_recordings(np.concatenate(recordings), shard_id, chain.broken or not whole, findings)
+        seen.add(shard_id, ids)
+        if against is not None:
+            against.check_shard(shard_id, ids, chain.ended and whole)
+    seen.check(findings)
+    _check_alone(manifest, reader, lowest, settings, found)
+    shapes.check(findings)
+    manifest.check_totals()
+    manifest.check_strays()
+    if manifest.finished and found.ended != record.shards:
+        message = f"{found.ended} of {record.shards} shards are committed to their end"
+        findings.add("missing_shard", "_run.json", message)
+    if against is not None:
+        against.close(manifest.finished)
     if listing is not None and explainer is not None:
-        chosen = draw(recordings, places, deep, seed)
+        chosen = draw.windows
         done = iter(range(1, len(chosen) + 1))
         tell = lambda: step("explaining again", next(done), len(chosen))  # noqa: E731
-        again = explain_again(output, outline, chosen, explainer, listing, findings, tell)
-    commits = outline.commits.values()
-    return Proof(
-        finished=outline.finished,
-        shards=outline.record.shards,
-        ended=len(outline.ended),
-        parts=len(commits),
-        recordings=sum(commit.recordings for commit in commits),
-        windows=sum(commit.windows for commit in commits),
-        errors=sum(commit.errors for commit in commits),
-        masks=sum(proof.masks for proof in proofs),
-        listenables=sum(proof.listenables for proof in proofs),
-        files=sum(proof.files for proof in proofs),
-        bytes=sum(proof.bytes for proof in proofs),
-        again=again,
-        findings=findings,
-    )
+        found.reexplained = reexplain(output, record.config, chosen, explainer, listing, findings, tell)
+    return found
 
 
-def _check_strays(outline: Outline, there: set[str], findings: Findings) -> None:
-    if not outline.finished:
-        return  # a part that is being written has files before its commit
-    named = {file.path for commit in outline.commits.values() for file in commit.files}
-    for path in sorted(there - named - {file.path for file in outline.alone}):
-        findings.add("stray_file", path, "no record names it, and a glob over the folder finds it")
-
-
-def _prove_parts(
-    output: RunOutput, outline: Outline, there: set[str], promise: Promise, findings: Findings, step: Step
-) -> list[PartProof]:
-    """All parts, and the files that only the manifest names, as a part each."""
-    proofs = []
+def _read(read: Callable[[str], PartReport], paths: list[str], step: Step) -> Iterator[PartReport]:
+    """The parts with commits at these paths, in their order, read by threads that are a few parts ahead."""
+    waiting: deque[Future[PartReport]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
-        jobs = [pool.submit(prove_part, output, *item, there, promise) for item in outline.commits.items()]
         try:
-            for number, job in enumerate(jobs, start=1):
-                proofs.append(job.result())
-                findings.take(proofs[-1].findings)
-                step("reading parts", number, len(jobs))
+            for number in range(1, len(paths) + 1):
+                while len(waiting) < _AHEAD and number + len(waiting) <= len(paths):
+                    waiting.append(pool.submit(read, paths[number + len(waiting) - 1]))
+                yield waiting.popleft().result()
+                step("reading parts", number, len(paths))
         finally:
-            for job in jobs:
-                job.cancel()
-    for file in outline.alone:
-        proof = PartProof(findings=findings)
-        data = fetch(output, file, there, findings)
-        if data is not None and file.table is not None:
-            read_rows(data, file, file.table, promise, proof)
-    return proofs
+            for future in waiting:
+                future.cancel()
 
 
-def _check_even(proofs: list[PartProof], findings: Findings) -> None:
+def _count(found: Verification, report: PartReport) -> None:
+    found.files += report.files
+    found.bytes += report.bytes
+    found.masks += report.masks
+    found.listenables += report.listenables
+    if report.commit is not None:
+        found.parts += 1
+        found.recordings += report.commit.recordings
+        found.windows += report.commit.windows
+        found.errors += report.commit.errors
+
+
+def _check_alone(
+    manifest: ManifestCheck, reader: PartReader, lowest: Lowest, settings: Settings, found: Verification
+) -> None:
+    """Check the files that only the manifest names: empty tables, and the listenables drawn for each target."""
+    drawn: list[tuple[str, ...]] = []
+    for file in manifest.alone():
+        report = PartReport(file.path)
+        table = reader.rows(file, file.table, report) if file.table is not None else None
+        if table is not None and file.table == "listenables" and settings.listen.per_target is not None:
+            drawn += keys_of(table, "listenables")
+        elif file.rows != 0:
+            message = "no commit names this file of the manifest"
+            report.findings.add("missing_commit", MANIFEST, message, file.path)
+        found.listenables += len(table) if table is not None and file.table == "listenables" else 0
+        found.findings.take(report.findings)
+        _count(found, report)
+    for key in sorted(key for key, rows in Counter(drawn).items() if rows > 1):
+        found.findings.add("doubled_row", MANIFEST, "a drawn listenable is there twice", " ".join(key))
+    if settings.listen.per_target is not None and manifest.listed:
+        check_drawn(drawn, with_sides(lowest, settings), settings, MANIFEST, found.findings)
+
+
+class _Shapes:
     """All masks of a run have one shape, and all embeddings one length."""
-    shapes = set().union(*(proof.shapes for proof in proofs))
-    if len(shapes) > 1:
-        shown = "; ".join(f"{bins} x {frames} at {hop:g} s, {hz:g} Hz" for bins, frames, hop, hz in sorted(shapes))
-        findings.add("uneven_shapes", "masks", f"masks of more than one shape: {shown}")
-    widths = set().union(*(proof.widths for proof in proofs))
-    if len(widths) > 1:
-        findings.add("uneven_shapes", "predictions", f"embeddings of more than one length: {sorted(widths)}")
+
+    def __init__(self) -> None:
+        self._masks: set[Shape] = set()
+        self._embeddings: set[int] = set()
+
+    def add(self, report: PartReport) -> None:
+        self._masks |= report.shapes
+        self._embeddings |= report.widths
+
+    def check(self, findings: Findings) -> None:
+        if len(self._masks) > 1:
+            shown = "; ".join(
+                f"{bins} x {frames} at {hop:g} s, {hz:g} Hz" for bins, frames, hop, hz in sorted(self._masks)
+            )
+            findings.add("uneven_shapes", "masks", f"masks of more than one shape: {shown}")
+        if len(self._embeddings) > 1:
+            message = f"embeddings of more than one length: {sorted(self._embeddings)}"
+            findings.add("uneven_shapes", "predictions", message)

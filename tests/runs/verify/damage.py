@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -15,8 +16,9 @@ import pyarrow.parquet as pq
 import soundfile
 
 from pipeline.audio.flac import encode_flac
+from pipeline.runs.manifest import ManifestBuilder
 from pipeline.runs.output import RunOutput
-from schemas.records import CommitRecord, FileRecord, Manifest, TableName
+from schemas.records import CommitRecord, FileRecord, TableName
 from schemas.tables import TABLES
 
 Rows = list[dict[str, Any]]
@@ -33,22 +35,23 @@ class Damaged:
         return cls(Path(shutil.copytree(source, folder)))
 
     def commit(self, part: int = 1) -> CommitRecord:
-        return self.output.commits()[part]
+        return list(self.output.commits())[part]
 
     def commit_file(self, part: int = 1) -> Path:
         commit = self.commit(part)
         return self.folder / self.output.commit_path(commit.shard_id, commit.part)
 
-    def file(self, table: TableName | None, part: int = 1) -> FileRecord:
-        """The part's file of a table, or its first listenable."""
+    def file(self, table: TableName, part: int = 1) -> FileRecord:
+        """The part's file of a table."""
         return next(file for file in self.commit(part).files if file.table == table)
 
     def change(self, table: TableName, change: Callable[[Rows], object], part: int = 1) -> str:
         """Change rows in place, and all that is recorded of their file; its new path."""
-        old = self.file(table, part)
-        rows = pq.read_table(self.folder / old.path).to_pylist()
+        old = pq.read_table(self.folder / self.file(table, part).path)
+        rows = old.to_pylist()
         change(rows)
-        return self.rewrite(table, pa.Table.from_pylist(rows, schema=TABLES[table]), part)
+        new = pa.Table.from_pylist(rows, schema=TABLES[table]).replace_schema_metadata(old.schema.metadata)
+        return self.rewrite(table, new, part)
 
     def rewrite(self, table: TableName, content: pa.Table, part: int = 1) -> str:
         old, commit = self.file(table, part), self.commit(part)
@@ -57,40 +60,52 @@ class Damaged:
         self.record(old, new, part)
         return new.path
 
+    def change_metadata(self, table: TableName, key: bytes, value: bytes, part: int = 1) -> str:
+        """Change the metadata of a table's schema, and all that is recorded of its file; its new path."""
+        content = pq.read_table(self.folder / self.file(table, part).path)
+        return self.rewrite(table, content.replace_schema_metadata({**content.schema.metadata, key: value}), part)
+
     def change_audio(self, change: Callable[[bytes], bytes], part: int = 1) -> str:
-        """Change the part's first listenable, the record of its file, and the digest in its row."""
-        old = self.file(None, part)
-        new = self.output.write_bytes(old.path, change((self.folder / old.path).read_bytes()))
-        self.record(old, new, part)
+        """Change the FLAC in the part's first row of listenables, and the digest in that row."""
 
-        def follow(rows: Rows) -> None:
-            for row in rows:
-                row["sha256"] = new.sha256 if row["uri"] == new.path else row["sha256"]
+        def both(rows: Rows) -> None:
+            rows[0]["audio"]["bytes"] = change(rows[0]["audio"]["bytes"])
+            rows[0]["sha256"] = hashlib.sha256(rows[0]["audio"]["bytes"]).hexdigest()
 
-        self.change("listenables", follow, part)
-        return new.path
+        return self.change("listenables", both, part)
 
     def record(self, old: FileRecord, new: FileRecord, part: int = 1) -> None:
         """Name a file instead of another, in its commit and in the manifest."""
-        commit = self.commit(part)
-        files = [new if file == old else file for file in commit.files]
-        self.output.commit(commit.model_copy(update={"files": files}))
-        manifest = self.output.read_manifest()
-        tables = {name: [new if file == old else file for file in named] for name, named in manifest.tables.items()}
-        audio = [new if file == old else file for file in manifest.audio]
-        self.output.write_manifest(manifest.model_copy(update={"tables": tables, "audio": audio}))
+        self.state(part, files=[new if file == old else file for file in self.commit(part).files])
 
-    def state(self, part: int = 1, **values: int) -> None:
-        """Change what the commit of a part says, and what the manifest has of that, by as much."""
-        commit, manifest = self.commit(part), self.output.read_manifest()
-        self.output.commit(commit.model_copy(update=values))
-        sums = {name: getattr(manifest, name) + value - getattr(commit, name) for name, value in values.items()}
-        self.output.write_manifest(manifest.model_copy(update=sums))
+    def state(self, part: int = 1, **values: Any) -> None:
+        """Change what the commit of a part says, and with it the manifest."""
+        alone = self.files_alone()
+        self.output.commit(self.commit(part).model_copy(update=values))
+        self.replace_alone(*alone)
+
+    def replace_alone(self, *files: FileRecord) -> None:
+        """Write the manifest anew, with these files beside those that commits name."""
+        builder = ManifestBuilder(self.output)
+        for commit in self.output.commits():
+            builder.add(commit)
+        builder.add_files(files)
+        builder.write([])
+
+    def files_alone(self) -> list[FileRecord]:
+        """The files that the manifest names and no commit does."""
+        named = {file.path for commit in self.output.commits() for file in commit.files}
+        return [file for file in self.output.files() if file.path not in named]
+
+    def change_manifest(self, **values: Any) -> None:
+        """Change what the manifest says."""
+        self.output.write_manifest(self.output.read_manifest().model_copy(update=values))
 
     def unfinish(self) -> None:
         """Back to where no part was the last one to be written: no manifest, no _SUCCESS."""
         (self.folder / "_SUCCESS").unlink()
         (self.folder / "_manifest.json").unlink()
+        (self.folder / "_manifest.parquet").unlink()
 
     def set_run(self, **config: Any) -> None:
         """Change what the run was asked for."""
@@ -117,7 +132,3 @@ def shorter_flac(data: bytes) -> bytes:
     """A whole FLAC file with the second half of the sound missing."""
     sound, rate = soundfile.read(io.BytesIO(data), dtype="float32")
     return encode_flac(np.ascontiguousarray(sound[: len(sound) // 2]), rate)
-
-
-def without_complete(manifest: Manifest) -> Manifest:
-    return manifest.model_copy(update={"complete": False})

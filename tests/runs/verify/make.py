@@ -7,9 +7,12 @@ from pipeline.flow.finalize import finalize
 from pipeline.flow.parts import cut_parts
 from pipeline.flow.tasks import commit_part
 from pipeline.inputs.listing import list_input
+from pipeline.inputs.shards import Shard
 from pipeline.lmac.explainer import Explainer
 from pipeline.runs.output import RunOutput
-from pipeline.runs.verify.verify import Proof
+from pipeline.runs.profiles import band_edges_hz
+from pipeline.runs.verify.verify import Verification
+from schemas.draws import Draw
 from schemas.records import RunRecord
 from schemas.run_config import ContentConfig
 
@@ -19,6 +22,13 @@ PLACES = {"explainer", "classifier", "prompts", "templates", "labels"}
 
 def run_here(source: str, folder: str, content: ContentConfig) -> str:
     """Explain an input into a folder, part after part."""
+    output, shards = commit_here(source, folder, content)
+    finalize(output, shards, [], per_target=Draw.parse(content.listen).per_target)
+    return folder
+
+
+def commit_here(source: str, folder: str, content: ContentConfig) -> tuple[RunOutput, list[Shard]]:
+    """The same, but for the end."""
     explainer, output = Explainer.load(content.explainer), RunOutput(folder)
     listing = list_input(source, files_per_shard=content.files_per_shard)
     output.write_run_record(
@@ -31,6 +41,8 @@ def run_here(source: str, folder: str, content: ContentConfig) -> str:
                 "name": explainer.config.name,
                 "digest": explainer.digest,
                 "labels": list(explainer.config.labels),
+                "sample_rate": explainer.config.front_end.sample_rate,
+                "band_edges_hz": [round(float(edge), 3) for edge in band_edges_hz(explainer.config.front_end)],
             },
             packages={},
         )
@@ -38,16 +50,15 @@ def run_here(source: str, folder: str, content: ContentConfig) -> str:
     for shard in listing.shards:
         for part in cut_parts(listing.root_url, shard, explainer.config.front_end, content):
             commit_part(output, explain_part(explainer, part, shard.uri, content, batch_size=4), "here", 0.0)
-    finalize(output, listing.shards, [])
-    return folder
+    return output, listing.shards
 
 
-def kinds(proof: Proof) -> set[str]:
+def kinds(found: Verification) -> set[str]:
     """The kinds of damage that were found."""
-    return set(proof.findings.counts)
+    return set(found.findings.counts)
 
 
-def told(proof: Proof) -> str:
+def told(found: Verification) -> str:
     """All findings, a line each."""
-    found = [finding for kept in proof.findings.shown.values() for finding in kept]
-    return "\n".join(f"{finding.kind}: {finding.file}: {finding.key}: {finding.message}" for finding in found)
+    lines = [finding for kept in found.findings.shown.values() for finding in kept]
+    return "\n".join(f"{finding.kind}: {finding.file}: {finding.key}: {finding.message}" for finding in lines)
