@@ -4,13 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test check lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/lmac demo --out demo-output
 
+# Two processes; the tests of a file stay together, and so do all that start a Ray cluster.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+
 test: $(INSTALLED) lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# What can be run after every change: no Ray, no server, no training.
+check: $(INSTALLED) lint
+	$(PYTEST) -m "not slow"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -15,6 +15,16 @@ from pipeline.datasets.scenes import write_scenes
 from tests.flow.make import mixed_recordings, save_tiny, write_folder
 from tests.s3 import S3Server, serve_s3
 
+# Fixtures that start a Ray cluster of several processes: two of those on one machine want the same ports.
+CLUSTERS = {"ray_address", "cluster", "bench"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and all that start a Ray cluster in the same one."""
+    for item in items:
+        clusters = CLUSTERS & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("clusters" if clusters else item.path.as_posix()))
+
 
 @pytest.fixture(scope="session")
 def esc10_dir() -> Path:

@@ -12,7 +12,11 @@ from typing import Any, Literal
 ShardKind = Literal["files", "tar", "parquet"]
 
 
-@dataclass(frozen=True)
+# Shared by the entries without metadata, of which there may be millions; nobody writes to it.
+_NOTHING: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One loose file: its key, its URI (relative to the input root, or absolute), and what is known of it.
 
@@ -22,7 +26,7 @@ class Entry:
     key: str
     uri: str
     size_bytes: int
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=lambda: _NOTHING)
     place: str = ""
     sidecar: str | None = None
 
@@ -74,4 +78,5 @@ def place_bytes(place: str) -> bytes:
 
 def printable(name: str) -> str:
     """Return a name as valid Unicode, as tables and JSON need it; bytes that are not UTF-8 become U+FFFD."""
-    return place_bytes(name).decode("utf-8", "replace")
+    shown = place_bytes(name).decode("utf-8", "replace")
+    return name if shown == name else shown
