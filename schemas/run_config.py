@@ -25,7 +25,7 @@ class ContentConfig(Config):
     stored: `all`, `none` or `share:P`. Scores and profiles are written for every window.
     `targets` says which classes of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
     semicolons. `prompts`, in `templates` or else the explainer's, are other classes for an explainer whose decoder
-    listens to prompts; `classifier` says where its CLAP is, for the text encoder, if that does not come with the
+    takes prompts; `classifier` says where its CLAP is, for the text encoder, if that does not come with the
     explainer. `labels` is a table of ground truth, which reaches the column `label_true`.
     """
 

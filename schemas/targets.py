@@ -55,9 +55,9 @@ class Targets:
     def refuse_for(self, explainer: ExplainerConfig) -> None:
         """Raise ValueError for classes an explainer lacks, more than it has, one twice, or masks that were all one."""
         labels = explainer.labels
-        if self.top != 1 and not (explainer.decoder and _hears_the_question(explainer.decoder)):
+        if self.top != 1 and not (explainer.decoder and _is_told_the_class(explainer.decoder)):
             raise ValueError(
-                f"the decoder of {explainer.name!r} hears the sound but not which class is asked for, and has one mask "
+                f"the decoder of {explainer.name!r} is not told which class to explain, and has one mask "
                 f"for all classes, got '{self}': give top1, or an explainer whose decoder has evidence or is prompted"
             )
         if strange := [name for name in self.names if _place(name, labels) is None]:
@@ -97,5 +97,5 @@ def _place(name: str, labels: tuple[str, ...]) -> int | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def _hears_the_question(decoder: DecoderConfig) -> bool:
+def _is_told_the_class(decoder: DecoderConfig) -> bool:
     return bool(decoder.evidence) or decoder.prompted

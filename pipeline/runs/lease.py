@@ -34,18 +34,18 @@ class LeaseError(LmacError):
 
 @dataclass(frozen=True)
 class Holder:
-    """The lease that lies in an output; `heard` is when its file was last written, by the storage's clock."""
+    """The lease that lies in an output; `renewed` is when its file was last written, by the storage's clock."""
 
     record: LeaseRecord
-    heard: datetime
+    renewed: datetime
     file: StoredFile
 
     @property
     def age_s(self) -> float:
         """Seconds since it was last renewed, if the clocks of the storage and of this machine agree."""
-        return (datetime.now(timezone.utc) - self.heard).total_seconds()
+        return (datetime.now(timezone.utc) - self.renewed).total_seconds()
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the run that wrote it may still be writing; one of this machine is known to be dead at once."""
         here = self.record.machine and self.record.machine == _machine()
         if here and _started(self.record.pid) != self.record.started:
@@ -53,9 +53,9 @@ class Holder:
         return self.age_s < TTL_S
 
     def describe(self) -> str:
-        """Who it is and when it was heard of, for people."""
+        """Who it is and when its last heartbeat was, for people."""
         return (
-            f"process {self.record.pid} on {self.record.host}, begun {_clock(self.record.begun)}, last heard of "
+            f"process {self.record.pid} on {self.record.host}, begun {_clock(self.record.begun)}, last heartbeat "
             f"{max(self.age_s, 0):.0f} s ago"
         )
 
@@ -78,7 +78,7 @@ class Lease:
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._renewed = 0.0
         self._lost = ""
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._heartbeat, name="lease", daemon=True)
 
     def holds(self) -> bool:
         """Whether it is known to be this run's; False while it could not be renewed for as long as it lives.
@@ -97,7 +97,7 @@ class Lease:
     def claim(self, take_over: bool) -> None:
         """Write it and see that it stays; raises LeaseError when another run holds it or is quicker."""
         before = find_holder(self._output)
-        living = before is not None and before.lives()
+        living = before is not None and before.is_alive()
         if before is not None and living and not take_over:
             raise LeaseError(self._refusal(before))
         self._write()
@@ -127,14 +127,14 @@ class Lease:
         finally:
             self._lock.release()
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         failing = False
         while not self._lost and not self._ended.wait(HEARTBEAT_S):
             try:
                 self._renew()
                 failing = False
             except Exception as error:
-                # The storage may be back by the next beat; `holds` knows for how long it was not.
+                # The storage may be back by the next heartbeat; `holds` knows for how long it was not.
                 if not failing:
                     self._note(f"the lease on the output could not be renewed, it is tried again: {error}")
                 failing = True
@@ -159,7 +159,7 @@ class Lease:
         self._renewed = began
 
     def _refusal(self, holder: Holder) -> str:
-        until = _clock(holder.heard + timedelta(seconds=TTL_S))
+        until = _clock(holder.renewed + timedelta(seconds=TTL_S))
         return (
             f"{self._place} is being written by another run, {holder.describe()}: wait for its end (should it be dead, "
             f"until {until}), or take its place with --take-over"
@@ -203,7 +203,7 @@ def find_holder(output: RunOutput) -> Holder | None:
 def living_holder(output: RunOutput) -> Holder | None:
     """The lease in an output if the run that holds it may still be writing."""
     holder = find_holder(output)
-    return holder if holder is not None and holder.lives() else None
+    return holder if holder is not None and holder.is_alive() else None
 
 
 def refuse_living(output: RunOutput) -> None:

@@ -74,7 +74,9 @@ def test_it_is_renewed(output: RunOutput, tmp_path: Path) -> None:
 
 def test_a_second_run_is_refused_and_told_by_whom_and_what_to_do(output: RunOutput) -> None:
     with hold(output, noted) as first:
-        said = rf"process {os.getpid()} on .*, begun 2.* UTC, last heard of 0 s ago: wait .* until 2.* UTC.*--take-over"
+        said = (
+            rf"process {os.getpid()} on .*, begun 2.* UTC, last heartbeat 0 s ago: wait .* until 2.* UTC.*--take-over"
+        )
         with pytest.raises(LeaseError, match=said), hold(output, noted):
             raise AssertionError
         first.confirm()
@@ -98,7 +100,7 @@ def test_one_of_a_process_that_is_dead_on_this_machine_holds_nobody_up(output: R
     left = find_holder(output)
     assert left is not None
     assert left.age_s < 60
-    assert not left.lives()
+    assert not left.is_alive()
     with hold(output, noted) as held:
         held.confirm()
 

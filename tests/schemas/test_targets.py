@@ -74,7 +74,7 @@ def test_what_is_no_choice_is_refused_by_the_settings(text: str, said: str) -> N
         ("Rainy", {}, "^'Rainy': no class"),
         ("rain; wind; Rain", {}, "one class of 'birds', given twice: 'rain', 'Rain'$"),
         ("topk:4", {}, "has 3 classes, got 'topk:4': give topk:3 at most, or all"),
-        ("all", {"evidence": 0}, "'birds' hears the sound but not which class .* one mask for all classes, got 'all'"),
+        ("all", {"evidence": 0}, "'birds' is not told which class .* one mask for all classes, got 'all'"),
         ("rain", {"evidence": 0}, "one mask for all classes, got 'rain'"),
     ],
 )
