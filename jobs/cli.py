@@ -20,7 +20,7 @@ from jobs.verify import verify
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Audit large audio datasets by ear: which part of the sound made a classifier decide, as masks, scores and audio.",
+    help="Audit large audio datasets by ear: which part of the sound made a classifier decide, as masks and audio.",
 )
 app.command()(explain)
 app.command()(evaluate)
