@@ -18,7 +18,8 @@ from pathlib import Path
 from pipeline.flow.explain import explain_part
 from pipeline.flow.finalize import finalize
 from pipeline.flow.part_tables import ExplainedPart
-from pipeline.flow.parts import cut_parts
+from pipeline.flow.parts import RunContext, cut_parts
+from pipeline.flow.plan import Work
 from pipeline.flow.tasks import commit_part
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.shards import Shard
@@ -51,7 +52,8 @@ def explain_one(folder: Path, content: ContentConfig) -> tuple[RunRecord, Explai
     explainer = Explainer.load(content.explainer)
     front_end = explainer.config.front_end
     listing = list_input(write_folder(folder / "in", short_clips(1)))
-    (part,) = cut_parts(listing.root_url, listing.shards[0], front_end, content)
+    context = RunContext(listing.root_url, "", content, front_end, explainer.digest)
+    (part,) = cut_parts(context, Work(listing.shards[0]))
     record = RunRecord(
         lmac_version="0",
         input_digest=listing.digest,

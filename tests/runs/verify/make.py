@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pipeline.flow.explain import explain_part
 from pipeline.flow.finalize import finalize
-from pipeline.flow.parts import cut_parts
+from pipeline.flow.parts import RunContext, cut_parts
+from pipeline.flow.plan import Work
 from pipeline.flow.tasks import commit_part
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.shards import Shard
@@ -47,8 +48,9 @@ def commit_here(source: str, folder: str, content: ContentConfig) -> tuple[RunOu
             packages={},
         )
     )
+    context = RunContext(listing.root_url, folder, content, explainer.config.front_end, explainer.digest)
     for shard in listing.shards:
-        for part in cut_parts(listing.root_url, shard, explainer.config.front_end, content):
+        for part in cut_parts(context, Work(shard)):
             commit_part(output, explain_part(explainer, part, shard.uri, content, batch_size=4), "here", 0.0)
     return output, listing.shards
 
