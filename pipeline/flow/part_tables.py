@@ -107,7 +107,7 @@ def tables_of(explained: ExplainedPart) -> dict[TableName, pa.Table]:
 
 def with_edges(edges_hz: np.ndarray) -> dict[bytes, bytes]:
     """The metadata of the table of masks, with the edges of its bands."""
-    return {**TABLES["masks"].metadata, b"band_edges_hz": json.dumps([round(float(f), 3) for f in edges_hz]).encode()}
+    return {**TABLES["masks"].metadata, b"band_edges_hz": json.dumps(edges_hz.tolist()).encode()}
 
 
 def sums_of(explained: ExplainedPart) -> Sums:

@@ -177,7 +177,7 @@ def _run_record(
             "labels": list(loaded.config.labels),
             "sample_rate": loaded.config.front_end.sample_rate,
             "mask_domain": loaded.config.mask_domain,
-            "band_edges_hz": [round(float(edge), 3) for edge in band_edges_hz(loaded.config.front_end)],
+            "band_edges_hz": band_edges_hz(loaded.config.front_end).tolist(),
         },
         packages={package: metadata.version(package) for package in PACKAGES},
     )

@@ -21,7 +21,8 @@ def band_edges_hz(front_end: FrontEndConfig) -> NDArray[np.float64]:
     low, high = _mel(np.array([front_end.f_min, front_end.f_max]), front_end.mel_scale)
     step = (high - low) / (front_end.n_mels + 1)
     inner = low + step * (np.arange(1, front_end.n_mels) + 0.5)
-    return _hz(np.concatenate([[low], inner, [high]]), front_end.mel_scale)
+    # As they are recorded, so that a profile can be computed anew from what stands in its file.
+    return np.round(_hz(np.concatenate([[low], inner, [high]]), front_end.mel_scale), 3)
 
 
 def band_profile(mask: NDArray[np.floating], edges_hz: NDArray[np.float64], bin_hz: float) -> NDArray[np.float32]:

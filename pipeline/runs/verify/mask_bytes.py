@@ -18,8 +18,6 @@ _COLUMNS = [
 ]
 # Means of some 200,000 values, taken in float32.
 _MEAN_SLACK = 1e-5
-# The edges of bands are recorded to a thousandth of a hertz: a band may be off by so much at both ends.
-_EDGES_HZ = 1e-3
 # Masks that are looked at together, should a file have larger groups of rows than ours.
 _BATCH_ROWS = 64
 
@@ -65,13 +63,13 @@ def _wrong(row: dict[str, Any], settings: Settings) -> list[str]:
         return problems
     edges = np.array(settings.band_edges_hz)
     profiles = {
-        "band_profile": (1, tuple(edges / row["bin_hz"] + 0.5), _MEAN_SLACK + _EDGES_HZ / np.diff(edges)),
-        "time_profile": (0, tuple(np.linspace(0, row["n_frames"], TIME_SPANS + 1)), _MEAN_SLACK),
+        "band_profile": (1, tuple(edges / row["bin_hz"] + 0.5)),
+        "time_profile": (0, tuple(np.linspace(0, row["n_frames"], TIME_SPANS + 1))),
     }
-    for name, (axis, borders, slack) in profiles.items():
+    for name, (axis, borders) in profiles.items():
         means = mask.mean(axis=axis, dtype=np.float64) / 255
         off = np.abs(_weights(borders, len(means)) @ means - row[name])
-        if (off > slack).any():
+        if (off > _MEAN_SLACK).any():
             problems.append(f"{name} is not that of its bytes: value {int(off.argmax())} is off by {off.max():g}")
     return problems
 
