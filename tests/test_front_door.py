@@ -13,14 +13,17 @@ import pytest
 
 import lmac
 import pipeline.lmac
+from tests.conftest import TinyRun
 
 ROOT = Path(__file__).parents[1]
-WITH_EXAMPLES = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+WITH_EXAMPLES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): text
     for folder in ("lmac", "pipeline", "schemas")
-    for path in (ROOT / folder).rglob("*.py")
-    if ">>> " in path.read_text(encoding="utf-8")
-)
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if ">>> " in (text := path.read_text(encoding="utf-8"))
+}
+# Their examples open a run in the current folder.
+OF_A_RUN = [module for module, text in WITH_EXAMPLES.items() if 'open_run("explained")' in text]
 
 
 def test_all_that_it_names_is_there() -> None:
@@ -48,9 +51,23 @@ def test_types_come_with_it() -> None:
     assert all((ROOT / package / "py.typed").is_file() for package in ("lmac", "pipeline", "schemas"))
 
 
-@pytest.mark.parametrize("module", WITH_EXAMPLES)
+@pytest.mark.parametrize("module", [module for module in WITH_EXAMPLES if module not in OF_A_RUN])
 def test_the_examples_of_the_docstrings_are_true(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
+    assert_true(module)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", OF_A_RUN)
+def test_the_examples_of_a_run_are_true(
+    module: str, tiny_run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "explained").symlink_to(tiny_run.output)
+    monkeypatch.chdir(tmp_path)
+    assert_true(module)
+
+
+def assert_true(module: str) -> None:
     failed, tried = doctest.testmod(import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert tried
     assert not failed

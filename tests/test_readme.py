@@ -10,12 +10,12 @@ from pipeline.models.checkpoint import load_config, shipped
 from tests.conftest import TinyRun
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, OUTPUT = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/output.md"))
 
 
 @pytest.mark.slow
-def test_every_query_of_the_readme_runs_on_a_run(tiny_run: TinyRun) -> None:
-    blocks = re.findall(r"```sql\n(.*?)```", README, flags=re.DOTALL)
+def test_every_query_of_the_docs_runs_on_a_run(tiny_run: TinyRun) -> None:
+    blocks = re.findall(r"```sql\n(.*?)```", OUTPUT, flags=re.DOTALL)
     queries = [query for block in blocks for query in block.split(";") if query.strip()]
     assert len(queries) >= 3
     for query in queries:

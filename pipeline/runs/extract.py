@@ -57,7 +57,10 @@ def extract(
     both and its masks multiply the magnitude, else read again from `input_url`.
     Raises ExtractError where a kind is unknown, the condition is no SQL, nothing fits it, or an original cannot be had.
 
-    >>> extract(open_run("explained"), Path("listen"), where="ff > 0.9", limit=20)  # doctest: +SKIP
+    >>> from lmac import extract, open_run
+    >>> files = extract(open_run("explained"), Path("listen"), limit=3, kinds=("masked_in", "original"))
+    >>> len(files), files[0].kind
+    (6, 'masked_in')
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
         raise ExtractError(f"there is no sound of the kind {unknown[0]!r}: choose from {', '.join(KINDS)}")

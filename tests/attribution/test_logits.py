@@ -37,5 +37,5 @@ def test_each_relu_is_a_module_used_once() -> None:
 def test_a_classifier_without_a_last_block_or_a_log_mel_says_so() -> None:
     with pytest.raises(NotImplementedError, match="LinearClassifier has no last convolutional block"):
         _ = LINEAR.last_block
-    with pytest.raises(NotImplementedError, match="LinearClassifier does not hear through a log-mel"):
+    with pytest.raises(NotImplementedError, match="LinearClassifier does not take a log-mel"):
         LogMelLogits(LINEAR)(torch.ones(1, 4, 5))
