@@ -12,18 +12,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.scenes import write_scenes
-from tests.flow.make import mixed_recordings, save_tiny, write_folder
+from schemas.run_config import ContentConfig
+from tests.flow.make import content_of, explain_here, mixed_recordings, save_tiny, write_folder
 from tests.s3 import S3Server, serve_s3
-
-# Fixtures that start a Ray cluster of several processes: two of those on one machine want the same ports.
-CLUSTERS = {"ray_address", "cluster", "bench"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and all that start a Ray cluster in the same one."""
+    """Keep the tests of a file in one process, and all that start Ray in the same one, so that no two do at once."""
     for item in items:
-        clusters = CLUSTERS & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("clusters" if clusters else item.path.as_posix()))
+        group = "ray" if item.get_closest_marker("ray") else item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -50,25 +48,25 @@ def tiny_explainer(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @dataclass(frozen=True)
 class TinyRun:
-    """A finished run of `lmac explain`, not to be changed: its input, its output, and what it printed."""
+    """A finished run, not to be changed: its input, its output, and the command that goes on with it."""
 
     source: str
     output: str
     explainer: str
     command: list[str]
-    stdout: str
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_explainer: str) -> TinyRun:
-    """Five recordings in ten windows, and three that cannot be used, explained by the command, on a Ray of its own."""
+    """Five recordings in ten windows, and three that cannot be used, explained in this process, without Ray."""
     folder = tmp_path_factory.mktemp("run")
     source, output = write_folder(folder / "input", mixed_recordings()), str(folder / "output")
     config = folder / "run.yaml"
     config.write_text("content: {part_windows: 4, files_per_shard: 3}\ncluster: {actors: 1, cpus_per_actor: 1}\n")
     command = ["explain", source, output, "--explainer", tiny_explainer, "--config", str(config)]
     command += ["--listenables", "both", "--device", "cpu"]
-    return TinyRun(source, output, tiny_explainer, command, printed_by(command))
+    explain_here(source, output, content_of(tiny_explainer))
+    return TinyRun(source, output, tiny_explainer, command)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +77,8 @@ def two_labels_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     write_scenes(source, 4, seed=5, format="flac")
     command = ["explain", source, output, "--explainer", "esc10", "--targets", "topk: 2", "--part-windows", "3"]
     command += ["--device", "cpu", "--actors", "1", "--cpus-per-actor", "1"]
-    return TinyRun(source, output, "esc10", command, printed_by(command))
+    explain_here(source, output, ContentConfig(explainer="esc10", targets="topk:2", part_windows=3))
+    return TinyRun(source, output, "esc10", command)
 
 
 def printed_by(command: list[str]) -> str:

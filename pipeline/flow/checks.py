@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from pipeline.inputs.find import find_files, is_pattern
+from pipeline.inputs.find import find_files
 from pipeline.inputs.labels import LabelTable, check_coverage
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.shards import printable
 from pipeline.runs.output import RunOutput
 from pipeline.storage.errors import InputError
-from pipeline.storage.filesystem import display_url, open_filesystem
+from pipeline.storage.filesystem import display_url, is_pattern, open_filesystem
 from schemas.errors import LmacError
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
 from schemas.run_config import PART_MASKS, ContentConfig

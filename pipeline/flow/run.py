@@ -122,7 +122,7 @@ def _run(
     output = RunOutput(output_url)
     check_apart(input_url, output)
     loaded = as_begun(content, loaded, output)
-    record = _run_record(listing, content, loaded, labels)
+    record = run_record(listing, content, loaded, labels)
     if not _agree(output, record):
         check_free(output)
     with hold(output, reporter.note, take_over) as lease:
@@ -158,9 +158,10 @@ def _run(
         return RunResult(finalize(output, listing.shards, quarantined, lease.confirm, per_target), resumed)
 
 
-def _run_record(
+def run_record(
     listing: Listing, content: ContentConfig, loaded: LoadedExplainer, labels: LabelTable | None
 ) -> RunRecord:
+    """What a run is asked to do, as its output records it."""
     # The paths of the explainer and of the labels are not recorded, as they may be this machine's; their digests say
     # what they are. Prompts are the explainer's labels.
     config = content.model_dump(mode="json", exclude={"explainer", "classifier", "prompts", "templates", "labels"})

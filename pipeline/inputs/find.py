@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,15 +10,8 @@ from fsspec import AbstractFileSystem
 
 from pipeline.inputs.suffixes import is_hidden
 from pipeline.storage.errors import InputError, storage_errors
-from pipeline.storage.filesystem import display_url, is_url, open_filesystem, split_parent
+from pipeline.storage.filesystem import GLOB, display_url, is_url, open_filesystem, split_parent
 from pipeline.storage.retry import retrying
-
-_MAGIC = re.compile(r"[*?\[]")
-
-
-def is_pattern(url: str) -> bool:
-    """Return True when a path or URL has glob characters in it (a file may still be named so)."""
-    return _MAGIC.search(url) is not None
 
 
 def find_files(url: str) -> tuple[str, dict[str, int]]:
@@ -40,7 +32,7 @@ def find_files(url: str) -> tuple[str, dict[str, int]]:
 
 
 def _find(fs: AbstractFileSystem, path: str, base: str, what: str) -> tuple[str, dict[str, int]]:
-    magic = _MAGIC.search(base)
+    magic = GLOB.search(base)
     if magic and not retrying(lambda: fs.exists(path), what=what):
         root_url = split_parent(base[: magic.start()])[0] or "/"
         return root_url, _below(root_url, _glob(fs, path, what))

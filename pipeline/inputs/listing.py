@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pipeline.inputs.file_reader import group_files, loose_entries
-from pipeline.inputs.find import find_files, is_pattern
+from pipeline.inputs.find import find_files
 from pipeline.inputs.manifest import list_manifest
 from pipeline.inputs.parquet_file import plan_parquet
 from pipeline.inputs.shards import Shard, place_bytes, printable, shard_id
 from pipeline.inputs.suffixes import is_audio
 from pipeline.inputs.table_rows import ROW_SUFFIXES
 from pipeline.storage.errors import InputError
-from pipeline.storage.filesystem import display_url, is_url, open_filesystem, split_parent
+from pipeline.storage.filesystem import display_url, is_pattern, is_url, open_filesystem, split_parent
 
 _FOOTER_THREADS = 16
 _EXPECTED = (

@@ -7,13 +7,25 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
 
+from fsspec.asyn import AsyncFileSystem
+
 from pipeline.storage.errors import StorageError, storage_errors
-from pipeline.storage.filesystem import display_url, is_local, is_plain, is_url, join, open_filesystem, put_file
+from pipeline.storage.filesystem import (
+    display_url,
+    is_local,
+    is_pattern,
+    is_plain,
+    is_url,
+    join,
+    open_filesystem,
+    put_file,
+)
 from pipeline.storage.retry import retrying
 from schemas.records import FileRecord, TableName
 
@@ -132,9 +144,11 @@ class FileStore:
         targets = [join(self._root, path) for path in paths]
         what = f"deleting {len(paths)} files of {display_url(self.url)}, {paths[0]} for one"
         with storage_errors(what):
-            if hasattr(self._fs, "bulk_delete"):  # S3: one request; names are taken as they are, not as patterns
-                retrying(lambda: self._fs.bulk_delete(targets), what=what)
-                return
+            # S3 deletes a list in one request; but fsspec would take a name with glob characters for a pattern.
+            if isinstance(self._fs, AsyncFileSystem) and not any(is_pattern(target) for target in targets):
+                with suppress(FileNotFoundError):
+                    retrying(lambda: self._fs.rm(targets), what=what)
+                    return
             with ThreadPoolExecutor(_THREADS) as pool:
                 list(pool.map(lambda target: retrying(lambda: self._delete_one(target), what=what), targets))
 

@@ -14,6 +14,7 @@ from fsspec import AbstractFileSystem
 
 from pipeline.storage.errors import as_storage_error
 
+GLOB = re.compile(r"[*?\[]")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
 # The endpoint, region and credentials come from the AWS environment and profiles, which botocore reads. Its
@@ -51,6 +52,11 @@ def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
 def is_url(text: str) -> bool:
     """Return True for `scheme://...`, False for a local path."""
     return _SCHEME.match(text) is not None
+
+
+def is_pattern(url: str) -> bool:
+    """Return True when a path or URL has glob characters in it (a file may still be named so)."""
+    return GLOB.search(url) is not None
 
 
 def put_file(fs: AbstractFileSystem, path: str, data: bytes) -> None:

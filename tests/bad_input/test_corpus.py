@@ -23,6 +23,7 @@ def test_the_corpus_is_large_and_the_same_for_a_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_accounts_for_all_of_a_sample(tiny_explainer: str, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", seed=0, every=4)
     trial = explain_bad(corpus.folder, tmp_path, tiny_explainer)
@@ -34,6 +35,7 @@ def test_a_run_accounts_for_all_of_a_sample(tiny_explainer: str, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_manifest_of_missing_and_odd_files_is_explained_as_far_as_it_goes(
     tiny_explainer: str, tmp_path: Path
 ) -> None:

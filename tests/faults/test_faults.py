@@ -11,7 +11,7 @@ from tests.faults.campaign import run_one, told
 from tests.faults.disk import NoSmallDiskError
 from tests.faults.schedule import KINDS, OUTAGE_S, draw
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 SEEDS = (27, 704, 2775, 12001, 14595)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,20 @@ import soundfile
 import torch
 
 from pipeline.flow.cluster import PoolSize
+from pipeline.flow.explain import explain_part
+from pipeline.flow.finalize import finalize
 from pipeline.flow.parts import Part, RunContext, cut_parts
 from pipeline.flow.plan import Work
-from pipeline.flow.run import RunResult, run
+from pipeline.flow.run import RunResult, run, run_record
+from pipeline.flow.tasks import commit_part
 from pipeline.inputs.labels import LabelTable
 from pipeline.inputs.listing import Listing, list_input
-from pipeline.models.checkpoint import save_explainer
+from pipeline.lmac.explainer import Explainer
+from pipeline.models.checkpoint import load_explainer, save_explainer
 from pipeline.runs.output import RunOutput
+from schemas.draws import Draw
 from schemas.explainer_config import Cnn10Config, DecoderConfig, ExplainerConfig, FrontEndConfig
-from schemas.records import CommitRecord, Cursor, TableName
+from schemas.records import CommitRecord, Cursor, Manifest, TableName
 from schemas.run_config import ClusterConfig, ContentConfig, RunConfig
 from tests.models.make import small_models
 
@@ -162,6 +168,19 @@ def explain(
     """One run, on one CPU core an actor by default."""
     config = RunConfig(content=content, cluster=ClusterConfig(**{"actors": 1, "cpus_per_actor": 1, **cluster}))
     return run(str(input_url), str(output_url), config, reporter or Recorder())
+
+
+def explain_here(input_url: str, output_url: str, content: ContentConfig) -> Manifest:
+    """A run in this process, part after part, by the very functions that a run on Ray calls."""
+    loaded = load_explainer(content.explainer)
+    explainer = Explainer.load(content.explainer)
+    listing, output = list_input(input_url, files_per_shard=content.files_per_shard), RunOutput(output_url)
+    output.write_run_record(run_record(listing, content, loaded, None))
+    context = RunContext(listing.root_url, output.url, content, explainer.config.front_end, explainer.digest, None)
+    for shard in listing.shards:
+        for part in cut_parts(context, Work(shard)):
+            commit_part(output, explain_part(explainer, part, shard.uri, content, 16), "here", time.time())
+    return finalize(output, listing.shards, [], per_target=Draw.parse(content.listen).per_target)
 
 
 def rows(output_url: str | Path, table: TableName) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from tests.flow.make import content_of, explain, rows, short_clips, write_folder
 from tests.flow.meddle import Meddler, assert_whole
 from tests.inputs.make import tar_bytes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @pytest.fixture
@@ -115,4 +115,4 @@ def test_actors_that_do_not_start_end_the_run_with_their_reason(
     ):
         explain(many_clips, tmp_path / "out", content_of(str(explainer)), reporter, address=ray_address, attempts=2)
     assert len(reporter.notes) == 1
-    assert RunOutput(str(tmp_path / "out")).commits() == []
+    assert list(RunOutput(str(tmp_path / "out")).commits()) == []

@@ -9,7 +9,7 @@ import pytest
 from tests.flow.make import content_of, explain, rows
 from tests.flow.meddle import Meddler, assert_whole
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 def test_a_shard_that_cannot_be_written_is_given_up_and_tried_again_by_the_next_run(

@@ -21,6 +21,7 @@ from schemas.run_config import ContentConfig
 from tests.conftest import TinyRun
 from tests.flow.make import Recorder, explain, rows
 from tests.flow.test_run import files_below
+from tests.jobs.test_cli import run as lmac
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +64,7 @@ def test_the_mask_and_the_sound_of_another_label_are_others(two_labels_run: Tiny
         assert np.abs(one - other).max() > 1e-3
 
 
+@pytest.mark.ray
 def test_the_decision_s_row_is_that_of_a_run_of_decisions(
     two_labels_run: TinyRun, ray_address: str, tmp_path: Path
 ) -> None:
@@ -98,7 +100,7 @@ def test_the_summary_is_of_the_labels_explained_and_counts_windows_once(two_labe
     scores = rows(two_labels_run.output, "faithfulness")
     assert summary.total is not None
     assert summary.total.windows == 4
-    assert "4 recordings explained in 4 windows" in two_labels_run.stdout
+    assert "4 recordings explained in 4 windows" in lmac(*two_labels_run.command)[1]
     assert {line.target for line in summary.targets} == {row["target"] for row in scores}
     for line in [*summary.targets, summary.total]:
         chosen = [row for row in scores if line.target in (row["target"], "all")]

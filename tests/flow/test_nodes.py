@@ -22,7 +22,7 @@ from tests.flow.make import Recorder, content_of, explain
 from tests.flow.meddle import assert_whole
 from tests.flow.test_faults import parent_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.audio.poison import poison, write_poisoner
 from tests.flow.make import rows, short_clips, write_folder
 from tests.flow.meddle import assert_whole
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 def test_a_clip_whose_decoding_kills_the_process_is_named_and_its_neighbours_are_explained(

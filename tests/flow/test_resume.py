@@ -18,7 +18,7 @@ from pipeline.runs.lease import LEASE
 from pipeline.runs.output import RunOutput
 from tests.flow.make import assert_same_explanations, rows, short_clips, write_folder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 PARTS = 40
 STOPPING = "stopping after the parts in flight; Ctrl-C again stops at once"

@@ -8,7 +8,7 @@ from tests.conftest import TinyRun
 from tests.flow.make import assert_same_explanations, content_of, explain, mixed_recordings, rows
 from tests.s3 import S3Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 def test_from_s3_to_s3(tiny_run: TinyRun, s3_server: S3Server) -> None:

@@ -13,7 +13,7 @@ from tests.conftest import TinyRun
 from tests.flow.make import assert_same_explanations, content_of, explain, mixed_recordings, rows
 from tests.inputs.make import tar_bytes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 def as_tar(folder: Path) -> Path:

@@ -64,6 +64,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_sigterm_stops_after_the_parts_in_flight(source: str, tiny_explainer: str, tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = start(source, output, tiny_explainer)
@@ -73,6 +74,7 @@ def test_sigterm_stops_after_the_parts_in_flight(source: str, tiny_explainer: st
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_two_signals_stop_at_once(source: str, tiny_explainer: str, tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = start(source, output, tiny_explainer, refine=1000)  # a part takes longer than anyone waits
@@ -95,6 +97,7 @@ def test_two_signals_stop_at_once(source: str, tiny_explainer: str, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_whose_place_is_taken_stops_without_an_end(
     many_clips: str, tiny_explainer: str, ray_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.cli import app
-from schemas.tables import TABLES
-from tests.conftest import TinyRun
+from pipeline.runs.output import RunOutput
+from schemas.records import FileRecord, Manifest, Sums, TargetSums
+from schemas.tables import SCHEMA_VERSION, TABLES
+from tests.conftest import TinyRun, printed_by
 from tests.flow.make import short_clips, write_folder
 
 
@@ -31,7 +33,7 @@ def source(tmp_path: Path) -> str:
 def test_schema_shows_every_column_of_every_table() -> None:
     code, said = run("schema")
     assert code == 0
-    assert all(f"{name}, version 1: " in said for name in TABLES)
+    assert all(f"{name}, version {SCHEMA_VERSION}: " in said for name in TABLES)
     assert all(field.name in said for schema in TABLES.values() for field in schema)
 
 
@@ -83,7 +85,7 @@ def test_an_explainer_that_does_not_exist(source: str, tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("content: {mask: sharp}", "content.mask: Input should be 'soft' or 'binary', got 'sharp'"),
-        ("content: {masks: soft}", "content.masks: Extra inputs are not permitted, got 'soft'"),
+        ("content: {maks: soft}", "content.maks: Extra inputs are not permitted, got 'soft'"),
         ("cluster: {actors: 0}", "cluster.actors: Input should be greater than or equal to 1, got 0"),
         ("just words", "must hold settings by name, got a str"),
         ("content: [unclosed", "is not YAML"),
@@ -139,14 +141,21 @@ def test_a_cluster_that_is_not_there(source: str, tiny_explainer: str, tmp_path:
 
 
 @pytest.mark.slow
-def test_without_a_terminal_progress_is_plain_lines(tiny_run: TinyRun) -> None:
-    lines = tiny_run.stdout.splitlines()
+@pytest.mark.ray
+def test_without_a_terminal_progress_is_plain_lines_and_the_tables_are_those_made_without_ray(
+    tiny_run: TinyRun, tmp_path: Path
+) -> None:
+    command = [str(tmp_path / "out") if word == tiny_run.output else word for word in tiny_run.command]
+    stdout = printed_by(command)
+    lines = stdout.splitlines()
     assert lines[:2] == ["input: 8 loose files in 3 shards", "1 actor on 1 CPU core each"]
     assert any(re.fullmatch(r"100% 8 recordings, \d+\.\d recordings/s, 3 errors", line) for line in lines)
     assert "5 recordings explained in 10 windows; 3 recordings could not be used" in lines
-    assert lines[-1] == f"written to {tiny_run.output}"
-    assert "\x1b" not in tiny_run.stdout
-    assert "\r" not in tiny_run.stdout
+    assert lines[-1] == f"written to {tmp_path / 'out'}"
+    assert "\x1b" not in stdout
+    assert "\r" not in stdout
+    made, here = (RunOutput(str(place)).files() for place in (tmp_path / "out", tiny_run.output))
+    assert [(file.path, file.sha256) for file in made] == [(file.path, file.sha256) for file in here]
 
 
 @pytest.mark.slow
@@ -165,13 +174,13 @@ def test_a_conflict_names_the_difference(tiny_run: TinyRun) -> None:
     assert "error: the output already holds a run that was asked for something else: mask: soft there, binary" in said
 
 
-def test_labels_with_brackets_are_printed_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_names_with_brackets_are_printed_as_they_are() -> None:
     from jobs import explain
-    from pipeline.runs.summary import LabelSummary, RunSummary
-    from schemas.records import Manifest
 
-    line = LabelSummary("[/bold] rain", 1, 0.5, 0.0, 0.1, 1.0, 0.2, 0.3)
-    manifest = Manifest(complete=True, recordings=1, windows=1, errors=0, parts=1, tables={}, audio=[])
+    sums = Sums(targets={"[/bold] rain": TargetSums(windows=1, p=0.5)})
+    files = FileRecord(path="_manifest.parquet", bytes=1, sha256="d")
+    counts = {"recordings": 1, "windows": 1, "errors": 0, "parts": 1}
+    manifest = Manifest(complete=True, tables={}, sums=sums, files=files, **counts)
     with explain.console.capture() as captured:
-        explain.print_summary("out", manifest, RunSummary(line, [line], {}, None))
+        explain.print_summary("out", manifest)
     assert "[/bold] rain" in captured.get()

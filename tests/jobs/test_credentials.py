@@ -18,7 +18,7 @@ import pytest
 from tests.flow.make import mixed_recordings, write_folder
 from tests.s3 import serve_s3
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 WRONG = "a-secret-that-is-wrong"
 

@@ -43,6 +43,7 @@ def explainer(clap: Path, scenes: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_wordings_are_trained_for_and_become_no_classes(explainer: Path) -> None:
     config = load_explainer(str(explainer)).config
     assert config.labels == ("a dog barking", "rain on a roof", "a siren")
@@ -71,6 +72,7 @@ def test_wordings_that_say_nothing_new_are_refused_before_any_audio_is_read(clap
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_with_other_prompts_has_them_for_classes_and_a_mask_for_each(
     explainer: Path, clap: Path, scenes: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +100,7 @@ def test_a_run_with_other_prompts_has_them_for_classes_and_a_mask_for_each(
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_other_prompts_change_the_classes_and_neither_the_sound_nor_the_decoder(explainer: Path, clap: Path) -> None:
     loaded = load_explainer(str(explainer))
     other = with_prompts(loaded, f"clap:{clap}", OTHERS)
@@ -119,6 +122,7 @@ def elsewhere(loaded: LoadedExplainer) -> LoadedExplainer:
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_begun_on_another_machine_goes_on_with_the_embeddings_it_has(
     explainer: Path, clap: Path, scenes: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +161,7 @@ def test_a_run_begun_on_another_machine_goes_on_with_the_embeddings_it_has(
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_decoder_goes_on_with_other_prompts_and_not_for_another_clap(
     explainer: Path, clap: Path, scenes: Path, tmp_path: Path
 ) -> None:
@@ -187,6 +192,7 @@ def test_a_decoder_goes_on_with_other_prompts_and_not_for_another_clap(
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -209,6 +215,7 @@ def test_a_recipe_that_does_not_fit_the_clap_is_refused_before_any_audio(
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -230,6 +237,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_decoder_that_is_not_for_prompts_is_refused(clap: Path, scenes: Path, tmp_path: Path) -> None:
     options = ["--prompts", OTHERS, "--classifier", f"clap:{clap}"]
     code, said = run("explain", scenes, tmp_path / "out", "--explainer", "esc10", *options)
@@ -238,6 +246,7 @@ def test_a_decoder_that_is_not_for_prompts_is_refused(clap: Path, scenes: Path, 
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_the_decoder_of_another_clap_is_refused(explainer: Path, scenes: Path, tmp_path: Path) -> None:
     options = ["--prompts", OTHERS, "--classifier", "clap:clap-mini"]
     code, said = run("explain", scenes, tmp_path / "out", "--explainer", explainer, *options)

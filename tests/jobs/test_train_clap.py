@@ -73,6 +73,7 @@ def test_it_explains_one_window_and_any_prompt_of_the_bank(explainer: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_through_ray_explains_all_recordings(explainer: Path, scenes: Path, tmp_path: Path) -> None:
     import duckdb
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from aiobotocore.client import AioBaseClient
 
 from pipeline.runs.manifest import ManifestBuilder
 from pipeline.runs.output import RunOutput
@@ -204,10 +205,23 @@ def test_files_and_folders_are_flushed_before_a_commit_names_them(
 
 
 @pytest.mark.slow
-def test_many_files_are_deleted_in_one_request_and_those_that_are_gone_are_no_error(s3_server: S3Server) -> None:
-    output = RunOutput(f"{s3_server.bucket_url}/a [1]")
+@pytest.mark.parametrize(("folder", "requests"), [("run", ["DeleteObjects"]), ("a [1]", ["DeleteObject"] * 5)])
+def test_many_files_are_deleted_in_one_request_and_those_that_are_gone_are_no_error(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, folder: str, requests: list[str]
+) -> None:
+    output = RunOutput(f"{s3_server.bucket_url}/{folder}")
     for number in range(5):
         output.write_bytes(f"masks/{number}.parquet", b"x")
     files = output.stored("masks")
+    sent: list[str] = []
+    call = AioBaseClient._make_api_call
+
+    async def counted(client: AioBaseClient, operation: str, arguments: dict[str, object]) -> object:
+        if operation.startswith("Delete"):
+            sent.append(operation)
+        return await call(client, operation, arguments)
+
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", counted)
     output.delete([*files[:4], StoredFile("masks/never.parquet", 1, None)])
     assert [file.path for file in output.stored("masks")] == ["masks/4.parquet"]
+    assert sent == requests

@@ -87,6 +87,7 @@ def test_silence_has_a_nearly_empty_mask_for_every_prompt() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_the_demonstration_explains_two_sounds_at_once_for_two_prompts(tmp_path: Path) -> None:
     code, said = run("demo", "--zero-shot", "--out", tmp_path / "demo")
     assert code == 0, said
