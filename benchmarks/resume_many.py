@@ -1,4 +1,4 @@
-"""A run of many committed parts gone on with: seconds to its first new part and to its end, and the driver's memory.
+"""A run of many parts, resumed before its last one: seconds to the first new part and to the end, memory, objects.
 
 python -m benchmarks.resume_many --parts 1000 10000 100000
 """
@@ -28,7 +28,7 @@ OPTIONS = ["--part-windows", "1", "--actors", "1", "--cpus-per-actor", "1", "--d
 def write_shards(folder: Path, count: int) -> None:
     """So many tars of 100 short recordings: one, under many names."""
     folder.mkdir()
-    recordings = Path(write_folder(folder / "listenables", short_clips(PER_SHARD, seconds=0.1)))
+    recordings = Path(write_folder(folder / "recordings", short_clips(PER_SHARD, seconds=0.1)))
     with tarfile.open(folder / "shard-000000.tar", "w") as tar:
         for path in sorted(recordings.iterdir()):
             tar.add(path, arcname=path.name)
@@ -58,10 +58,7 @@ def commit_all_but_one(output: Path, record: CommitRecord, shard_ids: list[str])
         for part in range(PER_SHARD - (shard_id == shard_ids[-1])):
             place, last = Cursor(recording=part + 1), part == PER_SHARD - 1
             share = (part + 1) / PER_SHARD
-            files = [
-                file.model_copy(update={"path": f"{file.path}-{shard_id}-{part}"}) if file.table is None else file
-                for file in record.files
-            ]
+            files = [file.model_copy(update={"path": f"{file.path}-{shard_id}-{part}"}) for file in record.files]
             changed = {"shard_id": shard_id, "part": part, "next": place, "last": last, "share": share, "files": files}
             (folder / f"{part:06d}.json").write_text(record.model_copy(update=changed).model_dump_json(indent=1))
 
@@ -105,7 +102,12 @@ def measure(kind: str, parts: int) -> None:
         with serve_s3(root.parent) if kind == "s3" else nullcontext() as server:
             url = server.bucket_url if server else str(root)
             first, whole, peak = go_on(explain_command(f"{url}/in", f"{url}/out", options), awaited)
-    print(f"{kind:5} {parts:8d} {first:22.1f} {whole:16.1f} {peak:22.0f}", flush=True)
+            manifest = root / "out" / "_manifest.parquet"
+            bytes_of = sum(path.stat().st_size for path in (manifest, manifest.with_suffix(".json")))
+    objects = parts * (len(record.files) + 1)
+    print(
+        f"{kind:5} {parts:8d} {first:22.1f} {whole:16.1f} {peak:22.0f} {objects:9d} {bytes_of / 1e6:12.2f}", flush=True
+    )
 
 
 def main() -> None:
@@ -113,7 +115,7 @@ def main() -> None:
     parser.add_argument("--parts", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--stores", nargs="+", choices=("disk", "s3"), default=["disk", "s3"])
     arguments = parser.parse_args()
-    print("store    parts  s to first new part  s to the end  driver's peak MiB")
+    print("store    parts  s to first new part  s to the end  driver's peak MiB  objects  manifest, MB")
     for kind in arguments.stores:
         for parts in arguments.parts:
             measure(kind, parts)
