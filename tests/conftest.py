@@ -17,6 +17,7 @@ from tests.flow.make import content_of, explain_here, mixed_recordings, save_tin
 from tests.s3 import S3Server, serve_s3
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and all that start Ray in the same one, so that no two do at once."""
     for item in items:
