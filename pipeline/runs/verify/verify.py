@@ -36,7 +36,8 @@ Step = Callable[[str, int, int], object]
 class Verification:
     """What was checked of a run, and what was found.
 
-    `ended` counts the shards that are committed to their end, `reexplained` the windows that were explained once more.
+    `ended` counts the shards that are committed to their end, `masks` the masks that are stored and not their rows,
+    `reexplained` the windows that were explained once more.
     """
 
     shards: int
