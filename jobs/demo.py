@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
@@ -18,6 +17,7 @@ from pipeline.lmac.picture import draw
 from pipeline.runs.extract import extract
 from pipeline.runs.run import Run, open_run
 from pipeline.storage.errors import storage_errors
+from pipeline.storage.file_names import safe_name
 from schemas.run_config import ContentConfig, RunConfig
 
 # Seed and numbers that no shipped explainer was trained on.
@@ -80,7 +80,8 @@ def _draw(source: str, done: Run, examples: list[Example], folder: Path) -> None
     for example, panels in zip(examples, panels_of(source, done, examples), strict=True):
         # Scenes have a target each; of a mixture there are two pictures.
         several = sum(other.window_id == example.window_id for other in examples) > 1
-        path = folder / f"{_plain(f'{example.key}-{example.target}' if several else example.target)}.png"
+        names = [PurePosixPath(example.key).stem, example.target] if several else [example.target]
+        path = folder / f"{'-'.join(map(safe_name, names))}.png"
         path.write_bytes(draw(panels))
         console.print(f"picture: {path}", markup=False)
 
@@ -98,7 +99,3 @@ def _listen(done: Run, examples: list[Example], folder: Path, kinds: Sequence[st
             markup=False,
         )
         console.print(f"    {kept[one.window_id, one.target]}", markup=False)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-") or "recording"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +18,7 @@ from pipeline.audio.flac import encode_flac
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.runs.run import Listenable, Run
+from pipeline.storage.file_names import explanation_name
 from schemas.errors import LmacError
 
 KINDS = ("masked_in", "masked_out", "original")
@@ -78,7 +77,8 @@ def extract(
                 data = sides[row["window_id"], row["target"], kind].flac
             else:
                 continue  # it was not drawn
-            path = out / f"{number:04d}-{_plain(row['target'])}-{_source(row)}-{kind}.flac"
+            stem = explanation_name(number, row["target"], PurePosixPath(row["key"]).stem, row["start_s"])
+            path = out / f"{stem}-{kind}.flac"
             path.write_bytes(data)
             written.append(Extracted(path, kind, row))
     if not written:
@@ -160,13 +160,3 @@ def _read_again(
         return waveform[start : start + round(row["duration_s"] * rate)]
 
     return cut
-
-
-def _source(row: dict[str, Any]) -> str:
-    return f"{_plain(PurePosixPath(row['key']).stem)}-{row['start_s']:g}s"
-
-
-def _plain(name: str) -> str:
-    """A name of the input as a part of a file's name: letters and digits of ASCII alone."""
-    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9]+", "_", text)[:48].strip("_") or "recording"
