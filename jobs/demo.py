@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import csv
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
@@ -15,9 +15,10 @@ from pipeline.audit.examples import Example, panels_of, pick_examples, pick_wind
 from pipeline.datasets.clap_mini.write import write_mixtures
 from pipeline.datasets.scenes import write_scenes
 from pipeline.lmac.picture import draw
-from pipeline.runs.extract import extract
+from pipeline.runs.extract import TABLE, extract
 from pipeline.runs.run import Run, open_run
 from pipeline.storage.errors import storage_errors
+from pipeline.storage.file_names import safe_name
 from schemas.run_config import ContentConfig, RunConfig
 
 # Seed and numbers that no shipped explainer was trained on.
@@ -80,15 +81,26 @@ def _draw(source: str, done: Run, examples: list[Example], folder: Path) -> None
     for example, panels in zip(examples, panels_of(source, done, examples), strict=True):
         # Scenes have a target each; of a mixture there are two pictures.
         several = sum(other.window_id == example.window_id for other in examples) > 1
-        path = folder / f"{_plain(f'{example.key}-{example.target}' if several else example.target)}.png"
+        names = [PurePosixPath(example.key).stem, example.target] if several else [example.target]
+        path = folder / f"{'-'.join(map(safe_name, names))}.png"
         path.write_bytes(draw(panels))
         console.print(f"picture: {path}", markup=False)
+
+
+def _clear(folder: Path) -> None:
+    """Delete what an earlier demo has extracted: the files that its table names, and the table."""
+    if (folder / TABLE).is_file():
+        with (folder / TABLE).open(newline="", encoding="utf-8") as table:
+            for row in csv.DictReader(table):
+                (folder / PurePosixPath(row["file"]).name).unlink(missing_ok=True)
+        (folder / TABLE).unlink()
 
 
 def _listen(done: Run, examples: list[Example], folder: Path, kinds: Sequence[str]) -> None:
     """Extract the examples' sounds, and print what each of them shows beside its file."""
     names = ", ".join(f"'{window_id}'" for window_id in dict.fromkeys(example.window_id for example in examples))
-    files = extract(done, folder, where=f"window_id IN ({names})", kinds=kinds)
+    _clear(folder)
+    files = extract(done, folder, where=f"window_id IN ({names})", kinds=kinds).files
     console.print(f"to listen to: {len(files)} FLAC files in {folder}; the part that made the decision alone:")
     kept = {(one.row["window_id"], one.row["target"]): one.path for one in files if one.kind == "masked_in"}
     for one in examples:
@@ -98,7 +110,3 @@ def _listen(done: Run, examples: list[Example], folder: Path, kinds: Sequence[st
             markup=False,
         )
         console.print(f"    {kept[one.window_id, one.target]}", markup=False)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-") or "recording"

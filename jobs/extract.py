@@ -16,14 +16,16 @@ from pipeline.storage.errors import storage_errors
 
 def extract(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the FLAC files.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New or empty folder for the FLAC files.")],
     where: Annotated[
         str | None,
         typer.Option(
             help="Condition in SQL over predictions, faithfulness and profiles: \"target = 'rain' AND ff > 0.9\"."
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many explanations at most.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="So many explanations at most, of those that have such a sound.")
+    ] = None,
     kind: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(KINDS)}; may be given several times. [default: masked_in]")
     ] = None,
@@ -33,6 +35,8 @@ def extract(
 ) -> None:
     """Write listenables of a run as FLAC files under names that a person can read, and a table of them."""
     with for_people(), storage_errors(f"writing to {out}"):
-        kinds = list(dict.fromkeys(kind or ["masked_in"]))
-        files = extract_files(open_run(run), out, where=where, limit=limit, kinds=kinds, input_url=input_url)
-    console.print(f"{len(files)} FLAC files and {TABLE} in {out}", markup=False)
+        kinds = kind or ["masked_in"]
+        made = extract_files(open_run(run), out, where=where, limit=limit, kinds=kinds, input_url=input_url)
+    lacking = "".join(f", {count} of them without {name}" for name, count in made.lacking.items() if count)
+    console.print(f"{len(made.files)} FLAC files and {TABLE} in {out}", markup=False)
+    console.print(f"explanations that fit: {made.fitting}{lacking}", markup=False)

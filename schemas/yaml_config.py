@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +37,7 @@ def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) ->
                 place = place[folder]
                 if not isinstance(place, dict):
                     raise ConfigError(f"{path}: {folder} must hold settings by name, got {place!r}")
-            place[last] = value
+            place[last] = os.fspath(value) if isinstance(value, os.PathLike) else value
     try:
         return kind.model_validate(_over(kind().model_dump(), values))
     except ValidationError as error:

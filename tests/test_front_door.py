@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import shutil
 import subprocess
 import sys
 from importlib import import_module, metadata
@@ -44,6 +45,18 @@ def test_the_package_the_distribution_and_the_room_of_the_method_are_apart() -> 
     assert metadata.version("lmac")
     assert Path(lmac.__file__).parent == ROOT / "lmac"
     assert Path(pipeline.lmac.__file__).parent == ROOT / "pipeline" / "lmac"
+
+
+@pytest.mark.slow
+def test_a_place_may_be_a_path_wherever_it_is_given(tiny_run: TinyRun, tmp_path: Path) -> None:
+    source, explainer = Path(tiny_run.source), Path(tiny_run.explainer)
+    output = shutil.copytree(tiny_run.output, tmp_path / "run")
+    sizes = {"part_windows": 4, "files_per_shard": 3}
+    sides = ("masked_in", "masked_out")
+    assert lmac.explain_dataset(source, output, explainer=explainer, listenables=sides, **sizes).resumed == 4
+    assert not lmac.verify(output, source, deep=1, explainer_url=explainer).findings
+    assert lmac.Explainer.load(explainer).config.name == "tiny"
+    assert len(lmac.extract(lmac.open_run(output), tmp_path / "files", input_url=source, limit=2).files) == 2
 
 
 def test_types_come_with_it() -> None:

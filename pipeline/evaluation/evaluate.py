@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import os
 import platform
 import tempfile
 from dataclasses import dataclass
@@ -58,11 +59,11 @@ class EvaluationResult:
 
 
 def evaluate(
-    input_url: str,
-    explainer: str | None = None,
+    input_url: str | os.PathLike[str],
+    explainer: str | os.PathLike[str] | None = None,
     *,
-    out: str | Path,
-    config: Path | None = None,
+    out: str | os.PathLike[str],
+    config: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
     command: str | None = None,
@@ -79,8 +80,10 @@ def evaluate(
     Raises ConfigError for settings that do not fit, EvaluationError for what cannot be evaluated with them;
     ExplainerError, InputError, StorageError, TrainingDataError as loading does.
     """
-    chosen = load_config(EvaluationConfig, config, {"explainer": explainer, **settings})
-    folder = _writable(out)
+    chosen = load_config(
+        EvaluationConfig, Path(config) if config is not None else None, {"explainer": explainer, **settings}
+    )
+    input_url, folder = os.fspath(input_url), _writable(os.fspath(out))
     progress = progress or Progress()
     with tempfile.TemporaryDirectory(prefix="lmac-evaluate-") as scratch:
         evaluation = prepare(input_url, chosen, Path(scratch), device, progress)
@@ -92,9 +95,9 @@ def evaluate(
     return EvaluationResult(folder, record, tables)
 
 
-def _writable(out: str | Path) -> Path:
-    if is_url(str(out)):
-        raise EvaluationError(f"{display_url(str(out))}: the output of an evaluation must be a folder on this machine")
+def _writable(out: str) -> Path:
+    if is_url(out):
+        raise EvaluationError(f"{display_url(out)}: the output of an evaluation must be a folder on this machine")
     try:
         (Path(out) / CACHE).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):

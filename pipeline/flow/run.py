@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -75,7 +76,12 @@ def run(
 
 
 def explain_dataset(
-    input_url: str, output_url: str, *, reporter: RunReporter | None = None, take_over: bool = False, **settings: Any
+    input_url: str | os.PathLike[str],
+    output_url: str | os.PathLike[str],
+    *,
+    reporter: RunReporter | None = None,
+    take_over: bool = False,
+    **settings: Any,
 ) -> RunResult:
     """Explain every recording of an input into an output, as `lmac explain` does; a local Ray is started and stopped.
 
@@ -92,7 +98,7 @@ def explain_dataset(
         for name, value in settings.items()
     }
     config = load_config(RunConfig, None, options)
-    return run(input_url, output_url, config, reporter or _Silent(), take_over)
+    return run(os.fspath(input_url), os.fspath(output_url), config, reporter or _Silent(), take_over)
 
 
 class _Silent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Literal
 
@@ -47,7 +48,7 @@ class Explainer:
         self.decoder = decoder.eval().requires_grad_(False).to(self.device, memory_format=layout)  # type: ignore[call-overload]
 
     @classmethod
-    def load(cls, name_or_url: str, device: str = "cpu") -> Explainer:
+    def load(cls, name_or_url: str | os.PathLike[str], device: str = "cpu") -> Explainer:
         """Load an explainer that ships (`esc10`, `scenes`, `clap-mini`), or one from a directory on any fsspec URL.
 
         `device` is torch's, or `auto`: a CUDA GPU where there is one, else the CPU.
@@ -57,6 +58,7 @@ class Explainer:
         >>> Explainer.load("scenes", device="auto").config.front_end.sample_rate
         32000
         """
+        name_or_url = os.fspath(name_or_url)
         loaded = load_explainer(name_or_url)
         if loaded.decoder is None:
             raise ExplainerError(

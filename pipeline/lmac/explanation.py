@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -63,10 +64,10 @@ class Explanation:
 
         return as_html(self)
 
-    def save(self, folder: str | Path) -> list[Path]:
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write `scores.csv` and, for each window and target, three FLAC files and a picture; returns their paths.
 
-        The files are named by recording, window, number and name of the target, and kind: `original`, `masked_in` and
+        The files are named by number, target, recording, the window's start, and kind: `original`, `masked_in` and
         `masked_out`, each as long as the window's sound, and `picture`. The folder is made if it is not there, and
         files of the same names are replaced. Raises OSError where it cannot be written.
         """

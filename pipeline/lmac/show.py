@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from jinja2 import Environment
 from pipeline.audio.flac import encode_flac
 from pipeline.lmac.explanation import Explanation
 from pipeline.lmac.picture import Panels, draw
+from pipeline.storage.file_names import explanation_name
 
 # A window of 5 s at 32 kHz takes about a megabyte of picture and players: a notebook with many of them would not open.
 MAX_PLAYED, MAX_PLAYED_S = 4, 20.0
@@ -90,9 +90,8 @@ def save(explanation: Explanation, folder: Path) -> list[Path]:
             values = (float(score[row]) for score in explanation.scores.values())
             table.writerow([window, explanation.start_s[window], target, *values])
     for row, target in enumerate(explanation.targets):
-        # The number keeps names apart that are the same in plain letters.
-        number = f"{explanation.window[row]:05d}-{explanation.target_index[row]}"
-        stem = f"{_plain(Path(explanation.name).stem)}-{number}-{_plain(target)}"
+        start_s = explanation.start_s[explanation.window[row]]
+        stem = explanation_name(row + 1, target, Path(explanation.name).stem, start_s)
         files = {f"{stem}-{kind}.flac": _flac(explanation, row, kind) for kind in _KINDS}
         files[f"{stem}-picture.png"] = draw(panels(explanation, row))
         for name, data in files.items():
@@ -138,7 +137,3 @@ def _seconds(explanation: Explanation, row: int) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "unnamed"

@@ -1,11 +1,11 @@
-"""Listenables of a run as FLAC files under names that a person can read, and a table of them."""
+"""Sounds of a run as FLAC files under names that a person can read, and a table of them."""
 
 from __future__ import annotations
 
 import csv
-import re
-import unicodedata
-from collections.abc import Callable, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,153 +20,175 @@ from pipeline.audio.flac import encode_flac
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.runs.run import Listenable, Run
+from pipeline.storage.file_names import explanation_name
+from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
 
 KINDS = ("masked_in", "masked_out", "original")
 TABLE = "extracted.csv"
 _COLUMNS = ("clip_id", "window_id", "target", "key", "shard", "start_s", "duration_s", "label", "label_true", "p", "ff")
-_SIDES = ("masked_in", "masked_out")
+# Of FLACs, which may have a megabyte each.
+_BATCH_ROWS = 16
+
+Key = tuple[str, str, str]  # window, target, kind
 
 
 class ExtractError(LmacError):
-    """What was asked for cannot be extracted."""
+    """What should be extracted cannot be, or not into this folder."""
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """One FLAC file: where it is, which side of which explanation, and that explanation's row."""
+    """One FLAC file: where it is, of which kind, and the row of its explanation."""
 
     path: Path
     kind: str
     row: dict[str, Any]
 
+    @property
+    def key(self) -> Key:
+        """The window, the target and the kind."""
+        return self.row["window_id"], self.row["target"], self.kind
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The files in the order of their names, the number of explanations that fit, and how many lack each kind."""
+
+    files: list[Extracted]
+    fitting: int
+    lacking: dict[str, int]
+
 
 def extract(
     run: Run,
-    out: Path,
+    out: str | os.PathLike[str],
     *,
     where: str | None = None,
     limit: int | None = None,
     kinds: Sequence[str] = ("masked_in",),
-    input_url: str | None = None,
-) -> list[Extracted]:
-    """Write FLAC files of a run into the folder `out`, and the table `extracted.csv` beside them.
+    input_url: str | os.PathLike[str] | None = None,
+) -> Extraction:
+    """Write FLAC files of a run into the new or empty folder `out`, and the table `extracted.csv` beside them.
 
     `where` is a condition in SQL over the view `explanations` (predictions, faithfulness and profiles joined), `limit`
-    the number of explanations. `original` is the window as it was recorded: the sum of both sides where the run has
-    both and its masks multiply the magnitude, else read again from `input_url`.
-    Raises ExtractError where a kind is unknown, the condition is no SQL, nothing fits it, or an original cannot be had.
+    the number of explanations, of those that have a sound of one of the `kinds`. `original` is the window as it was
+    recorded: read again from `input_url` where that is given, else the sum of both sides where the run has both and its
+    masks multiply the magnitude. Where not all can be written, no file is left.
+    Raises ExtractError where a kind is unknown, the folder is not empty, the condition is no SQL, nothing fits it, or
+    nothing that fits has such a sound.
 
     >>> from lmac import extract, open_run
-    >>> files = extract(open_run("explained"), Path("listen"), limit=3, kinds=("masked_in", "original"))
-    >>> len(files), files[0].kind
-    (6, 'masked_in')
+    >>> made = extract(open_run("explained"), "listen", limit=3, kinds=("masked_in", "original"))
+    >>> len(made.files), made.files[0].kind, made.fitting, made.lacking
+    (6, 'masked_in', 10, {'masked_in': 0, 'original': 0})
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
         raise ExtractError(f"there is no sound of the kind {unknown[0]!r}: choose from {', '.join(KINDS)}")
-    rows = _explanations(run, where, limit)
-    sides = _listenables(run, rows)
-    originals = _originals(run, rows, sides, input_url) if "original" in kinds else None
-    out.mkdir(parents=True, exist_ok=True)
-    written: list[Extracted] = []
+    kinds, folder = list(dict.fromkeys(kinds)), Path(out)
+    if folder.exists() and any(folder.iterdir()):
+        raise ExtractError(f"{folder} is not empty: choose another folder, or delete it")
+    rows, fitting, lacking = _explanations(run, where, limit, kinds, input_url is not None)
+    files = []
     for number, row in enumerate(rows, start=1):
-        for kind in kinds:
-            if kind == "original":
-                assert originals is not None
-                data = encode_flac(originals(row), run.record.explainer["sample_rate"])
-            elif (row["window_id"], row["target"], kind) in sides:
-                data = sides[row["window_id"], row["target"], kind].flac
-            else:
-                continue  # it was not drawn
-            path = out / f"{number:04d}-{_plain(row['target'])}-{_source(row)}-{kind}.flac"
-            path.write_bytes(data)
-            written.append(Extracted(path, kind, row))
-    if not written:
-        raise ExtractError(
-            f"none of the {len(rows)} explanations has a listenable of the kind {' or '.join(kinds)}: the run was made "
-            f"with --listenables {' and '.join(run.record.config['listenables']) or 'none'} and --listen "
-            f"{run.record.config['listen']}"
-        )
-    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["file", "kind", *_COLUMNS])
-        table.writerows([one.path.name, one.kind, *(one.row[name] for name in _COLUMNS)] for one in written)
-    return written
-
-
-def _explanations(run: Run, where: str | None, limit: int | None) -> list[dict[str, Any]]:
-    query = f"SELECT {', '.join(_COLUMNS)} FROM explanations"
-    query += f" WHERE {where}" if where else ""
-    query += " ORDER BY window_id, target" + (f" LIMIT {limit}" if limit is not None else "")
+        name = explanation_name(number, row["target"], PurePosixPath(row["key"]).stem, row["start_s"])
+        files += [Extracted(folder / f"{name}-{kind}.flac", kind, row) for kind in kinds if kind in row["sounds"]]
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        rows = run.sql(query).fetchall()
+        _write_sounds(run, files, input_url)
+        with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["file", "kind", *_COLUMNS])
+            table.writerows([one.path.name, one.kind, *(one.row[name] for name in _COLUMNS)] for one in files)
+    except BaseException:
+        for path in [*(one.path for one in files), folder / TABLE]:
+            path.unlink(missing_ok=True)
+        raise
+    return Extraction(files, fitting, lacking)
+
+
+def _explanations(
+    run: Run, where: str | None, limit: int | None, kinds: list[str], from_input: bool
+) -> tuple[list[dict[str, Any]], int, dict[str, int]]:
+    """Explanations that fit and have a sound, whose kinds are in `sounds`; how many fit; how many lack each kind."""
+    both = "len(sides) = 2" if run.record.explainer["mask_domain"] == "magnitude" else "false"
+    # The condition has lines of its own, so that a comment in it ends with it.
+    query = f"""
+        SELECT {", ".join(_COLUMNS)},
+            list_concat(coalesce(sides, []), CASE WHEN {from_input} OR {both} THEN ['original'] ELSE [] END) AS sounds
+        FROM (SELECT * FROM explanations WHERE (
+            {where or "true"}
+        )) LEFT JOIN (
+            SELECT window_id, target, list(DISTINCT kind) AS sides FROM listenables GROUP BY ALL
+        ) USING (window_id, target)
+    """
+    counts = [f"count(*) FILTER (NOT list_contains(sounds, '{kind}'))" for kind in kinds]
+    try:
+        found = run.sql(query)
+        fitting, *lacking = found.aggregate(", ".join(["count(*)", *counts])).fetchall()[0]
+        chosen = found.filter(f"list_has_any(sounds, {kinds})").order("window_id, target")
+        rows = (chosen if limit is None else chosen.limit(limit)).fetchall()
     except duckdb.Error as error:
-        raise ExtractError(f"the condition {where!r} cannot be asked of the view explanations: {error}") from None
+        raise ExtractError(f"the condition {where!r} is not one over the view explanations: {error}") from None
+    if not fitting:
+        shown = display_url(run.url)
+        raise ExtractError(f"no explanation of {shown} fits {where!r}" if where else f"{shown} has no explanation")
     if not rows:
-        raise ExtractError(f"no explanation of {run!r} fits {where!r}" if where else f"{run!r} has no explanation")
-    return [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-
-
-def _listenables(run: Run, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str, str], Listenable]:
-    wanted = {(row["window_id"], row["target"]) for row in rows}
-    chosen = pc.field("window_id").isin([window_id for window_id, _ in wanted])
-    found = {}
-    for batch in run.table("listenables").to_batches(filter=chosen):
-        for row in batch.to_pylist():
-            if (row["window_id"], row["target"]) in wanted:
-                flac = row.pop("audio")["bytes"]
-                found[row["window_id"], row["target"], row["kind"]] = Listenable(flac, row)
-    return found
-
-
-def _originals(
-    run: Run,
-    rows: Sequence[dict[str, Any]],
-    sides: dict[tuple[str, str, str], Listenable],
-    input_url: str | None,
-) -> Callable[[dict[str, Any]], NDArray[np.float32]]:
-    """What gives the waveform `[n]` of an explanation's window as it was recorded."""
-    if input_url is not None:
-        return _read_again(run, rows, input_url)
-
-    def summed(row: dict[str, Any]) -> NDArray[np.float32]:
-        parts = [sides.get((row["window_id"], row["target"], kind)) for kind in _SIDES]
-        if run.record.explainer["mask_domain"] != "magnitude" or None in parts:
-            raise ExtractError(
-                f"the original of {row['window_id']} is not the sum of what the run has written: give --input, the "
-                "run's input, to read it from there"
-            )
-        # A side that would have left full scale was lowered as a whole.
-        return np.sum(
-            [one.waveform / 10 ** (one.row["gain_db"] / 20) for one in parts if one], axis=0, dtype=np.float32
+        config = run.record.config
+        raise ExtractError(
+            f"none of the {fitting} explanations that fit has a sound of the kind {' or '.join(kinds)}: the run was "
+            f"made with --listenables {' and '.join(config['listenables']) or 'none'} and --listen {config['listen']}"
+            + ("; originals are read from the run's input where --input gives it" if "original" in kinds else "")
         )
-
-    return summed
-
-
-def _read_again(
-    run: Run, rows: Sequence[dict[str, Any]], input_url: str
-) -> Callable[[dict[str, Any]], NDArray[np.float32]]:
-    rate = run.record.explainer["sample_rate"]
-    wanted = {row["clip_id"] for row in rows}
-    found = {recording.clip_id: recording for recording in find_recordings(list_input(input_url), wanted)}
-    if missing := sorted(wanted - found.keys()):
-        raise ExtractError(f"{len(missing)} recordings of the run are not in {input_url}, {missing[0]} for one")
-
-    def cut(row: dict[str, Any]) -> NDArray[np.float32]:
-        recording = found[row["clip_id"]]
-        start = round(row["start_s"] * rate)
-        waveform: NDArray[np.float32] = decode(recording.data, recording.name, rate).waveform
-        return waveform[start : start + round(row["duration_s"] * rate)]
-
-    return cut
+    columns = (*_COLUMNS, "sounds")
+    return [dict(zip(columns, row, strict=True)) for row in rows], fitting, dict(zip(kinds, lacking, strict=True))
 
 
-def _source(row: dict[str, Any]) -> str:
-    return f"{_plain(PurePosixPath(row['key']).stem)}-{row['start_s']:g}s"
+def _write_sounds(run: Run, files: Sequence[Extracted], input_url: str | os.PathLike[str] | None) -> None:
+    left = {one.key: one for one in files}
+    if input_url is not None and (originals := [one.row for one in files if one.kind == "original"]):
+        for key, waveform in _read_again(run, originals, os.fspath(input_url)):
+            left.pop(key).path.write_bytes(encode_flac(waveform, run.record.explainer["sample_rate"]))
+        if missing := {one.row["clip_id"]: one.row["key"] for one in left.values() if one.kind == "original"}:
+            shown, first = display_url(os.fspath(input_url)), min(missing.values())
+            raise ExtractError(f"{len(missing)} recordings of the run are not in {shown}, {first!r} for one")
+    for key, flac in _written_by(run, frozenset(left)) if left else ():
+        left.pop(key).path.write_bytes(flac)
+    assert not left, f"{len(left)} listenables that were counted are not there"
 
 
-def _plain(name: str) -> str:
-    """A name of the input as a part of a file's name: letters and digits of ASCII alone."""
-    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9]+", "_", text)[:48].strip("_") or "recording"
+def _read_again(run: Run, rows: Sequence[dict[str, Any]], input_url: str) -> Iterator[tuple[Key, NDArray[np.float32]]]:
+    """The windows `[n]` of these rows, cut from the recordings of the input."""
+    rate, longest = run.record.explainer["sample_rate"], run.record.config["max_clip_seconds"]
+    by_recording = defaultdict(list)
+    for row in rows:
+        by_recording[row["clip_id"]].append(row)
+    for recording in find_recordings(list_input(input_url), frozenset(by_recording)):
+        waveform = decode(recording.data, recording.name, rate, longest).waveform
+        for row in by_recording.pop(recording.clip_id, ()):
+            start = round(row["start_s"] * rate)
+            yield (
+                (row["window_id"], row["target"], "original"),
+                waveform[start : start + round(row["duration_s"] * rate)],
+            )
+
+
+def _written_by(run: Run, wanted: Set[Key]) -> Iterator[tuple[Key, bytes]]:
+    """The FLACs among the run's listenables, a few rows at a time, and originals as the sum of both sides."""
+    chosen = pc.field("window_id").isin(list({window_id for window_id, _, _ in wanted}))
+    other_side: dict[Key, NDArray[np.float32]] = {}
+    for batch in run.table("listenables").to_batches(
+        filter=chosen, batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
+    ):
+        for row in batch.to_pylist():
+            side, original = ((row["window_id"], row["target"], kind) for kind in (row["kind"], "original"))
+            one = Listenable(row.pop("audio")["bytes"], row)
+            if side in wanted:
+                yield side, one.flac
+            if original in wanted:
+                # A side that would have left full scale was lowered as a whole.
+                waveform = one.waveform / 10 ** (row["gain_db"] / 20)
+                if original in other_side:
+                    yield original, encode_flac(waveform + other_side.pop(original), one.sample_rate)
+                else:
+                    other_side[original] = waveform

@@ -157,10 +157,12 @@ class RunOutput(FileStore):
     def sweep_orphans(self, named: Collection[str]) -> list[str]:
         """Delete the files of tables that are not among those `named`; return their paths, sorted.
 
-        They are left by parts that were written but never committed, or written twice.
+        They are left by parts that were written but never committed, or written twice. The folder of
+        candidates goes when nothing is left in it.
         """
         orphans = [file for file in self.content_files() if file.path not in named]
         self.delete(orphans)
+        self.drop_empty_folder(CANDIDATES)
         return sorted(file.path for file in orphans)
 
     def _write_record(self, path: str, record: VersionedRecord) -> FileRecord:

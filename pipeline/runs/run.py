@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -172,7 +173,7 @@ class Run:
         return f"<p>{escape(repr(self))}</p>{self.summary()._repr_html_()}{''.join(players[:_SHOWN])}"
 
 
-def open_run(url: str) -> Run:
+def open_run(url: str | os.PathLike[str]) -> Run:
     """Open a finished run at a path or URL.
 
     Raises StorageError when there is none, it has not come to its end, or the storage stays away.
@@ -181,7 +182,7 @@ def open_run(url: str) -> Run:
     >>> print(str(open_run("explained").summary()).splitlines()[0])
     target  windows     p  AD %    FF  Fid-In  mask mean  energy kept
     """
-    return Run(RunOutput(url))
+    return Run(RunOutput(os.fspath(url)))
 
 
 class _Retrying(pa.fs.FSSpecHandler):

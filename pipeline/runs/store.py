@@ -106,6 +106,13 @@ class FileStore:
         while chunk := list(islice(left, DELETE_AT_ONCE)):
             self._delete(chunk)
 
+    def drop_empty_folder(self, folder: str) -> None:
+        """Remove a folder of this machine's disk where nothing is in it; elsewhere a folder is its files alone."""
+        path = self._path(folder)
+        if is_local(self._fs) and os.path.isdir(path) and not os.listdir(path):
+            with storage_errors(f"removing {path}"):
+                os.rmdir(path)
+
     def exists(self, path: str) -> bool:
         """Return True when the file is there; raises StorageError when the storage is out of reach."""
         target, what = self._path(path), f"looking for {display_url(join(self.url, path))}"

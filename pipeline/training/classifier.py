@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
@@ -20,11 +20,11 @@ from schemas.training_config import ClassifierRecipe, ClassifierTraining
 
 
 def train_classifier(
-    data: str | Path,
-    out: str | Path,
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     *,
     recipe: ClassifierRecipe = ClassifierRecipe(),
-    labels: str | None = None,
+    labels: str | os.PathLike[str] | None = None,
     label_column: str | None = None,
     select: Sequence[str] = (),
     validation: str = "0.1",

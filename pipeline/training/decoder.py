@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -28,17 +28,17 @@ _SAME_COSINE = 0.999999
 
 
 def train_decoder(
-    data: str | Path,
-    out: str | Path,
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     *,
-    classifier: str,
+    classifier: str | os.PathLike[str],
     recipe: DecoderRecipe = DecoderRecipe(),
     prompts: str | None = None,
     templates: Sequence[str] = (),
     window_s: float | None = None,
     wordings: str | None = None,
-    start: str | None = None,
-    labels: str | None = None,
+    start: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
@@ -86,6 +86,7 @@ def train_decoder(
         'trained on 10 recordings'
     """
     workspace = Workspace.of_call(train_decoder, locals(), recipe.training.loop.seed)
+    classifier = os.fspath(classifier)
     more_prompts = _parse_wordings(wordings, recipe.training.objective)
     loaded = _load_classifier(classifier, prompts, templates, window_s)
     clap = None
@@ -105,7 +106,7 @@ def train_decoder(
         raise TrainingError(str(error)) from None
     settings = loaded.digest
     if start:
-        settings += f"-{load_starting_weights(start, decoder, config, loaded)}"
+        settings += f"-{load_starting_weights(os.fspath(start), decoder, config, loaded)}"
     sets = workspace.read(config.front_end)
     task: Task
     if clap is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,13 +25,13 @@ STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 
 
 def train_head(
-    data: str | Path,
-    out: str | Path,
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     *,
     classifier: str,
     name: str = "clap-head",
     window_s: float | None = None,
-    labels: str | None = None,
+    labels: str | os.PathLike[str] | None = None,
     label_column: str | None = None,
     select: Sequence[str] = (),
     validation: str = "0.1",

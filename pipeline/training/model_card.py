@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -62,7 +62,8 @@ def shown_call(training: Callable[..., Any], arguments: Mapping[str, Any]) -> st
 def _shown(value: Any) -> str:
     if isinstance(value, BaseModel):
         return f"{type(value).__name__}.model_validate({value.model_dump(mode='json')})"
-    if isinstance(value, (str, Path)):
-        prefix = PREFIX if str(value).startswith(PREFIX) else ""
-        return repr(prefix + recorded_url(str(value).removeprefix(prefix)))
+    if isinstance(value, (str, os.PathLike)):
+        place = os.fspath(value)
+        prefix = PREFIX if place.startswith(PREFIX) else ""
+        return repr(prefix + recorded_url(place.removeprefix(prefix)))
     return f"[{', '.join(map(_shown, value))}]" if isinstance(value, (list, tuple)) else repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,9 +72,10 @@ class Workspace:
     def of_call(cls, training: Callable[..., TrainingResult], arguments: Mapping[str, Any], seed: int) -> Workspace:
         """The workspace of a call of `training`, whose `arguments` are given by name."""
         return cls(
-            data=str(arguments["data"]),
-            out=str(arguments["out"]),
-            **{name: arguments[name] for name in ("labels", "select", "validation", "test", "reporter")},
+            data=os.fspath(arguments["data"]),
+            out=os.fspath(arguments["out"]),
+            labels=os.fspath(arguments["labels"]) if arguments["labels"] is not None else None,
+            **{name: arguments[name] for name in ("select", "validation", "test", "reporter")},
             label_column=arguments.get("label_column"),
             seed=seed,
             made_by=arguments["command"] or shown_call(training, arguments),

@@ -236,8 +236,8 @@ def test_a_library_call_does_what_the_command_does(source: str, tiny_explainer: 
     command = ["evaluate", source, "--explainer", tiny_explainer, *SMALL, "--methods", "energy", "--seed", 3]
     assert run(*command, "--curves", "White noise 10 dB", "--out", tmp_path / "command")[0] == 0
     result = evaluate(
-        source,
-        tiny_explainer,
+        Path(source),
+        Path(tiny_explainer),
         out=tmp_path / "call",
         methods=["Energy"],
         contaminate=["white-noise:10"],

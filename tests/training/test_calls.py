@@ -150,7 +150,7 @@ def test_a_decoder_keeps_the_card_of_its_classifier(scenes: Path, tmp_path: Path
     train_classifier(scenes, tmp_path / "classifier", recipe=RECIPE, validation="0.2", command="lmac train ...")
     recipe = DecoderRecipe(decoder=DecoderConfig(channels=(4, 4, 4, 4, 4)), training=DecoderTraining(loop=loop))
     out = tmp_path / "decoder"
-    result = train_decoder(scenes, out, classifier=str(tmp_path / "classifier"), recipe=recipe, test="label=rain",
+    result = train_decoder(scenes, out, classifier=tmp_path / "classifier", recipe=recipe, test="label=rain",
                            select=["label=siren,engine,wind"], validation="0.5")  # fmt: skip
     assert set(result.scores) == {"validation", "test"}
     card = (out / "README.md").read_text()

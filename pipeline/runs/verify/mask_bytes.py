@@ -24,11 +24,12 @@ _BATCH_ROWS = 64
 Shape = tuple[int, int, float, float]
 
 
-def check_masks(parquet: pq.ParquetFile, settings: Settings, path: str, findings: Findings) -> set[Shape]:
-    """Check a file of masks, a group of rows at a time; the shapes (bins, frames, s, Hz) that it has."""
-    shapes: set[Shape] = set()
+def check_masks(parquet: pq.ParquetFile, settings: Settings, path: str, findings: Findings) -> tuple[int, set[Shape]]:
+    """Check a file of masks, a group of rows at a time; how many it stores, and its shapes (bins, frames, s, Hz)."""
+    stored, shapes = 0, set()
     for batch in parquet.iter_batches(_BATCH_ROWS, columns=_COLUMNS):
         for row in batch.to_pylist():
+            stored += row["mask"] is not None
             shapes.add((row["n_freq"], row["n_frames"], row["hop_s"], row["bin_hz"]))
             key = f"{row['window_id']} {row['target']}"
             drawn = settings.masks.takes(row["window_id"])
@@ -38,7 +39,7 @@ def check_masks(parquet: pq.ParquetFile, settings: Settings, path: str, findings
                 findings.add("stray_mask", path, f"it is stored, and not drawn by --masks {settings.masks}", key)
             for problem in _wrong(row, settings):
                 findings.add("wrong_mask", path, problem, key)
-    return shapes
+    return stored, shapes
 
 
 def _wrong(row: dict[str, Any], settings: Settings) -> list[str]:

@@ -115,7 +115,7 @@ class PartReader:
                 table = parquet.read(columns=[column for column in TABLES[name].names if column not in _LARGE])
                 check_values(table, name, file.path, report.findings)
                 if name == "masks":
-                    report.shapes |= check_masks(parquet, self._settings, file.path, report.findings)
+                    report.masks, report.shapes = check_masks(parquet, self._settings, file.path, report.findings)
                 if name == "listenables":
                     check_audio(parquet, _lengths(predictions), self._settings, file.path, report.findings)
             except (pa.ArrowException, OSError) as error:
@@ -131,7 +131,7 @@ class PartReader:
         report: PartReport,
     ) -> None:
         settings, findings = self._settings, report.findings
-        report.masks, report.listenables = len(tables["masks"]), len(tables["listenables"])
+        report.listenables = len(tables["listenables"])
         report.widths = set(tables["predictions"]["embedding"].combine_chunks().value_lengths().to_pylist())
         report.recordings = recordings_of(tables, paths, findings)
         check_commit(tables, settings, report.path, commit, findings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,7 +37,8 @@ Step = Callable[[str, int, int], object]
 class Verification:
     """What was checked of a run, and what was found.
 
-    `ended` counts the shards that are committed to their end, `reexplained` the windows that were explained once more.
+    `ended` counts the shards that are committed to their end, `masks` the masks that are stored and not their rows,
+    `reexplained` the windows that were explained once more.
     """
 
     shards: int
@@ -55,10 +57,10 @@ class Verification:
 
 
 def verify(
-    output_url: str,
-    input_url: str | None = None,
+    output_url: str | os.PathLike[str],
+    input_url: str | os.PathLike[str] | None = None,
     deep: int = 0,
-    explainer_url: str | None = None,
+    explainer_url: str | os.PathLike[str] | None = None,
     seed: int = 0,
     step: Step = lambda what, done, of: None,
 ) -> Verification:
@@ -72,7 +74,7 @@ def verify(
     """
     if deep and input_url is None:
         raise ValueError("windows are explained again from the input, which is not given")
-    output, findings = RunOutput(output_url), Findings()
+    output, findings = RunOutput(os.fspath(output_url)), Findings()
     record = output.begun()
     settings = Settings.read(record)
     explainer = None
@@ -80,8 +82,10 @@ def verify(
         # Here, as it brings torch, which nothing else needs.
         from pipeline.runs.verify.reexplain import load_recorded, reexplain
 
-        explainer = load_recorded(output, record, explainer_url)
-    listing = list_input(input_url, files_per_shard=record.config["files_per_shard"]) if input_url else None
+        explainer = load_recorded(output, record, os.fspath(explainer_url) if explainer_url is not None else None)
+    listing = None
+    if input_url:
+        listing = list_input(os.fspath(input_url), files_per_shard=record.config["files_per_shard"])
     manifest = ManifestCheck(output, findings)
     found = Verification(record.shards, manifest.finished, findings=findings)
     reader = PartReader(output, settings, manifest.finished, Memory(_HELD_BYTES))

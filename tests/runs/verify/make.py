@@ -43,6 +43,7 @@ def commit_here(source: str, folder: str, content: ContentConfig) -> tuple[RunOu
                 "digest": explainer.digest,
                 "labels": list(explainer.config.labels),
                 "sample_rate": explainer.config.front_end.sample_rate,
+                "mask_domain": explainer.config.mask_domain,
                 "band_edges_hz": [round(float(edge), 3) for edge in band_edges_hz(explainer.config.front_end)],
             },
             packages={},
