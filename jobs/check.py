@@ -22,7 +22,7 @@ from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.errors import InputError
 from pipeline.storage.filesystem import display_url
 
-check_app = typer.Typer(no_args_is_help=True, help="Hold what lmac computes against the library it comes from.")
+check_app = typer.Typer(no_args_is_help=True, help="Compare what lmac computes with the library that it comes from.")
 
 
 @check_app.command()

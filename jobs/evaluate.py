@@ -42,7 +42,9 @@ def evaluate(
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once. [default: 8]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to compute.")] = "cpu",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: a GPU where there is one.")
+    ] = "auto",
 ) -> None:
     """Tell how faithful an explainer's masks are on INPUT, beside the methods that people use instead.
 

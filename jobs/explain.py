@@ -50,7 +50,9 @@ def explain(
         str | None, typer.Option(help="CSV or JSONL of ground truth, a row per recording: path, label, more.")
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the label.")] = None,
-    mask: Annotated[Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5.")] = None,
+    mask: Annotated[
+        Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5. [default: soft]")
+    ] = None,
     refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
     listenables: Annotated[
         Sides | None, typer.Option(help="Which sides to write as FLAC. [default: masked_in]")
@@ -69,7 +71,9 @@ def explain(
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto; else a local Ray.")] = None,
     actors: Annotated[int | None, typer.Option(help="How many actors; else one per GPU, or what fits.")] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where actors compute.")] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where actors compute. [default: auto]")
+    ] = None,
     cpus_per_actor: Annotated[int | None, typer.Option(help="CPU cores of each actor.")] = None,
     streams_per_actor: Annotated[int | None, typer.Option(help="Shards decoded at once for each actor.")] = None,
     take_over: Annotated[

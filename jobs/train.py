@@ -178,7 +178,10 @@ def head(
 
 @train_app.command()
 def clap_mini(
-    out: Annotated[Path, typer.Argument(help="Directory that the model is written to, in the Hugging Face format.")],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="Directory that the model is written to, in the Hugging Face format."),
+    ],
     config: ConfigFile = None,
     epochs: Epochs = None,
     batch_size: Batch = None,

@@ -63,7 +63,7 @@ def evaluate(
     *,
     out: str | Path,
     config: Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     progress: Progress | None = None,
     command: str | None = None,
     **settings: Any,
@@ -74,6 +74,7 @@ def evaluate(
     are written and results are cached: called again with the same settings it goes on, with other methods it measures
     only those. `settings` are the fields of `EvaluationConfig`, such as `methods=["saliency", "integrated gradients"]`,
     `limit=40` or `contaminate=["none"]`; they win over the YAML file `config`, and None stands for "not given".
+    `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU where there is one, else the CPU.
     `command` is what the record shows as the command line.
 
     Raises ConfigError for settings that do not fit, EvaluationError for what cannot be evaluated with them;

@@ -61,7 +61,7 @@ class Explainer:
         if loaded.decoder is None:
             raise ExplainerError(
                 f"{name_or_url!r} is a classifier without a decoder: train one with "
-                f"`lmac train decoder DATA OUT --classifier {name_or_url}`"
+                f"`lmac train decoder INPUT OUTPUT --classifier {name_or_url}`"
             )
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

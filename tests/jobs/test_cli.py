@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from jobs.cli import app
@@ -21,6 +24,40 @@ def run(*arguments: object) -> tuple[int, str]:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, " ".join(result.output.split())
+
+
+def commands(group: Any = get_command(app), *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each command by the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+        else:
+            yield (*names, name), command
+
+
+def help_of(*names: str) -> str:
+    return CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "300"}).output
+
+
+def test_help_shows_the_defaults() -> None:
+    assert "[default: masked_in]" in help_of("explain")
+    wanted = 0
+    for names, command in commands():
+        for default in re.findall(r"\[default: .*?\]", " ".join(option.help or "" for option in command.params)):
+            assert default in help_of(*names), names
+            wanted += 1
+    assert wanted > 15
+
+
+def test_every_command_names_its_arguments_alike() -> None:
+    for names, command in commands():
+        shown = [argument.metavar for argument in command.params if argument.param_type_name == "argument"]
+        assert set(shown) <= {"INPUT", "OUTPUT", "OUT", "RUN", "TABLE", "clap:WHERE"}, names
+
+
+def test_every_device_may_be_left_to_the_machine() -> None:
+    shown = [help_of(*names).partition("--device ")[2].split() for names, _ in commands()]
+    assert {words[0] for words in shown if words} == {"<auto|cpu|cuda>"}
 
 
 @pytest.fixture
