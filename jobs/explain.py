@@ -17,14 +17,6 @@ from schemas.records import Manifest
 from schemas.run_config import RunConfig
 from schemas.yaml_config import load_config
 
-Sides = Literal["masked_in", "masked_out", "both", "none"]
-_SIDES: dict[str | None, list[str] | None] = {
-    None: None,
-    "masked_in": ["masked_in"],
-    "masked_out": ["masked_out"],
-    "both": ["masked_in", "masked_out"],
-    "none": [],
-}
 RESUME = "interrupted: what is committed stays, and the same command goes on from there"
 
 
@@ -55,7 +47,8 @@ def explain(
     ] = None,
     refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
     listenables: Annotated[
-        Sides | None, typer.Option(help="Which sides to write as FLAC. [default: masked_in]")
+        Literal["masked_in", "masked_out", "both", "none"] | None,
+        typer.Option(help="Which sides to write as FLAC. [default: masked_in]"),
     ] = None,
     listen: Annotated[
         str | None,
@@ -101,7 +94,7 @@ def explain(
                 "content.refine": refine,
                 "content.listen": listen,
                 "content.masks": masks,
-                "content.listenables": _SIDES[listenables],
+                "content.listenables": listenables,
                 "content.window_hop_s": window_hop,
                 "content.min_tail": min_tail,
                 "content.max_clip_seconds": max_clip_seconds,

@@ -13,7 +13,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from jobs.cli import app
-from schemas.tables import TABLES
+from jobs.explain import print_summary
+from jobs.messages import console
+from schemas.records import FileRecord, Manifest, Sums, TargetSums
+from schemas.tables import SCHEMA_VERSION, TABLES
 from tests.conftest import TinyRun
 from tests.flow.make import short_clips, write_folder
 
@@ -68,7 +71,7 @@ def source(tmp_path: Path) -> str:
 def test_schema_shows_every_column_of_every_table() -> None:
     code, said = run("schema")
     assert code == 0
-    assert all(f"{name}, version 1: " in said for name in TABLES)
+    assert all(f"{name}, version {SCHEMA_VERSION}: " in said for name in TABLES)
     assert all(field.name in said for schema in TABLES.values() for field in schema)
 
 
@@ -120,7 +123,8 @@ def test_an_explainer_that_does_not_exist(source: str, tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("content: {mask: sharp}", "content.mask: Input should be 'soft' or 'binary', got 'sharp'"),
-        ("content: {masks: soft}", "content.masks: Extra inputs are not permitted, got 'soft'"),
+        ("content: {masks: soft}", "content.masks: expected all, none, share:P with P between 0 and 1, got 'soft'"),
+        ("content: {explainr: esc10}", "content.explainr: there is no such setting; did you mean explainer?"),
         ("cluster: {actors: 0}", "cluster.actors: Input should be greater than or equal to 1, got 0"),
         ("just words", "must hold settings by name, got a str"),
         ("content: [unclosed", "is not YAML"),
@@ -145,9 +149,9 @@ def test_a_config_that_is_not_there(source: str, tmp_path: Path) -> None:
     [
         (
             "truth.csv",
-            "error: the options: content.targets: Value error, 'truth.csv' is a table, and a table of labels ",
+            "error: the options: content.targets: 'truth.csv' is a table, and a table of labels ",
         ),
-        ("topk:0", "content.targets: Value error, topk: takes a whole number from 1 on, as in topk:3, got '0'"),
+        ("topk:0", "content.targets: topk: takes a whole number from 1 on, as in topk:3, got '0'"),
         ("fish", "error: content.targets: 'fish': no class of the explainer 'esc10', which has baby_cry, chainsaw, "),
     ],
 )
@@ -202,13 +206,10 @@ def test_a_conflict_names_the_difference(tiny_run: TinyRun) -> None:
     assert "error: the output already holds a run that was asked for something else: mask: soft there, binary" in said
 
 
-def test_labels_with_brackets_are_printed_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from jobs import explain
-    from pipeline.runs.summary import LabelSummary, RunSummary
-    from schemas.records import Manifest
-
-    line = LabelSummary("[/bold] rain", 1, 0.5, 0.0, 0.1, 1.0, 0.2, 0.3)
-    manifest = Manifest(complete=True, recordings=1, windows=1, errors=0, parts=1, tables={}, audio=[])
-    with explain.console.capture() as captured:
-        explain.print_summary("out", manifest, RunSummary(line, [line], {}, None))
+def test_labels_with_brackets_are_printed_as_they_are() -> None:
+    sums = Sums(targets={"[/bold] rain": TargetSums(windows=1, p=0.5)}, reasons={})
+    files = FileRecord(path="_manifest.parquet", bytes=1, sha256="d")
+    manifest = Manifest(complete=True, recordings=1, windows=1, errors=0, parts=1, tables={}, sums=sums, files=files)
+    with console.capture() as captured:
+        print_summary("out", manifest)
     assert "[/bold] rain" in captured.get()
