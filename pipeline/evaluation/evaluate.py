@@ -96,13 +96,14 @@ def evaluate(
 def _writable(out: str | Path) -> Path:
     if is_url(str(out)):
         raise EvaluationError(f"{display_url(str(out))}: the output of an evaluation must be a folder on this machine")
+    folder = Path(out)
     try:
-        (Path(out) / CACHE).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        # The folder itself comes with the first result: settings that are refused leave nothing behind.
+        with tempfile.TemporaryFile(dir=next(path for path in (folder, *folder.parents) if path.exists())):
             pass
     except OSError as error:
         raise EvaluationError(f"{out} cannot be written to: {error.strerror}") from None
-    return Path(out)
+    return folder
 
 
 def _versions() -> dict[str, str]:
