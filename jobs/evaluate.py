@@ -10,7 +10,7 @@ import typer
 
 from jobs.messages import fail, for_people, shown_command
 
-_RESUME = "interrupted: what is measured stays, and the same command goes on from there"
+_RESUME = "interrupted: what is measured stays, and the same command resumes from there"
 
 
 def evaluate(
@@ -48,7 +48,7 @@ def evaluate(
 ) -> None:
     """Tell how faithful an explainer's masks are on INPUT, beside the methods that people use instead.
 
-    Run it again with the same settings to go on, or with other methods to measure only those.
+    Run it again with the same settings to resume, or with other methods to measure only those.
     """
     # Imported on use: attribution, statistics and plots take as long to import as all else of a command's start.
     from jobs.evaluation_console import ConsoleProgress, print_result

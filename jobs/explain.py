@@ -17,7 +17,7 @@ from schemas.records import Manifest
 from schemas.run_config import RunConfig
 from schemas.yaml_config import load_config
 
-RESUME = "interrupted: what is committed stays, and the same command goes on from there"
+RESUME = "interrupted: what is committed stays, and the same command resumes from there"
 
 
 def explain(
@@ -76,7 +76,7 @@ def explain(
 ) -> None:
     """Explain every recording of INPUT: what the classifier decided, on which part of the sound, and how surely.
 
-    Run it again with the same settings to go on with an interrupted run.
+    Run it again with the same settings to resume an interrupted run.
     """
     with for_people(RESUME):
         settings = load_config(
@@ -148,5 +148,5 @@ def print_summary(output_url: str, manifest: Manifest) -> None:
             markup=False,
         )
     if manifest.quarantined:
-        console.print("the run is incomplete; the same command tries once more what was given up")
+        console.print("the run is incomplete; the same command tries again what was given up")
     console.print(f"written to {output_url}", markup=False)

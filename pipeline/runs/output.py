@@ -94,15 +94,15 @@ class RunOutput(FileStore):
         return self.read_commit(self.commit_path(shard_id, part))
 
     def write_run_record(self, record: RunRecord) -> FileRecord:
-        """Write what the run was asked to do."""
+        """Write what the run is of."""
         return self._write_record(_RUN, record)
 
     def read_run_record(self) -> RunRecord | None:
-        """Return what the run was asked to do; None where no run has begun."""
+        """Return what the run is of; None where no run has begun."""
         return self._read_record(_RUN, RunRecord) if self.exists(_RUN) else None
 
     def begun(self) -> RunRecord:
-        """Return what the run was asked to do; raises StorageError where no run has begun."""
+        """Return what the run is of; raises StorageError where no run has begun."""
         record = self.read_run_record()
         if record is None:
             raise StorageError(f"{display_url(self.url)}: it has no {_RUN}: give the output of `lmac explain`")
@@ -113,7 +113,7 @@ class RunOutput(FileStore):
         return self._write_record(_MANIFEST, manifest)
 
     def has_manifest(self) -> bool:
-        """Return True when the run came to its end, with shards given up or without."""
+        """Return True when the run has ended, with shards given up or without."""
         return self.exists(_MANIFEST)
 
     def read_manifest(self) -> Manifest:

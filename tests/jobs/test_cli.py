@@ -203,7 +203,7 @@ def test_strict_is_an_exit_code_of_its_own(tiny_run: TinyRun) -> None:
 def test_a_conflict_names_the_difference(tiny_run: TinyRun) -> None:
     code, said = run(*tiny_run.command, "--mask", "binary")
     assert code == 1
-    assert "error: the output already holds a run that was asked for something else: mask: soft there, binary" in said
+    assert "error: the output already holds a run with other settings: mask: soft there, binary here" in said
 
 
 def test_labels_with_brackets_are_printed_as_they_are() -> None:

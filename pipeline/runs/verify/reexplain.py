@@ -1,4 +1,4 @@
-"""Windows of a run explained once more, and held against what was written of them."""
+"""Windows of a run explained once more, and compared with what was written of them."""
 
 from __future__ import annotations
 
