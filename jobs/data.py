@@ -70,5 +70,5 @@ def esc10(
             summary = unpack_esc10(source, directory, on_recording=show)
         else:
             summary = download_esc10(directory, on_recording=show)
-    console.print(f"{summary.recordings} recordings, {summary.kept} of them there before: {directory}", markup=False)
+    console.print(f"{summary.recordings} recordings, {summary.kept} of them already there: {directory}", markup=False)
     console.print(f"Each recording has its own licence and author: see {directory / 'LICENSE'}", markup=False)

@@ -32,7 +32,7 @@ def explain(
     prompts: Prompts = None,
     template: Template = None,
     classifier: Annotated[
-        str | None, typer.Option(help="clap:WHERE, for --prompts, where the explainer comes without its CLAP.")
+        str | None, typer.Option(help="clap:WHERE, for --prompts, when the explainer comes without its CLAP.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
     targets: Annotated[

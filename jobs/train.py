@@ -36,7 +36,7 @@ from schemas.clap_mini_config import ClapMiniRecipe
 from schemas.training_config import ClassifierRecipe, DecoderRecipe
 from schemas.yaml_config import load_config
 
-_RESUME = "interrupted: the same command goes on from the last whole epoch"
+_RESUME = "interrupted: the same command resumes after the last complete epoch"
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a classifier, or a mask decoder for one.")
 
