@@ -41,7 +41,7 @@ def counts(output_url: str) -> dict[str, tuple[int, int]]:
 
 
 def by_recording(output_url: str) -> dict[tuple[str, int], tuple[str, str, np.ndarray]]:
-    """Of each window, named by the recording's key without suffix and its number: clip_id, decision, and its mask."""
+    """For each window, named by the recording's key without suffix and its number: clip_id, decision, and its mask."""
     run = open_run(output_url)
     columns = ["window_id", "clip_id", "key", "window_index", "label"]
     predictions = run.table("predictions").to_table(columns=columns)

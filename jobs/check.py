@@ -22,7 +22,7 @@ from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.errors import InputError
 from pipeline.storage.filesystem import display_url
 
-check_app = typer.Typer(no_args_is_help=True, help="Hold what lmac computes against the library it comes from.")
+check_app = typer.Typer(no_args_is_help=True, help="Compare what lmac computes with the library that it comes from.")
 
 
 @check_app.command()
@@ -31,7 +31,7 @@ def classifier(
     clips: Annotated[
         str | None, typer.Option(help="Audio to compare as well, as for `lmac explain`. [default: noise and tones]")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many of the clips, the first ones.")] = 16,
+    limit: Annotated[int, typer.Option(min=1, help="How many recordings of --clips to compare, the first ones.")] = 16,
     bound: Annotated[float, typer.Option(min=0, help="The largest difference of embeddings of length 1.")] = BOUND,
 ) -> None:
     """Compare our embeddings of a CLAP with laion-clap's or transformers'; exit with 1 where they differ."""

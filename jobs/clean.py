@@ -26,7 +26,7 @@ def clean(
     ] = "24h",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")] = False,
 ) -> None:
-    """Remove tables, recordings and explainers that no record of RUN names; its records and what they name stay."""
+    """Remove the files that interrupted runs left in RUN: those that no record of RUN names."""
     age = _duration(older_than)
     with for_people():
         output = RunOutput(run)

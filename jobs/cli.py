@@ -19,6 +19,8 @@ from jobs.verify import verify
 
 app = typer.Typer(
     no_args_is_help=True,
+    # Not "rich", which takes [default: ...] for a style of that name, and drops it.
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Audit large audio datasets by ear: which part of the sound made a classifier decide, as masks and audio.",
 )

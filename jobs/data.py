@@ -21,7 +21,7 @@ _DEFAULTS = SceneConfig()
 
 @data_app.command()
 def scenes(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to write: a folder or any fsspec URL.")],
+    directory: Annotated[str, typer.Argument(metavar="OUTPUT", help="Where to write: a folder or any fsspec URL.")],
     count: Annotated[int, typer.Option(help="How many scenes.")] = 200,
     seed: Annotated[int, typer.Option(help="The same seed makes the same scenes.")] = 0,
     format: Annotated[
@@ -53,7 +53,7 @@ def scenes(
 
 @data_app.command()
 def esc10(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the 400 recordings.")],
+    directory: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where to put the 400 recordings.")],
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="PATH", help="A zip of ESC-50, or a folder it was unpacked to; no network."),
@@ -70,5 +70,5 @@ def esc10(
             summary = unpack_esc10(source, directory, on_recording=show)
         else:
             summary = download_esc10(directory, on_recording=show)
-    console.print(f"{summary.recordings} recordings, {summary.kept} of them there before: {directory}", markup=False)
+    console.print(f"{summary.recordings} recordings, {summary.kept} of them already there: {directory}", markup=False)
     console.print(f"Each recording has its own licence and author: see {directory / 'LICENSE'}", markup=False)

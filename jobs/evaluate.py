@@ -10,7 +10,7 @@ import typer
 
 from jobs.messages import fail, for_people, shown_command
 
-_RESUME = "interrupted: what is measured stays, and the same command goes on from there"
+_RESUME = "interrupted: what is measured stays, and the same command resumes from there"
 
 
 def evaluate(
@@ -42,11 +42,13 @@ def evaluate(
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once. [default: 8]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to compute.")] = "cpu",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: a GPU where there is one.")
+    ] = "auto",
 ) -> None:
     """Tell how faithful an explainer's masks are on INPUT, beside the methods that people use instead.
 
-    Run it again with the same settings to go on, or with other methods to measure only those.
+    Run it again with the same settings to resume, or with other methods to measure only those.
     """
     # Imported on use: attribution, statistics and plots take as long to import as all else of a command's start.
     from jobs.evaluation_console import ConsoleProgress, print_result

@@ -17,15 +17,7 @@ from schemas.records import Manifest
 from schemas.run_config import RunConfig
 from schemas.yaml_config import load_config
 
-Sides = Literal["masked_in", "masked_out", "both", "none"]
-_SIDES: dict[str | None, list[str] | None] = {
-    None: None,
-    "masked_in": ["masked_in"],
-    "masked_out": ["masked_out"],
-    "both": ["masked_in", "masked_out"],
-    "none": [],
-}
-RESUME = "interrupted: what is committed stays, and the same command goes on from there"
+RESUME = "interrupted: what is committed stays, and the same command resumes from there"
 
 
 def explain(
@@ -40,7 +32,7 @@ def explain(
     prompts: Prompts = None,
     template: Template = None,
     classifier: Annotated[
-        str | None, typer.Option(help="clap:WHERE, for --prompts, where the explainer comes without its CLAP.")
+        str | None, typer.Option(help="clap:WHERE, for --prompts, when the explainer comes without its CLAP.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
     targets: Annotated[
@@ -50,10 +42,13 @@ def explain(
         str | None, typer.Option(help="CSV or JSONL of ground truth, a row per recording: path, label, more.")
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the label.")] = None,
-    mask: Annotated[Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5.")] = None,
+    mask: Annotated[
+        Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5. [default: soft]")
+    ] = None,
     refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
     listenables: Annotated[
-        Sides | None, typer.Option(help="Which sides to write as FLAC. [default: masked_in]")
+        Literal["masked_in", "masked_out", "both", "none"] | None,
+        typer.Option(help="Which sides to write as FLAC. [default: masked_in]"),
     ] = None,
     listen: Annotated[
         str | None,
@@ -69,7 +64,9 @@ def explain(
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto; else a local Ray.")] = None,
     actors: Annotated[int | None, typer.Option(help="How many actors; else one per GPU, or what fits.")] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where actors compute.")] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where actors compute. [default: auto]")
+    ] = None,
     cpus_per_actor: Annotated[int | None, typer.Option(help="CPU cores of each actor.")] = None,
     streams_per_actor: Annotated[int | None, typer.Option(help="Shards decoded at once for each actor.")] = None,
     take_over: Annotated[
@@ -79,7 +76,7 @@ def explain(
 ) -> None:
     """Explain every recording of INPUT: what the classifier decided, on which part of the sound, and how surely.
 
-    Run it again with the same settings to go on with an interrupted run.
+    Run it again with the same settings to resume an interrupted run.
     """
     with for_people(RESUME):
         settings = load_config(
@@ -97,7 +94,7 @@ def explain(
                 "content.refine": refine,
                 "content.listen": listen,
                 "content.masks": masks,
-                "content.listenables": _SIDES[listenables],
+                "content.listenables": listenables,
                 "content.window_hop_s": window_hop,
                 "content.min_tail": min_tail,
                 "content.max_clip_seconds": max_clip_seconds,
@@ -151,5 +148,5 @@ def print_summary(output_url: str, manifest: Manifest) -> None:
             markup=False,
         )
     if manifest.quarantined:
-        console.print("the run is incomplete; the same command tries once more what was given up")
+        console.print("the run is incomplete; the same command tries again what was given up")
     console.print(f"written to {output_url}", markup=False)

@@ -33,12 +33,16 @@ def layers(
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="What to probe for: any column or metadata field.")] = None,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Parts of the cross-validation; else 5.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column never split between learning and testing.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation. [default: 5]")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column whose values are never split between training and test folds.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many recordings, drawn by the seed.")] = None,
-    width: Annotated[int | None, typer.Option(help="Most features of a layer; more are projected. Else 2048.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Windows at once; else 16.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of folds, projection and drawing; else 0.")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Most features of a layer; more are projected. [default: 2048]")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows at once. [default: 16]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of folds, projection and drawing. [default: 0]")] = None,
 ) -> None:
     """Probe every layer of a classifier for labels of any kind, linearly, and compare layers by CKA.
 

@@ -13,7 +13,7 @@ from schemas.tables import SCHEMA_VERSION, TABLES
 
 
 def schema(
-    table: Annotated[str | None, typer.Argument(help="One table only.")] = None,
+    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="One table only.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """Print the tables that a run writes."""

@@ -36,8 +36,8 @@ def status(
 
 
 def _print(progress: Progress, holder: Holder | None) -> None:
-    words = {"finished": "finished", "given_up": "not whole: shards were given up", "unfinished": "not finished"}
-    done = f"{progress.share:.0%} done, {progress.shards_done} of {progress.shards} shards to their end"
+    words = {"finished": "finished", "given_up": "incomplete: shards were given up", "unfinished": "not finished"}
+    done = f"{progress.share:.0%} done, {progress.shards_done} of {progress.shards} shards complete"
     console.print(f"{words[progress.state]}: {done}")
     if holder is not None:
         console.print(f"being written by {holder.describe()}", markup=False)
@@ -64,6 +64,6 @@ def _print(progress: Progress, holder: Holder | None) -> None:
     if progress.state == "finished":
         return
     if ago > RECENT.total_seconds():
-        console.print("nothing was committed lately: if it was interrupted, the same command goes on with it")
+        console.print("nothing was committed lately: if it was interrupted, the same command resumes it")
     elif progress.seconds_left is not None:
         console.print(f"about {clock(progress.seconds_left)} left")

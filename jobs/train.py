@@ -36,7 +36,7 @@ from schemas.clap_mini_config import ClapMiniRecipe
 from schemas.training_config import ClassifierRecipe, DecoderRecipe
 from schemas.yaml_config import load_config
 
-_RESUME = "interrupted: the same command goes on from the last whole epoch"
+_RESUME = "interrupted: the same command resumes after the last complete epoch"
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a classifier, or a mask decoder for one.")
 
@@ -178,7 +178,10 @@ def head(
 
 @train_app.command()
 def clap_mini(
-    out: Annotated[Path, typer.Argument(help="Directory that the model is written to, in the Hugging Face format.")],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="Directory that the model is written to, in the Hugging Face format."),
+    ],
     config: ConfigFile = None,
     epochs: Epochs = None,
     batch_size: Batch = None,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[str, typer.Argument(help="Audio: anything that `lmac explain` reads.")]
-Out = Annotated[str, typer.Argument(help="Directory (path or URL) that the explainer is written to.")]
+Data = Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` reads.")]
+Out = Annotated[str, typer.Argument(metavar="OUTPUT", help="Directory (path or URL) that the explainer is written to.")]
 Labels = Annotated[str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more columns.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column of the label; by default label, category or class.")]
 Select = Annotated[list[str] | None, typer.Option(help="Train only where COLUMN=VALUE,VALUE...; repeatable.")]

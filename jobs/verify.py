@@ -20,7 +20,7 @@ def verify(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
     input_url: Annotated[
         str | None,
-        typer.Option("--input", help="Its input: are these its very recordings? Tars and Parquet are read through."),
+        typer.Option("--input", help="Its input, to compare recordings with; tars and Parquet files are read in full."),
     ] = None,
     deep: Annotated[int | None, typer.Option(min=1, help="Explain so many windows again, from --input.")] = None,
     explainer: Annotated[
@@ -70,7 +70,7 @@ def _print(run: str, found: Verification) -> None:
         if count > SHOWN:
             console.print(f"  and {count - SHOWN} more")
     if not found.finished:
-        console.print(f"the run is not finished: {found.ended} of {found.shards} shards are committed to their end")
+        console.print(f"the run is not finished: {found.ended} of {found.shards} shards are complete")
     console.print(
         f"checked {found.parts} parts in {found.files} files of {found.bytes / 1e6:.1f} MB: {found.recordings}"
         f" recordings, {found.errors} of them errors; {found.windows} windows, {found.masks} masks, {found.listenables}"

@@ -37,7 +37,7 @@ class MixtureConfig(Config):
     """How mixtures are drawn; ranges are (low, high), drawn from uniformly.
 
     `event_s` is the length of an event in seconds, `snr_db` its power over the background's while it lasts,
-    `level_dbfs` the RMS of the mixture. Of two events the second has an SNR within `apart_db` of the first's.
+    `level_dbfs` the RMS of the mixture. The second of two events has an SNR within `apart_db` of the first's.
     """
 
     event_s: Range = (1.0, 4.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -12,6 +12,12 @@ from schemas.targets import Targets
 
 # Masks that are explained, held and written as one.
 PART_MASKS = 4096
+_SIDES = {
+    "masked_in": ("masked_in",),
+    "masked_out": ("masked_out",),
+    "both": ("masked_in", "masked_out"),
+    "none": (),
+}
 
 
 class ContentConfig(Config):
@@ -20,7 +26,8 @@ class ContentConfig(Config):
     `window_hop_s` is the step between windows of a long recording, by default the window's length; what remains at a
     recording's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
     `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
-    cost of an explanation. `listenables` are the sides that are written as FLAC, for the windows that `listen` draws:
+    cost of an explanation. `listenables` are the sides that are written as FLAC, as a list or by one of the words
+    `masked_in`, `masked_out`, `both`, `none`, for the windows that `listen` draws:
     `all`, `none`, `share:P` of them, or `per-target:K` of each target. `masks` draws the windows whose masks are
     stored: `all`, `none` or `share:P`. Scores and profiles are written for every window.
     `targets` says which classes of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
@@ -46,6 +53,15 @@ class ContentConfig(Config):
     label_column: str | None = None
     part_windows: Annotated[int, Field(ge=1, le=PART_MASKS)] = 128
     files_per_shard: Annotated[int, Field(ge=1)] = 64
+
+    @field_validator("listenables", mode="before")
+    @classmethod
+    def _sides_by_a_word(cls, sides: Any) -> Any:
+        if isinstance(sides, str):
+            if sides not in _SIDES:
+                raise ValueError(f"expected {', '.join(_SIDES)}, or a list of sides, got {sides!r}")
+            return _SIDES[sides]
+        return sides
 
     @field_validator("targets")
     @classmethod

@@ -41,7 +41,7 @@ def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) ->
     try:
         return kind.model_validate(_over(kind().model_dump(), values))
     except ValidationError as error:
-        raise ConfigError("\n  ".join([f"{path or 'the options'}:", *findings(error)])) from None
+        raise ConfigError("\n  ".join([f"{path or 'the options'}:", *findings(error, kind)])) from None
 
 
 def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

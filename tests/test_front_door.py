@@ -94,6 +94,14 @@ def test_the_api_page_is_that_of_the_docstrings(tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8") == (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), "run `make docs`"
 
 
+def test_the_examples_on_the_api_page_are_blocks_of_code() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert "> > >" not in page
+    prose = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
+    assert ">>>" not in prose
+    assert re.findall(r"\]\(#.*?\)|<code>|<details", prose) == []
+
+
 def test_the_architecture_page_names_files_and_functions_that_are_there() -> None:
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z0-9_/]+\.py)`((?:,? `\w+`)*)", page)

@@ -20,7 +20,7 @@ from pipeline.models.classifier import Classifier
 
 STEPS = 50
 SAMPLES = 25
-# Of the window's RMS magnitude: on field recordings half or four times of it serve as well, a tenth far less.
+# A share of the window's RMS magnitude: on field recordings half or four times of it serve as well, a tenth far less.
 NOISE = 1.0
 # Copies of a window that go through the classifier together.
 _TOGETHER = 8

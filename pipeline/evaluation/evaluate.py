@@ -64,7 +64,7 @@ def evaluate(
     *,
     out: str | os.PathLike[str],
     config: str | os.PathLike[str] | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     progress: Progress | None = None,
     command: str | None = None,
     **settings: Any,
@@ -75,6 +75,7 @@ def evaluate(
     are written and results are cached: called again with the same settings it goes on, with other methods it measures
     only those. `settings` are the fields of `EvaluationConfig`, such as `methods=["saliency", "integrated gradients"]`,
     `limit=40` or `contaminate=["none"]`; they win over the YAML file `config`, and None stands for "not given".
+    `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU where there is one, else the CPU.
     `command` is what the record shows as the command line.
 
     Raises ConfigError for settings that do not fit, EvaluationError for what cannot be evaluated with them;
@@ -98,13 +99,14 @@ def evaluate(
 def _writable(out: str) -> Path:
     if is_url(out):
         raise EvaluationError(f"{display_url(out)}: the output of an evaluation must be a folder on this machine")
+    folder = Path(out)
     try:
-        (Path(out) / CACHE).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        # The folder itself comes with the first result: settings that are refused leave nothing behind.
+        with tempfile.TemporaryFile(dir=next(path for path in (folder, *folder.parents) if path.exists())):
             pass
     except OSError as error:
         raise EvaluationError(f"{out} cannot be written to: {error.strerror}") from None
-    return Path(out)
+    return folder
 
 
 def _versions() -> dict[str, str]:

@@ -93,8 +93,6 @@ def prepare(input_url: str, config: EvaluationConfig, scratch: Path, device: str
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise EvaluationError(f"--contaminate gives {twice[0]!r} twice: each audio needs a name of its own")
     curves = _curves(config.curves, wanted)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise EvaluationError("--device cuda: there is no GPU here that torch can use; leave it out for the CPU")
     own = [OWN] if config.refine is None else [OWN, own_name(config.refine)]
     known = (*own, *BASELINES, *config.against)
     tested = tuple(known_name(name, known, "sanity.methods") for name in config.sanity.methods)

@@ -76,7 +76,7 @@ def _batch(
         if len(waveforms) > 1:
             return None
         raise torch.OutOfMemoryError(
-            f"one window alone does not fit into the GPU's memory: ask for fewer --targets, or a larger one ({error})"
+            f"one window alone does not fit into the GPU's memory: give fewer --targets, or use a larger GPU ({error})"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The end of a run: the plan held against the commits, the manifest, and _SUCCESS."""
+"""The end of a run: the plan compared with the commits, the manifest, and _SUCCESS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def finalize(
     of parts alone. A table without rows gets one empty file, so that every table can be queried. `confirm` raises where
     the output is no longer this run's: what another run writes now would be removed.
     `per_target` is the number of windows of each target that are drawn for listenables, where it is such a draw.
-    Raises UnreconciledError when a shard is neither committed to its end nor among `quarantined`, and
+    Raises UnreconciledError when a shard is neither complete nor among `quarantined`, and
     InconsistentCommitsError when one goes on after its end.
     """
     builder = ManifestBuilder(output)
@@ -59,14 +59,14 @@ def finalize(
     missing = [shard for shard in shards if shard.shard_id not in given_up | whole]
     if missing:
         raise UnreconciledError(
-            f"{len(missing)} of {len(shards)} shards are not committed to their end, {missing[0].shard_id!r} for one: "
+            f"{len(missing)} of {len(shards)} shards are incomplete, {missing[0].shard_id!r} for one: "
             "run the same command again"
         )
     if drawn is not None:
         builder.add_files(drawn.write(output))
     confirm()
     manifest = builder.write(quarantined)
-    # Shards that were given up may be gone on with: then the draw is made anew.
+    # Shards that were given up may be tried again: then the draw is made anew.
     output.sweep_orphans(builder.paths | (set() if manifest.complete else candidates))
     if manifest.complete:
         output.write_success()

@@ -32,7 +32,7 @@ class Work:
 def rest_of(shard: Shard, parts: Iterable[int], read: Callable[[int], CommitRecord]) -> Work | None:
     """What is left of a shard after its committed parts that follow each other from the first; None if nothing.
 
-    Of those the last alone is read. A part whose predecessor is missing does not count; it will be written again,
+    Only the last of those is read. A part whose predecessor is missing does not count; it will be written again,
     with the same contents.
     Raises InconsistentCommitsError when a part follows the one that ends the shard.
     """

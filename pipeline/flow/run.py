@@ -201,9 +201,9 @@ def _agree(output: RunOutput, wanted: RunRecord) -> bool:
     )
     if differences:
         raise RunConflictError(
-            "the output already holds a run that was asked for something else:\n"
+            "the output already holds a run with other settings:\n"
             + "\n".join(f"  {line}" for line in differences)
-            + "\nRun with the same settings to go on with it, or choose another output."
+            + "\nRun with the same settings to resume it, or choose another output."
         )
     return True
 
@@ -216,7 +216,7 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     names = sorted(found.keys() | wanted.keys())
     show: Callable[[Any], str] = lambda value: "nothing" if value is None else str(value)  # noqa: E731
     return [
-        f"{name}: {show(found.get(name))} there, {show(wanted.get(name))} asked for"
+        f"{name}: {show(found.get(name))} there, {show(wanted.get(name))} here"
         for name in names
         if found.get(name) != wanted.get(name)
     ]

@@ -118,7 +118,7 @@ def _read_beside(root_url: str, uri: str, path: str) -> bytes:
 def _lost(shard: Shard, row: int, stop: int, error: Exception) -> ReadFault:
     reason, words = os_reason(error) if isinstance(error, OSError) else ("shard_unreadable", str(error))
     shown, ordinal = printable(shard.uri), row - shard.row_start
-    # Of a file that was damaged when it was listed nobody knows the rows.
+    # The rows of a file that was damaged when it was listed are not known.
     lost = f"rows {row} to {stop} are lost" if stop else "all of its rows are lost"
     message = f"{shown}: {words}; {lost}"
     return ReadFault(ordinal, clip_id(f"{shard.uri}\0{row}"), shown, reason, message, shard.size_bytes)

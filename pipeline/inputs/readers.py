@@ -31,7 +31,7 @@ def find_recordings(
 ) -> Iterator[RawRecording]:
     """Yield the recordings of an input with these `clip_id`s, of all its shards or of those named.
 
-    Of loose files only the wanted ones are read; a tar or a Parquet file has to be gone through.
+    Only the wanted ones of loose files are read; a tar or a Parquet file has to be gone through.
     """
     for shard in listing.shards:
         if shard_ids is not None and shard.shard_id not in shard_ids:

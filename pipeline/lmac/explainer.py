@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.audio.windows import MIN_TAIL, windows_of
+from pipeline.lmac.arguments import ArgumentError, check_mask, check_windows, choose_device, choose_targets
 from pipeline.lmac.explanation import Explanation
 from pipeline.lmac.masking import listenables, quantised
 from pipeline.lmac.read_recording import RecordingSource, read_recording
@@ -22,7 +23,6 @@ from pipeline.models.decoder import Decoder
 from pipeline.models.evidence import classify_with_evidence
 from pipeline.models.ranking import rank_bins
 from schemas.explainer_config import ExplainerConfig
-from schemas.targets import Targets
 
 MaskKind = Literal["soft", "binary"]
 
@@ -41,7 +41,7 @@ class Explainer:
         device: str = "cpu",
         digest: str = "",
     ) -> None:
-        self.config, self.digest, self.device = config, digest, torch.device(device)
+        self.config, self.digest, self.device = config, digest, choose_device(device)
         # Convolutions on CPUs take a third less time on this layout.
         layout = torch.channels_last
         self.classifier = classifier.eval().requires_grad_(False).to(self.device, memory_format=layout)  # type: ignore[call-overload]
@@ -52,22 +52,21 @@ class Explainer:
         """Load an explainer that ships (`esc10`, `scenes`, `clap-mini`), or one from a directory on any fsspec URL.
 
         `device` is torch's, or `auto`: a CUDA GPU where there is one, else the CPU.
-        Raises ExplainerError when there is no such explainer or it has no decoder.
+        Raises ExplainerError when there is no such explainer or it has no decoder, StorageError when it cannot be read,
+        and ArgumentError for a device that is not there.
 
         >>> from lmac import Explainer
         >>> Explainer.load("scenes", device="auto").config.front_end.sample_rate
         32000
         """
-        name_or_url = os.fspath(name_or_url)
+        name_or_url, chosen = os.fspath(name_or_url), choose_device(device)
         loaded = load_explainer(name_or_url)
         if loaded.decoder is None:
             raise ExplainerError(
                 f"{name_or_url!r} is a classifier without a decoder: train one with "
-                f"`lmac train decoder DATA OUT --classifier {name_or_url}`"
+                f"`lmac train decoder INPUT OUTPUT --classifier {name_or_url}`"
             )
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(loaded.config, loaded.classifier, loaded.decoder, device, loaded.digest)
+        return cls(loaded.config, loaded.classifier, loaded.decoder, str(chosen), loaded.digest)
 
     def explain(
         self,
@@ -93,7 +92,8 @@ class Explainer:
         take some 2 MB of memory.
 
         Raises InputError when the source holds no usable audio, or more than `max_seconds` of it, StorageError when it
-        cannot be read, and ValueError for targets that the explainer does not have or a hop longer than a window.
+        cannot be read, and ArgumentError, which is a ValueError, for targets that the explainer does not have, a hop
+        longer than a window, and any other argument that does not fit.
 
         >>> from lmac import Explainer
         >>> from pipeline.datasets.scenes import render_scene
@@ -104,6 +104,9 @@ class Explainer:
              0  0.00-5.00  bell    0.95         0.97          0.01       0.05
         """
         front_end = self.config.front_end
+        check_windows(front_end, window_hop_s, min_tail, max_seconds, batch_size)
+        check_mask(mask, refine)
+        choose_targets(targets, self.config)
         rate = front_end.sample_rate
         name, audio = read_recording(source, rate, max_seconds)
         windows = list(windows_of(audio.waveform, front_end, window_hop_s, min_tail))
@@ -139,8 +142,8 @@ class Explainer:
         or names between semicolons, in their order. A `binary` mask is the soft one at 0.5. `refine` is a number of
         gradient steps that make each mask better for its own window (see `pipeline.lmac.refine`).
 
-        Raises ValueError when a waveform is empty or not finite, or the explainer has no such classes or one mask for
-        all of them.
+        Raises ArgumentError, which is a ValueError, when a waveform is empty or not finite, the explainer has no such
+        classes or one mask for all of them, or another argument does not fit.
 
         >>> import numpy as np
         >>> from lmac import Explainer
@@ -148,10 +151,14 @@ class Explainer:
         >>> explanation.mask.shape, explanation.masked_in.shape, sorted(explanation.scores)[:3]
         ((2, 513, 401), (2, 160000), ['ad', 'ad_audio', 'ad_double_softmax'])
         """
+        check_mask(mask, refine)
+        chosen = choose_targets(targets, self.config)
         x = self._checked(waveforms)
-        chosen = Targets.parse(targets)
-        chosen.refuse_for(self.config)
         samples = np.full(len(x), x.shape[1]) if lengths is None else np.asarray(lengths)
+        if samples.shape != (len(x),) or not ((samples >= 0) & (samples <= x.shape[1])).all():
+            raise ArgumentError(
+                f"lengths [B] must be 0 to {x.shape[1]} samples for each of {len(x)} windows, got {samples.tolist()}"
+            )
         stops = None if lengths is None else torch.as_tensor(samples, device=self.device)
         stft = self.classifier.front_end.stft(x)
         magnitude = stft.abs()
@@ -216,11 +223,14 @@ class Explainer:
         return refined(self.classifier, magnitude, logits, y, steps, self.config.mask_domain)
 
     def _checked(self, waveforms: np.ndarray | Tensor) -> Tensor:
-        # A copy: arrays out of an object store are read-only, which a tensor cannot be.
-        x = waveforms if isinstance(waveforms, Tensor) else torch.tensor(_float32(waveforms))
+        try:
+            # A copy: arrays out of an object store are read-only, which a tensor cannot be.
+            x = waveforms if isinstance(waveforms, Tensor) else torch.tensor(_float32(waveforms))
+        except (ValueError, TypeError):
+            raise ArgumentError("waveforms [B, n] must be numbers, as many in each window") from None
         x = torch.atleast_2d(x.detach().to(self.device, torch.float32))
         if x.ndim != 2 or x.numel() == 0 or not bool(torch.isfinite(x).all()):
-            raise ValueError(
+            raise ArgumentError(
                 f"waveforms [B, n] must be finite and hold at least one sample, got shape {tuple(x.shape)}"
             )
         return x

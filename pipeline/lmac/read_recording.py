@@ -12,6 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from pipeline.audio.decode import AudioFault, DecodedAudio, decode
+from pipeline.audio.stream import MAX_RATE
 from pipeline.storage.errors import InputError, storage_errors
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem, refuse_special
 from pipeline.storage.retry import retrying
@@ -62,7 +63,10 @@ def samples_by_channel(samples: Any) -> NDArray[np.float32]:
     >>> samples_by_channel(np.int16([[0, -32768] * 50])).shape
     (100, 1)
     """
-    array = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
+    try:
+        array = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
+    except (ValueError, TypeError):
+        raise InputError("samples are an array, a tensor or lists of equal length, got lists that differ") from None
     if array.dtype.kind not in "iuf":
         raise InputError(f"samples are integers or floats, got an array of {array.dtype}")
     if array.ndim == 1:
@@ -82,8 +86,9 @@ def samples_by_channel(samples: Any) -> NDArray[np.float32]:
 
 def _as_wav(samples: Any, rate: float) -> bytes:
     by_channel = samples_by_channel(samples)
-    if not isinstance(rate, (int, float, np.integer, np.floating)) or rate < 1 or not float(rate).is_integer():
-        raise InputError(f"a sample rate is a whole number of Hz, got {rate!r}")
+    number = isinstance(rate, (int, float, np.integer, np.floating))
+    if not number or not 1 <= rate <= MAX_RATE or not float(rate).is_integer():
+        raise InputError(f"a sample rate is a whole number of Hz, 1 to {MAX_RATE}, got {rate!r}")
     buffer = io.BytesIO()
     soundfile.write(buffer, by_channel, int(rate), format="WAV", subtype="FLOAT")
     return buffer.getvalue()

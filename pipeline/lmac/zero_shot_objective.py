@@ -49,7 +49,7 @@ def zero_shot_objective(
     - apart: the mean of M_i M_k over the pairs of prompts of a window, times 1 - cos(t_i, t_k): masks of unlike prompts
       are unlike.
 
-    Of the paper's text its abstract and what others say of its method could be read, its equations and code could not:
+    The paper's abstract and what others say of its method could be read, its equations and code could not:
     that a decoder M(t, h) takes the prompt's embedding beside the representations, and that the similarity
     t_i f(M(t_i, h_j) X_j) is to reproduce t_i f(X_j), for matching and other pairs of a batch. The hinges about u, the
     masked-out side in this form, and `apart` in this form are ours.

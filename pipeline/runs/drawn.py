@@ -27,7 +27,7 @@ class DrawnListenables:
 
     def __init__(self, per_target: int) -> None:
         self._per_target = per_target
-        # Of each target a heap with the highest rank on top: (-rank, window_id, file of the candidates).
+        # For each target a heap with the highest rank on top: (-rank, window_id, file of the candidates).
         self._lowest: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
 
     def add(self, commit: CommitRecord) -> None:

@@ -113,7 +113,7 @@ class Lease:
         self._ended.set()
         if not self._renewed:
             return  # it was refused before anything was written
-        left = f"its {LEASE} stays behind and holds nobody up for more than {TTL_S:.0f} s"
+        left = f"its {LEASE} stays behind and blocks other runs for at most {TTL_S:.0f} s"
         if not self._lock.acquire(timeout=RELEASE_S):
             self._note(f"the storage does not answer: {left}")
             return
@@ -161,7 +161,7 @@ class Lease:
     def _refusal(self, holder: Holder) -> str:
         until = _clock(holder.renewed + timedelta(seconds=TTL_S))
         return (
-            f"{self._place} is being written by another run, {holder.describe()}: wait for its end (should it be dead, "
+            f"{self._place} is being written by another run, {holder.describe()}: wait until it ends (if it has died, "
             f"until {until}), or take its place with --take-over"
         )
 
@@ -210,7 +210,7 @@ def refuse_living(output: RunOutput) -> None:
     """Raise LeaseError when a living run is writing the output."""
     holder = living_holder(output)
     if holder is not None:
-        raise LeaseError(f"{display_url(output.url)} is being written by {holder.describe()}: wait for its end")
+        raise LeaseError(f"{display_url(output.url)} is being written by {holder.describe()}: wait until it ends")
 
 
 def _machine() -> str:

@@ -31,8 +31,8 @@ R = TypeVar("R", bound=VersionedRecord)
 
 _REMEDIES: dict[type[VersionedRecord], str] = {
     RunRecord: "put back the file as it was, or explain into another output",
-    CommitRecord: "delete it and give the same `lmac explain` again, which makes its part anew",
-    Manifest: "delete it and give the same `lmac explain` again, which writes it anew",
+    CommitRecord: "delete it and run the same `lmac explain` again, which makes its part anew",
+    Manifest: "delete it and run the same `lmac explain` again, which writes it anew",
 }
 
 
@@ -94,15 +94,15 @@ class RunOutput(FileStore):
         return self.read_commit(self.commit_path(shard_id, part))
 
     def write_run_record(self, record: RunRecord) -> FileRecord:
-        """Write what the run was asked to do."""
+        """Write what the run is of."""
         return self._write_record(_RUN, record)
 
     def read_run_record(self) -> RunRecord | None:
-        """Return what the run was asked to do; None where no run has begun."""
+        """Return what the run is of; None where no run has begun."""
         return self._read_record(_RUN, RunRecord) if self.exists(_RUN) else None
 
     def begun(self) -> RunRecord:
-        """Return what the run was asked to do; raises StorageError where no run has begun."""
+        """Return what the run is of; raises StorageError where no run has begun."""
         record = self.read_run_record()
         if record is None:
             raise StorageError(f"{display_url(self.url)}: it has no {_RUN}: give the output of `lmac explain`")
@@ -113,7 +113,7 @@ class RunOutput(FileStore):
         return self._write_record(_MANIFEST, manifest)
 
     def has_manifest(self) -> bool:
-        """Return True when the run came to its end, with shards given up or without."""
+        """Return True when the run has ended, with shards given up or without."""
         return self.exists(_MANIFEST)
 
     def read_manifest(self) -> Manifest:
@@ -137,7 +137,7 @@ class RunOutput(FileStore):
         if hashlib.sha256(data).hexdigest() != named.sha256:
             raise StorageError(
                 f"{display_url(join(self.url, named.path))}: it is not the file that {_MANIFEST} was written with: "
-                f"delete both and give the same `lmac explain` again, which writes them anew"
+                f"delete both and run the same `lmac explain` again, which writes them anew"
             )
         chosen = None if table is None else [("table", "=", table)]
         return [FileRecord(**row) for row in pq.read_table(io.BytesIO(data), filters=chosen).to_pylist()]

@@ -28,7 +28,7 @@ from schemas.errors import LmacError
 from schemas.records import Manifest, RunRecord, TableName
 from schemas.tables import TABLES
 
-# What a query that names no table is asked of: a row for each explanation, with what is known of its window.
+# What a condition is about: a row for each explanation, with what is known of its window.
 EXPLANATIONS = """
     CREATE VIEW explanations AS
     SELECT * FROM predictions
@@ -68,7 +68,7 @@ class Listenable:
 
 
 class Run:
-    """A run of `lmac explain` that came to its end; made by `open_run`."""
+    """A run of `lmac explain` that has ended; made by `open_run`."""
 
     def __init__(self, output: RunOutput) -> None:
         self._output = output
@@ -133,7 +133,7 @@ class Run:
     def listenable(self, window_id: str, target: str | None = None, kind: str = "masked_in") -> Listenable:
         """The listenable of a window, for the target or for the only one that it has.
 
-        Raises NotInRunError where there is none: it was not asked for, or not drawn.
+        Raises NotInRunError where there is none: its side was not written, or its window not drawn.
         """
         row = self._row("listenables", window_id, target, pc.field("kind") == kind)
         return Listenable(row.pop("audio")["bytes"], row)
@@ -176,7 +176,7 @@ class Run:
 def open_run(url: str | os.PathLike[str]) -> Run:
     """Open a finished run at a path or URL.
 
-    Raises StorageError when there is none, it has not come to its end, or the storage stays away.
+    Raises StorageError when there is none, it has not ended, or the storage stays away.
 
     >>> from lmac import open_run
     >>> print(str(open_run("explained").summary()).splitlines()[0])
@@ -186,7 +186,7 @@ def open_run(url: str | os.PathLike[str]) -> Run:
 
 
 class _Retrying(pa.fs.FSSpecHandler):
-    """Opens files for reading such that a storage that stumbles is asked again."""
+    """Opens files for reading, with retries."""
 
     def open_input_file(self, path: str) -> pa.PythonFile:
         return pa.PythonFile(RetryingFile(self.fs, path, f"reading {display_url(path)}"), mode="r")

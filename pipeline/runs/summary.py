@@ -29,8 +29,8 @@ class TargetSummary:
 class RunSummary:
     """All explanations together (`total`), each target, and by reason the recordings that could not be used.
 
-    Of the `labelled` windows, which came with a label that is a class of the explainer, `accuracy` is the share
-    whose label is that one; None where there are none.
+    `labelled` windows came with a label that is a class of the explainer; `accuracy` is the share of them that are
+    classified as labelled, None where there are none.
     """
 
     total: TargetSummary | None

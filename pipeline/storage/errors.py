@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,6 +36,8 @@ def as_storage_error(error: BaseException, what: str) -> StorageError:
 
 def _reason(error: BaseException) -> str:
     kind = type(error).__name__
+    if isinstance(error.__cause__, socket.gaierror):
+        return f"{error}: check the host's name and the network"
     if kind in ("NoCredentialsError", "PartialCredentialsError"):
         return "no S3 credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     if kind == "ProfileNotFound":

@@ -105,7 +105,7 @@ def display_url(url: str) -> str:
 def recorded_url(url: str) -> str:
     """Return a URL or path as a record may hold it: without credentials, and without the folders of this machine.
 
-    Of an absolute local path what lies below the current folder remains, else its last name alone.
+    An absolute local path keeps what lies below the current folder, else its last name alone.
     """
     if is_url(url):
         return display_url(url)

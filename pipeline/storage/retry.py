@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -21,6 +22,7 @@ _TRANSIENT_ERRNO = frozenset(
         *(errno.EPIPE, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ESTALE),
     }
 )
+_UNKNOWN_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 _TRANSIENT_CODES = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "InternalError"})
 # By name, because the packages that define them are needed for some kinds of URL only.
 _TRANSIENT_NAMES = frozenset(
@@ -64,12 +66,18 @@ def retrying(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return True for timeouts, broken connections, throttling and a server's 5xx; False for all else."""
+    """Return True for timeouts, broken connections, throttling and a server's 5xx; False for all else.
+
+    A host whose name nobody has is no error that passes.
+    """
     chain = list(_chain(error))
     for link in chain:
         status, code = _http_status(link)
         if status or code:
             return status >= 500 or status == 429 or code in _TRANSIENT_CODES
+    # A name that is nobody's. One that the resolver could not look up now (EAI_AGAIN) may be found a moment later.
+    if any(isinstance(link, socket.gaierror) and link.errno in _UNKNOWN_HOST for link in chain):
+        return False
     for link in chain:
         if isinstance(link, (TimeoutError, asyncio.TimeoutError, ConnectionError)):
             return True

@@ -36,38 +36,32 @@ def train_classifier(
 
     The same call goes on from the last whole epoch when it was interrupted.
 
-    Args:
-        data: A folder, tar, Parquet file, manifest or URL of audio: anything that a run reads.
-        out: Directory (path or URL) that is written; it must not hold an explainer yet.
-        recipe: Name, front end, CNN10 and training settings.
-        labels: CSV, TSV or JSON lines with a row for each recording; without it a recording's label comes from its
-            own metadata (JSON sidecar, Parquet column, manifest), else from the name of its folder.
-        label_column: Column of the label; by default the first of label, category, class.
-        select: Train only where `COLUMN=VALUE,VALUE...`; several must all hold.
-        validation: What is held out of it to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn
-            from each class, or "none".
-        test: What is scored once, at the end: `COLUMN=VALUE,VALUE...`; it must not be trained on.
-        reporter: Follows the training.
-        command: What the model card shows as the way to repeat it; by default this call.
+    `data` is a folder, tar, Parquet file, manifest or URL of audio: anything that a run reads; `out` a directory (path
+    or URL) that holds no explainer yet. `recipe` has the name, the front end, the CNN10 and the training's settings.
 
-    Returns:
-        The scores: `accuracy` is the share of recordings whose mean log-probability over their windows is highest for
-        their label, `loss` the mean cross-entropy in nats.
+    `labels` is a CSV, TSV or JSONL file with a row for each recording, whose `label_column` is by default the first of
+    label, category, class; without it a recording's label comes from its own metadata (JSON sidecar, Parquet column,
+    manifest), else from the name of its folder. `select` trains only where `COLUMN=VALUE,VALUE...`; several must all
+    hold. `validation` is held out to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn from each
+    class, or "none". `test`, `COLUMN=VALUE,VALUE...`, is not trained on, and is scored once, at the end.
 
-    Raises:
-        TrainingError: `out` holds an explainer or a checkpoint of another training, or the loss is not finite.
-        TrainingDataError, SelectionError: A label is missing, or a set of recordings would be empty.
-        InputError, StorageError: The audio or the table cannot be read, or `out` cannot be written.
+    `reporter` follows the training; `command` is what the model card shows as the way to repeat it, by default this
+    call. In the scores that are returned `accuracy` is the share of recordings whose mean log-probability over their
+    windows is highest for their label, and `loss` the mean cross-entropy in nats.
 
-    Example:
-        >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
-        >>> from schemas.training_config import ClassifierRecipe, ClassifierTraining, LoopConfig
-        >>> _ = write_scenes("scenes", 20, seed=0, config=SceneConfig(duration_s=1.0))
-        >>> loop = LoopConfig(epochs=1, batch_size=8)
-        >>> recipe = ClassifierRecipe(name="toy", training=ClassifierTraining(loop=loop))
-        >>> result = train_classifier("scenes", "toy-classifier", recipe=recipe, validation="0.2")
-        >>> result.how
-        'trained on 20 recordings; 10 of them held out to choose the epoch (0.2)'
+    Raises TrainingError when `out` holds an explainer or a checkpoint of another training, or the loss is not finite;
+    TrainingDataError or SelectionError when a label is missing or a set of recordings would be empty; InputError or
+    StorageError when the audio or the table cannot be read, or `out` cannot be written.
+
+    >>> from lmac import train_classifier
+    >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
+    >>> from schemas.training_config import ClassifierRecipe, ClassifierTraining, LoopConfig
+    >>> _ = write_scenes("scenes", 20, seed=0, config=SceneConfig(duration_s=1.0))
+    >>> loop = LoopConfig(epochs=1, batch_size=8)
+    >>> recipe = ClassifierRecipe(name="toy", training=ClassifierTraining(loop=loop))
+    >>> result = train_classifier("scenes", "toy-classifier", recipe=recipe, validation="0.2")
+    >>> result.how
+    'trained on 20 recordings; 10 of them held out to choose the epoch (0.2)'
     """
     workspace = Workspace.of_call(train_classifier, locals(), recipe.training.loop.seed)
     sets = workspace.read(recipe.front_end, need_labels=True)

@@ -51,39 +51,35 @@ def train_decoder(
     decisions, or with `DecoderTraining(objective="lmac-zs")` that of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615)
     on prompts. Neither needs labels. The same call goes on from the last whole epoch when it was interrupted.
 
-    Args:
-        data, out, select, validation, test, reporter, command: As for `train_classifier`.
-        classifier: An explainer's name, path or URL, whose decoder, if any, is replaced; or `clap:WHERE`, a CLAP whose
-            classes are `prompts`.
-        recipe: Decoder, mask domain and training settings; without a name it takes the classifier's.
-        prompts: For `clap:WHERE`, the classes: "a dog barking; rain on a roof", or a .txt file with one on each line.
-        templates: For `clap:WHERE`, how prompts are put, as "the sound of {}"; several are averaged. By default "{}".
-        window_s: For `clap:WHERE`, seconds of a window; by default as many as the CLAP was trained on.
-        wordings: For LMAC-ZS, more prompts to train on, in the form of `prompts`; they do not become classes.
-        start: An explainer whose decoder's weights training starts from; by default they are random.
-        labels: Table with a row for each recording, whose columns are for `select`, `validation` and `test`.
+    `data`, `out`, `select`, `validation`, `test`, `reporter` and `command` are those of `train_classifier`; the columns
+    of the table `labels` serve `select`, `validation` and `test` only. `recipe` has the decoder, the mask domain and
+    the training's settings; without a name it takes the classifier's.
 
-    Returns:
-        The scores. For L-MAC: `p`, `ai`, `ad`, `ag`, `ff`, `fid_in` and `mask_mean`, means over windows. For LMAC-ZS
-        the terms of the objective on `validation`.
+    `classifier` is an explainer's name, path or URL, whose decoder, if any, is replaced; or `clap:WHERE`, a CLAP whose
+    classes are `prompts`: "a dog barking; rain on a roof", or a .txt file with one on each line. For a CLAP `templates`
+    say how prompts are put, as "the sound of {}" (several are averaged; by default "{}"), and `window_s` is the length
+    of a window in seconds, by default the one that the CLAP was trained on. `wordings`, for LMAC-ZS, are more prompts
+    to train on, in the form of `prompts`, which do not become classes. `start` is an explainer whose decoder's weights
+    the training starts from; by default they are random.
 
-    Raises:
-        TrainingError: Arguments do not fit each other, `start` holds another kind of decoder, `out` holds an explainer
-            or a checkpoint of another training, or the loss is not finite.
-        ExplainerError, ClapError: The classifier, the prompts or `start` cannot be used.
-        TrainingDataError, SelectionError: A set of recordings would be empty.
-        InputError, StorageError: The audio or the table cannot be read, or `out` cannot be written.
+    The scores that are returned are for L-MAC `p`, `ai`, `ad`, `ag`, `ff`, `fid_in` and `mask_mean`, means over
+    windows, and for LMAC-ZS the terms of the objective on `validation`.
 
-    Example:
-        >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
-        >>> from schemas.explainer_config import DecoderConfig
-        >>> from schemas.training_config import DecoderRecipe, DecoderTraining, LoopConfig
-        >>> _ = write_scenes("scenes", 10, seed=0, config=SceneConfig(duration_s=1.0))
-        >>> training = DecoderTraining(loop=LoopConfig(epochs=1, batch_size=2))
-        >>> recipe = DecoderRecipe(decoder=DecoderConfig(channels=(2, 4, 4, 4, 4)), training=training)
-        >>> result = train_decoder("scenes", "toy", classifier="scenes", recipe=recipe, validation="none")
-        >>> result.how
-        'trained on 10 recordings'
+    Raises TrainingError when arguments do not fit each other, `start` holds another kind of decoder, `out` holds an
+    explainer or a checkpoint of another training, or the loss is not finite; ExplainerError or ClapError when the
+    classifier, the prompts or `start` cannot be used; TrainingDataError or SelectionError when a set of recordings
+    would be empty; InputError or StorageError when the audio or the table cannot be read, or `out` cannot be written.
+
+    >>> from lmac import train_decoder
+    >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
+    >>> from schemas.explainer_config import DecoderConfig
+    >>> from schemas.training_config import DecoderRecipe, DecoderTraining, LoopConfig
+    >>> _ = write_scenes("scenes", 10, seed=0, config=SceneConfig(duration_s=1.0))
+    >>> training = DecoderTraining(loop=LoopConfig(epochs=1, batch_size=2))
+    >>> recipe = DecoderRecipe(decoder=DecoderConfig(channels=(2, 4, 4, 4, 4)), training=training)
+    >>> result = train_decoder("scenes", "toy", classifier="scenes", recipe=recipe, validation="none")
+    >>> result.how
+    'trained on 10 recordings'
     """
     workspace = Workspace.of_call(train_decoder, locals(), recipe.training.loop.seed)
     classifier = os.fspath(classifier)

@@ -44,29 +44,24 @@ def train_head(
 
     The head is a logistic regression on embeddings `[N, D]` of length 1, one for each window.
 
-    Args:
-        data, out, labels, label_column, select, test, reporter, command: As for `train_classifier`.
-        classifier: `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name.
-        name: The explainer's name.
-        window_s: Seconds of a window; by default as many as the CLAP was trained on.
-        validation: What is held out to choose the strength of regularisation, as for `train_classifier`.
-        seed: Seed of the recordings drawn for `validation`.
+    `data`, `out`, `labels`, `label_column`, `select`, `test`, `reporter` and `command` are those of `train_classifier`.
+    `classifier` is `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name;
+    `name` is the explainer's, and `window_s` the length of a window in seconds, by default the one that the CLAP was
+    trained on. `validation`, in the form of `train_classifier`'s, is held out to choose the strength of regularisation;
+    `seed` draws its recordings. In the scores that are returned `accuracy` and `loss` are those of `train_classifier`,
+    and `strength` is the inverse of regularisation.
 
-    Returns:
-        The scores: `accuracy` and `loss` as those of `train_classifier`, `strength` the inverse of regularisation.
+    Raises TrainingError when `classifier` is not a CLAP or `out` holds an explainer; ClapError when the CLAP cannot be
+    loaded or its windows are shorter than `window_s`; TrainingDataError or SelectionError when a label is missing, a
+    class has no window, or a set would be empty; InputError or StorageError when the audio or the table cannot be read,
+    or `out` cannot be written.
 
-    Raises:
-        TrainingError: `classifier` is not a CLAP, or `out` holds an explainer.
-        ClapError: The CLAP cannot be loaded, or its windows are shorter than `window_s`.
-        TrainingDataError, SelectionError: A label is missing, a class has no window, or a set would be empty.
-        InputError, StorageError: The audio or the table cannot be read, or `out` cannot be written.
-
-    Example:
-        >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
-        >>> _ = write_scenes("scenes", 20, seed=0, config=SceneConfig(duration_s=1.0))
-        >>> result = train_head("scenes", "toy-head", classifier="clap:clap-mini", validation="0.2")
-        >>> sorted(result.scores["validation"])
-        ['accuracy', 'loss', 'score', 'strength']
+    >>> from lmac import train_head
+    >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
+    >>> _ = write_scenes("scenes", 20, seed=0, config=SceneConfig(duration_s=1.0))
+    >>> result = train_head("scenes", "toy-head", classifier="clap:clap-mini", validation="0.2")
+    >>> sorted(result.scores["validation"])
+    ['accuracy', 'loss', 'score', 'strength']
     """
     workspace = Workspace.of_call(train_head, locals(), seed)
     if not classifier.startswith(PREFIX):

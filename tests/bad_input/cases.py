@@ -32,7 +32,7 @@ def run_case(seed: int, number: int, folder: Path) -> str:
     Raises whatever neither decoders nor readers are to raise.
     """
     rng = np.random.default_rng([seed, number])
-    # Of ten cases seven are of the decoders, and one of each kind of input.
+    # Seven of ten cases are of the decoders, and one of each kind of input.
     kind = number % 10
     if kind < 7:
         return _decode(rng)

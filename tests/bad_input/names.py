@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# Of files on a disk: no slash and no NUL, up to 255 bytes.
+# For files on a disk: no slash and no NUL, up to 255 bytes.
 FILE_NAMES = (
     b"new\nline.wav",
     b"carriage\rreturn\ttab.wav",
@@ -33,7 +33,7 @@ FILE_NAMES = (
     b"two.dots.wav",
     b"x" * 251 + b".wav",
 )
-# Of members of a tar, where anything may stand.
+# For members of a tar, where anything may stand.
 MEMBER_NAMES = (
     b"../outside.wav",
     b"../../../../../../tmp/outside.wav",

@@ -18,7 +18,7 @@ from tests.faults.http import Message, read_body, read_head
 T = TypeVar("T")
 
 Way = Literal["gone", "hangs", "mute", "busy", "cuts"]
-# Of which requests the last two meet this share.
+# The share of requests that the last two fail.
 BUSY_SHARE, CUT_SHARE = 1 / 3, 1 / 4
 _SLOW_DOWN = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>'
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -26,10 +26,10 @@ def source(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"mask": "binary"}, r"mask: soft there, binary asked for"),
-        ({"part_windows": 5}, r"part_windows: 4 there, 5 asked for"),
-        ({"listenables": ()}, r"listenables: \['masked_in', 'masked_out'\] there, \[\] asked for"),
-        ({"window_hop_s": 0.5}, r"window_hop_s: nothing there, 0.5 asked for"),
+        ({"mask": "binary"}, r"mask: soft there, binary here"),
+        ({"part_windows": 5}, r"part_windows: 4 there, 5 here"),
+        ({"listenables": ()}, r"listenables: \['masked_in', 'masked_out'\] there, \[\] here"),
+        ({"window_hop_s": 0.5}, r"window_hop_s: nothing there, 0.5 here"),
     ],
 )
 def test_another_config_on_the_same_output_is_refused(tiny_run: TinyRun, settings: dict, said: str) -> None:
@@ -41,14 +41,14 @@ def test_another_config_on_the_same_output_is_refused(tiny_run: TinyRun, setting
 def test_another_input_on_the_same_output_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:
     other = shutil.copytree(tiny_run.source, tmp_path / "in")
     (other / "cat" / "three.ogg").unlink()
-    with pytest.raises(RunConflictError, match=r"input: [0-9a-f]{12} there, [0-9a-f]{12} asked for"):
+    with pytest.raises(RunConflictError, match=r"input: [0-9a-f]{12} there, [0-9a-f]{12} here"):
         explain(other, tiny_run.output, content_of(tiny_run.explainer))
 
 
 @pytest.mark.slow
 def test_another_explainer_on_the_same_output_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "other", seed=1)
-    with pytest.raises(RunConflictError, match=r"explainer: tiny [0-9a-f]{12} there, tiny [0-9a-f]{12} asked for"):
+    with pytest.raises(RunConflictError, match=r"explainer: tiny [0-9a-f]{12} there, tiny [0-9a-f]{12} here"):
         explain(tiny_run.source, tiny_run.output, content_of(other))
 
 

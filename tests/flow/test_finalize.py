@@ -26,7 +26,7 @@ def test_a_shard_without_its_end_is_refused_unless_it_was_given_up(tmp_path: Pat
     output = RunOutput(str(tmp_path))
     for record in (commit(0, last=True), commit(0, shard=B)):
         output.commit(record)
-    with pytest.raises(UnreconciledError, match="1 of 2 shards are not committed to their end, 'b' for one"):
+    with pytest.raises(UnreconciledError, match="1 of 2 shards are incomplete, 'b' for one"):
         finalize(output, [A, B], [])
     manifest = finalize(output, [A, B], [QuarantinedShard(shard_id="b", uri="b.tar", attempts=3, reason="x")])
     assert (manifest.complete, manifest.parts, output.succeeded()) == (False, 2, False)

@@ -137,7 +137,7 @@ def disturbed(tiny_explainer: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def assert_stopped(stopped: subprocess.CompletedProcess[str], output: Path) -> None:
     """The command ended after the parts in flight, with 130, and said how to go on."""
-    assert (stopped.returncode, stopped.stderr.count("the same command goes on from there")) == (130, 1)
+    assert (stopped.returncode, stopped.stderr.count("the same command resumes from there")) == (130, 1)
     assert STOPPING in stopped.stdout
     assert f"{len(commits(output))} recordings in {len(commits(output))} windows of it by this run" in stopped.stdout
     assert "lost" not in stopped.stdout

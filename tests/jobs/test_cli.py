@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from jobs.cli import app
+from jobs.explain import print_summary
+from jobs.messages import console
 from pipeline.runs.output import RunOutput
 from schemas.records import FileRecord, Manifest, Sums, TargetSums
 from schemas.tables import SCHEMA_VERSION, TABLES
@@ -23,6 +28,40 @@ def run(*arguments: object) -> tuple[int, str]:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, " ".join(result.output.split())
+
+
+def commands(group: Any = get_command(app), *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each command by the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+        else:
+            yield (*names, name), command
+
+
+def help_of(*names: str) -> str:
+    return CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "300"}).output
+
+
+def test_help_shows_the_defaults() -> None:
+    assert "[default: masked_in]" in help_of("explain")
+    wanted = 0
+    for names, command in commands():
+        for default in re.findall(r"\[default: .*?\]", " ".join(option.help or "" for option in command.params)):
+            assert default in help_of(*names), names
+            wanted += 1
+    assert wanted > 15
+
+
+def test_every_command_names_its_arguments_alike() -> None:
+    for names, command in commands():
+        shown = [argument.metavar for argument in command.params if argument.param_type_name == "argument"]
+        assert set(shown) <= {"INPUT", "OUTPUT", "OUT", "RUN", "TABLE", "clap:WHERE"}, names
+
+
+def test_every_device_may_be_left_to_the_machine() -> None:
+    shown = [help_of(*names).partition("--device ")[2].split() for names, _ in commands()]
+    assert {words[0] for words in shown if words} == {"<auto|cpu|cuda>"}
 
 
 @pytest.fixture
@@ -85,7 +124,8 @@ def test_an_explainer_that_does_not_exist(source: str, tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("content: {mask: sharp}", "content.mask: Input should be 'soft' or 'binary', got 'sharp'"),
-        ("content: {maks: soft}", "content.maks: Extra inputs are not permitted, got 'soft'"),
+        ("content: {masks: soft}", "content.masks: expected all, none, share:P with P between 0 and 1, got 'soft'"),
+        ("content: {explainr: esc10}", "content.explainr: there is no such setting; did you mean explainer?"),
         ("cluster: {actors: 0}", "cluster.actors: Input should be greater than or equal to 1, got 0"),
         ("just words", "must hold settings by name, got a str"),
         ("content: [unclosed", "is not YAML"),
@@ -110,9 +150,9 @@ def test_a_config_that_is_not_there(source: str, tmp_path: Path) -> None:
     [
         (
             "truth.csv",
-            "error: the options: content.targets: Value error, 'truth.csv' is a table, and a table of labels ",
+            "error: the options: content.targets: 'truth.csv' is a table, and a table of labels ",
         ),
-        ("topk:0", "content.targets: Value error, topk: takes a whole number from 1 on, as in topk:3, got '0'"),
+        ("topk:0", "content.targets: topk: takes a whole number from 1 on, as in topk:3, got '0'"),
         ("fish", "error: content.targets: 'fish': no class of the explainer 'esc10', which has baby_cry, chainsaw, "),
     ],
 )
@@ -171,16 +211,13 @@ def test_strict_is_an_exit_code_of_its_own(tiny_run: TinyRun) -> None:
 def test_a_conflict_names_the_difference(tiny_run: TinyRun) -> None:
     code, said = run(*tiny_run.command, "--mask", "binary")
     assert code == 1
-    assert "error: the output already holds a run that was asked for something else: mask: soft there, binary" in said
+    assert "error: the output already holds a run with other settings: mask: soft there, binary here" in said
 
 
-def test_names_with_brackets_are_printed_as_they_are() -> None:
-    from jobs import explain
-
-    sums = Sums(targets={"[/bold] rain": TargetSums(windows=1, p=0.5)})
+def test_labels_with_brackets_are_printed_as_they_are() -> None:
+    sums = Sums(targets={"[/bold] rain": TargetSums(windows=1, p=0.5)}, reasons={})
     files = FileRecord(path="_manifest.parquet", bytes=1, sha256="d")
-    counts = {"recordings": 1, "windows": 1, "errors": 0, "parts": 1}
-    manifest = Manifest(complete=True, tables={}, sums=sums, files=files, **counts)
-    with explain.console.capture() as captured:
-        explain.print_summary("out", manifest)
+    manifest = Manifest(complete=True, recordings=1, windows=1, errors=0, parts=1, tables={}, sums=sums, files=files)
+    with console.capture() as captured:
+        print_summary("out", manifest)
     assert "[/bold] rain" in captured.get()

@@ -40,7 +40,7 @@ def test_esc10_downloads_unless_given_a_copy(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(data, "download_esc10", lambda directory, on_recording: Esc10Summary(directory, 400, 7))
     code, said = run("esc10", tmp_path)
     assert code == 0
-    assert "400 recordings, 7 of them there before" in said
+    assert "400 recordings, 7 of them already there" in said
     code, said = run("esc10", tmp_path, "--from", tmp_path)
     assert code == 1
     assert f"error: {tmp_path} holds no meta/esc50.csv" in said

@@ -11,10 +11,12 @@ import soundfile
 import torch
 
 from pipeline.audio.flac import encode_flac
+from pipeline.lmac.arguments import ArgumentError
 from pipeline.lmac.explainer import Explainer, Explanation
 from pipeline.lmac.masking import apply_mask
 from pipeline.lmac.scores import complexity, energy_kept, sparseness
 from pipeline.models.checkpoint import ExplainerError, save_explainer
+from schemas.errors import LmacError
 from schemas.explainer_config import DecoderConfig
 from tests.models.make import CONFIG, FRONT_END, noise, small_models
 
@@ -210,7 +212,7 @@ def test_names_are_explained_in_the_order_given() -> None:
     ],
 )
 def test_targets_that_it_has_not_are_refused(labels: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ArgumentError, match=said):
         ASKED.explain_windows(windows(), targets=labels)
 
 
@@ -221,10 +223,49 @@ def test_a_decoder_that_is_not_told_the_label_explains_the_decision_only(labels:
     assert EXPLAINER.explain_windows(windows(), targets="topk:1").mask.shape[0] == 4
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ({"mask": "hard"}, "mask must be 'soft' or 'binary', got 'hard'"),
+        ({"refine": -1}, "refine must be a whole number of gradient steps, 0 for none, got -1"),
+        ({"min_tail": 2}, "min_tail must be a share of a window, 0 to 1, got 2"),
+        ({"batch_size": 0}, "batch_size must be a whole number of windows, at least 1, got 0"),
+        ({"max_seconds": 0}, "max_seconds must be a number of seconds above 0, got 0"),
+        ({"window_hop_s": float("inf")}, "window_hop_s must be at most the explainer's window, .*, got inf"),
+        ({"window_hop_s": -1.0}, "window_hop_s must be at most the explainer's window, .* got -1.0"),
+        ({"targets": 5}, "targets must be top1, topk:K, all, or classes with ';' between them, got 5"),
+    ],
+    ids=str,
+)
+def test_an_argument_that_does_not_fit_is_named_before_anything_is_read(argument: dict[str, Any], said: str) -> None:
+    with pytest.raises(ArgumentError, match=said) as caught:
+        EXPLAINER.explain("no-such-file.wav", **argument)
+    assert isinstance(caught.value, LmacError)
+    if argument.keys() <= {"mask", "refine", "targets"}:
+        with pytest.raises(ArgumentError, match=said):
+            EXPLAINER.explain_windows(windows(), **argument)
+
+
+@pytest.mark.parametrize("lengths", [[N], [N, N, N, N + 1], [-1, N, N, N]], ids=str)
+def test_lengths_that_are_not_those_of_the_windows_are_refused(lengths: list[int]) -> None:
+    with pytest.raises(ArgumentError, match=rf"lengths \[B\] must be 0 to {N} samples for each of 4 windows, got \["):
+        EXPLAINER.explain_windows(windows(), lengths=np.array(lengths))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", 5.0])
+def test_a_device_that_is_not_there_is_refused(device: Any) -> None:
+    with pytest.raises(
+        ArgumentError, match=f"device must be auto, cpu or a GPU that torch can use here, got {device!r}"
+    ):
+        Explainer.load("scenes", device)
+
+
 @pytest.mark.parametrize("bad", [[], [[]], [0.0, np.nan], [0.0, np.inf], [[[0.0]]]], ids=repr)
 def test_what_is_no_finite_batch_of_waveforms_is_refused(bad: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"waveforms \[B, n\] must be finite and hold at least one sample"):
+    with pytest.raises(ArgumentError, match=r"waveforms \[B, n\] must be finite and hold at least one sample"):
         EXPLAINER.explain_windows(np.array(bad, dtype=np.float32))
+    with pytest.raises(ArgumentError, match=r"waveforms \[B, n\] must be numbers, as many in each window"):
+        EXPLAINER.explain_windows([[0.1, 0.2], [0.1]])  # type: ignore[arg-type]
 
 
 def test_a_read_only_array_and_a_tensor_are_taken_and_left_alone(explained: Explanation) -> None:

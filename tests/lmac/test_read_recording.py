@@ -89,9 +89,9 @@ def test_what_is_no_number_is_refused(samples: Any) -> None:
         samples_by_channel(samples)
 
 
-@pytest.mark.parametrize("rate", [0, -1, 44_100.5, float("nan"), float("inf"), "44100", None], ids=str)
+@pytest.mark.parametrize("rate", [0, -1, 44_100.5, 2_000_000, 5e9, float("nan"), float("inf"), "44100", None], ids=str)
 def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
-    with pytest.raises(InputError, match="a sample rate is a whole number of Hz, got"):
+    with pytest.raises(InputError, match="a sample rate is a whole number of Hz, 1 to 1000000, got"):
         read_recording((STEREO, rate), 32_000)
 
 
@@ -103,7 +103,7 @@ def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
         (None, "got NoneType"),
         ((np.array([]), RATE), "array: .* holds no samples"),
         ((np.array([0, np.nan]), RATE), "array: it has NaN"),
-        ((STEREO, 2_000_000), "2000000 Hz"),
+        (([[0.1, 0.2], [0.1]], RATE), "lists of equal length"),
         (b"", "bytes: the file has no bytes"),
         (b"no audio " * 99, "bytes: "),
         ((np.zeros(11 * RATE, np.float32), RATE), "longer than 10 s"),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from pipeline.models.checkpoint import load_config, shipped
 from pipeline.runs.profiles import band_edges_hz, band_profile, time_profile
 from schemas.explainer_config import FrontEndConfig
 from schemas.tables import TIME_SPANS
@@ -28,13 +29,18 @@ def test_each_band_holds_the_peak_of_its_own_filter(scale: str) -> None:
     assert ((peaks > edges[:-1]) & (peaks < edges[1:])).all()
 
 
-def test_a_hum_shares_no_band_with_speech() -> None:
-    front_end = FrontEndConfig(f_min=20.0)
+HUMMED = {name: load_config(name)[0].front_end for name in shipped()} | {"f_min 20": FrontEndConfig(f_min=20.0)}
+
+
+@pytest.mark.parametrize("front_end", HUMMED.values(), ids=HUMMED)
+def test_a_hum_lies_in_the_lowest_bands_alone(front_end: FrontEndConfig) -> None:
     mask = np.zeros((front_end.n_freq, 10))
     mask[round(50 / front_end.bin_hz)] = 1
     profile, edges = band_profile(mask, band_edges_hz(front_end), front_end.bin_hz), band_edges_hz(front_end)
     low, high = edges[:-1][profile > 0].min(), edges[1:][profile > 0].max()
-    assert low < 50 < high < 130
+    assert low <= 50 < high < 131
+    if front_end.f_min == 50:
+        np.testing.assert_array_equal(np.flatnonzero(profile), [0])
 
 
 @given(

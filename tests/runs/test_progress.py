@@ -65,7 +65,7 @@ def test_a_run_that_goes_on(tmp_path: Path) -> None:
     code, said = run("status", tmp_path)
     assert code == 0
     assert said.startswith(
-        "not finished: 38% done, 1 of 4 shards to their end no run is writing it now 4 parts: 43 recordings"
+        "not finished: 38% done, 1 of 4 shards complete no run is writing it now 4 parts: 43 recordings"
     )
     assert "1.5 windows/s lately, from 3 actors, 2 of them lately; last commit " in said
     assert said.endswith("about 2:30 left")
@@ -78,14 +78,14 @@ def test_a_run_that_was_interrupted_and_one_that_has_not_begun(tmp_path: Path) -
     assert (progress.windows_per_s, progress.seconds_left) == (None, None)
     assert run("status", tmp_path) == (
         0,
-        "not finished: 0% done, 0 of 4 shards to their end no run is writing it now "
+        "not finished: 0% done, 0 of 4 shards complete no run is writing it now "
         "0 parts: 0 recordings, 0 of them errors, 0 windows",
     )
     commit(output, "a-0", 0, 0.5, time.time() - 7200, "one")
     code, said = run("status", tmp_path)
     assert code == 0
     assert "from 1 actor, 1 of them lately; last commit 2:0" in said
-    assert said.endswith("nothing was committed lately: if it was interrupted, the same command goes on with it")
+    assert said.endswith("nothing was committed lately: if it was interrupted, the same command resumes it")
 
 
 def test_shards_that_were_given_up(tmp_path: Path) -> None:

@@ -44,7 +44,61 @@ def test_a_wrong_value_is_named_with_its_place_and_its_file(tmp_path: Path) -> N
     message = str(caught.value)
     assert message.startswith(f"{path}:")
     assert "cluster.batch_size: Input should be greater than or equal to 1, got 0" in message
-    assert "content.colour: Extra inputs are not permitted, got 'red'" in message
+    assert "content.colour: there is no such setting, only: classifier, explainer, files_per_shard, " in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("contents: {}", "contents: there is no such setting; did you mean content?"),
+        ("content: {explainr: esc10}", "content.explainr: there is no such setting; did you mean explainer?"),
+        ("cluster: {colour: red}", "cluster.colour: there is no such setting, only: actors, address, attempts, "),
+    ],
+)
+def test_an_unknown_setting_is_told_with_the_nearest_or_all_that_there_are(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(RunConfig, written(tmp_path, text), {})
+    assert said in str(caught.value)
+
+
+def test_an_unknown_setting_of_a_section_of_several_kinds(tmp_path: Path) -> None:
+    path = written(tmp_path, "training: {objective: {kind: lmac-zs, lambda_: 3}}\n")
+    with pytest.raises(ConfigError, match=r"lambda_: there is no such setting; did you mean lambda_s\?"):
+        load_config(DecoderRecipe, path, {})
+
+
+def test_a_rule_of_a_setting_is_told_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(RunConfig, None, {"content.listen": "share:2"})
+    assert str(caught.value).endswith(
+        "content.listen: expected all, none, share:P with P between 0 and 1, or per-target:K with a whole number K, "
+        "got 'share:2'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "sides"),
+    [
+        ("masked_in", ("masked_in",)),
+        ("masked_out", ("masked_out",)),
+        ("both", ("masked_in", "masked_out")),
+        ("none", ()),
+    ],
+)
+def test_sides_may_be_said_by_a_word(tmp_path: Path, word: str, sides: tuple[str, ...]) -> None:
+    for config in (
+        load_config(RunConfig, written(tmp_path, f"content: {{listenables: {word}}}"), {}),
+        load_config(RunConfig, None, {"content.listenables": word}),
+        load_config(RunConfig, None, {"content.listenables": list(sides)}),
+    ):
+        assert config.content.listenables == sides
+
+
+def test_a_word_that_is_no_side_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"expected masked_in, masked_out, both, none, or a list of sides, got 'all'"):
+        load_config(RunConfig, None, {"content.listenables": "all"})
 
 
 def test_a_wrong_option_is_named_without_a_file() -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 from s3fs.errors import translate_boto_error
 
-from pipeline.storage.errors import StorageError
+from pipeline.storage.errors import StorageError, as_storage_error
 from pipeline.storage.retry import is_transient, retrying
 
 
@@ -31,6 +33,16 @@ def s3_error(status: int, code: str) -> OSError:
     return translate_boto_error(ClientError(response, "GetObject"))
 
 
+def unresolved(code: int) -> aiohttp.ClientError:
+    """What a client raises for a host's name that does not resolve."""
+    cause = socket.gaierror(code, "no address")
+    error = aiohttp.ClientConnectorDNSError(
+        ConnectionKey("no-such-host.invalid", 443, True, True, None, None, None), cause
+    )
+    error.__cause__ = cause
+    return error
+
+
 TRANSIENT = [
     TimeoutError(),
     ConnectionResetError(),
@@ -41,6 +53,7 @@ TRANSIENT = [
     s3_error(500, "InternalError"),
     s3_error(400, "RequestTimeout"),
     s3_error(429, "TooManyRequests"),
+    unresolved(socket.EAI_AGAIN),
 ]
 FATAL = [
     FileNotFoundError(),
@@ -53,6 +66,7 @@ FATAL = [
     s3_error(404, "NoSuchKey"),
     s3_error(400, "InvalidArgument"),
     s3_error(416, "InvalidRange"),
+    unresolved(socket.EAI_NONAME),
 ]
 
 
@@ -104,3 +118,9 @@ def test_jitter_spreads_the_waits_over_half_of_them() -> None:
         clock = Clock()
         retrying(failing(1, TimeoutError()), what="x", clock=clock, sleep=clock.sleep, jitter=lambda j=jitter: j)
         assert clock.waits == [wait]
+
+
+def test_a_host_s_name_that_does_not_resolve_is_told_with_what_to_check() -> None:
+    said = str(as_storage_error(unresolved(socket.EAI_NONAME), "reading https://no-such-host.invalid/a.wav"))
+    assert said.startswith("reading https://no-such-host.invalid/a.wav: ")
+    assert said.endswith("check the host's name and the network")

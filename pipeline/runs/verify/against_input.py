@@ -13,7 +13,7 @@ from schemas.records import RunRecord
 
 
 class InputCheck:
-    """Checks that a run has the very recordings of its input, one shard after the other.
+    """Checks that a run has the recordings of its input, one shard after the other.
 
     Loose files are known by the listing, tars and Parquet files are read through.
     """

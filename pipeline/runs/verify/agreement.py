@@ -100,7 +100,7 @@ def check_scores(tables: Mapping[TableName, pa.Table], settings: Settings, path:
                 message = f"p is {p[i]:g}, by predictions {stated:g}"
                 findings.add("scores_disagree", path, message, f"{window} {target}")
         if (window, target) in masks and np.abs(np.subtract(masks[window, target], shares[i])).max() > _SLACK:
-            message = "mask_mean or energy_kept is another than in masks"
+            message = "mask_mean or energy_kept differs from that in masks"
             findings.add("scores_disagree", path, message, f"{window} {target}")
     for side in _SIDES:
         for name, (expected, slack) in _expected(scores, side).items():

@@ -26,7 +26,7 @@ class Chain:
         for file in [*commit.files, *filter(None, [commit.candidates])]:
             folder = CANDIDATES if file == commit.candidates else file.table
             if file.path != f"{folder}/{commit.shard_id}-{commit.part:06d}-{file.sha256[:12]}.parquet":
-                message = f"a file of {path}, and not called after its table, its part and its digest"
+                message = f"a file of {path}, and not named after its table, its part and its digest"
                 self._findings.add("misnamed_file", file.path, message)
         if self.broken:
             return

@@ -27,7 +27,7 @@ _BATCH_ROWS = 4096
 
 
 class ManifestCheck:
-    """What the manifest says, held against one commit after the other.
+    """What the manifest says, compared with one commit after the other.
 
     Keeps 17 bytes for each file that it names: a digest of the path, one of all that is recorded, and whether a commit
     has named it. `manifest` is None where there is none that can be read.
@@ -55,7 +55,7 @@ class ManifestCheck:
             return True
         lacking = [file.path for file in commit.files if self.listed and not self._find(path, file)]
         if lacking:
-            # A shard that was given up may be gone on with, and the manifest is then written anew at the end.
+            # A shard that was given up may be tried again, and the manifest is then written anew at the end.
             if commit.shard_id in self._given_up:
                 return False
             message = f"the manifest lacks {len(lacking)} of its files"
@@ -70,7 +70,7 @@ class ManifestCheck:
     def alone(self) -> Iterator[FileRecord]:
         """The files that the manifest names and no commit does: empty tables, and drawn listenables.
 
-        To be asked for when all commits have been added.
+        To be called when all commits have been added.
         """
         alone = set(self._paths[~self._named].tolist())
         if alone:

@@ -53,7 +53,7 @@ def recordings_of(
 def check_recordings(recordings: np.ndarray, shard_id: str, broken: bool, findings: Findings) -> np.ndarray:
     """Check that each recording of a shard is there once and has all windows from 0 on; their ids `[n]`, sorted.
 
-    Of a `broken` shard parts are missing, and so may windows be.
+    Parts of a `broken` shard are missing, and so may windows be.
     """
     recordings = np.sort(recordings, order=["id", "first"])
     before = np.roll(recordings, 1)

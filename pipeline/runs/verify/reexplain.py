@@ -1,4 +1,4 @@
-"""Windows of a run explained once more, and held against what was written of them."""
+"""Windows of a run explained once more, and compared with what was written of them."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _compare(
         if prediction["label"] != top:
             differ(f"written: {prediction['label']!r}, explained again: {top!r}")
         elif p.shape != made.probabilities[0].shape or np.abs(p - made.probabilities[0]).max() > _PROBABILITY:
-            differ("probabilities are others than when it is explained again")
+            differ("probabilities differ when it is explained again")
     if masks.keys() != set(made.targets):
         differ(f"masks of {', '.join(sorted(masks))}; explained again: {', '.join(sorted(made.targets))}")
     for target, levels in zip(made.targets, made.mask, strict=True):

@@ -37,7 +37,7 @@ Step = Callable[[str, int, int], object]
 class Verification:
     """What was checked of a run, and what was found.
 
-    `ended` counts the shards that are committed to their end, `masks` the masks that are stored and not their rows,
+    `ended` counts the shards whose parts are all committed, `masks` the masks that are stored and not their rows,
     `reexplained` the windows that were explained once more.
     """
 
@@ -66,7 +66,7 @@ def verify(
 ) -> Verification:
     """Read all that a run has written, and check it: bytes, rows, ranges, and that all of it belongs together.
 
-    With `input_url` the recordings are held against the input's; `deep` windows, drawn by `seed`, are explained again
+    With `input_url` the recordings are compared with the input's; `deep` windows, drawn by `seed`, are explained again
     from it. `step` is called with what is being done, how much of it is done, and of how much. Time grows with what the
     run has written; of a part its path is kept, of a recording 16 bytes, of a file 17.
     Raises StorageError when there is no run or the storage stays away, InputError for the input, and ExplainerError for
@@ -121,7 +121,7 @@ def verify(
     manifest.check_totals()
     manifest.check_strays()
     if manifest.finished and found.ended != record.shards:
-        message = f"{found.ended} of {record.shards} shards are committed to their end"
+        message = f"{found.ended} of {record.shards} shards are complete"
         findings.add("missing_shard", "_run.json", message)
     if against is not None:
         against.close(manifest.finished)

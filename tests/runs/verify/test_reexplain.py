@@ -40,7 +40,7 @@ def test_windows_explained_again(damaged: Damaged, tiny_run: TinyRun, tmp_path: 
 
     def two_levels(mask: bytes) -> bytes:
         levels = np.frombuffer(mask, np.uint8).reshape(257, 64).astype(int)
-        # Of one frame, in the highest band: mean and profiles stay, so that no other check can tell.
+        # In one frame, in the highest band: mean and profiles stay, so that no other check can tell.
         up, down = np.argsort(levels[225:255, 7])[[0, -1]] + 225
         levels[up, 7] += 2
         levels[down, 7] -= 2
@@ -83,7 +83,7 @@ def test_tars_and_parquet_are_held_against_a_run_of_binary_masks(tiny_run: TinyR
     damaged = Damaged(Path(output))
 
     def mirror(rows: list) -> None:
-        # Of each frame, in the highest band: mean and profiles stay, so that no other check can tell.
+        # In each frame, in the highest band: mean and profiles stay, so that no other check can tell.
         for row in rows:
             mask = np.frombuffer(row["mask"], np.uint8).reshape(257, 64).copy()
             mask[225:255] = mask[225:255][::-1]
