@@ -9,8 +9,8 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)
 	$(BIN)/lmac demo --out demo-output
 
-# Two processes; the tests of a file stay together, and so do all that start a Ray cluster.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two processes of one thread each; tests/conftest.py says which tests stay together.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope
 
 test: $(INSTALLED) lint
 	$(PYTEST)
