@@ -84,7 +84,7 @@ def no_bytes(audio: dict) -> dict:
         ("masks", first("band_profile", lambda p: p[1:]), "wrong_mask", "band_profile has 31 values, not 32"),
         ("masks", first("band_profile", swapped), "wrong_mask", "band_profile is not that of its bytes: value"),
         ("masks", first("time_profile", swapped), "wrong_mask", "time_profile is not that of its bytes: value"),
-        ("masks", first("energy_kept", lambda e: e / 2), "scores_disagree", "another than in masks"),
+        ("masks", first("energy_kept", lambda e: e / 2), "scores_disagree", "differs from that in masks"),
         ("faithfulness", first("p", lambda p: p / 2), "scores_disagree", "by predictions"),
         ("faithfulness", first("ff_audio", lambda f: f / 2), "scores_disagree", "ff_audio is"),
         ("predictions", first("window_id", "f" * 32 + "-00000"), "wrong_id", "not what window"),
