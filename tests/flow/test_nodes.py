@@ -54,6 +54,11 @@ def cluster(head: Cluster) -> Iterator[Cluster]:
     yield head
     for node in list(head.worker_nodes):
         head.remove_node(node, allow_graceful=False)
+    # Ray takes some seconds to notice: until then the next test's run would count on what is gone.
+    deadline = time.monotonic() + 60
+    while sum(node["Alive"] for node in head.global_state.node_table()) > 1:
+        assert time.monotonic() < deadline, "Ray still has nodes that were removed"
+        time.sleep(0.1)
 
 
 class AfterCommits(Recorder):
