@@ -51,7 +51,7 @@ def explain_bad(source: Path, folder: Path, explainer: str, max_clip_seconds: fl
     home.mkdir()
     before = _surroundings(folder, {output, home})
     command = ["explain", str(source), str(output), "--explainer", explainer, "--device", "cpu", "--actors", "1"]
-    command += ["--cpus-per-actor", "1", "--max-recording-seconds", str(max_clip_seconds), "--listenables", "both"]
+    command += ["--cpus-per-actor", "1", "--max-clip-seconds", str(max_clip_seconds), "--listenables", "both"]
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(dict.fromkeys([*os.environ.get("PYTHONPATH", "").split(os.pathsep), root]))
     started = time.monotonic()
