@@ -12,8 +12,12 @@ demo: $(INSTALLED)
 # Two processes of one thread each; tests/conftest.py says which tests stay together.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope
 
+# What starts Ray comes after the rest, a process for each file: Ray's state outlives a cluster in its process.
 test: $(INSTALLED) lint
-	$(PYTEST)
+	$(PYTEST) -m "not ray"
+	@for file in $$(grep -rl "pytest.mark.ray" tests --include='test_*.py' | sort); do \
+		echo $$file; OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray $$file || exit 1; \
+	done
 
 # What can be run after every change: no Ray, no server, no training.
 check: $(INSTALLED) lint

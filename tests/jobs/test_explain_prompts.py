@@ -65,7 +65,7 @@ def test_wordings_that_say_nothing_new_are_refused_before_any_audio_is_read(clap
     ]
     code, said = run(*command, "a siren; a dog")
     assert code == 1
-    assert "--wordings: 'a dog' is to the text encoder the same as the prompt 'dog' in its templates" in said
+    assert "wordings: to the text encoder 'a dog' is the same as the prompt 'dog' in its templates" in said
     code, said = run(*command, "a siren; a Siren")
     assert code == 1
     assert "--wordings: the prompts: the prompts 'a siren' and 'a Siren' are equal" in said
@@ -82,7 +82,7 @@ def test_a_run_with_other_prompts_has_them_for_classes_and_a_mask_for_each(
     code, said = run(*command)
     assert code == 0, said
     (row,) = duckdb.sql(
-        f"SELECT count(*), count(DISTINCT label), count(DISTINCT window_id), count(DISTINCT md5(mask)) "
+        f"SELECT count(*), count(DISTINCT target), count(DISTINCT window_id), count(DISTINCT md5(mask)) "
         f"FROM '{out}/masks/*.parquet'"
     ).fetchall()
     assert row[:3] == (60, 3, 20)
@@ -179,7 +179,7 @@ def test_a_decoder_goes_on_with_other_prompts_and_not_for_another_clap(
         return run("train", "decoder", scenes, tmp_path / "out", *named, *options)
 
     for where, window_s, message in (
-        (other, "1", "was trained for another CLAP, of which the audio branch has other weights"),
+        (other, "1", "was trained for a CLAP whose audio encoder has other weights"),
         (clap, "0.5", "its front_end.window_s is 1.0, that of the decoder to train is 0.5"),
     ):
         code, said = trained(where, window_s)
@@ -196,7 +196,7 @@ def test_a_decoder_goes_on_with_other_prompts_and_not_for_another_clap(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("training: {objective: {kind: lmac-zs, prompts: 4}}", "asks for 4 prompts a window, and there are 3 in all"),
+        ("training: {objective: {kind: lmac-zs, prompts: 4}}", "is 4 prompts a window, and there are 3 in all"),
         (
             "{decoder: {channels: [2, 4]}, training: {objective: lmac-zs}}",
             "decoder.channels names 2 depths, the classifier has 6",
