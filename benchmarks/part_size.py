@@ -20,7 +20,6 @@ from pipeline.flow.parts import Part, WindowRow
 from pipeline.flow.tasks import commit_part
 from pipeline.models.checkpoint import load_config
 from pipeline.runs.output import RunOutput
-from schemas.draws import Draw
 from schemas.records import Cursor
 from schemas.tables import FAITHFULNESS
 from tests.s3 import S3Server, serve_s3
@@ -61,8 +60,10 @@ def explained_part(windows: int, number: int, rng: np.random.Generator) -> Expla
         target_index=np.zeros(windows, np.int64),
         probabilities=rng.random((windows, len(config.labels))).astype(np.float32),
         embedding=rng.random((windows, 256)).astype(np.float32),
+        by_freq=(masks * 255).astype(np.uint8).sum(axis=2, dtype=np.int64),
+        by_frame=(masks * 255).astype(np.uint8).sum(axis=1, dtype=np.int64),
+        masked=np.arange(windows),
         mask=(masks * 255).astype(np.uint8),
-        masks=Draw(),
         listened=np.arange(windows),
         listenables={"masked_in": sound},
         gain_db={"masked_in": np.zeros(windows)},

@@ -45,6 +45,10 @@ def explain(
     mask: Annotated[
         Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5. [default: soft]")
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None,
+        typer.Option(help="bf16 is faster on GPUs, and on CPUs that know it. [default: fp32]"),
+    ] = None,
     refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
     listenables: Annotated[
         Literal["masked_in", "masked_out", "both", "none"] | None,
@@ -56,6 +60,10 @@ def explain(
     ] = None,
     masks: Annotated[
         str | None, typer.Option(help="Which windows have their masks stored: all, none, share:0.05. [default: all]")
+    ] = None,
+    audio_scores: Annotated[
+        str | None,
+        typer.Option(help="Which windows' written audio is classified again: all, none, share:0.05. [default: all]"),
     ] = None,
     window_hop: Annotated[float | None, typer.Option(help="Seconds between windows of a long recording.")] = None,
     min_tail: Annotated[float | None, typer.Option(help="Share of a window that a recording's end must have.")] = None,
@@ -91,9 +99,11 @@ def explain(
                 "content.templates": template or None,
                 "content.classifier": classifier,
                 "content.mask": mask,
+                "content.precision": precision,
                 "content.refine": refine,
                 "content.listen": listen,
                 "content.masks": masks,
+                "content.audio_scores": audio_scores,
                 "content.listenables": listenables,
                 "content.window_hop_s": window_hop,
                 "content.min_tail": min_tail,

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 EXPLAINER_FORMAT: Literal[1] = 1
+# What a classifier and a decoder compute in between the log-mel and the logits; the rest is float32 in any case.
+Precision = Literal["fp32", "bf16"]
 
 
 class Config(BaseModel):

@@ -71,7 +71,8 @@ class CommitRecord(VersionedRecord):
 
     `next` is where the next part of the shard begins, `share` how much of the shard's bytes lie before that
     place, and `last` is True on the shard's final part. `drawn` names, where listenables are drawn for each target,
-    the windows of the part that may be among them; their listenables wait in `candidates`.
+    the windows of the part that may be among them; their listenables wait in `candidates`. `batch_size` windows were
+    explained at once, on a `device`: `cpu` or `cuda`.
     """
 
     shard_id: str
@@ -86,6 +87,8 @@ class CommitRecord(VersionedRecord):
     next: Cursor
     share: float
     last: bool
+    batch_size: int = 0
+    device: str = ""
     actor: str = ""
     seconds: float = 0.0
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from schemas.draws import Draw
-from schemas.explainer_config import Config
+from schemas.explainer_config import Config, Precision
 from schemas.targets import Targets
 
 # Masks that are explained, held and written as one.
@@ -29,7 +29,9 @@ class ContentConfig(Config):
     cost of an explanation. `listenables` are the sides that are written as FLAC, as a list or by one of the words
     `masked_in`, `masked_out`, `both`, `none`, for the windows that `listen` draws:
     `all`, `none`, `share:P` of them, or `per-target:K` of each target. `masks` draws the windows whose masks are
-    stored: `all`, `none` or `share:P`. Scores and profiles are written for every window.
+    stored: `all`, `none` or `share:P`; `audio_scores` likewise those whose written audio is classified again, which
+    is two of the seven passes of a window. All other scores and the profiles are written for every window.
+    `precision` is what the models compute in: `bf16` is faster on GPUs, and on CPUs that know it.
     `targets` says which classes of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
     semicolons. `prompts`, in `templates` or else the explainer's, are other classes for an explainer whose decoder
     takes prompts; `classifier` says where its CLAP is, for the text encoder, if that does not come with the
@@ -38,10 +40,12 @@ class ContentConfig(Config):
 
     explainer: str = "esc10"
     mask: Literal["soft", "binary"] = "soft"
+    precision: Precision = "fp32"
     refine: Annotated[int, Field(ge=0, le=1000)] = 0
     listenables: tuple[Literal["masked_in", "masked_out"], ...] = ("masked_in",)
     listen: str = "all"
     masks: str = "all"
+    audio_scores: str = "all"
     window_hop_s: Annotated[float, Field(gt=0)] | None = None
     min_tail: Annotated[float, Field(ge=0, le=1)] = 0.5
     max_clip_seconds: Annotated[float, Field(gt=0)] = 3600.0
@@ -74,10 +78,10 @@ class ContentConfig(Config):
     def _listen_is_readable(cls, listen: str) -> str:
         return str(Draw.parse(listen))
 
-    @field_validator("masks")
+    @field_validator("masks", "audio_scores")
     @classmethod
-    def _masks_are_readable(cls, masks: str) -> str:
-        return str(Draw.parse(masks, per_target=False))
+    def _draw_by_window_is_readable(cls, draw: str) -> str:
+        return str(Draw.parse(draw, per_target=False))
 
 
 class ClusterConfig(Config):

@@ -84,8 +84,11 @@ MASKS = _table(
 
 
 def _score(name: str, title: str, better: str, description: str, unit: str = "") -> pa.Field:
-    """A score with its name in print, and which is `better`: `higher`, `lower`, or empty where neither is."""
-    field = _field(name, pa.float32(), description, unit)
+    """A score with its name in print, and which is `better`: `higher`, `lower`, or empty where neither is.
+
+    Those of the written audio are null where it was not classified.
+    """
+    field = _field(name, pa.float32(), description, unit, name.endswith("_audio"))
     return field.with_metadata({**field.metadata, "title": title, **({"better": better} if better else {})})
 
 

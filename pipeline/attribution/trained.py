@@ -22,7 +22,7 @@ def trained(name: str, explainer: Explainer, refine: int = 0) -> Method:
     def attribute(magnitude: Tensor, target: Tensor) -> Tensor:
         # A decoder may need gradients of the classifier, which a caller's inference mode would not let it have.
         with torch.inference_mode(False):
-            _, _, logits = explainer.rank(magnitude.clone(), target.clone(), refine)
+            _, _, logits = explainer.passes.rank(magnitude.clone(), target.clone(), refine)
         return logits
 
     return Method(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pipeline.attribution.baselines import BASELINES
@@ -98,7 +97,7 @@ def prepare(input_url: str, config: EvaluationConfig, scratch: Path, device: str
     tested = tuple(known_name(name, known, "sanity.methods") for name in config.sanity.methods)
     config = config.model_copy(update={"sanity": config.sanity.model_copy(update={"methods": tested})})
     explainer = Explainer.load(config.explainer, device)
-    classifier = explainer.classifier.folded().to(memory_format=torch.channels_last)
+    classifier = explainer.passes.folded
     baselines, left_out = chosen_baselines(config.methods, explainer)
     methods = compared_methods(explainer, baselines, config.against, config.refine, config.seed)
     for name, reason in left_out.items():

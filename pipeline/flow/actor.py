@@ -28,7 +28,7 @@ class ExplainActor:
             torch.set_num_threads(threads)
         self.reference, self.context, self.batch_size = context, context.get(), batch_size
         source = self.context.content.explainer
-        self.explainer = Explainer.load(source, device)
+        self.explainer = Explainer.load(source, device, self.context.content.precision)
         if self.explainer.digest != self.context.explainer_digest:
             raise RuntimeError(
                 f"explainer {source!r} differs on this node from the one the run was started with: "
@@ -58,6 +58,8 @@ class ExplainActor:
             del reference  # frees the part in the object store as soon as it is explained
             with self.compute:
                 explained = explain_part(self.explainer, part, work.shard.uri, self.context.content, self.batch_size)
+                # Remembered: what one part's batches did not fit into, the next one's will not.
+                self.batch_size = explained.batch_size or self.batch_size
             del part
             writes.append(write_part.remote(self.context.output_url, explained, self.name, started))
             del explained

@@ -7,15 +7,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pipeline.audio.pcm import to_pcm
 from pipeline.flow.part_tables import ExplainedPart, draw_rows
 from pipeline.flow.parts import Part
 from pipeline.inputs.shards import printable
-from pipeline.lmac.explainer import Explainer, Explanation
+from pipeline.lmac.batches import ExplainedWindows, Wanted, explain_batches
+from pipeline.lmac.explainer import Explainer
 from schemas.draws import Draw
 from schemas.run_config import ContentConfig
-
-_GAINS = {"masked_in": "gain_db_in", "masked_out": "gain_db_out"}
+from schemas.targets import Targets
 
 
 def explain_part(
@@ -23,62 +22,82 @@ def explain_part(
 ) -> ExplainedPart:
     """Explain the windows of a part, `batch_size` at a time; a part without windows costs nothing.
 
-    Where a batch runs the GPU out of memory it is halved, and so are those after it, until they fit. Raises
-    torch.OutOfMemoryError when one window alone does not.
+    Where a batch runs the GPU out of memory the part is begun again with batches of half the size; the result says
+    which size it was made with. Raises torch.OutOfMemoryError when one window alone does not fit.
     """
-    lengths = np.array([row.length for row in part.rows], dtype=np.int64)
-    firsts, batches = [], []
-    first = 0
-    while first < len(part.rows):
-        stop = first + batch_size
-        batch = _batch(explainer, part.waveforms[first:stop], lengths[first:stop], content)
-        if batch is None:
-            batch_size = max(min(batch_size, len(part.rows) - first) // 2, 1)
+    ids = [row.window_id for row in part.rows]
+    listen, masks, audio = (Draw.parse(text) for text in (content.listen, content.masks, content.audio_scores))
+    windows = None
+    while ids and windows is None:
+        wanted = Wanted(
+            targets=Targets.parse(content.targets),
+            mask=content.mask,
+            refine=content.refine,
+            sides=content.listenables,
+            masks=_taken(masks, ids),
+            listenables=_taken(listen, ids),
+            audio_scores=_taken(audio, ids),
+        )
+        windows = _explained(explainer, part, wanted, batch_size)
+        if windows is None:
+            batch_size = batch_size // 2
             torch.cuda.empty_cache()  # what the failed batch left there is of other sizes than what comes
-            continue
-        firsts.append(first)
-        batches.append(batch)
-        first = stop
-    windows = [first + batch.window for first, batch in zip(firsts, batches, strict=True)]
-    window = np.concatenate(windows) if windows else np.zeros(0, np.int64)
-    targets = [target for batch in batches for target in batch.targets]
-    listened, drawn = draw_rows(Draw.parse(content.listen), [part.rows[w].window_id for w in window], targets)
-    names = batches[0].scores if batches else {}
+    labels = explainer.config.labels
+    if windows is None:
+        return ExplainedPart.without_windows(part, printable(shard_uri), explainer.config.front_end, list(labels))
+    count = windows.target_index.shape[1]
+    window = np.arange(len(ids)).repeat(count)
+    targets = [labels[index] for index in windows.target_index.flatten()]
+    listened, drawn = draw_rows(listen, [ids[w] for w in window], targets)
+    # The explainer kept those of all targets of the windows that the draw may take.
+    kept = _rows_of(_taken(listen, ids), count)
+    place = np.searchsorted(kept, listened)
+    sides = content.listenables if len(listened) else ()
     return ExplainedPart(
         # The waveforms stay behind: a writer has no use for them.
         part=replace(part, waveforms=part.waveforms[:0]),
         shard_uri=printable(shard_uri),
         front_end=explainer.config.front_end,
-        labels=list(explainer.config.labels),
+        labels=list(labels),
         window=window,
-        target_index=_join(batches, "target_index"),
-        probabilities=_join(batches, "probabilities"),
-        embedding=_join(batches, "embedding"),
-        mask=_join(batches, "mask"),
-        masks=Draw.parse(content.masks),
+        target_index=windows.target_index.flatten(),
+        probabilities=windows.probabilities,
+        embedding=windows.embedding,
+        by_freq=_flat(windows.by_freq),
+        by_frame=_flat(windows.by_frame),
+        masked=_rows_of(_taken(masks, ids), count),
+        mask=_flat(windows.mask),
         listened=listened,
-        listenables={kind: to_pcm(_join(batches, kind)[listened]) for kind in content.listenables},
-        gain_db={kind: _join(batches, _GAINS[kind])[listened] for kind in content.listenables},
-        scores={name: np.concatenate([batch.scores[name] for batch in batches]) for name in names},
+        listenables={side: _flat(windows.listenables[side])[place] for side in sides},
+        gain_db={side: _flat(windows.gain_db[side])[place] for side in sides},
+        scores={name: values.flatten() for name, values in windows.scores.items()},
         drawn=drawn if content.listenables else None,
+        batch_size=batch_size,
+        device=explainer.device.type,
     )
 
 
-def _batch(
-    explainer: Explainer, waveforms: np.ndarray, lengths: np.ndarray, content: ContentConfig
-) -> Explanation | None:
-    """Explain windows `[B, n]`; None where they do not fit into the GPU's memory, and are more than one."""
+def _explained(explainer: Explainer, part: Part, wanted: Wanted, batch_size: int) -> ExplainedWindows | None:
+    """Explain the windows of a part; None where a batch, of more than one, does not fit into the GPU's memory."""
+    lengths = np.array([row.length for row in part.rows], dtype=np.int64)
     try:
-        return explainer.explain_windows(
-            waveforms, lengths=lengths, targets=content.targets, mask=content.mask, refine=content.refine
-        )
+        return explain_batches(explainer, part.waveforms, lengths, wanted, batch_size)
     except torch.OutOfMemoryError as error:
-        if len(waveforms) > 1:
+        if batch_size > 1:
             return None
         raise torch.OutOfMemoryError(
             f"one window alone does not fit into the GPU's memory: give fewer --targets, or use a larger GPU ({error})"
         ) from None
 
 
-def _join(batches: list[Explanation], name: str) -> np.ndarray:
-    return np.concatenate([getattr(batch, name) for batch in batches]) if batches else np.zeros(0)
+def _taken(draw: Draw, ids: list[str]) -> np.ndarray:
+    return np.array([draw.takes(window_id) for window_id in ids], np.bool_)
+
+
+def _rows_of(windows: np.ndarray, count: int) -> np.ndarray:
+    """The rows, `count` for each window, of the windows that are chosen `[W]`."""
+    return np.flatnonzero(windows.repeat(count))
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    return values.reshape(-1, *values.shape[2:])

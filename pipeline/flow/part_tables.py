@@ -22,6 +22,7 @@ from schemas.explainer_config import FrontEndConfig
 from schemas.records import Sums, TableName, TargetSums
 from schemas.tables import FAITHFULNESS, TABLES
 
+_SCORES = FAITHFULNESS.names[3:]
 _SUMMED = tuple(name for name in TargetSums.model_fields if name != "windows")
 
 
@@ -30,10 +31,12 @@ class ExplainedPart:
     """A part without its waveforms, and what the explainer said of it; picklable, and free of torch.
 
     `probabilities` and `embedding` `[W, ...]` are in the order of the part's rows. The rest has a row for each window
-    and target: which window (`window` `[R]`), which class (`target_index` `[R]`), `mask` `[R, F, T]` uint8,
-    `listenables` by kind, `[L, n]` int16, and `gain_db` by kind, `[L]`, of the rows `listened` `[L]`; `scores` `[R]`.
-    `masks` draws the windows whose masks are stored; `drawn` names, by target, the windows that may get a listenable
-    where each target has so many, and None where `listened` is decided.
+    and target: which window (`window` `[R]`), which class (`target_index` `[R]`), the mask's sums in 255ths, `by_freq`
+    `[R, F]` and `by_frame` `[R, T]`, and `scores` `[R]`, NaN where the written audio was not classified. The masks that
+    are stored, `mask` `[M, F, T]` uint8, are those of the rows `masked` `[M]`; `listenables` by kind, `[L, n]` int16,
+    and `gain_db` by kind, `[L]`, those of the rows `listened` `[L]`. `drawn` names, by target, the windows that may get
+    a listenable where each target has so many, and is None where `listened` is decided. `batch_size` windows were
+    explained at once, on `device`, `cpu` or `cuda`.
     """
 
     part: Part
@@ -44,13 +47,23 @@ class ExplainedPart:
     target_index: np.ndarray
     probabilities: np.ndarray
     embedding: np.ndarray
+    by_freq: np.ndarray
+    by_frame: np.ndarray
+    masked: np.ndarray
     mask: np.ndarray
-    masks: Draw
     listened: np.ndarray
     listenables: dict[str, np.ndarray]
     gain_db: dict[str, np.ndarray]
     scores: dict[str, np.ndarray]
     drawn: dict[str, list[str]] | None = None
+    batch_size: int = 0
+    device: str = ""
+
+    @classmethod
+    def without_windows(cls, part: Part, shard_uri: str, front_end: FrontEndConfig, labels: list[str]) -> ExplainedPart:
+        """A part in which no recording could be used, or none was left."""
+        none, rows = np.zeros(0), np.zeros(0, np.int64)
+        return cls(part, shard_uri, front_end, labels, rows, rows, none, none, none, none, rows, none, rows, {}, {}, {})
 
     def window_of(self, r: int) -> WindowRow:
         """The window of row r."""
@@ -90,9 +103,10 @@ def tables_of(explained: ExplainedPart) -> dict[TableName, pa.Table]:
     by_target = sorted(range(len(explained.window)), key=lambda r: place[explained.window[r]])
     listened = sorted(range(len(explained.listened)), key=lambda i: place[explained.window[explained.listened[i]]])
     edges = band_edges_hz(explained.front_end)
+    stored = {int(r): m for m, r in enumerate(explained.masked)}
     contents: dict[TableName, list[dict[str, Any]]] = {
         "predictions": [_prediction(explained, i) for i in order],
-        "masks": [_mask(explained, r, edges) for r in by_target],
+        "masks": [_mask(explained, r, stored.get(r), edges) for r in by_target],
         "faithfulness": [_faithfulness(explained, r) for r in by_target],
         "listenables": [_listenable(explained, i, kind) for i in listened for kind in explained.listenables],
         "errors": [
@@ -160,24 +174,27 @@ def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
     }
 
 
-def _mask(explained: ExplainedPart, r: int, edges_hz: np.ndarray) -> dict[str, Any]:
-    mask, front_end = explained.mask[r], explained.front_end
+def _mask(explained: ExplainedPart, r: int, stored: int | None, edges_hz: np.ndarray) -> dict[str, Any]:
+    front_end, by_freq, by_frame = explained.front_end, explained.by_freq[r], explained.by_frame[r]
+    n_freq, n_frames = len(by_freq), len(by_frame)
     return {
         **_target(explained, r),
-        "mask": mask.tobytes() if explained.masks.takes(explained.window_of(r).window_id) else None,
-        "n_freq": mask.shape[0],
-        "n_frames": mask.shape[1],
+        "mask": None if stored is None else explained.mask[stored].tobytes(),
+        "n_freq": n_freq,
+        "n_frames": n_frames,
         "hop_s": front_end.hop_s,
         "bin_hz": front_end.bin_hz,
         "mask_mean": explained.scores["mask_mean"][r],
         "energy_kept": explained.scores["energy_kept"][r],
-        "band_profile": band_profile(mask, edges_hz, front_end.bin_hz) / 255,
-        "time_profile": time_profile(mask) / 255,
+        "band_profile": band_profile(by_freq / n_frames, edges_hz, front_end.bin_hz) / 255,
+        "time_profile": time_profile(by_frame / n_freq) / 255,
     }
 
 
 def _faithfulness(explained: ExplainedPart, r: int) -> dict[str, Any]:
-    values = {name: explained.scores[name][r] for name in FAITHFULNESS.names if name in explained.scores}
+    scores = explained.scores
+    # pyarrow would keep a number that is none; what was not measured is null.
+    values = {name: None if np.isnan(scores[name][r]) else scores[name][r] for name in _SCORES}
     return {**_target(explained, r), **values}
 
 

@@ -94,6 +94,8 @@ def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started
         next=part.next,
         share=part.share,
         last=part.last,
+        batch_size=explained.batch_size,
+        device=explained.device,
         actor=actor,
         seconds=round(time.time() - started, 3),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,18 +13,14 @@ from torch import Tensor
 from pipeline.audio.windows import MIN_TAIL, windows_of
 from pipeline.lmac.arguments import ArgumentError, check_mask, check_windows, choose_device, choose_targets
 from pipeline.lmac.explanation import Explanation
-from pipeline.lmac.masking import listenables, quantised
-from pipeline.lmac.read_recording import RecordingSource, read_recording
-from pipeline.lmac.refine import refine as refined
-from pipeline.lmac.scores import score_audio, score_masks
+from pipeline.lmac.passes import MaskKind, Passes
 from pipeline.models.checkpoint import ExplainerError, load_explainer
-from pipeline.models.classifier import Classifier, ClassifierOutput
+from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
-from pipeline.models.evidence import classify_with_evidence
-from pipeline.models.ranking import rank_bins
-from schemas.explainer_config import ExplainerConfig
+from schemas.explainer_config import ExplainerConfig, Precision
 
-MaskKind = Literal["soft", "binary"]
+if TYPE_CHECKING:
+    from pipeline.lmac.read_recording import RecordingSource
 
 
 class Explainer:
@@ -40,18 +36,20 @@ class Explainer:
         decoder: Decoder,
         device: str = "cpu",
         digest: str = "",
+        precision: Precision = "fp32",
     ) -> None:
-        self.config, self.digest, self.device = config, digest, choose_device(device)
-        # Convolutions on CPUs take a third less time on this layout.
-        layout = torch.channels_last
-        self.classifier = classifier.eval().requires_grad_(False).to(self.device, memory_format=layout)  # type: ignore[call-overload]
-        self.decoder = decoder.eval().requires_grad_(False).to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        self.config, self.digest = config, digest
+        self.passes = Passes(config, classifier, decoder, choose_device(device), precision)
+        self.classifier, self.decoder, self.device = self.passes.classifier, self.passes.decoder, self.passes.device
 
     @classmethod
-    def load(cls, name_or_url: str | os.PathLike[str], device: str = "cpu") -> Explainer:
+    def load(cls, name_or_url: str | os.PathLike[str], device: str = "cpu", precision: Precision = "fp32") -> Explainer:
         """Load an explainer that ships (`esc10`, `scenes`, `clap-mini`), or one from a directory on any fsspec URL.
 
-        `device` is torch's, or `auto`: a CUDA GPU where there is one, else the CPU.
+        `device` is torch's, or `auto`: a CUDA GPU where there is one, else the CPU. With `bf16` the classifier and
+        the decoder compute in less than float32 where it changes little (see `Passes`): faster on GPUs, and on CPUs
+        that know bfloat16.
+
         Raises ExplainerError when there is no such explainer or it has no decoder, StorageError when it cannot be read,
         and ArgumentError for a device that is not there.
 
@@ -66,7 +64,7 @@ class Explainer:
                 f"{name_or_url!r} is a classifier without a decoder: train one with "
                 f"`lmac train decoder INPUT OUTPUT --classifier {name_or_url}`"
             )
-        return cls(loaded.config, loaded.classifier, loaded.decoder, str(chosen), loaded.digest)
+        return cls(loaded.config, loaded.classifier, loaded.decoder, str(chosen), loaded.digest, precision)
 
     def explain(
         self,
@@ -103,6 +101,9 @@ class Explainer:
         window    seconds  target     p  p masked-in  p masked-out  mask mean
              0  0.00-5.00  bell    0.95         0.97          0.01       0.05
         """
+        # An actor of a run, and whoever has windows already, needs no decoders.
+        from pipeline.lmac.read_recording import read_recording
+
         front_end = self.config.front_end
         check_windows(front_end, window_hop_s, min_tail, max_seconds, batch_size)
         check_mask(mask, refine)
@@ -123,7 +124,6 @@ class Explainer:
         start_s = np.array([window.span.start for window in windows]) / rate
         return replace(Explanation.concatenate(explained), name=name, start_s=start_s)
 
-    @torch.no_grad()
     def explain_windows(
         self,
         waveforms: np.ndarray | Tensor,
@@ -151,8 +151,8 @@ class Explainer:
         >>> explanation.mask.shape, explanation.masked_in.shape, sorted(explanation.scores)[:3]
         ((2, 513, 401), (2, 160000), ['ad', 'ad_audio', 'ad_double_softmax'])
         """
-        check_mask(mask, refine)
         chosen = choose_targets(targets, self.config)
+        check_mask(mask, refine)
         x = self._checked(waveforms)
         samples = np.full(len(x), x.shape[1]) if lengths is None else np.asarray(lengths)
         if samples.shape != (len(x),) or not ((samples >= 0) & (samples <= x.shape[1])).all():
@@ -160,32 +160,21 @@ class Explainer:
                 f"lengths [B] must be 0 to {x.shape[1]} samples for each of {len(x)} windows, got {samples.tolist()}"
             )
         stops = None if lengths is None else torch.as_tensor(samples, device=self.device)
-        stft = self.classifier.front_end.stft(x)
-        magnitude = stft.abs()
-        count = chosen.count(self.config.labels)
-        fixed = chosen.indices(self.config.labels)
-        classes = None if fixed is None else torch.tensor(fixed, device=self.device).expand(len(x), count)
-        output, y, logits = self.rank(magnitude, None if classes is None else classes[:, 0], refine)
-        if classes is None:  # stable, so that the first is the decision where logits are equal
-            classes = output.logits.argsort(dim=1, descending=True, stable=True)[:, :count]
-        full = output.logits.softmax(1)
+        windows = self.passes.classify(x, stops, chosen)
+        count = windows.targets.shape[1]
         rows: dict[str, np.ndarray] = {}
         scores: dict[str, np.ndarray] = {}
         # Target by target: the device holds the masks and the sound of one at a time.
         for place in range(count):
-            if place:
-                _, y, logits = self.rank(magnitude, classes[:, place], refine)
-            levels = quantised(torch.sigmoid(logits))
-            if mask == "binary":
-                levels = (levels >= 128).to(torch.uint8) * 255
-            scored, masked = score_masks(self.classifier, magnitude, levels, full, y, self.config.mask_domain)
-            sound, gain_db = listenables(self.classifier.front_end, masked, stft, x.shape[1], stops)
-            _put(scores, scored | score_audio(self.classifier, sound, full, y), place, count)
-            made = {"mask": levels}
+            masked = self.passes.mask(windows, place, mask, refine)
+            sound, gain_db = self.passes.listenables(windows, masked)
+            again = self.passes.score_audio(windows.probabilities, masked.target, sound)
+            _put(scores, masked.scores | again, place, count)
+            made = {"mask": masked.levels}
             made["masked_in"], made["masked_out"] = sound.chunk(2)
             made["gain_db_in"], made["gain_db_out"] = gain_db.chunk(2)
             _put(rows, made, place, count)
-        target_index = classes.flatten().cpu().numpy()
+        target_index = windows.targets.flatten().cpu().numpy()
         return Explanation(
             name="windows",
             front_end=self.config.front_end,
@@ -195,32 +184,11 @@ class Explainer:
             targets=tuple(self.config.labels[index] for index in target_index),
             window=np.arange(len(x)).repeat(count),
             target_index=target_index,
-            probabilities=full.cpu().numpy(),
-            embedding=output.embedding.cpu().numpy(),
+            probabilities=windows.probabilities.cpu().numpy(),
+            embedding=windows.first.output.embedding.cpu().numpy(),
             scores=_by_window(scores),
             **_by_window(rows),
         )
-
-    @torch.no_grad()
-    def rank(
-        self, magnitude: Tensor, target: Tensor | None = None, steps: int = 0
-    ) -> tuple[ClassifierOutput, Tensor, Tensor]:
-        """The classifier's output, the classes explained `[B]`, and the mask's logits `[B, F, T]`, of magnitudes.
-
-        `magnitude` is linear, `[B, F, T]`; `target` `[B]` are the classes to explain, by default the decisions. The
-        logits rank the bins by how much they speak for the class, with -inf outside the classifier's mel bands; their
-        sigmoid is the mask. `steps` of refinement follow the decoder.
-        """
-        if not steps:
-            return rank_bins(self.decoder, self.classifier, magnitude, target)
-        output, y, _ = classify_with_evidence(self.classifier, magnitude, target, evidence=0)
-        # One by one: rounding differs with the batch size, and many steps amplify it.
-        alone = [self._refined(*window, steps) for window in zip(magnitude.split(1), y.split(1), strict=True)]
-        return output, y, torch.cat(alone)
-
-    def _refined(self, magnitude: Tensor, target: Tensor, steps: int) -> Tensor:
-        _, y, logits = rank_bins(self.decoder, self.classifier, magnitude, target)
-        return refined(self.classifier, magnitude, logits, y, steps, self.config.mask_domain)
 
     def _checked(self, waveforms: np.ndarray | Tensor) -> Tensor:
         try:

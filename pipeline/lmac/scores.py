@@ -11,6 +11,7 @@ from torch import Tensor
 from pipeline.lmac.masking import apply_mask
 from pipeline.models.classifier import Classifier
 
+_COUNTED_AT_ONCE = 2048
 # The scores that the written audio has as well.
 AUDIO = ("p_in", "p_out", "ai", "ai_001", "ad", "ad_double_softmax", "ag", "ff", "fid_in", "keep")
 
@@ -28,7 +29,8 @@ def score_masks(
     masked = torch.cat([apply_mask(magnitude, share, domain) for share in (kept, 1 - kept)])
     p_in, p_out = classifier(masked).logits.softmax(1).chunk(2)
     scores = faithfulness(full, p_in, p_out, target)
-    scores["sps"], scores["comp"] = sparseness(levels), complexity(levels)
+    count = _histogram(levels)
+    scores["sps"], scores["comp"] = _gini(count), _entropy(count)
     scores["mask_mean"] = kept.mean(dim=(1, 2))
     scores["energy_kept"] = energy_kept(magnitude, masked[: len(magnitude)])
     return scores, masked
@@ -91,7 +93,18 @@ def sparseness(levels: Tensor) -> Tensor:
     >>> round(float(sparseness(one_bin)), 2)
     0.99
     """
-    count = _histogram(levels)
+    return _gini(_histogram(levels))
+
+
+def complexity(levels: Tensor) -> Tensor:
+    """COMP `[B]`: the entropy in nats of masks `[B, F, T]` in 255ths (uint8), scaled to sum 1; `log(F T)` if even.
+
+    Bhatt et al. 2020 (arXiv 2005.00631), section 3.3; as quantus' `Complexity`. An empty mask has 0.
+    """
+    return _entropy(_histogram(levels))
+
+
+def _gini(count: Tensor) -> Tensor:
     value = torch.arange(256, dtype=count.dtype, device=count.device)
     n, total = count.sum(dim=1), (count * value).sum(dim=1)
     # Bins of one level take the ranks after all lower ones: `before + 1` to `before + count`.
@@ -101,20 +114,31 @@ def sparseness(levels: Tensor) -> Tensor:
     return (weighted / (n * total.clamp_min(1))).float()
 
 
-def complexity(levels: Tensor) -> Tensor:
-    """COMP `[B]`: the entropy in nats of masks `[B, F, T]` in 255ths (uint8), scaled to sum 1; `log(F T)` if even.
-
-    Bhatt et al. 2020 (arXiv 2005.00631), section 3.3; as quantus' `Complexity`. An empty mask has 0.
-    """
-    count = _histogram(levels)
+def _entropy(count: Tensor) -> Tensor:
     value = torch.arange(256, dtype=count.dtype, device=count.device)
     share = value / (count * value).sum(dim=1, keepdim=True).clamp_min(1)
     return -(count * torch.xlogy(share, share)).sum(dim=1).float()
 
 
 def _histogram(levels: Tensor) -> Tensor:
-    # 256 levels are counted in one pass, where 200,000 bins would have to be sorted.
-    return torch.stack([torch.bincount(row.flatten(), minlength=256) for row in levels]).double()
+    """How often each of the 256 levels stands in each mask, `[B, 256]`."""
+    flat = levels.flatten(1)
+    if not flat.is_cuda:
+        first = 256 * torch.arange(len(flat), dtype=torch.int32)[:, None]
+        return (
+            torch.bincount((flat.to(torch.int32) + first).flatten(), minlength=256 * len(flat)).view(-1, 256).double()
+        )
+    # A GPU's bincount waits for all that was asked of it before, and most bins of a mask are of one level, for whose
+    # counter all threads would queue. So the high and the low half of each level are written as one-hot vectors: their
+    # outer product, summed over the bins, is the histogram. All of its numbers are whole, and exact.
+    missing = -flat.shape[1] % _COUNTED_AT_ONCE
+    padded = torch.nn.functional.pad(flat, (0, missing)).view(-1, _COUNTED_AT_ONCE)
+    half = torch.arange(16, device=flat.device, dtype=torch.uint8)
+    high = ((padded >> 4)[:, None, :] == half[:, None]).to(torch.bfloat16)
+    low = ((padded & 15)[:, :, None] == half).to(torch.bfloat16)
+    count = torch.bmm(high, low, out_dtype=torch.float32).view(len(flat), -1, 256).sum(dim=1, dtype=torch.float64)
+    count[:, 0] -= missing
+    return count
 
 
 def energy_kept(magnitude: Tensor, masked: Tensor) -> Tensor:

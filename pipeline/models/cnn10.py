@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import pairwise
 from typing import cast
@@ -73,16 +74,16 @@ class Cnn10(Classifier):
             cast(ConvBlock, block).fold()
         return copy
 
-    def forward(self, magnitude: Tensor) -> ClassifierOutput:
-        return self.from_log_mel(self.front_end.log_mel(magnitude))
-
-    def from_log_mel(self, log_mel: Tensor) -> ClassifierOutput:
+    def from_log_mel(self, log_mel: Tensor, shifts: Sequence[Tensor] = ()) -> ClassifierOutput:
         x = self.norm0(log_mel.transpose(1, 2)).transpose(1, 2).unsqueeze(1)
         representations = [x]
-        for block in self.blocks:
-            x = self.dropout(block(x))
+        plain = 1 + len(self.blocks) - len(shifts)
+        for depth, block in enumerate(self.blocks):
+            x = self.dropout(block(x if depth < plain else x + shifts[depth - plain].to(x.dtype)))
             representations.append(x)
-        x = x.mean(dim=3)
+        x = x + shifts[-1].to(x.dtype) if shifts else x
+        x = x.float().mean(dim=3)
         x = x.amax(dim=2) + x.mean(dim=2)
-        embedding = self.relu(self.embed(self.dropout(x)))
-        return ClassifierOutput(self.classify(self.dropout(embedding)), embedding, tuple(representations))
+        with self.float32():
+            embedding = self.relu(self.embed(self.dropout(x)))
+            return ClassifierOutput(self.classify(self.dropout(embedding)), embedding, tuple(representations))

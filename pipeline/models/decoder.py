@@ -53,7 +53,7 @@ class Decoder(nn.Module):
     """U-Net decoder with a skip from each depth, the log-mel itself being the last (L-MAC, section 3.1).
 
     The mask is made at mel resolution, the classifier's own, and spread to linear bins. Input: representations as
-    `classify_with_evidence` returns them, and their magnitude `[B, F, T]`; output: logits `[B, F, T]`, for any number
+    `FirstPass.features` returns them, and their magnitude `[B, F, T]`; output: logits `[B, F, T]`, for any number
     of frames. Bins outside all mel filters get logit -inf: what the classifier cannot hear is no evidence.
 
     With `detail` a second map at mel resolution says how far, within a mel band, the louder bins come before the

@@ -17,7 +17,11 @@ class FrontEnd(nn.Module):
     """
 
     window: Tensor
+    wide_window: Tensor
     mel_weights: Tensor
+    spread_weights: Tensor
+    mean_weights: Tensor
+    audible: Tensor
 
     def __init__(self, config: FrontEndConfig) -> None:
         super().__init__()
@@ -31,9 +35,20 @@ class FrontEnd(nn.Module):
             norm=None if config.mel_norm == "none" else config.mel_norm,
             mel_scale=config.mel_scale,
         )
-        # Both follow from the config, so neither is stored with the weights.
-        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
-        self.register_buffer("mel_weights", mel_weights, persistent=False)
+        total = mel_weights.sum(dim=1, keepdim=True)
+        spread = torch.where(total > 0, mel_weights / total.clamp_min(1e-12), torch.zeros_like(total))
+        constants = {
+            "window": torch.hann_window(config.n_fft),
+            "wide_window": torch.hann_window(config.n_fft, dtype=torch.float64),
+            "mel_weights": mel_weights,
+            "spread_weights": spread.T,
+            "mean_weights": mel_weights / mel_weights.sum(dim=0).clamp_min(1e-12),
+            # Bool `[F]`: the linear bins that at least one mel filter covers.
+            "audible": total[:, 0] > 0,
+        }
+        for name, constant in constants.items():
+            # They follow from the config, so none is stored with the weights.
+            self.register_buffer(name, constant, persistent=False)
 
     def stft(self, waveform: Tensor) -> Tensor:
         """Complex STFT `[B, F, T]` of waveforms `[B, n]`, padded with silence or reflected at the edges."""
@@ -45,13 +60,13 @@ class FrontEnd(nn.Module):
         padded = nn.functional.pad(waveform, (0, -waveform.shape[-1] % self.config.hop_length))
         # A window shorter than half an FFT has nothing to reflect: it is padded with silence.
         reflects = self.config.pad_mode == "reflect" and padded.shape[-1] > self.config.n_fft // 2
-        window = self.window
-        if self.config.precision == "double":
-            padded, window = padded.double(), torch.hann_window(len(window), dtype=torch.float64, device=window.device)
+        wide = self.config.precision == "double"
+        if wide:
+            padded = padded.double()
         stft = torchaudio.functional.spectrogram(
             padded,
             pad=0,
-            window=window,
+            window=self.wide_window if wide else self.window,
             n_fft=self.config.n_fft,
             hop_length=self.config.hop_length,
             win_length=self.config.n_fft,
@@ -81,7 +96,8 @@ class FrontEnd(nn.Module):
 
     def log_mel(self, magnitude: Tensor) -> Tensor:
         """Log-mel power `[B, T, n_mels]` of linear magnitudes `[B, F, T]`; its gradient is finite everywhere."""
-        mel = magnitude.square().transpose(1, 2) @ self.mel_weights
+        with _float32(magnitude):
+            mel = magnitude.float().square().transpose(1, 2) @ self.mel_weights
         if self.config.log == "db":
             return 10 * torch.log10(mel.clamp_min(self.config.log_floor))
         return torch.log(mel + self.config.log_floor)
@@ -91,9 +107,8 @@ class FrontEnd(nn.Module):
 
         Bins that no filter covers get 0; there `audible` is False.
         """
-        total = self.mel_weights.sum(dim=1, keepdim=True)
-        weights = torch.where(total > 0, self.mel_weights / total.clamp_min(1e-12), torch.zeros_like(total))
-        return (mel_map @ weights.T).transpose(1, 2)
+        with _float32(mel_map):
+            return (mel_map.float() @ self.spread_weights).transpose(1, 2)
 
     def loudness_in_band(self, magnitude: Tensor) -> Tensor:
         """How far each bin of magnitudes `[B, F, T]` lies above its mel band's mean power, in nepers, within ±2.
@@ -101,12 +116,12 @@ class FrontEnd(nn.Module):
         Powers below the floor of the log-mel count as the floor, so that digital silence has no detail.
         """
         power = magnitude.square()
-        weights = self.mel_weights / self.mel_weights.sum(dim=0).clamp_min(1e-12)
-        mean = self.spread(power.transpose(1, 2) @ weights)
+        with _float32(power):
+            mean = self.spread(power.transpose(1, 2) @ self.mean_weights)
         floor = self.config.log_floor
         return (0.5 * ((power + floor).log() - (mean + floor).log())).clamp(-2.0, 2.0)
 
-    @property
-    def audible(self) -> Tensor:
-        """Bool `[F]`: the linear bins that at least one mel filter covers."""
-        return self.mel_weights.sum(dim=1) > 0
+
+def _float32(like: Tensor) -> torch.autocast:
+    """Float32 whatever the precision around it: the range of a power spectrum is far beyond three digits."""
+    return torch.autocast(like.device.type, enabled=False)

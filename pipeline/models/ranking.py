@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.decoder import Decoder
-from pipeline.models.evidence import classify_with_evidence
+from pipeline.models.evidence import FirstPass
 from pipeline.models.film import prompt_features
 
 
@@ -18,6 +18,22 @@ def rank_bins(
     `target` `[B]` are the classes to explain, by default the classifier's decisions. Gradients reach the decoder's
     weights only.
     """
-    output, y, features = classify_with_evidence(classifier, magnitude, target, decoder.evidence, decoder.prompted)
-    condition = prompt_features(classifier.prompt_embeddings(y), output.embedding) if decoder.prompted else None
-    return output, y, decoder(features, magnitude, condition)
+    first = FirstPass(classifier, magnitude, decoder.evidence, decoder.prompted)
+    y = first.output.logits.argmax(1) if target is None else target
+    return first.output, y, mask_logits(decoder, classifier, first, first.features(y), magnitude, y)
+
+
+def mask_logits(
+    decoder: Decoder,
+    classifier: Classifier,
+    first: FirstPass,
+    features: tuple[Tensor, ...],
+    magnitude: Tensor,
+    target: Tensor,
+) -> Tensor:
+    """The mask's logits `[B, F, T]` for the classes `target` `[B]`, of their `features` in the first pass."""
+    condition = None
+    if decoder.prompted:
+        condition = prompt_features(classifier.prompt_embeddings(target), first.output.embedding)
+    logits: Tensor = decoder(features, magnitude, condition)
+    return logits

@@ -25,18 +25,17 @@ def band_edges_hz(front_end: FrontEndConfig) -> NDArray[np.float64]:
     return np.round(_hz(np.concatenate([[low], inner, [high]]), front_end.mel_scale), 3)
 
 
-def band_profile(mask: NDArray[np.floating], edges_hz: NDArray[np.float64], bin_hz: float) -> NDArray[np.float32]:
-    """Return the mean of a mask `[n_freq, n_frames]` in each band between two edges, `[n_bands]`.
+def band_profile(by_freq: NDArray[np.float64], edges_hz: NDArray[np.float64], bin_hz: float) -> NDArray[np.float32]:
+    """Return the mean of a mask in each band between two edges, `[n_bands]`, from its means over frames `[n_freq]`.
 
     Bin f reaches from (f - 1/2) to (f + 1/2) times `bin_hz`; one that an edge divides counts to both by its share.
     """
-    return _means(mask.mean(axis=1, dtype=np.float64), edges_hz / bin_hz + 0.5)
+    return _means(by_freq, edges_hz / bin_hz + 0.5)
 
 
-def time_profile(mask: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the mean of a mask `[n_freq, n_frames]` in each of `TIME_SPANS` spans of equal length."""
-    frames = mask.mean(axis=0, dtype=np.float64)
-    return _means(frames, np.linspace(0, len(frames), TIME_SPANS + 1))
+def time_profile(by_frame: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the mean of a mask in each of `TIME_SPANS` equal spans, from its means over bins `[n_frames]`."""
+    return _means(by_frame, np.linspace(0, len(by_frame), TIME_SPANS + 1))
 
 
 def _means(values: NDArray[np.float64], borders: NDArray[np.float64]) -> NDArray[np.float32]:

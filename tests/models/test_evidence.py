@@ -5,8 +5,9 @@ import torch
 from pydantic import ValidationError
 
 from pipeline.models.build import build_decoder
-from pipeline.models.evidence import classify_with_evidence, decoder_channels
+from pipeline.models.evidence import decoder_channels
 from schemas.explainer_config import DecoderConfig
+from tests.models.evidence import classify_with_evidence
 from tests.models.make import CONFIG, FRONT_END, noise, small_models
 
 CNN, _ = small_models()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -58,14 +59,12 @@ class ClapClassifier(Classifier):
         other.n_classes = len(embeddings)
         return other
 
-    def forward(self, magnitude: Tensor) -> ClassifierOutput:
-        return self.from_log_mel(self.front_end.log_mel(magnitude))
-
-    def from_log_mel(self, log_mel: Tensor) -> ClassifierOutput:
+    def from_log_mel(self, log_mel: Tensor, shifts: Sequence[Tensor] = ()) -> ClassifierOutput:
         silence = self.front_end.log_mel(log_mel.new_zeros(1, self.front_end.config.n_freq, 1))[0, 0]
-        projected, representations = self.htsat(log_mel, silence)
+        projected, representations = self.htsat(log_mel, silence, shifts)
         embedding = nn.functional.normalize(projected, dim=1)
-        if self.classify is not None:
-            return ClassifierOutput(self.classify(embedding), embedding, representations)
-        logits = self.logit_scale * embedding @ self.class_embeddings.T
-        return ClassifierOutput(logits, embedding, representations)
+        with self.float32():
+            if self.classify is not None:
+                return ClassifierOutput(self.classify(embedding), embedding, representations)
+            logits = self.logit_scale * embedding @ self.class_embeddings.T
+            return ClassifierOutput(logits, embedding, representations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,6 +39,7 @@ class Htsat(nn.Module):
         self.side = config.image_size // config.patch_size
         cells = [config.patch_size, *(config.patch_size << stage for stage in range(len(config.depths)))]
         strides = [max(cells[0] // 2, 1), *cells[1:]]
+        self._weights_of_image: dict[tuple[Clip, torch.device], Tensor] = {}
         self.grids = nn.ModuleList(
             TokenGrid(n_mels, self.strips, stride, cell) for stride, cell in zip(strides, cells, strict=True)
         )
@@ -47,20 +49,34 @@ class Htsat(nn.Module):
         self.weights.eval()
         return self
 
-    def forward(self, log_mel: Tensor, silence: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """`silence` `[n_mels]` is the log-mel of silence, which pads a window that is shorter than the clip."""
+    def forward(
+        self, log_mel: Tensor, silence: Tensor, shifts: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """`silence` `[n_mels]` is the log-mel of silence, which pads a window that is shorter than the clip.
+
+        `shifts` as in `Classifier.forward`.
+        """
         encoder: Any = self.weights.audio_model.audio_encoder
         clip = Clip(log_mel.shape[1], self.clip_frames, self.image_frames, self.repeated)
         # One channel: the other three of a fusion checkpoint are for audio longer than a clip only.
         x = standardised(encoder.batch_norm, log_mel)
-        quiet = standardised(encoder.batch_norm, silence[None, None])
-        padded = torch.cat([x, quiet.expand(len(x), -1, -1, -1)], dim=2)[:, :, clip.frame_of_clip().to(x.device)]
-        tokens = encoder.patch_embed(encoder.reshape_mel2img(padded), ())
+        plain = 1 + len(self.grids) - len(shifts)
         representations = [x]
+        x = x if plain else x + shifts[0]
+        quiet = standardised(encoder.batch_norm, silence[None, None])
+        of_window, of_silence = self._image_weights(clip, x)
+        with torch.autocast(x.device.type, enabled=False):
+            stretched = of_window @ x + of_silence * quiet
+        tokens = encoder.patch_embed(encoder.reshape_mel2img(stretched), ())
 
         def keep(grid: nn.Module, tokens: Tensor) -> Tensor:
+            depth = len(representations)
             representation = grid(tokens, clip)
             representations.append(representation)
+            if depth >= plain:
+                return tokens + grid.to_tokens(shifts[depth - plain].to(tokens.dtype), clip)  # type: ignore[operator]
+            if shifts or not torch.is_grad_enabled():
+                return tokens
             return grid.with_gradient(tokens, representation, clip)  # type: ignore[operator]
 
         tokens = keep(self.grids[0], tokens)
@@ -71,8 +87,27 @@ class Htsat(nn.Module):
             tokens = keep(grid, tokens)
             if layer.downsample is not None:
                 tokens = layer.downsample(tokens, size)
-        embedding = self.weights.audio_projection(encoder.norm(tokens).mean(dim=1))
+        with torch.autocast(tokens.device.type, enabled=False):
+            embedding = self.weights.audio_projection(encoder.norm(tokens.float()).mean(dim=1))
         return embedding, tuple(representations)
+
+    def _image_weights(self, clip: Clip, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights of a window's frames `[image_frames, T]`, and of silence `[image_frames, 1]`, in the image's frames.
+
+        The clip is repeated or padded, and stretched as transformers does it; as one product, because a GPU adds the
+        gradients of an interpolation up in any order.
+        """
+        key = (clip, like.device)
+        if key not in self._weights_of_image:
+            frames = torch.eye(clip.clip_frames)[None, None]
+            size = (clip.image_frames, clip.clip_frames)
+            if clip.clip_frames < clip.image_frames:
+                frames = nn.functional.interpolate(frames, size, mode="bicubic", align_corners=True)
+            weights = torch.zeros(clip.image_frames, clip.frames + 1)
+            weights.index_add_(1, clip.frame_of_clip(), frames[0, 0])
+            self._weights_of_image[key] = weights.to(like.device)
+        weights = self._weights_of_image[key]
+        return weights[:, :-1], weights[:, -1:]
 
 
 def standardised(batch_norm: nn.Module, log_mel: Tensor) -> Tensor:

@@ -108,15 +108,26 @@ class TokenGrid(nn.Module):
     def __init__(self, n_mels: int, strips: int, stride: int, cell: int) -> None:
         super().__init__()
         self.n_mels, self.strips, self.stride, self.cell = n_mels, strips, stride, cell
+        # Copied to a device once: at every pass a copy would wait for what the device computes.
+        self._maps: dict[tuple[Clip, torch.device, torch.dtype], list[Tensor]] = {}
 
     def maps(self, clip: Clip, like: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """The maps of time and of mel bands, each to the window and to the image, on the device of `like`."""
-        time, mel = time_maps(clip, self.stride, self.cell), mel_maps(self.n_mels, self.stride, self.cell)
-        return (time[0].to(like), time[1].to(like)), (mel[0].to(like), mel[1].to(like))
+        key = (clip, like.device, like.dtype)
+        if key not in self._maps:
+            both = *time_maps(clip, self.stride, self.cell), *mel_maps(self.n_mels, self.stride, self.cell)
+            self._maps[key] = [weights.to(like) for weights in both]
+        time_in, time_out, mel_in, mel_out = self._maps[key]
+        return (time_in, time_out), (mel_in, mel_out)
 
     def forward(self, tokens: Tensor, clip: Clip) -> Tensor:
         time, mel = self.maps(clip, tokens)
         return time[0] @ unfolded(tokens, self.strips) @ mel[0].T
+
+    def to_tokens(self, representation: Tensor, clip: Clip) -> Tensor:
+        """A representation `[B, C, ceil(T / stride), n_mels / stride]` carried back to tokens `[B, side * side, C]`."""
+        time, mel = self.maps(clip, representation)
+        return folded(time[1] @ representation @ mel[1].T, self.strips)
 
     def with_gradient(self, tokens: Tensor, representation: Tensor, clip: Clip) -> Tensor:
         """The tokens unchanged; autograd takes them as made from their representation."""

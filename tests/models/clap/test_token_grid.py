@@ -8,9 +8,10 @@ from torch import Tensor
 
 from pipeline.attribution.gradcam import gradcam
 from pipeline.models.clap.layout import folded
-from pipeline.models.evidence import classify_with_evidence, decoder_channels
+from pipeline.models.evidence import decoder_channels
 from schemas.explainer_config import ClapConfig
 from tests.models.clap.make import SMALL, small_clap
+from tests.models.evidence import classify_with_evidence
 from tests.models.make import noise, tone
 
 CLAP = small_clap()

@@ -1,0 +1,230 @@
+"""Many windows explained batch by batch, so that the device computes while the batches beside are moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.audio.pcm import STEPS
+from pipeline.lmac.explainer import Explainer
+from pipeline.lmac.passes import MaskKind, Passes
+from pipeline.lmac.scores import AUDIO
+from pipeline.lmac.transfer import Download, Transfer, Upload
+from schemas.targets import Targets
+
+Side = str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is explained of each of W windows, and what of it is kept.
+
+    `targets`, `mask` and `refine` as in `Explainer.explain_windows`. `masks`, `listenables` and `audio_scores` are
+    bools `[W]`: the windows whose masks are kept, whose listenables of these `sides` are, and whose listenables are
+    classified again.
+    """
+
+    targets: Targets
+    mask: MaskKind
+    refine: int
+    sides: tuple[Side, ...]
+    masks: np.ndarray
+    listenables: np.ndarray
+    audio_scores: np.ndarray
+
+
+@dataclass
+class ExplainedWindows:
+    """What W windows and K targets of each come to; arrays are on the CPU.
+
+    `target_index` `[W, K]`, `probabilities` `[W, C]`, `embedding` `[W, D]`; `scores` `[W, K]` by name, those of the
+    written audio being NaN where it was not classified; sums of the masks in 255ths over frames, `by_freq`
+    `[W, K, F]`, and over bins, `by_frame` `[W, K, T]`. Of the windows that were wanted, in order: `mask` `[M, K, F, T]`
+    uint8; by side `listenables` `[L, K, n]` int16 and `gain_db` `[L, K]`.
+    """
+
+    target_index: np.ndarray
+    probabilities: np.ndarray
+    embedding: np.ndarray
+    by_freq: np.ndarray
+    by_frame: np.ndarray
+    mask: np.ndarray
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    listenables: dict[Side, np.ndarray] = field(default_factory=dict)
+    gain_db: dict[Side, np.ndarray] = field(default_factory=dict)
+
+
+def explain_batches(
+    explainer: Explainer, waveforms: np.ndarray, lengths: np.ndarray, wanted: Wanted, batch_size: int
+) -> ExplainedWindows:
+    """Explain windows `[W, n]` of which `lengths` `[W]` samples are sound, W >= 1, `batch_size` at a time.
+
+    The last batch is filled with silence, so that all are of one size and no window's result depends on how many
+    there are. Raises torch.OutOfMemoryError where a batch does not fit into the device's memory.
+    """
+    return _Batches(explainer, wanted, batch_size).run(waveforms, lengths)
+
+
+class _Batches:
+    """One call of `explain_batches`: what is in flight on the device, and what has come back."""
+
+    def __init__(self, explainer: Explainer, wanted: Wanted, batch_size: int) -> None:
+        self.explainer, self.passes, self.wanted, self.size = explainer, explainer.passes, wanted, batch_size
+        self.transfer = Transfer(explainer.device)
+        self.flying: list[Download] = []
+        self.columns: dict[str, list[Tensor]] = {}
+        self.queue = _AudioQueue(explainer.passes, batch_size)
+
+    def run(self, waveforms: np.ndarray, lengths: np.ndarray) -> ExplainedWindows:
+        n, count = len(waveforms), self.wanted.targets.count(self.explainer.config.labels)
+        firsts = range(0, n, self.size)
+        coming = self._upload(waveforms, lengths, 0)
+        for first in firsts:
+            samples, stops = (upload.tensor() for upload in coming)
+            self._explain(first, min(self.size, n - first), samples, stops)
+            # The device is busy with this batch now: the next one goes up, and what the last one came to is taken in.
+            if first + self.size < n:
+                coming = self._upload(waveforms, lengths, first + self.size)
+            self._land(1 + 2 * count)
+        self._download(dict(self.queue.flush()))
+        self._land(0)
+        return self._result(n, count)
+
+    def _upload(self, waveforms: np.ndarray, lengths: np.ndarray, first: int) -> tuple[Upload, Upload]:
+        here = slice(first, first + self.size)
+        return self.transfer.upload(waveforms[here], self.size), self.transfer.upload(lengths[here], self.size)
+
+    def _explain(self, first: int, n: int, waveforms: Tensor, stops: Tensor) -> None:
+        wanted, passes = self.wanted, self.passes
+        windows = passes.classify(waveforms, stops, wanted.targets)
+        self._download(
+            {
+                "target_index": windows.targets[:n],
+                "probabilities": windows.probabilities[:n],
+                "embedding": windows.first.output.embedding[:n],
+            }
+        )
+        here = slice(first, first + n)
+        keep, sound_of, again = wanted.masks[here], wanted.listenables[here], wanted.audio_scores[here]
+        for place in range(windows.targets.shape[1]):
+            masked = passes.mask(windows, place, wanted.mask, wanted.refine)
+            made = {f"scores/{name}": values[:n] for name, values in masked.scores.items()}
+            made["by_freq"] = masked.levels[:n].sum(dim=2, dtype=torch.int64)
+            made["by_frame"] = masked.levels[:n].sum(dim=1, dtype=torch.int64)
+            made["mask"] = self._rows(masked.levels[:n], keep)
+            if again.any() or (sound_of.any() and wanted.sides):
+                sound, gain_db = passes.listenables(windows, masked)
+                for side, samples, gain in zip(
+                    ("masked_in", "masked_out"), sound.chunk(2), gain_db.chunk(2), strict=True
+                ):
+                    if side in wanted.sides and sound_of.any():
+                        # On the 16-bit grid already: the product is whole.
+                        whole = (self._rows(samples[:n], sound_of) * STEPS).to(torch.int16)
+                        made |= {f"listenables/{side}": whole, f"gain_db/{side}": self._rows(gain[:n], sound_of)}
+                if again.any():
+                    inside, outside = (self._rows(samples[:n], again) for samples in sound.chunk(2))
+                    of_window = self._rows(windows.probabilities[:n], again), self._rows(masked.target[:n], again)
+                    self.queue.put(inside, outside, *of_window)
+            self._download(made)
+            self._download(dict(self.queue.full()))
+
+    def _rows(self, values: Tensor, chosen: np.ndarray) -> Tensor:
+        """The rows of `values` `[n, ...]` that are chosen; the device is not asked how many these are."""
+        if chosen.all():
+            return values
+        return values[self.transfer.upload(np.flatnonzero(chosen)).tensor()]
+
+    def _download(self, values: dict[str, Tensor]) -> None:
+        if values:
+            self.flying.append(self.transfer.download(values))
+
+    def _land(self, still_flying: int) -> None:
+        """Take in what has come back, but for the last few, which the device may still be at."""
+        while len(self.flying) > still_flying:
+            for name, values in self.flying.pop(0).tensors().items():
+                self.columns.setdefault(name, []).append(values)
+
+    def _result(self, n: int, count: int) -> ExplainedWindows:
+        wanted, columns = self.wanted, self.columns
+        every = np.ones(n, np.bool_)
+
+        def by_target(name: str, chosen: np.ndarray) -> np.ndarray:
+            """Batches `[b, ...]` of one target after the other, as `[rows, K, ...]` in the order of the windows."""
+            batches = columns.pop(name)
+            rows = [torch.cat(batches[place::count]) for place in range(count)]
+            assert len(rows[0]) == chosen.sum(), f"{name}: {len(rows[0])} rows for {chosen.sum()} windows"
+            return (torch.stack(rows, dim=1) if count > 1 else rows[0][:, None]).numpy()
+
+        scores = {
+            name.removeprefix("scores/"): by_target(name, every)
+            for name in [name for name in columns if name.startswith("scores/")]
+        }
+        if wanted.audio_scores.any():
+            order = self._audio_order(n, count)
+            for name in [name for name in columns if name.startswith("audio/")]:
+                values = np.full((n, count), np.nan, np.float32)
+                values[order] = torch.cat(columns.pop(name)).numpy()
+                scores[name.removeprefix("audio/")] = values
+        else:
+            scores |= {f"{name}_audio": np.full((n, count), np.nan, np.float32) for name in AUDIO}
+        sides = wanted.sides if wanted.listenables.any() else ()
+        return ExplainedWindows(
+            target_index=torch.cat(columns.pop("target_index")).numpy(),
+            probabilities=torch.cat(columns.pop("probabilities")).numpy(),
+            embedding=torch.cat(columns.pop("embedding")).numpy(),
+            by_freq=by_target("by_freq", every),
+            by_frame=by_target("by_frame", every),
+            mask=by_target("mask", wanted.masks),
+            scores=scores,
+            listenables={side: by_target(f"listenables/{side}", wanted.listenables) for side in sides},
+            gain_db={side: by_target(f"gain_db/{side}", wanted.listenables) for side in sides},
+        )
+
+    def _audio_order(self, n: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Window and target of each row that the queue has scored: batch by batch, in each target by target."""
+        windows, places = [], []
+        for first in range(0, n, self.size):
+            there = first + np.flatnonzero(self.wanted.audio_scores[first : first + self.size])
+            for place in range(count):
+                windows.append(there)
+                places.append(np.full(len(there), place))
+        return np.concatenate(windows), np.concatenate(places)
+
+
+class _AudioQueue:
+    """Listenables that are to be classified again: they wait until they fill a batch."""
+
+    def __init__(self, passes: Passes, size: int) -> None:
+        self.passes, self.size = passes, size
+        self.waiting: list[tuple[Tensor, ...]] = []
+        self.rows = 0
+
+    def put(self, *rows: Tensor) -> None:
+        """Add masked-in and masked-out waveforms `[r, n]`, probabilities `[r, C]` and targets `[r]` of windows."""
+        self.waiting.append(rows)
+        self.rows += len(rows[0])
+
+    def full(self) -> Iterator[tuple[str, Tensor]]:
+        """The scores `[b]` of what fills a batch, by name; nothing while it does not."""
+        if self.rows >= self.size:
+            whole = [torch.cat(parts) for parts in zip(*self.waiting, strict=True)]
+            self.waiting = [tuple(part[self.size :] for part in whole)]
+            self.rows -= self.size
+            yield from self._scores([part[: self.size] for part in whole], self.size)
+
+    def flush(self) -> Iterator[tuple[str, Tensor]]:
+        """The scores of what is left, in a batch that is filled with silence."""
+        if self.rows:
+            whole = [torch.cat(parts) for parts in zip(*self.waiting, strict=True)]
+            missing = self.size - self.rows
+            filled = [torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) for part in whole]
+            yield from self._scores(filled, self.rows)
+
+    def _scores(self, rows: list[Tensor], n: int) -> Iterator[tuple[str, Tensor]]:
+        inside, outside, probabilities, target = rows
+        scores = self.passes.score_audio(probabilities, target, torch.cat([inside, outside]))
+        yield from ((f"audio/{name}", values[:n]) for name, values in scores.items())
