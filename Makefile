@@ -4,24 +4,30 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check lint docs clean
+.PHONY: demo test unit check lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/lmac demo --out demo-output
 
-# Two processes of one thread each; tests/conftest.py says which tests stay together.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# What starts Ray waits more than it computes, and has a process for each file, as Ray's state outlives a cluster in its
+# process. The longest come first.
+RAY := $(shell grep -rl "pytest.mark.ray" tests --include='test_*.py' | sort)
+LONG := tests/faults/test_faults.py tests/flow/test_nodes.py tests/flow/test_resume.py
 
-# What starts Ray comes after the rest, a process for each file: Ray's state outlives a cluster in its process.
+# The output of each comes when it has ended.
 test: $(INSTALLED) lint
-	$(PYTEST) -m "not ray"
-	@for file in $$(grep -rl "pytest.mark.ray" tests --include='test_*.py' | sort); do \
-		echo $$file; OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray $$file || exit 1; \
-	done
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target unit $(addprefix ray/,$(LONG) $(filter-out $(LONG),$(RAY)))
+
+unit: $(INSTALLED)
+	$(PYTEST) -n 2 --dist loadscope -m "not ray"
+
+ray/%: $(INSTALLED)
+	$(PYTEST) -m ray $*
 
 # What can be run after every change: no Ray, no server, no training.
 check: $(INSTALLED) lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n 2 --dist loadscope -m "not slow"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -7,38 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.datasets.scenes import write_scenes
 from schemas.run_config import ContentConfig
 from tests.flow.make import content_of, explain_here, mixed_recordings, save_tiny, write_folder
 from tests.s3 import S3Server, serve_s3
-
-
-class RayApart(LoadScopeScheduling):
-    """Hands out tests to two processes by the file; all files that start Ray go to the same one, one after the other.
-
-    Clusters beside each other on one machine want the same ports, and some tests kill or stop what they find.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "ray" if _starts_ray(file) else file
-
-
-@cache
-def _starts_ray(file: str) -> bool:
-    return "pytest.mark.ray" in (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RayApart:
-    """Called by pytest-xdist, in the process that hands out the tests."""
-    return RayApart(config, log)
 
 
 @pytest.fixture(scope="session")

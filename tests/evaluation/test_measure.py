@@ -57,8 +57,9 @@ def test_the_scores_are_those_of_the_explainer(domain: str) -> None:
     explainer = Explainer(CONFIG.model_copy(update={"mask_domain": domain}), classifier, decoder)
     waveform = noise(2, CONFIG.front_end.window_samples)
     explanation = explainer.explain_windows(waveform)
-    one = classify_windows(explainer.classifier, waveform, torch.arange(2))
-    (scores,) = soft_scores(explainer.classifier, one, [torch.from_numpy(explanation.mask)], domain)
+    classifier = explainer.passes.folded
+    one = classify_windows(classifier, waveform, torch.arange(2))
+    (scores,) = soft_scores(classifier, one, [torch.from_numpy(explanation.mask)], domain)
     for name, value in explanation.scores.items():
         np.testing.assert_allclose(scores[name], value, rtol=1e-4, atol=1e-4, err_msg=name)
 
