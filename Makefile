@@ -4,30 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test unit check lint docs clean
+.PHONY: demo test check lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/lmac demo --out demo-output
 
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-# What starts Ray waits more than it computes, and has a process for each file, as Ray's state outlives a cluster in its
-# process. The longest come first.
-RAY := $(shell grep -rl "pytest.mark.ray" tests --include='test_*.py' | sort)
-LONG := tests/faults/test_faults.py tests/flow/test_nodes.py tests/flow/test_resume.py
+# One thread each; a file's tests stay together, as they share what is made for them.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadfile
 
-# The output of each comes when it has ended.
+# Three processes on two cores: what starts Ray waits more than it computes.
 test: $(INSTALLED) lint
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target unit $(addprefix ray/,$(LONG) $(filter-out $(LONG),$(RAY)))
-
-unit: $(INSTALLED)
-	$(PYTEST) -n 2 --dist loadscope -m "not ray"
-
-ray/%: $(INSTALLED)
-	$(PYTEST) -m ray $*
+	$(PYTEST) -n 3
 
 # What can be run after every change: no Ray, no server, no training.
 check: $(INSTALLED) lint
-	$(PYTEST) -n 2 --dist loadscope -m "not slow"
+	$(PYTEST) -n 2 -m "not slow"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import ray
 import torch
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from schemas.errors import LmacError
 from schemas.run_config import ClusterConfig
@@ -71,6 +72,12 @@ def ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
 
     Raises ClusterError when Ray does not start here, or the cluster at `address` cannot be joined or is too small.
     """
+    with _own_authentication(), _ray_cluster(config) as size:
+        yield size
+
+
+@contextmanager
+def _ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
     # Ray's advice on authentication, printed at every start, is not for users of a batch command.
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -117,6 +124,25 @@ def ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
         yield size
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_authentication() -> Iterator[None]:
+    """Ask Ray for a token or none as the environment says, before and after the block.
+
+    A Ray that is started here asks for one, and Ray leaves it at that for the rest of the process: of a cluster without
+    tokens that was joined next, all actors would be refused.
+    """
+    before = os.environ.get("RAY_AUTH_MODE")
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("RAY_AUTH_MODE", None)
+        else:
+            os.environ["RAY_AUTH_MODE"] = before
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _check_reachable(address: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,13 +71,8 @@ def run(
     with a message for people; none of the first four touches the output.
     """
     stop = Stop()
-    try:
-        with stop.handling_signals():
-            return _run(input_url, output_url, config, reporter, take_over, stop)
-    finally:
-        # Handles of this cluster's actors that were left in cycles would end those of the next one: they have the same
-        # ids in each cluster that a process joins.
-        gc.collect()
+    with stop.handling_signals():
+        return _run(input_url, output_url, config, reporter, take_over, stop)
 
 
 def explain_dataset(

@@ -42,10 +42,7 @@ def limit() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
-    """A Ray cluster to join, so that not every run has to start its own.
-
-    Its module must start no other: after that actors die on this one.
-    """
+    """A Ray cluster to join, so that not every run has to start its own."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 6, "include_dashboard": False})
     yield cluster.address
     ray.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,12 @@ def test_a_binary_mask_is_the_soft_one_cut_at_a_half(tiny_run: TinyRun, ray_addr
         np.testing.assert_array_equal(binary[sure] == 255, levels[sure] >= 128)
     assert rows(tmp_path / "out", "listenables") == []
     assert list((tmp_path / "out" / "listenables").iterdir())  # an empty table is still a table
+
+
+def test_a_cluster_without_tokens_is_joined_after_a_run_on_a_ray_of_its_own_which_asks_for_one(
+    tiny_run: TinyRun, ray_address: str, tmp_path: Path
+) -> None:
+    explain(tiny_run.source, tmp_path / "here", content_of(tiny_run.explainer))
+    assert "RAY_AUTH_MODE" not in os.environ
+    explain(tiny_run.source, tmp_path / "there", content_of(tiny_run.explainer), address=ray_address)
+    assert_same_explanations(tmp_path / "here", tmp_path / "there")
