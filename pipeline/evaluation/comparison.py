@@ -16,13 +16,14 @@ from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.contaminate import CLEAN, Audio
 from pipeline.evaluation.curves import curve_scores
 from pipeline.evaluation.localisation import localised
-from pipeline.evaluation.measure import in_255ths, soft_scores
+from pipeline.evaluation.measure import soft_scores
 from pipeline.evaluation.methods import IDEAL, ComparedMethod
 from pipeline.evaluation.prepare import Evaluation, Progress
 from pipeline.evaluation.result_tables import make_tables
 from pipeline.evaluation.results_cache import Columns, ResultsCache, table_of
 from pipeline.evaluation.sanity import cases, sanity_rows
 from pipeline.evaluation.timing import timing_tables
+from pipeline.lmac.masking import quantised
 from schemas.evaluation_tables import CURVES, LOCALISATION, SANITY, SCORES
 
 # Cached rows of localisation also say by which order of bins.
@@ -95,7 +96,7 @@ def _measured(
     ranks = {how: ranking(relevance, batch.magnitude, how) for how in method.rankings}
     masks = {}
     if "scores" in kinds or "localisation" in kinds:
-        masks = {how: in_255ths(soft_mask(relevance, batch.magnitude, how)) for how in method.masks}
+        masks = {how: quantised(soft_mask(relevance, batch.magnitude, how)) for how in method.masks}
     columns: dict[str, list[Columns]] = {}
     if "scores" in kinds:
         scores = soft_scores(classifier, batch, list(masks.values()), method.domain)

@@ -8,15 +8,10 @@ import torch
 from torch import Tensor
 
 from pipeline.evaluation.batch import WindowBatch
-from pipeline.lmac.masking import listenables, quantised
+from pipeline.lmac.masking import listenables
 from pipeline.lmac.scores import score_audio, score_masks
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_tables import SPECTRAL, WRITTEN
-
-
-def in_255ths(mask: Tensor) -> Tensor:
-    """Masks in [0, 1] as uint8, as they are stored; what is scored is the very mask that is stored."""
-    return quantised(mask)
 
 
 def listenable(classifier: Classifier, batch: WindowBatch, masked: Tensor) -> Tensor:

@@ -18,10 +18,9 @@ from pipeline.attribution.relevance import ranking, soft_mask
 from pipeline.evaluation.batch import WindowBatch, class_probabilities, classify_windows
 from pipeline.evaluation.bootstrap import LEVEL, Bootstrap
 from pipeline.evaluation.contaminate import at_snr
-from pipeline.evaluation.measure import in_255ths
 from pipeline.evaluation.methods import ComparedMethod, relevance_of
 from pipeline.evaluation.sizes import first_bins, place_in_order
-from pipeline.lmac.masking import apply_mask
+from pipeline.lmac.masking import apply_mask, quantised
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_config import SanityConfig
 
@@ -211,7 +210,7 @@ def _masked_out(
 ) -> list[Row]:
     kept, right = [], []
     for one, values in zip(batches, relevance, strict=True):
-        levels = in_255ths(soft_mask(values, one.magnitude, method.masks[0]))
+        levels = quantised(soft_mask(values, one.magnitude, method.masks[0]))
         rest = apply_mask(one.magnitude, 1 - levels.float() / 255, method.domain)
         (said,) = class_probabilities(classifier, [rest])
         kept += (said.argmax(1) == one.target).tolist()

@@ -12,8 +12,8 @@ from pipeline.datasets.scenes import Scene, SceneConfig, render_scene
 from pipeline.datasets.scenes.encode import encode_scene
 from pipeline.evaluation.batch import WindowBatch, classify_windows
 from pipeline.evaluation.localisation import Scenes, ideal, localised, scenes_of
-from pipeline.evaluation.measure import in_255ths
 from pipeline.inputs.window_set import WindowSet
+from pipeline.lmac.masking import quantised
 from tests.evaluation.make import LowOrHigh
 from tests.models.make import FRONT_END
 
@@ -81,7 +81,7 @@ def test_the_ideal_mask_finds_all_and_separates_and_its_inverse_finds_nothing() 
     one, truth = window_batch(), Scenes(windows(), FRONT_END)
     relevance = ideal(LowOrHigh(), truth, "").relevance(one)
     ranks = {"signed": relevance, "absolute": -relevance}
-    masks = {"as_written": in_255ths(soft_mask(relevance, one.magnitude, "as_written"))}
+    masks = {"as_written": quantised(soft_mask(relevance, one.magnitude, "as_written"))}
     rows = {row["ranking"]: row for row in localised(LowOrHigh(), one, truth, ranks, masks, "magnitude")}
     assert rows["signed"]["auroc"] == pytest.approx([1.0] * COUNT)
     assert rows["signed"]["average_precision"] == pytest.approx([1.0] * COUNT)
@@ -94,7 +94,7 @@ def test_chance_finds_half() -> None:
     one = window_batch()
     rank = torch.rand(one.magnitude.shape, generator=torch.Generator().manual_seed(0))
     (row,) = localised(
-        LowOrHigh(), one, Scenes(windows(), FRONT_END), {"signed": rank}, {"m": in_255ths(rank)}, "magnitude"
+        LowOrHigh(), one, Scenes(windows(), FRONT_END), {"signed": rank}, {"m": quantised(rank)}, "magnitude"
     )
     assert row["auroc"] == pytest.approx([0.5] * COUNT, abs=0.05)
 

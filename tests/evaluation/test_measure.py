@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from pipeline.evaluation.batch import class_probabilities, classify_windows
-from pipeline.evaluation.measure import in_255ths, soft_scores
+from pipeline.evaluation.measure import soft_scores
 from pipeline.lmac.explainer import Explainer
+from pipeline.lmac.masking import quantised
 from schemas.evaluation_tables import SPECTRAL, WRITTEN
 from tests.evaluation.make import LowOrHigh, window_batch
 from tests.models.make import CONFIG, noise, small_models
@@ -14,7 +15,7 @@ from tests.models.make import CONFIG, noise, small_models
 
 def scores_of(mask: torch.Tensor) -> dict[str, float]:
     one = window_batch()
-    (scores,) = soft_scores(LowOrHigh(), one, [in_255ths(mask.expand_as(one.magnitude))], "magnitude")
+    (scores,) = soft_scores(LowOrHigh(), one, [quantised(mask.expand_as(one.magnitude))], "magnitude")
     return {name: value.item() for name, value in scores.items()}
 
 
@@ -43,7 +44,7 @@ def test_half_of_everything_keeps_a_quarter_of_the_energy() -> None:
 
 def test_several_masks_are_scored_as_each_alone() -> None:
     one = window_batch(3)
-    masks = [in_255ths(torch.rand(one.magnitude.shape, generator=torch.Generator().manual_seed(k))) for k in range(3)]
+    masks = [quantised(torch.rand(one.magnitude.shape, generator=torch.Generator().manual_seed(k))) for k in range(3)]
     together = soft_scores(LowOrHigh(), one, masks, "magnitude")
     for mask, scores in zip(masks, together, strict=True):
         (alone,) = soft_scores(LowOrHigh(), one, [mask], "magnitude")
