@@ -27,6 +27,8 @@ def explain_part(
     """
     ids = [row.window_id for row in part.rows]
     listen, masks, audio = (Draw.parse(text) for text in (content.listen, content.masks, content.audio_scores))
+    # A batch is filled with silence: one larger than a part would always be.
+    batch_size = min(batch_size, content.part_windows)
     windows = None
     while ids and windows is None:
         wanted = Wanted(
