@@ -99,12 +99,16 @@ def extract(
         with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["file", "kind", *_COLUMNS])
-            table.writerows([one.path.name, one.kind, *(one.row[name] for name in _COLUMNS)] for one in files)
+            table.writerows([one.path.name, one.kind, *(_cell(one.row[name]) for name in _COLUMNS)] for one in files)
     except BaseException:
         for path in [*(one.path for one in files), folder / TABLE]:
             path.unlink(missing_ok=True)
         raise
     return Extraction(files, fitting, lacking)
+
+
+def _cell(value: Any) -> Any:
+    return "; ".join(value) if isinstance(value, list) else value
 
 
 def _explanations(
