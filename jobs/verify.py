@@ -26,6 +26,9 @@ def verify(
     explainer: Annotated[
         str | None, typer.Option(help="For --deep: the explainer of the run. [default: the one saved with it]")
     ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="For --input: the run's table of labels, if it names segments.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which windows --deep draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
@@ -43,6 +46,7 @@ def verify(
             explainer,
             seed,
             step=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
+            labels_url=labels,
         )
     if as_json:
         typer.echo(json.dumps(_as_json(found), indent=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import field_validator
@@ -51,6 +52,11 @@ class InputConfig(Config):
         if separator == "":
             raise ValueError("expected one or more characters, as in ';'")
         return separator
+
+    @classmethod
+    def recorded(cls, config: Mapping[str, Any], labels: str | None = None) -> InputConfig:
+        """How the input of a run was read, by the `config` in its record, which does not say where `labels` lies."""
+        return cls(**{name: config.get(name) for name in cls.model_fields if name != "labels"}, labels=labels)
 
     def reading(self) -> InputConfig:
         """Only what this class declares, of a configuration that has more."""

@@ -183,6 +183,7 @@ def run_record(
     # what they are. Prompts are the explainer's labels.
     config = content.model_dump(mode="json", exclude={"explainer", "classifier", "prompts", "templates", "labels"})
     config["labels_digest"] = labels.digest if labels else None
+    config["label_segments"] = labels is not None and any(row.parts for row in labels.rows.values())
     return RunRecord(
         lmac_version=metadata.version("lmac"),
         input_digest=listing.digest,

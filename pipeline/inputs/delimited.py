@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from pipeline.storage.errors import InputError
 
@@ -81,14 +80,13 @@ def _records(text: str, lines: list[str], delimiter: str, quote: str | None) -> 
         raise malformed from None
 
 
-def _quoted(text: str, delimiter: str, quote: str, **dialect: Any) -> _Records:
+def _quoted(text: str, delimiter: str, quote: str) -> _Records:
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
         quotechar=quote,
         strict=True,
         skipinitialspace=delimiter != " ",
-        **dialect,
     )
     records, began = [], 1
     try:
@@ -109,7 +107,7 @@ def _other_readings(text: str, delimiter: str) -> Iterator[_Records]:
     with suppress(_MalformedError):
         yield _quoted(re.sub(rf'" +(?=[{re.escape(delimiter)}\r\n]|$)', '"', text), delimiter, '"')
     with suppress(_MalformedError):
-        yield _quoted(text, delimiter, '"', escapechar="\\", doublequote=False)
+        yield _quoted(text.replace('\\"', '""'), delimiter, '"')
 
 
 def _refuse_swallowed(records: _Records, lines: list[str], delimiter: str, n_lines: int) -> None:

@@ -135,7 +135,7 @@ def _files(url: str, reading: InputConfig, rows_per_shard: int, shard_bytes: int
     shards = [shard for plan in planned.values() for shard in plan]
     shards += [Shard(shard_id(path, path), "tar", path, sizes[path]) for path in by_kind["tar"]]
     without = [path for path, plan in planned.items() if not plan]
-    if len(sizes) == 1 and without:
+    if len(sizes) == 1 and without and reading.audio_column is None:
         # A table without audio may still name it.
         return _manifest(join(root_url, without[0]), reading)
     others = [path for kind, paths in by_kind.items() if kind not in ("audio", "tar", "parquet") for path in paths]

@@ -67,11 +67,9 @@ def find_recordings(
         )
         if shard.kind == "files" and not entries:
             continue
-        # A row of Parquet may be a segment, which its times alone tell.
-        chosen = None if shard.kind == "parquet" else want
-        for recording in read_shard(
-            listing.root_url, replace(shard, entries=entries), want=None if shard.kind == "files" else chosen
-        ):
+        # A row of Parquet may be a segment, which only its times tell.
+        only = want if shard.kind == "tar" else None
+        for recording in read_shard(listing.root_url, replace(shard, entries=entries), want=only):
             if isinstance(recording, RawRecording):
                 recording = truth.annotated(recording) if truth is not None else recording
                 if recording.clip_id in wanted or any(one.clip_id in wanted for one in recording.segments):

@@ -7,11 +7,7 @@ import unicodedata
 
 
 def spellings(path: str) -> tuple[str, ...]:
-    """Return a path as it is written, and then as a disk may have it instead.
-
-    >>> spellings("train\\\\\\\\a.wav")
-    ('train\\\\\\\\a.wav', 'train/a.wav')
-    """
+    """Return a path as it is written, and then as a disk may have it instead."""
     slashed = path.replace("\\", "/")
     forms = (unicodedata.normalize(form, one) for one in (path, slashed) for form in ("NFC", "NFD"))
     return tuple(dict.fromkeys((path, slashed, *forms)))

@@ -103,16 +103,15 @@ def _text(data: bytes, shown: str) -> str:
             return data.decode("utf-16")
         except UnicodeDecodeError as error:
             raise InputError(f"{shown}: it begins as UTF-16, but is not ({error}); save it as UTF-8") from error
+    if data[:400].count(0) > len(data[:400]) // 4:
+        raise InputError(f"{shown}: it seems to be UTF-16 without a byte order mark; save it as UTF-8")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
             f"{shown}, line {line}: it is not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8"
         ) from error
-    if text[:400].count("\0") > len(text[:400]) // 4:
-        raise InputError(f"{shown}: it seems to be UTF-16 without a byte order mark; save it as UTF-8")
-    return text
 
 
 def _json_rows(text: str, shown: str) -> list[Row]:

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from pipeline.audio.decode import AudioFault, decode
 from pipeline.audio.windows import windows_of
+from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.readers import find_recordings
-from pipeline.inputs.recording import RawRecording
+from pipeline.inputs.recording import RawRecording, Segment
 from pipeline.lmac.explainer import Explainer, Explanation
 from pipeline.models.checkpoint import ExplainerError, has_explainer
 from pipeline.runs.output import RunOutput
@@ -56,6 +57,7 @@ def reexplain(
     listing: Listing,
     findings: Findings,
     step: Callable[[], object],
+    truth: GroundTruth | None = None,
 ) -> int:
     """Explain windows from the input again, and compare them with what is written; how many were compared.
 
@@ -66,9 +68,12 @@ def reexplain(
     for window in windows:
         by_recording[window.clip_id].append(window)
     left = set(windows)
-    for recording in find_recordings(listing, by_recording.keys(), {window.shard_id for window in windows}):
-        for window in by_recording[recording.clip_id]:
-            waveform, length = _cut(recording, window.index, explainer, config)
+    shard_ids = {window.shard_id for window in windows}
+    for recording in find_recordings(listing, by_recording.keys(), shard_ids, truth):
+        spans = {segment.clip_id: segment for segment in recording.segments}
+        found = [window for identity in (recording.clip_id, *spans) for window in by_recording.get(identity, ())]
+        for window in found:
+            waveform, length = _cut(recording, spans.get(window.clip_id), window.index, explainer, config)
             if waveform is not None:
                 made = _explain(explainer, waveform, length, config)
                 _compare(window, made, _written(output, window), explainer, config, findings)
@@ -81,13 +86,17 @@ def reexplain(
 
 
 def _cut(
-    recording: RawRecording, index: int, explainer: Explainer, config: Mapping[str, Any]
+    recording: RawRecording, segment: Segment | None, index: int, explainer: Explainer, config: Mapping[str, Any]
 ) -> tuple[np.ndarray | None, int]:
     front_end = explainer.config.front_end
     try:
         decoded = decode(recording.data, recording.name, front_end.sample_rate, config["max_clip_seconds"]).waveform
     except AudioFault:
         return None, 0
+    if segment is not None:
+        rate = front_end.sample_rate
+        stop = None if segment.stop_s is None else round(segment.stop_s * rate)
+        decoded = decoded[round(segment.start_s * rate) : stop]
     for window in windows_of(decoded, front_end, config["window_hop_s"], config["min_tail"]):
         if window.number == index:
             return window.samples, window.span.stop - window.span.start

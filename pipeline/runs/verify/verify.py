@@ -11,7 +11,9 @@ from itertools import groupby
 
 import numpy as np
 
-from pipeline.inputs.listing import list_input
+from pipeline.inputs.label_table import ground_truth, load_labels
+from pipeline.inputs.labels import GroundTruth
+from pipeline.inputs.listing import Listing, list_input
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.against_input import InputCheck
 from pipeline.runs.verify.chain import Chain
@@ -25,6 +27,9 @@ from pipeline.runs.verify.recordings import NO_RECORDINGS, SeenRecordings, check
 from pipeline.runs.verify.settings import Settings
 from pipeline.runs.verify.values import keys_of
 from pipeline.runs.verify.window_draw import WindowDraw
+from pipeline.storage.errors import InputError
+from schemas.input_config import InputConfig
+from schemas.records import RunRecord
 
 # Parts that are read at once, those that may be read ahead of the one whose turn it is, and the bytes of their files
 # that are held together.
@@ -63,12 +68,14 @@ def verify(
     explainer_url: str | os.PathLike[str] | None = None,
     seed: int = 0,
     step: Step = lambda what, done, of: None,
+    labels_url: str | os.PathLike[str] | None = None,
 ) -> Verification:
     """Read all that a run has written, and check it: bytes, rows, ranges, and that all of it belongs together.
 
     With `input_url` the recordings are compared with the input's; `deep` windows, drawn by `seed`, are explained again
-    from it. `step` is called with what is being done, how much of it is done, and of how much. Time grows with what the
-    run has written; of a part its path is kept, of a recording 16 bytes, of a file 17.
+    from it. `labels_url` is the run's table of labels, if there was one that names segments. `step` is called with what
+    is being done, how much of it is done, and of how much. Time grows with what the run has written; of a part its path
+    is kept, of a recording 16 bytes, of a file 17.
     Raises StorageError when there is no run or the storage stays away, InputError for the input, and ExplainerError for
     an explainer that is not the run's.
     """
@@ -83,13 +90,13 @@ def verify(
         from pipeline.runs.verify.reexplain import load_recorded, reexplain
 
         explainer = load_recorded(output, record, os.fspath(explainer_url) if explainer_url is not None else None)
-    listing = None
+    listing, truth = None, GroundTruth()
     if input_url:
-        listing = list_input(os.fspath(input_url), files_per_shard=record.config["files_per_shard"])
+        listing, truth = _input(record, os.fspath(input_url), labels_url)
     manifest = ManifestCheck(output, findings)
     found = Verification(record.shards, manifest.finished, findings=findings)
     reader = PartReader(output, settings, manifest.finished, Memory(_HELD_BYTES))
-    against = InputCheck(listing, record, findings) if listing is not None else None
+    against = InputCheck(listing, truth, record, findings) if listing is not None else None
     shapes, seen, draw = _Shapes(), SeenRecordings(), WindowDraw(deep, seed)
     lowest: Lowest = {}
     paths = [file.path for file in output.commit_files()]
@@ -129,8 +136,21 @@ def verify(
         chosen = draw.windows
         done = iter(range(1, len(chosen) + 1))
         tell = lambda: step("explaining again", next(done), len(chosen))  # noqa: E731
-        found.reexplained = reexplain(output, record.config, chosen, explainer, listing, findings, tell)
+        found.reexplained = reexplain(output, record.config, chosen, explainer, listing, findings, tell, truth)
     return found
+
+
+def _input(record: RunRecord, input_url: str, labels_url: str | os.PathLike[str] | None) -> tuple[Listing, GroundTruth]:
+    """The input as the run has read it, and where its labels came from."""
+    config = record.config
+    if config.get("label_segments") and labels_url is None:
+        raise InputError("the run's table of labels says what its segments are: give it with --labels")
+    reading = InputConfig.recorded(config, os.fspath(labels_url) if labels_url is not None else None)
+    listing = list_input(input_url, reading, config.get("sample"), files_per_shard=config["files_per_shard"])
+    table = load_labels(reading)
+    if table is not None and table.digest != config.get("labels_digest"):
+        raise InputError(f"{table.shown}: it is not the table of labels that the run was made with")
+    return listing, ground_truth(listing, reading, table)
 
 
 def _read(read: Callable[[str], PartReport], paths: list[str], step: Step) -> Iterator[PartReport]:
