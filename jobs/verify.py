@@ -57,7 +57,8 @@ def verify(
 
 
 def _as_json(found: Verification) -> dict[str, Any]:
-    checked = {name: value for name, value in vars(found).items() if name != "findings"}
+    checked = {name: value for name, value in vars(found).items() if name not in ("findings", "input")}
+    checked |= {"input": asdict(found.input)} if found.input is not None else {}
     findings = {
         kind: {"count": count, "first": [asdict(finding) for finding in found.findings.shown[kind]]}
         for kind, count in found.findings.counts.items()
@@ -80,6 +81,8 @@ def _print(run: str, found: Verification) -> None:
         f" recordings, {found.errors} of them errors; {found.windows} windows, {found.masks} masks, {found.listenables}"
         " listenables"
     )
+    if found.input is not None:
+        console.print(str(found.input))
     if found.reexplained:
         console.print(f"{found.reexplained} windows were explained again and compared")
     shown = display_url(run)

@@ -26,11 +26,13 @@ def described_by_folders(
     row in it have no label: their folder's name is none.
     Raises InputError where such a table cannot be read.
     """
+    # From the top down: the table nearest to a recording is the one about it.
+    tables = sorted((p for p in others if posixpath.basename(p).lower() in _NAMES), key=lambda p: (p.count("/"), p))
+    if not tables:
+        return entries, []
     used = []
     place = {folded(entry.uri): number for number, entry in enumerate(entries)}
     found = list(entries)
-    # From the top down: the table nearest to a recording is the one about it.
-    tables = sorted((p for p in others if posixpath.basename(p).lower() in _NAMES), key=lambda p: (p.count("/"), p))
     for path in tables:
         folder = posixpath.dirname(path)
         shown = display_url(join(root_url, path))

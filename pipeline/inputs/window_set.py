@@ -122,22 +122,23 @@ def load_windows(
     reading: InputConfig = InputConfig(),
     classes: Sequence[str] | None = None,
     need_labels: bool = False,
+    labels_used: bool = True,
     selections: Sequence[Selection] = (),
     on_skip: Callable[[str, str], None] = lambda key, reason: None,
 ) -> WindowSet:
     """Decode an input (anything `explain` takes) into windows, kept in the folder `scratch`.
 
-    `reading` says where labels come from. With `selections` only the recordings of one or more of them are decoded and
-    returned, with `need_labels` only those that have a label. A recording that cannot be decoded is left out and
-    reported to `on_skip` with its key and the reason. After whole windows, an end of less than half a window is left
-    out. `classes` fixes the classes and their order; by default they are the labels of all recordings, selected or not,
-    sorted.
+    `reading` says where labels come from; where they are not `labels_used`, its table serves to select alone. With
+    `selections` only the recordings of one or more of them are decoded and returned, with `need_labels` only those that
+    have a label. A recording that cannot be decoded is left out and reported to `on_skip` with its key and the reason.
+    After whole windows, an end of less than half a window is left out. `classes` fixes the classes and their order; by
+    default they are the labels of all recordings, selected or not, sorted.
 
     Raises TrainingDataError when nothing can be decoded or, with `need_labels`, when no recording has a label, or one
     (selected or not) has a label that is not in `classes`; SelectionError when a selection leaves nothing; InputError
     when `url` or the table of labels cannot be read, or is about other recordings.
     """
-    table = load_labels(reading, needed=need_labels)
+    table = load_labels(reading, needed=labels_used)
     listing = list_input(url, reading)
     truth = ground_truth(listing, reading, table)
     n, rate = front_end.window_samples, front_end.sample_rate

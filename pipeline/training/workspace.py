@@ -100,6 +100,7 @@ class Workspace:
             self.scratch,
             reading=self.reading,
             need_labels=need_labels,
+            labels_used=need_labels,
             selections=selections_of(self.select, self.test),
             on_skip=self.reporter.skipped,
         )
