@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.inputs.table_columns import KEY_COLUMNS, LABEL_COLUMNS
-from pipeline.runs.verify.census.lengths import LengthProcess
+from pipeline.runs.verify.census.lengths import Length, LengthPool
 from pipeline.runs.verify.census.recordings import Census, Counted, recordings_in, rows_of
 from pipeline.runs.verify.findings import Findings
 from schemas.input_config import InputConfig
@@ -66,47 +67,64 @@ def count_input(
     """
     found, census = InputCount(), Census()
     table = _label_rows(reading)
-    with LengthProcess() as lengths:
-        counted = recordings_in(url, reading, census, lambda data: lengths.of(data).seconds is not None)
-        for one in _drawn(counted, config.get("sample"), found):
+    waiting: deque[tuple[Counted, list[Heard], Future[Length]]] = deque()
+    with LengthPool() as lengths:
+
+        def is_sound(data: bytes) -> bool:
+            return lengths.ask("", data).result().seconds is not None
+
+        def check_first() -> None:
+            one, ends, length = waiting.popleft()
+            whole = _check_end(one, ends, length.result(), findings)
+            found.in_full += whole
+            found.in_part += not whole
+
+        for one in _drawn(lambda census: recordings_in(url, reading, census, is_sound), census, config, found):
             found.recordings += 1
             step()
             ids = _ids(one.clip_id, config, heard, failed)
             ends = [heard[identity] for identity in ids if identity in heard]
             in_errors = any(identity in failed for identity in ids)
-            found.in_full += bool(ends) and not in_errors
+            if ends and not in_errors:
+                waiting.append((one, ends, lengths.ask(one.file_id, _read(one))))
+                if len(waiting) > lengths.ahead:
+                    check_first()
             found.in_part += bool(ends) and in_errors
             found.in_errors += in_errors and not ends
             if not ids:
                 message = f"{one.name}: the input has it, and it is neither in predictions nor in errors"
                 findings.add("missing_recording", "predictions", message, one.clip_id)
-            if ends and not in_errors:
-                _check_end(one, ends, lengths, findings)
             own = one.labels if reading.labels is None else _of_table(table, one)
             if labels and own is not None and any(set(end.labels) != set(own) for end in ends):
                 message = f"{one.name}: labelled {list(ends[0].labels)} by the run, {list(own)} by the input"
                 findings.add("wrong_label_true", "predictions", message, one.clip_id)
+        while waiting:
+            check_first()
     for words in census.uncounted:
         if not failed:
-            findings.add(
-                "uncounted_input", words.partition(":")[0], f"it cannot be read, and no error says so: {words}"
-            )
+            message = f"it cannot be read, and no error says so: {words}"
+            findings.add("uncounted_input", words.partition(":")[0], message)
     found.others = census.others
     return found
 
 
-def _check_end(one: Counted, ends: Iterable[Heard], lengths: LengthProcess, findings: Findings) -> None:
+def _read(one: Counted) -> bytes:
     try:
-        length = lengths.of(one.read())
-    except OSError:
-        return
+        return one.read()
+    except (OSError, ValueError):
+        # A name that no file can have, or one that is gone: where nothing can be read, nothing can be compared.
+        return b""
+
+
+def _check_end(one: Counted, ends: Iterable[Heard], length: Length, findings: Findings) -> bool:
     if length.seconds is None:
-        return
+        return True
     stop = length.seconds if one.span[1] is None else min(one.span[1], length.seconds)
-    for end in ends:
-        if abs(end.end_s - stop) > _SLACK_S:
-            message = f"{one.name}: the run accounts for its sound up to {end.end_s:.3f} s, FFmpeg decodes {stop:.3f} s"
-            findings.add("cut_short" if end.end_s < stop else "too_long", "predictions", message, one.clip_id)
+    off = [end for end in ends if abs(end.end_s - stop) > _SLACK_S]
+    for end in off:
+        message = f"{one.name}: the run accounts for its sound up to {end.end_s:.3f} s, FFmpeg decodes {stop:.3f} s"
+        findings.add("cut_short" if end.end_s < stop else "too_long", "predictions", message, one.clip_id)
+    return not off
 
 
 def _ids(clip_id: str, config: Mapping[str, Any], heard: Mapping[str, Heard], failed: frozenset[str]) -> list[str]:
@@ -118,18 +136,23 @@ def _ids(clip_id: str, config: Mapping[str, Any], heard: Mapping[str, Heard], fa
     return [identity for identity in ids if identity in heard or identity in failed]
 
 
-def _drawn(counted: Iterable[Counted], sample: str | None, found: InputCount) -> Iterable[Counted]:
-    """Those that a sample draws, all without one; the others are counted."""
+def _drawn(
+    counted: Callable[[Census], Iterator[Counted]], census: Census, config: Mapping[str, Any], found: InputCount
+) -> Iterator[Counted]:
+    """Those that the run's sample draws, all without one; the others are counted."""
+    sample: str | None = config.get("sample")
     if sample is None:
-        yield from counted
+        yield from counted(census)
         return
-    everything = [(_rank(one), one) for one in counted]
     limit = int(float(sample) * _SPAN)
     if sample.isdigit():
-        ranks = sorted({rank for rank, _ in everything})
+        ranks = sorted({_rank(one) for one in counted(Census())})
         limit = ranks[min(int(sample), len(ranks)) - 1] + 1 if ranks else 0
-    found.not_drawn = sum(rank >= limit for rank, _ in everything)
-    yield from (one for rank, one in everything if rank < limit)
+    for one in counted(census):
+        if _rank(one) < limit:
+            yield one
+        else:
+            found.not_drawn += 1
 
 
 def _rank(one: Counted) -> int:

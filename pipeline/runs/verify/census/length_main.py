@@ -24,7 +24,7 @@ _OPTIONS = {
 
 def length_of(data: bytes) -> dict[str, Any]:
     """Return the seconds and channels of a file's first audio stream, by decoding all that can be decoded of it."""
-    samples = rate = channels = 0
+    seconds, channels = 0.0, 0
     try:
         with av.open(io.BytesIO(data), mode="r", options=_OPTIONS) as container:
             if not container.streams.audio:
@@ -33,14 +33,15 @@ def length_of(data: bytes) -> dict[str, Any]:
                 # A damaged packet costs its own samples only.
                 with contextlib.suppress(av.error.InvalidDataError):
                     for frame in packet.decode():
-                        samples += frame.samples
-                        rate, channels = frame.sample_rate, frame.layout.nb_channels
+                        # In chained streams the rate may change.
+                        seconds += frame.samples / frame.sample_rate
+                        channels = frame.layout.nb_channels
     except (av.error.FFmpegError, ValueError, MemoryError) as error:
-        if not samples:
+        if not seconds:
             return {"seconds": None, "reason": str(error)}
-    if not samples:
+    if not seconds:
         return {"seconds": None, "reason": "its audio stream holds no samples"}
-    return {"seconds": samples / rate, "channels": channels}
+    return {"seconds": seconds, "channels": channels}
 
 
 def main() -> None:

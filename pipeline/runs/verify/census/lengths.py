@@ -8,10 +8,14 @@ import select
 import struct
 import subprocess
 import sys
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import IO, NamedTuple
 
 # Seconds for one recording, and the bytes that are handed over at once.
 _PATIENCE_S, _CHUNK_BYTES = 600.0, 1 << 20
+_MAX_PROCESSES, _KNOWN = 8, 1024
 _SIZE = struct.Struct(">Q")
 
 
@@ -23,17 +27,53 @@ class Length(NamedTuple):
     reason: str = ""
 
 
-class LengthProcess:
+class LengthPool:
+    """So many processes that are asked for lengths at once, and the last answers: a file may have many segments."""
+
+    def __init__(self) -> None:
+        self._count = min(os.cpu_count() or 1, _MAX_PROCESSES)
+        self._pool = ThreadPoolExecutor(self._count)
+        self._free: SimpleQueue[_LengthProcess] = SimpleQueue()
+        self._processes = [_LengthProcess() for _ in range(self._count)]
+        for process in self._processes:
+            self._free.put(process)
+        self._known: OrderedDict[str, Future[Length]] = OrderedDict()
+
+    def __enter__(self) -> LengthPool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.stop()
+
+    @property
+    def ahead(self) -> int:
+        """How many recordings may be held while they are asked about."""
+        return 2 * self._count
+
+    def ask(self, name: str, data: bytes) -> Future[Length]:
+        """Return what will be the length of a file with these bytes; one of a name that was just asked is known."""
+        if name and name in self._known:
+            return self._known[name]
+        self._known[name] = answer = self._pool.submit(self._of, data)
+        if len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
+        return answer
+
+    def _of(self, data: bytes) -> Length:
+        process = self._free.get()
+        try:
+            return process.of(data)
+        finally:
+            self._free.put(process)
+
+
+class _LengthProcess:
     """Asks a process for lengths, one after the other, and starts another where it has died or takes too long."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> LengthProcess:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop()
 
     def of(self, data: bytes) -> Length:
         """Return the length of a file with these bytes."""
@@ -49,7 +89,7 @@ class LengthProcess:
         except OSError:
             answer = b""
         if not answer:
-            self._stop()
+            self.stop()
             return Length(None, 0, "FFmpeg crashed on it, or did not end")
         return Length(**json.loads(answer))
 
@@ -65,7 +105,8 @@ class LengthProcess:
         )
         return self._process
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the process, if there is one."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

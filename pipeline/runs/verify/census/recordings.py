@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
+import lzma
 import os
 import posixpath
 import tarfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +27,7 @@ from schemas.input_config import InputConfig
 
 _TARS = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _BATCH_ROWS = 16
+_DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _ABOUT = (".json", ".cls", ".label")
 # Files that are not opened to hear whether they are sound.
@@ -72,7 +76,10 @@ def recordings_in(
     """
     fs, path = open_filesystem(url)
     if url.lower().endswith(_TABLES) and fs.isfile(path):
-        yield from _manifest(url, reading)
+        try:
+            yield from _manifest(url, reading)
+        except (ValueError, csv.Error) as error:
+            census.uncounted.append(f"{posixpath.basename(path)}: {error}")
         return
     files = sorted(_files(url))
     there = {relative for _, relative in files}
@@ -137,15 +144,14 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
     try:
         archive = tarfile.open(fileobj=stream, mode="r:*", errors="surrogateescape")  # noqa: SIM115
         members = archive.getmembers()
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except _DAMAGE as error:
         census.uncounted.append(f"{uri}: {error}")
         return
     about: dict[str, dict[str, Any]] = defaultdict(dict)
     for member in members:
         stem, suffix = os.path.splitext(os.path.normpath(member.name))
         if member.isfile() and suffix.lower() in _ABOUT:
-            text = archive.extractfile(member).read()  # type: ignore[union-attr]
-            about[stem].update(_said(text, suffix.lower()))
+            about[stem].update(_said(_content(archive, member), suffix.lower()))
     keys: set[str] = set()
     names: set[str] = set()
     for member in members:
@@ -163,13 +169,18 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
         labels = _labels(about[stem], reading) if stem in about else None
 
         def content(member: tarfile.TarInfo = member) -> bytes:
-            try:
-                file = archive.extractfile(member)
-            except (KeyError, tarfile.TarError):
-                return b""
-            return file.read() if file is not None else b""
+            return _content(archive, member)
 
         yield Counted(_digest(f"{uri}\0{key}"), f"{uri}: {key}", content, labels)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """The contents of a member, or of what it is a link to; none where there are none to be had."""
+    try:
+        file = archive.extractfile(member)
+        return file.read() if file is not None else b""
+    except (KeyError, RecursionError, *_DAMAGE):
+        return b""
 
 
 def _said(text: bytes, suffix: str) -> dict[str, Any]:
@@ -177,7 +188,7 @@ def _said(text: bytes, suffix: str) -> dict[str, Any]:
         return {suffix[1:]: text.decode("utf-8-sig", "replace").strip()}
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -190,19 +201,19 @@ def _parquet(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) 
         return
     schema = file.schema_arrow
     features: dict[str, Any] = {}
-    if b"huggingface" in (schema.metadata or {}):
-        features = json.loads(schema.metadata[b"huggingface"]).get("info", {}).get("features", {})
+    with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
+        features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
     kinds = {name: feature for name, feature in features.items() if isinstance(feature, dict)}
     marked = [name for name, feature in kinds.items() if feature.get("_type") == "Audio"]
     column = next((name for name in (reading.audio_column, *marked, "audio", "bytes") if name in schema.names), None)
-    if column is None:
+    if column is None or not _holds_sound(schema.field(column).type, column in (reading.audio_column, *marked)):
         census.others += 1
         return
     names = {name: feature["names"] for name, feature in kinds.items() if feature.get("names")}
     row = 0
     try:
         for batch in file.iter_batches(_BATCH_ROWS):
-            for said in batch.to_pylist():
+            for said in _rows(batch, column):
                 cell = said.pop(column)
                 data = cell.get("bytes") if isinstance(cell, dict) else cell
                 for name, classes in names.items():
@@ -216,6 +227,26 @@ def _parquet(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) 
                 row += 1
     except (pa.ArrowException, OSError) as error:
         census.uncounted.append(f"{uri}, from row {row}: {error}")
+
+
+def _holds_sound(kind: pa.DataType, said_so: bool) -> bool:
+    """Whether a column may hold sound by its type; text does where something else says so."""
+    if pa.types.is_struct(kind):
+        return any(kind.get_field_index(name) >= 0 for name in ("bytes", "path", "array"))
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return (
+        said_so if text else pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_dictionary(kind)
+    )
+
+
+def _rows(batch: pa.RecordBatch, column: str) -> list[dict[str, Any]]:
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError):
+        # A column holds what Python has no value for, as text that is not UTF-8: the sound alone will do.
+        cells = batch.column(column)
+        data = cells.field("bytes") if pa.types.is_struct(cells.type) else cells
+        return [{column: one} for one in data.to_pylist()]
 
 
 def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
@@ -272,7 +303,10 @@ def _span(said: Mapping[str, Any]) -> tuple[float, float | None]:
         *(("offset", "duration", True), ("start", "duration", True)),
     ):
         if start in by_name and stop in by_name:
-            begin, end = float(by_name[start]), float(by_name[stop])
+            try:
+                begin, end = float(by_name[start]), float(by_name[stop])
+            except (TypeError, ValueError):
+                continue
             return begin, begin + end if is_length else end
     return 0.0, None
 
@@ -287,4 +321,9 @@ def _labels(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | 
     values = value if isinstance(value, list) else [] if value is None else [value]
     if reading.label_separator:
         values = [part for one in values for part in str(one).split(reading.label_separator)]
-    return tuple(dict.fromkeys(str(one).strip() for one in values if one is not None and str(one).strip()))
+    shown = (
+        str(one).strip().encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        for one in values
+        if one is not None
+    )
+    return tuple(dict.fromkeys(one for one in shown if one))
