@@ -17,6 +17,7 @@ from jobs.training_options import (
     Labels,
     LabelSeparator,
     Quote,
+    Segments,
     UriColumn,
 )
 
@@ -41,6 +42,7 @@ def evaluate(
     key_column: KeyColumn = None,
     uri_column: UriColumn = None,
     audio_column: AudioColumn = None,
+    segments: Segments = None,
     delimiter: Delimiter = None,
     quote: Quote = None,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
@@ -86,6 +88,7 @@ def evaluate(
             key_column=key_column,
             uri_column=uri_column,
             audio_column=audio_column,
+            segments=segments,
             delimiter=delimiter,
             quote=quote,
             select=select or None,

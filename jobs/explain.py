@@ -19,6 +19,7 @@ from jobs.training_options import (
     LabelSeparator,
     Prompts,
     Quote,
+    Segments,
     Template,
     UriColumn,
 )
@@ -56,6 +57,7 @@ def explain(
     key_column: KeyColumn = None,
     uri_column: UriColumn = None,
     audio_column: AudioColumn = None,
+    segments: Segments = None,
     delimiter: Delimiter = None,
     quote: Quote = None,
     sample: Annotated[
@@ -110,6 +112,7 @@ def explain(
                 "content.key_column": key_column,
                 "content.uri_column": uri_column,
                 "content.audio_column": audio_column,
+                "content.segments": segments,
                 "content.delimiter": delimiter,
                 "content.quote": quote,
                 "content.sample": sample,

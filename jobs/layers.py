@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from jobs.messages import console, errors, for_people
-from jobs.training_options import AudioColumn, Delimiter, KeyColumn, Labels, LabelSeparator, Quote, UriColumn
+from jobs.training_options import AudioColumn, Delimiter, KeyColumn, Labels, LabelSeparator, Quote, Segments, UriColumn
 from pipeline.inputs.selection import parse_selection
 from pipeline.inputs.window_set import load_windows
 from pipeline.models.checkpoint import load_explainer
@@ -34,6 +34,7 @@ def layers(
     key_column: KeyColumn = None,
     uri_column: UriColumn = None,
     audio_column: AudioColumn = None,
+    segments: Segments = None,
     delimiter: Delimiter = None,
     quote: Quote = None,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
@@ -64,6 +65,7 @@ def layers(
             "key_column": key_column,
             "uri_column": uri_column,
             "audio_column": audio_column,
+            "segments": segments,
             "delimiter": delimiter,
             "quote": quote,
             "select": tuple(select) if select else None,

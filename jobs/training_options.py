@@ -21,6 +21,10 @@ UriColumn = Annotated[
     str | None, typer.Option(help="Column of a manifest that names the recordings. [default: uri, path, file...]")
 ]
 AudioColumn = Annotated[str | None, typer.Option(help="Column of Parquet files that holds the audio. [default: found]")]
+Segments = Annotated[
+    bool | None,
+    typer.Option("--segments/--no-segments", help="Whether columns with times make rows segments. [default: segments]"),
+]
 Delimiter = Annotated[
     str | None, typer.Option(help="Between columns of text tables: a character, tab, comma... [default: found]")
 ]

@@ -81,7 +81,8 @@ class Sample:
         raise ValueError(f"expected a number of recordings, as in 5000, or a share of them, as in 0.01, got {text!r}")
 
     def __str__(self) -> str:
-        return str(self.count) if self.count is not None else f"{self.share:g}"
+        # A share of 1.0 is no single recording.
+        return str(self.count if self.count is not None else self.share)
 
     @property
     def limit(self) -> int:

@@ -18,8 +18,9 @@ class InputConfig(Config):
     `labels` is a table of ground truth, the only source of labels where it is given; `label_column` is the column of
     the label in it, or in the recordings' own metadata, and `key_column` names the recordings in it. `label_separator`
     parts several labels in one text. `uri_column` names the recordings in a manifest, `audio_column` holds them in a
-    Parquet file. `delimiter` and `quote` are those of tables that people write, found where they are not given; a
-    `quote` of `none` takes quotation marks for letters.
+    Parquet file. Columns with times make rows segments of recordings, unless `segments` is False. `delimiter` and
+    `quote` are those of tables that people write, found where they are not given; a `quote` of `none` takes quotation
+    marks for letters.
     """
 
     labels: str | None = None
@@ -28,6 +29,7 @@ class InputConfig(Config):
     key_column: str | None = None
     uri_column: str | None = None
     audio_column: str | None = None
+    segments: bool = True
     delimiter: str | None = None
     quote: str | None = None
 
@@ -56,7 +58,9 @@ class InputConfig(Config):
     @classmethod
     def recorded(cls, config: Mapping[str, Any], labels: str | None = None) -> InputConfig:
         """How the input of a run was read, by the `config` in its record, which does not say where `labels` lies."""
-        return cls(**{name: config.get(name) for name in cls.model_fields if name != "labels"}, labels=labels)
+        return cls(
+            **{name: config[name] for name in cls.model_fields if name in config and name != "labels"}, labels=labels
+        )
 
     def reading(self) -> InputConfig:
         """Only what this class declares, of a configuration that has more."""

@@ -50,7 +50,8 @@ def load_labels(reading: InputConfig, needed: bool = True) -> LabelTable | None:
             )
         return folded(str(value))
 
-    found = by_recording(rows, key_of, key_column, time_columns(columns), shown)
+    times = time_columns(columns) if reading.segments else None
+    found = by_recording(rows, key_of, key_column, times, shown)
     return LabelTable(shown, found, label_column)
 
 

@@ -48,7 +48,7 @@ def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]
             schemes.add(scheme)
         return uri
 
-    times = time_columns(columns)
+    times = time_columns(columns) if reading.segments else None
     described = bool(set(columns) - {column} - (times.names if times else frozenset()))
     return [
         Entry(

@@ -118,9 +118,8 @@ class _Rows:
         self._rate = next((name for name in RATE_NAMES if name in schema.names), None) if audio == "array" else None
         others = [name for name in self._columns if name not in (audio, self._rate)]
         self._names = class_names(schema)
-        self._times: TimeColumns | None = time_columns(
-            [name for name in others if not pa.types.is_nested(schema.field(name).type)]
-        )
+        flat = [name for name in others if not pa.types.is_nested(schema.field(name).type)]
+        self._times: TimeColumns | None = time_columns(flat) if shard.segments else None
         self._described = bool(set(others) - (self._times.names if self._times else frozenset()))
         self._cell = Cell(root_url, shard.uri)
 

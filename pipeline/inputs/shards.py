@@ -46,8 +46,8 @@ class Entry:
 class Shard:
     """A tar, a range of rows of a Parquet file, or a run of loose files; `uri` is relative to the input root.
 
-    `entries` is used by "files" only, `row_start`, `row_stop` and `audio_column` by "parquet" only. Of a sample only
-    the recordings whose rank is below `rank_limit` are read.
+    `entries` is used by "files" only, `row_start`, `row_stop`, `audio_column` and `segments` by "parquet" only. Of a
+    sample only the recordings whose rank is below `rank_limit` are read.
     """
 
     shard_id: str
@@ -58,6 +58,7 @@ class Shard:
     row_start: int = 0
     row_stop: int = 0
     audio_column: str | None = None
+    segments: bool = True
     rank_limit: int | None = None
 
     def draws(self, identity: str) -> bool:

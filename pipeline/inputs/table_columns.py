@@ -20,7 +20,10 @@ URI_COLUMNS = (
 )
 # In a table of labels: whatever may name a recording, the surest first.
 KEY_COLUMNS = ("key", *URI_COLUMNS, "recording", "clip", "name", "id")
-LABEL_COLUMNS = ("label", "labels", "category", "class", "target_name", "class_name", "class_label")
+LABEL_COLUMNS = (
+    *("label", "labels", "category", "class", "target_name", "class_name", "class_label"),
+    *("event_label", "primary_label"),
+)
 
 Span = tuple[float, float | None]
 

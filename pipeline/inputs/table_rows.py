@@ -39,12 +39,17 @@ def read_rows(url: str, reading: InputConfig = InputConfig()) -> list[Row]:
     is named.
     """
     shown = display_url(url)
-    suffix = table_suffix(url)
-    if suffix is None and suffix_of(url) != ".parquet":
+    if table_suffix(url) is None and suffix_of(url) != ".parquet":
         raise InputError(
             f"{shown}: expected a table, one of {', '.join((*ROW_SUFFIXES, '.parquet'))}, or one of them .gz"
         )
-    data = _contents(url, shown)
+    return parse_rows(_contents(url, shown), shown, reading)
+
+
+def parse_rows(data: bytes, shown: str, reading: InputConfig = InputConfig()) -> list[Row]:
+    """Return the rows of a table with these contents, called `shown`; raises InputError as `read_rows` does."""
+    suffix = table_suffix(shown)
+    data = _unpacked(data, shown)
     if suffix is None:
         rows = _parquet_rows(data, shown)
     elif suffix in (".csv", ".tsv"):
@@ -84,6 +89,10 @@ def _contents(url: str, shown: str) -> bytes:
             data = bytes(retrying(lambda: fs.cat_file(path), what=f"reading {shown}"))
         except FileNotFoundError as error:
             raise InputError(f"{shown}: it does not exist") from error
+    return data
+
+
+def _unpacked(data: bytes, shown: str) -> bytes:
     if data.startswith(LFS_POINTER):
         raise InputError(f"{shown}: it is a Git LFS pointer, not the table itself: run `git lfs pull`")
     if not is_compressed(data):

@@ -7,13 +7,21 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
+from pipeline.inputs.audio_folder import is_folder_table, recordings_of
 from pipeline.inputs.compressed import DAMAGE, decompressed, is_compressed
+from pipeline.inputs.shards import printable
 from pipeline.inputs.sniff import LFS_POINTER, SNIFFED_BYTES, kind_by_content
+from pipeline.inputs.spelling import folded
 from pipeline.inputs.suffixes import is_hidden, kind_by_name, sidecar_of, stem_of
+from pipeline.inputs.table_columns import Named
+from pipeline.inputs.table_rows import parse_rows
+from pipeline.storage.errors import InputError
 from pipeline.storage.filesystem import open_filesystem
 from pipeline.storage.retrying_file import RetryingFile
+from schemas.input_config import InputConfig
 
 MAX_SIDECAR_BYTES = 16 << 20
 # What ends the reading of a damaged archive; a compressed one may also end with an OSError.
@@ -91,6 +99,8 @@ class TarIndex:
         self._sounds: set[str] = set()
         self._stems: set[str] = set()
         self._keys: set[str] = set()
+        self._tables: dict[str, bytes] = {}
+        self._broken: dict[str, str] = {}
         self._places: dict[str, int] = {}
         self._links: dict[str, str] = {}
         try:
@@ -113,6 +123,8 @@ class TarIndex:
             self._sidecars[about].append(name)
             if member.isreg():
                 self._texts[name] = sidecar_bytes(archive, member)
+        elif is_folder_table(name) and member.isreg() and member.size <= MAX_SIDECAR_BYTES:
+            self._tables[name] = content(archive, member)
         elif self._is_sound(archive, member, name):
             self._sounds.add(name)
             self._stems.add(stem_of(name))
@@ -135,6 +147,32 @@ class TarIndex:
         if not found and key not in self._stems:
             found = self._sidecars.get(key, [])
         return [(posixpath.basename(one), self.text(one)) for one in found]
+
+    @cached_property
+    def _described(self) -> tuple[dict[str, Named], frozenset[str]]:
+        """What tables of folders say of recordings, by their folded names, and the folders that have such tables."""
+        found: dict[str, Named] = {}
+        folders = set()
+        for path in sorted(self._tables, key=lambda path: (path.count("/"), path)):
+            folder, shown = posixpath.dirname(path), printable(path)
+            try:
+                named = recordings_of(parse_rows(self._tables[path], shown), folder, shown, InputConfig())
+            except InputError as error:
+                named = {}
+                self._broken[folder] = str(error)
+            if self._broken.get(folder) or any(folded(sound) in named for sound in self._sounds):
+                folders.add(folder)
+                found |= named
+        return found, frozenset(folders)
+
+    def described(self, name: str) -> tuple[Named, bool]:
+        """Return what a table of its folder, or of one above it, says of a sound; and whether there is such a table."""
+        found, folders = self._described
+        row, above = found.get(folded(name), Named(0)), [posixpath.dirname(name)]
+        while above[-1]:
+            above.append(posixpath.dirname(above[-1]))
+        broken = [self._broken[one] for one in above if one in self._broken]
+        return Named(0, {"metadata_error": broken[0]}) if broken else row, not folders.isdisjoint(above)
 
     def text(self, name: str) -> bytes | None:
         """Return a sidecar's contents, by way of links; None where there is none, or it is absurdly large."""

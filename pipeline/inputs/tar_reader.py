@@ -15,6 +15,7 @@ from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, R
 from pipeline.inputs.shards import NOT_DRAWN, Shard, clip_id, printable
 from pipeline.inputs.sniff import SNIFFED_BYTES, kind_by_content
 from pipeline.inputs.suffixes import is_audio, is_hidden, kind_by_name, sidecar_of, stem_of, suffix_of
+from pipeline.inputs.table_columns import Named
 from pipeline.inputs.tar_index import (
     TAR_DAMAGE,
     TarIndex,
@@ -231,11 +232,17 @@ class _TarReader:
                 self._ordinal += 1
                 yield sound, None
                 continue
-            key, name, metadata = printable(sound.key), _shown_name(sound), self._metadata(group, sound)
-            folder = posixpath.basename(posixpath.dirname(key))
-            yield sound, RawRecording(self._next(), sound.identity, key, name, sound.data, metadata, folder=folder)
+            key, name = printable(sound.key), _shown_name(sound)
+            sidecars = self._sidecars(group, sound)
+            row, described = (Named(0), False) if sidecars else self._index.described(sound.name)
+            metadata, segments = row.metadata() | sidecars, row.segments(sound.identity)
+            folder = "" if described else posixpath.basename(posixpath.dirname(key))
+            yield (
+                sound,
+                RawRecording(self._next(), sound.identity, key, name, sound.data, metadata, segments, folder),
+            )
 
-    def _metadata(self, group: _Group, sound: _Sound) -> dict[str, Any]:
+    def _sidecars(self, group: _Group, sound: _Sound) -> dict[str, Any]:
         beside = [(name, text) for about, name, text in group.sidecars if about in (group.stem, sound.name)]
         metadata: dict[str, Any] = {}
         for name, text in beside or self._index.sidecars_of(sound.name):

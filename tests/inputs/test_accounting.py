@@ -17,6 +17,7 @@ from pipeline.inputs.shards import NOT_DRAWN, clip_id
 from pipeline.inputs.sniff import SNIFFED_BYTES, kind_by_content
 from pipeline.storage.errors import InputError
 from schemas.draws import Sample, rank_of
+from schemas.run_config import ContentConfig
 from tests.inputs.make import listed, read_all, tar_bytes, write_files, write_parquet
 from tests.s3 import S3Server
 
@@ -201,6 +202,14 @@ def test_a_sample_of_nothing_is_an_error(tmp_path: Path) -> None:
     assert rank_of(clip_id("a.wav")) > 2**64 * 0.0001
     with pytest.raises(InputError, match=r"the sample 0\.0001 draws none of its 1 recordings"):
         list_input(str(tmp_path), sample="0.0001")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [(1.0, "1.0"), ("0.010", "0.01"), (5000, "5000"), (1e-7, "1e-07"), ("1", "1")]
+)
+def test_a_sample_has_one_spelling_and_keeps_its_meaning(given: object, text: str) -> None:
+    assert ContentConfig(sample=given).sample == text  # type: ignore[arg-type]
+    assert Sample.parse(text) == Sample.parse(str(given))
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "2.0", "half", "", "nan", "10%"])

@@ -285,3 +285,13 @@ def test_the_digest_tells_of_other_segments_and_not_of_another_order(tmp_path: P
     turned = shuffled("path,start,end\na.wav,0,1\nb.wav,0,1\n")
     assert digest(turned(0)) == digest(turned(1))
     assert digest(turned(0)) != digest("path,start,end\na.wav,0,1\nb.wav,0,2\n")
+
+
+def test_columns_of_times_may_be_declared_to_be_none(tmp_path: Path) -> None:
+    write_files(tmp_path, ["a.wav"])
+    text = "filename,start,end,class\na.wav,58.5,62.5,siren\n"
+    (item,) = manifest(tmp_path, text, segments=False)
+    assert (spans(item), item.metadata["start"]) == ([], "58.5")  # type: ignore[union-attr]
+    pq.write_table(pa.table({"bytes": [b"x"], "start": [58.5], "end": [1.0]}), tmp_path / "t.parquet")
+    (row,) = read_all(list_input(str(tmp_path / "t.parquet"), InputConfig(segments=False)))
+    assert (spans(row), row.metadata["end"]) == ([], 1.0)  # type: ignore[union-attr]

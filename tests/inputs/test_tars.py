@@ -118,6 +118,20 @@ def test_what_has_an_unknown_suffix_or_none_is_told_by_its_contents(tmp_path: Pa
     assert labels(items) == {"t/0001": ("dog",), "t/2": ("cat",)}
 
 
+@pytest.mark.parametrize("place", [0, 3])
+def test_metadata_csv_in_a_tar_s_folder_has_its_labels(tmp_path: Path, place: int) -> None:
+    members = [("train/a.wav", b"1"), ("train/b.wav", b"2"), ("test/c.wav", b"3")]
+    members.insert(place, ("train/metadata.csv", b"file_name,label\na.wav,dog\n"))
+    assert labels(read(tmp_path / "s.tar", members)) == {"train/a": ("dog",), "train/b": (), "test/c": ("test",)}
+    members[place] = ("train/metadata.csv", b"file_name,start,end,label\na.wav,0,1,dog\na.wav,1,2,cat\n")
+    first = read(tmp_path / "s.tar", members)[0]
+    assert [(one.start_s, one.metadata["label"]) for one in first.segments] == [(0, "dog"), (1, "cat")]
+    members[place] = ("train/metadata.csv", b"file_name,label\na.wav,dog,more\n")
+    items = read(tmp_path / "s.tar", members)
+    assert labels(items) == {"train/a": (), "train/b": (), "test/c": ("test",)}
+    assert "train/metadata.csv, line 2" in items[0].metadata["metadata_error"]  # type: ignore[union-attr]
+
+
 def linked(path: Path, links: list[tuple[str, bytes, str]], mode: str = "w", last: bool = True) -> Path:
     """A tar of `d/a.wav` and `d/a.json`, and links behind them or before."""
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]

@@ -291,7 +291,7 @@ def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
 def _spanned(
     identity: str, name: str, read: Callable[[], bytes], said: Mapping[str, Any], reading: InputConfig
 ) -> Iterator[Counted]:
-    span = _span(said)
+    span = _span(said) if reading.segments else (0.0, None)
     shown = name if span == (0.0, None) else f"{name} from {span[0]:g} s"
     yield Counted(segment_id(identity, span), shown, read, _labels(said, reading), span, identity)
 
