@@ -9,6 +9,17 @@ from typing import Annotated, Literal
 import typer
 
 from jobs.messages import fail, for_people, shown_command
+from jobs.training_options import (
+    AudioColumn,
+    Delimiter,
+    KeyColumn,
+    LabelColumn,
+    Labels,
+    LabelSeparator,
+    Quote,
+    Segments,
+    UriColumn,
+)
 
 _RESUME = "interrupted: what is measured stays, and the same command resumes from there"
 
@@ -25,10 +36,15 @@ def evaluate(
         list[str] | None, typer.Option(help="NAME=EXPLAINER: another decoder of the same classifier; repeatable.")
     ] = None,
     refine: Annotated[int | None, typer.Option(help="Also masks improved by so many gradient steps.")] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more.")
-    ] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the true label.")] = None,
+    labels: Labels = None,
+    label_column: LabelColumn = None,
+    label_separator: LabelSeparator = None,
+    key_column: KeyColumn = None,
+    uri_column: UriColumn = None,
+    audio_column: AudioColumn = None,
+    segments: Segments = None,
+    delimiter: Delimiter = None,
+    quote: Quote = None,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     contaminate: Annotated[
         list[str] | None,
@@ -68,6 +84,13 @@ def evaluate(
             refine=refine,
             labels=labels,
             label_column=label_column,
+            label_separator=label_separator,
+            key_column=key_column,
+            uri_column=uri_column,
+            audio_column=audio_column,
+            segments=segments,
+            delimiter=delimiter,
+            quote=quote,
             select=select or None,
             contaminate=contaminate or None,
             curves=_words(curves),

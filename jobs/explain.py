@@ -10,8 +10,21 @@ import typer
 
 from jobs.messages import FAILED, INTERRUPTED, STRICT, console, fail, for_people
 from jobs.run_progress import RunProgress
-from jobs.training_options import Prompts, Template
+from jobs.training_options import (
+    AudioColumn,
+    Delimiter,
+    KeyColumn,
+    LabelColumn,
+    Labels,
+    LabelSeparator,
+    Prompts,
+    Quote,
+    Segments,
+    Template,
+    UriColumn,
+)
 from pipeline.flow.run import run
+from pipeline.inputs.shards import NOT_DRAWN
 from pipeline.runs.summary import summarise
 from schemas.records import Manifest
 from schemas.run_config import RunConfig
@@ -38,10 +51,18 @@ def explain(
     targets: Annotated[
         str | None, typer.Option(help="Which classes get a mask: top1, topk:3, all, or 'rain; wind'. [default: top1]")
     ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="CSV or JSONL of ground truth, a row per recording: path, label, more.")
+    labels: Labels = None,
+    label_column: LabelColumn = None,
+    label_separator: LabelSeparator = None,
+    key_column: KeyColumn = None,
+    uri_column: UriColumn = None,
+    audio_column: AudioColumn = None,
+    segments: Segments = None,
+    delimiter: Delimiter = None,
+    quote: Quote = None,
+    sample: Annotated[
+        str | None, typer.Option(help="A pilot: a share of the recordings, as 0.01, or so many of them, as 5000.")
     ] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column or metadata field of the label.")] = None,
     mask: Annotated[
         Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5. [default: soft]")
     ] = None,
@@ -95,6 +116,14 @@ def explain(
                 "content.targets": targets,
                 "content.labels": labels,
                 "content.label_column": label_column,
+                "content.label_separator": label_separator,
+                "content.key_column": key_column,
+                "content.uri_column": uri_column,
+                "content.audio_column": audio_column,
+                "content.segments": segments,
+                "content.delimiter": delimiter,
+                "content.quote": quote,
+                "content.sample": sample,
                 "content.prompts": prompts,
                 "content.templates": template or None,
                 "content.classifier": classifier,
@@ -152,6 +181,12 @@ def print_summary(output_url: str, manifest: Manifest) -> None:
     )
     for reason, count in summary.errors.items():
         console.print(f"  {reason}: {count} (see {output_url}/errors)", markup=False)
+    left_out = manifest.sums.left_out
+    if not_drawn := left_out.get(NOT_DRAWN):
+        console.print(f"{not_drawn} recordings were not drawn")
+    kinds = [f"{count} {kind}" for kind, count in left_out.items() if kind != NOT_DRAWN]
+    if kinds:
+        console.print(f"left out, as they hold no recording: {', '.join(kinds)}", markup=False)
     for shard in manifest.quarantined:
         console.print(
             f"given up: {shard.uri} after {shard.attempts} attempts in {shard.seconds:.0f} s: {shard.reason}",

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from jobs.messages import console, errors, for_people
-from pipeline.inputs.labels import load_labels
+from jobs.training_options import AudioColumn, Delimiter, KeyColumn, Labels, LabelSeparator, Quote, Segments, UriColumn
 from pipeline.inputs.selection import parse_selection
 from pipeline.inputs.window_set import load_windows
 from pipeline.models.checkpoint import load_explainer
@@ -28,10 +28,15 @@ def layers(
     input_url: Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` takes.")],
     explainer: Annotated[str, typer.Option(help="The classifier: an explainer's name, path or URL.")],
     out: Annotated[str, typer.Option(help="Folder (path or URL) for the tables and the plot.")],
-    labels: Annotated[
-        str | None, typer.Option(help="CSV or JSONL with a row per recording: path, label, more.")
-    ] = None,
+    labels: Labels = None,
     label_column: Annotated[str | None, typer.Option(help="What to probe for: any column or metadata field.")] = None,
+    label_separator: LabelSeparator = None,
+    key_column: KeyColumn = None,
+    uri_column: UriColumn = None,
+    audio_column: AudioColumn = None,
+    segments: Segments = None,
+    delimiter: Delimiter = None,
+    quote: Quote = None,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation. [default: 5]")] = None,
     group: Annotated[
@@ -54,7 +59,15 @@ def layers(
 
     with for_people():
         options = {
+            "labels": labels,
             "label_column": label_column,
+            "label_separator": label_separator,
+            "key_column": key_column,
+            "uri_column": uri_column,
+            "audio_column": audio_column,
+            "segments": segments,
+            "delimiter": delimiter,
+            "quote": quote,
             "select": tuple(select) if select else None,
             "folds": folds,
             "group": group,
@@ -65,14 +78,12 @@ def layers(
         }
         config = load_config(LayersConfig, None, options)
         loaded = load_explainer(explainer)
-        table = load_labels(labels, config.label_column) if labels else None
         with tempfile.TemporaryDirectory(prefix="lmac-layers-") as scratch:
             windows = load_windows(
                 input_url,
                 loaded.config.front_end,
                 Path(scratch),
-                labels=table,
-                label_column=config.label_column,
+                reading=config.reading(),
                 selections=[parse_selection(config.select)] if config.select else [],
                 on_skip=lambda key, reason: errors.print(f"left out: {key}: {reason}", markup=False),
             )

@@ -14,25 +14,33 @@ import typer
 
 from jobs.messages import console, for_people, shown_command
 from jobs.training_options import (
+    AudioColumn,
     Batch,
     ConfigFile,
     Data,
+    Delimiter,
     Epochs,
+    KeyColumn,
     LabelColumn,
     Labels,
+    LabelSeparator,
     Name,
     Out,
     Patience,
     Prompts,
+    Quote,
     Rate,
     Seed,
+    Segments,
     Select,
     Template,
     Test,
+    UriColumn,
     Validation,
     WindowSeconds,
 )
 from schemas.clap_mini_config import ClapMiniRecipe
+from schemas.input_config import InputConfig
 from schemas.training_config import ClassifierRecipe, DecoderRecipe
 from schemas.yaml_config import load_config
 
@@ -47,6 +55,13 @@ def classifier(
     out: Out,
     labels: Labels = None,
     label_column: LabelColumn = None,
+    label_separator: LabelSeparator = None,
+    key_column: KeyColumn = None,
+    uri_column: UriColumn = None,
+    audio_column: AudioColumn = None,
+    segments: Segments = None,
+    delimiter: Delimiter = None,
+    quote: Quote = None,
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
@@ -70,6 +85,7 @@ def classifier(
             recipe=load_config(ClassifierRecipe, config, {"name": name, **loop}),
             labels=labels,
             label_column=label_column,
+            reading=_reading(label_separator, key_column, uri_column, audio_column, segments, delimiter, quote),
             select=select or (),
             validation=validation,
             test=test,
@@ -102,6 +118,12 @@ def decoder(
         typer.Option(help="An explainer whose decoder to start from (fine-tuning); by default random weights."),
     ] = None,
     labels: Labels = None,
+    key_column: KeyColumn = None,
+    uri_column: UriColumn = None,
+    audio_column: AudioColumn = None,
+    segments: Segments = None,
+    delimiter: Delimiter = None,
+    quote: Quote = None,
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
@@ -130,6 +152,7 @@ def decoder(
             wordings=wordings,
             start=start,
             labels=labels,
+            reading=_reading(None, key_column, uri_column, audio_column, segments, delimiter, quote),
             select=select or (),
             validation=validation,
             test=test,
@@ -146,6 +169,13 @@ def head(
     classifier: Annotated[str, typer.Option(help="clap:WHERE, the CLAP whose embeddings are classified.")],
     labels: Labels = None,
     label_column: LabelColumn = None,
+    label_separator: LabelSeparator = None,
+    key_column: KeyColumn = None,
+    uri_column: UriColumn = None,
+    audio_column: AudioColumn = None,
+    segments: Segments = None,
+    delimiter: Delimiter = None,
+    quote: Quote = None,
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
@@ -166,6 +196,7 @@ def head(
             window_s=window_s,
             labels=labels,
             label_column=label_column,
+            reading=_reading(label_separator, key_column, uri_column, audio_column, segments, delimiter, quote),
             select=select or (),
             validation=validation,
             test=test,
@@ -217,6 +248,27 @@ def _loop(
         "patience": patience,
     }
     return {f"training.loop.{name}": value for name, value in loop.items()}
+
+
+def _reading(
+    label_separator: str | None,
+    key_column: str | None,
+    uri_column: str | None,
+    audio_column: str | None,
+    segments: bool | None,
+    delimiter: str | None,
+    quote: str | None,
+) -> InputConfig:
+    options = {
+        "label_separator": label_separator,
+        "key_column": key_column,
+        "uri_column": uri_column,
+        "audio_column": audio_column,
+        "segments": segments,
+        "delimiter": delimiter,
+        "quote": quote,
+    }
+    return load_config(InputConfig, None, options)
 
 
 def _typed() -> str:

@@ -26,6 +26,9 @@ def verify(
     explainer: Annotated[
         str | None, typer.Option(help="For --deep: the explainer of the run. [default: the one saved with it]")
     ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="For --input: the run's table of labels, if it names segments.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which windows --deep draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
@@ -43,6 +46,7 @@ def verify(
             explainer,
             seed,
             step=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
+            labels_url=labels,
         )
     if as_json:
         typer.echo(json.dumps(_as_json(found), indent=2))
@@ -53,7 +57,8 @@ def verify(
 
 
 def _as_json(found: Verification) -> dict[str, Any]:
-    checked = {name: value for name, value in vars(found).items() if name != "findings"}
+    checked = {name: value for name, value in vars(found).items() if name not in ("findings", "input")}
+    checked |= {"input": asdict(found.input)} if found.input is not None else {}
     findings = {
         kind: {"count": count, "first": [asdict(finding) for finding in found.findings.shown[kind]]}
         for kind, count in found.findings.counts.items()
@@ -76,6 +81,8 @@ def _print(run: str, found: Verification) -> None:
         f" recordings, {found.errors} of them errors; {found.windows} windows, {found.masks} masks, {found.listenables}"
         " listenables"
     )
+    if found.input is not None:
+        console.print(str(found.input))
     if found.reexplained:
         console.print(f"{found.reexplained} windows were explained again and compared")
     shown = display_url(run)

@@ -1,8 +1,10 @@
-"""Which windows get a listenable or a stored mask: drawn by a hash of the window's id, the same in every run."""
+"""Which windows get a listenable or a stored mask, and which recordings a pilot has: drawn by a hash of their ids."""
 
 from __future__ import annotations
 
 import hashlib
+import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _SPAN = 1 << 64
@@ -49,6 +51,45 @@ class Draw:
         return self.share == 1 or rank_of(window_id) < self.share * _SPAN
 
 
-def rank_of(window_id: str) -> int:
-    """Return a window's place in the draw, evenly spread over 64 bits: the lowest are drawn first."""
-    return int.from_bytes(hashlib.sha256(window_id.encode()).digest()[:8], "big")
+def rank_of(identity: str) -> int:
+    """Return a window's or a recording's place in the draw, spread evenly over 64 bits: the lowest are drawn first."""
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Which recordings a pilot explains: a `share` of them, or a `count`, by the ranks of their ids.
+
+    >>> Sample.parse("5000").count, Sample.parse("0.01").share
+    (5000, 0.01)
+    """
+
+    share: float | None = None
+    count: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Sample:
+        """Read a whole number of recordings, or a share between 0 and 1; raises ValueError for anything else."""
+        text = text.strip()
+        try:
+            if text.isascii() and text.isdigit() and int(text) >= 1:
+                return cls(count=int(text))
+            if 0 < float(text) <= 1:
+                return cls(share=float(text))
+        except ValueError:
+            pass
+        raise ValueError(f"expected a number of recordings, as in 5000, or a share of them, as in 0.01, got {text!r}")
+
+    def __str__(self) -> str:
+        # A share of 1.0 is no single recording.
+        return str(self.count if self.count is not None else self.share)
+
+    @property
+    def limit(self) -> int:
+        """The rank below which a share is drawn."""
+        return int((self.share or 0.0) * _SPAN)
+
+    def limit_among(self, ids: Iterable[str]) -> int:
+        """The rank below which `count` of these ids are drawn, or all of them where there are fewer."""
+        lowest = heapq.nsmallest(self.count or 0, (rank_of(identity) for identity in ids))
+        return lowest[-1] + 1 if lowest else 0

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from schemas.explainer_config import Config
+from schemas.input_config import InputConfig
 
 Budget = Annotated[float, Field(gt=0, le=1)]
 
@@ -27,7 +28,7 @@ class SanityConfig(Config):
     gain_db: Annotated[float, Field(gt=0)] = 6.0
 
 
-class EvaluationConfig(Config):
+class EvaluationConfig(InputConfig):
     """An evaluation; every result depends on these and on the input alone.
 
     `methods` are baselines by name, or "all" that suit the classifier; the explainer's own decoder is always evaluated,
@@ -42,8 +43,6 @@ class EvaluationConfig(Config):
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("all",)
     against: dict[str, str] = Field(default_factory=dict)
     refine: Annotated[int, Field(ge=1)] | None = None
-    labels: str | None = None
-    label_column: str | None = None
     select: tuple[str, ...] = ()
     limit: Annotated[int, Field(ge=1)] | None = None
     contaminate: tuple[str, ...] = ("mixture", "white-noise:10")

@@ -6,19 +6,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.explainer_config import Config
+from schemas.input_config import InputConfig
 
 
-class LayersConfig(Config):
+class LayersConfig(InputConfig):
     """Which recordings are pooled, probed and compared, and how.
 
-    `label_column` holds the labels to probe for, None for those that came with the input; `select` has texts like
-    COLUMN=VALUE,VALUE; `folds` is the number of parts of the cross-validation; `group` a column whose values never
-    stand on both sides of it; `limit` the number of recordings drawn, None for all; `width` the most pooled features of
-    a layer, wider ones being projected at random; `seed` is of everything random.
+    The labels are what is probed for; `select` has texts like COLUMN=VALUE,VALUE; `folds` is the number of parts of
+    the cross-validation; `group` a column whose values never stand on both sides of it; `limit` the number of
+    recordings drawn, None for all; `width` the most pooled features of a layer, wider ones being projected at random;
+    `seed` is of everything random.
     """
 
-    label_column: str | None = None
     select: tuple[str, ...] = ()
     folds: Annotated[int, Field(ge=2)] = 5
     group: str | None = None

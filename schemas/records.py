@@ -56,14 +56,16 @@ class TargetSums(Record):
 class Sums(Record):
     """What a summary needs of a part or a run, so that no table is opened for it.
 
-    `targets` are sums by target, `reasons` errors by reason; `labelled` counts the windows whose label is a class of
-    the explainer, and `hits` those of them that are classified as labelled.
+    `targets` are sums by target, `reasons` errors by reason; `labelled` counts the windows with a label that is a class
+    of the explainer, and `hits` those of them that are classified as one of their labels. `left_out` counts what the
+    input holds besides recordings by its kind, and the recordings that a sample does not draw.
     """
 
     targets: dict[str, TargetSums] = {}
     reasons: dict[str, int] = {}
     labelled: int = 0
     hits: int = 0
+    left_out: dict[str, int] = {}
 
 
 class CommitRecord(VersionedRecord):

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from schemas.draws import Draw
+from schemas.draws import Draw, Sample
 from schemas.explainer_config import Config, Precision
+from schemas.input_config import InputConfig
 from schemas.targets import Targets
 
 # Masks that are explained, held and written as one.
@@ -20,7 +21,7 @@ _SIDES = {
 }
 
 
-class ContentConfig(Config):
+class ContentConfig(InputConfig):
     """All that decides what stands in the tables; two runs on one output must agree on it.
 
     `window_hop_s` is the step between windows of a long recording, by default the window's length; what remains at a
@@ -35,7 +36,8 @@ class ContentConfig(Config):
     `targets` says which classes of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
     semicolons. `prompts`, in `templates` or else the explainer's, are other classes for an explainer whose decoder
     takes prompts; `classifier` says where its CLAP is, for the text encoder, if that does not come with the
-    explainer. `labels` is a table of ground truth, which reaches the column `label_true`.
+    explainer. The labels of recordings reach the column `label_true`. Of a `sample` only so many recordings are
+    explained, or such a share of them, drawn by their ids.
     """
 
     explainer: str = "esc10"
@@ -53,8 +55,7 @@ class ContentConfig(Config):
     classifier: str | None = None
     prompts: str | None = None
     templates: tuple[str, ...] | None = None
-    labels: str | None = None
-    label_column: str | None = None
+    sample: str | None = None
     part_windows: Annotated[int, Field(ge=1, le=PART_MASKS)] = 128
     files_per_shard: Annotated[int, Field(ge=1)] = 64
 
@@ -72,6 +73,11 @@ class ContentConfig(Config):
     def _targets_are_readable(cls, targets: str) -> str:
         # One spelling of each choice, as two runs on one output are compared by it.
         return str(Targets.parse(targets))
+
+    @field_validator("sample", mode="before")
+    @classmethod
+    def _sample_is_readable(cls, sample: Any) -> Any:
+        return None if sample is None else str(Sample.parse(str(sample)))
 
     @field_validator("listen")
     @classmethod

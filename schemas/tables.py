@@ -29,6 +29,7 @@ WINDOW_ID = _field("window_id", pa.string(), "clip_id and the window's number in
 TARGET = _field("target", pa.string(), "the class that is explained")
 # Named as Parquet names it, so that a file read back has this very schema.
 FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
+WORDS = pa.list_(pa.field("element", pa.string(), nullable=False))
 
 PREDICTIONS = _table(
     "predictions",
@@ -48,7 +49,7 @@ PREDICTIONS = _table(
         ),
         _field("sample_rate_in", pa.int32(), "the recording's own sample rate", "Hz"),
         _field("channels_in", pa.int32(), "the recording's own number of channels"),
-        _field("label_true", pa.string(), "the label that came with the recording, if any", nullable=True),
+        _field("label_true", WORDS, "the labels that came with the recording; empty without any"),
         _field("label", pa.string(), "the most probable class"),
         _field("label_index", pa.int32(), "its number among the explainer's labels"),
         _field("probability", pa.float32(), "its probability"),

@@ -9,6 +9,7 @@ from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.lmac.picture import Panels
 from pipeline.runs.run import Run
+from schemas.input_config import InputConfig
 
 _COLUMNS = "clip_id, window_id, key, start_s, target, p, p_in_audio, p_out_audio, mask_mean"
 
@@ -51,7 +52,12 @@ def pick_windows(run: Run, count: int) -> list[Example]:
 def panels_of(input_url: str, run: Run, examples: list[Example]) -> list[Panels]:
     """What a picture of each example needs, read back from the run and its input."""
     wanted = {example.clip_id for example in examples}
-    originals = {recording.clip_id: recording for recording in find_recordings(list_input(input_url), wanted)}
+    listing = list_input(input_url, InputConfig.recorded(run.record.config))
+    originals = {
+        identity: recording
+        for recording in find_recordings(listing, wanted)
+        for identity in (recording.clip_id, *(segment.clip_id for segment in recording.segments))
+    }
     result = []
     for example in examples:
         kept = run.listenable(example.window_id, example.target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,12 +74,12 @@ def clean_audio(windows: WindowSet) -> Audio:
 def contaminated_audio(
     contamination: Contamination,
     windows: WindowSet,
-    labels: Sequence[str | None],
+    labels: Sequence[Collection[str]],
     front_end: FrontEndConfig,
     scratch: Path,
     seed: int,
 ) -> Audio:
-    """Audio made of every window by a contamination; `labels` are those of the recordings, None where unknown.
+    """Audio made of every window by a contamination; `labels` are those of the recordings, none where unknown.
 
     Raises EvaluationError when there is nothing to mix with, and what `load_windows` raises for a folder.
     """
@@ -137,13 +137,13 @@ def _first_windows(windows: WindowSet) -> np.ndarray:
     return np.searchsorted(windows.recording_index, np.arange(len(windows.keys)))
 
 
-def _partners(windows: WindowSet, labels: Sequence[str | None], seed: int) -> Tensor:
+def _partners(windows: WindowSet, labels: Sequence[Collection[str]], seed: int) -> Tensor:
     partner = np.empty(len(windows), dtype=np.int64)
     for recording, key in enumerate(windows.keys):
         others = [
             other
-            for other, label in enumerate(labels)
-            if other != recording and (label is None or labels[recording] is None or label != labels[recording])
+            for other, found in enumerate(labels)
+            if other != recording and set(labels[recording]).isdisjoint(found)
         ]
         if not others:
             raise EvaluationError(

@@ -148,12 +148,12 @@ def _record(input_url: str, evaluation: Evaluation, tables: dict[str, pa.Table],
 
 def _accuracy(evaluation: Evaluation, clean: pa.Table) -> float | None:
     """Share of clean windows with a known label that are classified as labelled; None without any."""
-    known = evaluation.truth >= 0
+    known = evaluation.truth.any(axis=1)
     if not known.any():
         return None
     labels = evaluation.explainer.config.labels
     decided = np.array([labels.index(label) for label in clean["target"].to_pylist()])
-    return float((decided == evaluation.truth)[known].mean())
+    return float(evaluation.truth[np.arange(len(decided)), decided][known].mean())
 
 
 def _own_on_clean(scores: pa.Table) -> pa.Table:

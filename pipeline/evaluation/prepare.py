@@ -29,7 +29,6 @@ from pipeline.evaluation.methods import (
     own_name,
 )
 from pipeline.evaluation.names import EvaluationError, known_name, same_name
-from pipeline.inputs.labels import load_labels
 from pipeline.inputs.selection import parse_selection
 from pipeline.inputs.window_set import WindowSet, load_windows
 from pipeline.lmac.explainer import Explainer
@@ -57,10 +56,10 @@ class Progress:
 class Evaluation:
     """The methods that are compared (`lmac` first) and the audio that they are compared on.
 
-    `audio` is made from `windows`, and `curves` names the audio with curves. `truth` `[W]` holds true classes, -1 where
-    unknown; `scenes` are the scenes that the windows are, if any; `left_out` are the baselines that do not suit the
-    classifier, with the reason. `classifier` is the explainer's, folded: it gives the same output in less time, but
-    attribution methods need the modules of the other.
+    `audio` is made from `windows`, and `curves` names the audio with curves. `truth` `[W, C]` says which classes are
+    true, none where they are unknown; `scenes` are the scenes that the windows are, if any; `left_out` are the
+    baselines that do not suit the classifier, with the reason. `classifier` is the explainer's, folded: it gives the
+    same output in less time, but attribution methods need the modules of the other.
     """
 
     explainer: Explainer
@@ -103,8 +102,11 @@ def prepare(input_url: str, config: EvaluationConfig, scratch: Path, device: str
     for name, reason in left_out.items():
         progress.note(f"{name} is left out: {reason}")
     windows = _windows(input_url, config, explainer, scratch / "input", progress)
-    labels = [label if label in explainer.config.labels else None for label in windows.labels]
-    if strange := sorted({label for label in windows.labels if label is not None and label not in labels}):
+    known_labels = set(explainer.config.labels)
+    labels = [known_labels.intersection(found) for found in windows.labels]
+    if windows.about:
+        progress.note(windows.about)
+    if strange := sorted({label for found in windows.labels for label in found} - known_labels):
         progress.note(f"labels that are none of the classifier's classes count as unknown: {', '.join(strange[:5])}")
     front_end = explainer.config.front_end
     audio = [clean_audio(windows)]
@@ -114,10 +116,8 @@ def prepare(input_url: str, config: EvaluationConfig, scratch: Path, device: str
     if scenes is not None:
         digest = classifier_digest(explainer.classifier, explainer.config.labels)
         methods.append(ideal(explainer.classifier, scenes, digest))
-    index = {label: number for number, label in enumerate(explainer.config.labels)}
-    truth = np.array(
-        [-1 if labels[recording] is None else index[str(labels[recording])] for recording in windows.recording_index]
-    )
+    truth = np.array([[name in found for name in explainer.config.labels] for found in labels], bool)
+    truth = truth[windows.recording_index]
     return Evaluation(explainer, classifier, windows, truth, audio, curves, methods, scenes, left_out, config)
 
 
@@ -128,8 +128,7 @@ def _windows(
         input_url,
         explainer.config.front_end,
         scratch,
-        labels=load_labels(config.labels, config.label_column) if config.labels else None,
-        label_column=config.label_column,
+        reading=config.reading(),
         classes=explainer.config.labels,
         selections=[parse_selection(config.select)] if config.select else [],
         on_skip=progress.left_out,

@@ -96,8 +96,8 @@ def sanity_rows(
 ) -> list[Row]:
     """Rows of the table of sanity for one method, on windows that `waveforms` yields as numbers and waveforms.
 
-    `truth` `[W]` are the windows' true classes, -1 where unknown; `bootstrap` is over the recordings of these windows.
-    The class explained is fixed to the decision of the whole classifier on the sound as it is.
+    `truth` `[W, C]` are the windows' true classes, none where unknown; `bootstrap` is over the recordings of these
+    windows. The class explained is fixed to the decision of the whole classifier on the sound as it is.
     """
     batches = [classify_windows(classifier, waveform, indices) for indices, waveform in waveforms()]
     relevance = [method.relevance(one) for one in batches]
@@ -215,12 +215,12 @@ def _masked_out(
         (said,) = class_probabilities(classifier, [rest])
         kept += (said.argmax(1) == one.target).tolist()
         right += one.target.tolist()
-    known = truth >= 0
+    known = truth.any(axis=1)
     rows = [_share("the rest keeps the class", 0, kept)]
     chance = {"value": 1 / classifier.n_classes, "low": 1 / classifier.n_classes, "high": 1 / classifier.n_classes}
     rows.append({"test": "masked_out", "case": "chance", "measure": "share", "order": 1, **chance, "n": len(kept)})
     if known.any():
-        rows.append(_share("accuracy on the whole", 2, (np.array(right) == truth)[known].tolist()))
+        rows.append(_share("accuracy on the whole", 2, truth[np.arange(len(right)), right][known].tolist()))
     return rows
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from pipeline.inputs.find import find_files
-from pipeline.inputs.labels import LabelTable, check_coverage
-from pipeline.inputs.listing import Listing
 from pipeline.inputs.shards import printable
 from pipeline.runs.output import RunOutput
 from pipeline.storage.errors import InputError
@@ -49,15 +47,6 @@ def check_targets(content: ContentConfig, explainer: ExplainerConfig) -> None:
         )
 
 
-def check_labels(listing: Listing, labels: LabelTable | None) -> None:
-    """Refuse, with an InputError, a table of labels without a row about the input.
-
-    Before anything is read this can be told for loose files only, whose keys are known.
-    """
-    if labels is not None and all(shard.kind == "files" for shard in listing.shards):
-        check_coverage(labels, [entry.key for shard in listing.shards for entry in shard.entries])
-
-
 def check_apart(input_url: str, output: RunOutput) -> None:
     """Refuse, with an InputError, an output inside the input."""
     (fs, source), (target_fs, target) = open_filesystem(input_url), open_filesystem(output.url)
@@ -73,7 +62,7 @@ def check_apart(input_url: str, output: RunOutput) -> None:
 def check_free(output: RunOutput) -> None:
     """Refuse, with a RunConflictError, an output with files that a run would delete as leftovers of its own."""
     try:
-        found = find_files(output.url)[1]
+        found = find_files(output.url).sizes
     except InputError:
         return
     taken = sorted(path for path in found if path.partition("/")[0] in TABLES)

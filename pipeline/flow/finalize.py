@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from pipeline.flow.plan import InconsistentCommitsError
 from pipeline.inputs.shards import Shard
@@ -24,13 +25,15 @@ def finalize(
     quarantined: Sequence[QuarantinedShard],
     confirm: Callable[[], object] = lambda: None,
     per_target: int | None = None,
+    left_out: Mapping[str, int] = MappingProxyType({}),
 ) -> Manifest:
     """Write the manifest, remove files that no commit names, and write _SUCCESS if every shard is whole.
 
     The commits are read anew, and no table is: what stands in storage is what counts, and memory grows with the number
     of parts alone. A table without rows gets one empty file, so that every table can be queried. `confirm` raises where
     the output is no longer this run's: what another run writes now would be removed.
-    `per_target` is the number of windows of each target that are drawn for listenables, where it is such a draw.
+    `per_target` is the number of windows of each target that are drawn for listenables, where it is such a draw;
+    `left_out` counts what the listing of the input left out, by its kind.
     Raises UnreconciledError when a shard is neither complete nor among `quarantined`, and
     InconsistentCommitsError when one goes on after its end.
     """
@@ -65,6 +68,7 @@ def finalize(
     if drawn is not None:
         builder.add_files(drawn.write(output))
     confirm()
+    builder.add_left_out(left_out)
     manifest = builder.write(quarantined)
     # Shards that were given up may be tried again: then the draw is made anew.
     output.sweep_orphans(builder.paths | (set() if manifest.complete else candidates))

@@ -133,12 +133,14 @@ def sums_of(explained: ExplainedPart) -> Sums:
         sums = {name: float(explained.scores[name][of_target].sum(dtype=np.float64)) for name in _SUMMED}
         targets[target] = TargetSums(windows=int(of_target.sum()), **sums)
     decided = explained.probabilities.argmax(axis=1) if len(explained.part.rows) else []
-    known = [(row.label_true, i) for i, row in enumerate(explained.part.rows) if row.label_true in explained.labels]
+    classes = set(explained.labels)
+    known = [(row.label_true, i) for i, row in enumerate(explained.part.rows) if classes.intersection(row.label_true)]
     return Sums(
         targets=targets,
         reasons=dict(Counter(error.reason for error in explained.part.errors)),
         labelled=len(known),
-        hits=sum(label == explained.labels[decided[i]] for label, i in known),
+        hits=sum(explained.labels[decided[i]] in labels for labels, i in known),
+        left_out=dict(sorted(explained.part.left_out.items())),
     )
 
 
@@ -163,7 +165,7 @@ def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
         "unheard_s": row.unheard_s,
         "sample_rate_in": row.sample_rate_in,
         "channels_in": row.channels_in,
-        "label_true": row.label_true,
+        "label_true": list(row.label_true),
         "label": explained.labels[top],
         "label_index": top,
         "probability": explained.probabilities[i, top],

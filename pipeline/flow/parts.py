@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.level import level_dbfs
 from pipeline.audio.windows import windows_of
 from pipeline.flow.plan import Work
-from pipeline.inputs.labels import LabelTable, label_of
+from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import ReadFault
 from pipeline.inputs.shards import Shard, printable, window_id
@@ -29,14 +30,14 @@ DECODER = DecoderProcess()
 
 @dataclass(frozen=True)
 class RunContext:
-    """What is the same for all shards of a run; `labels` is the table of ground truth, if there is one."""
+    """What is the same for all shards of a run; `labels` says where ground truth comes from."""
 
     root_url: str
     output_url: str
     content: ContentConfig
     front_end: FrontEndConfig
     explainer_digest: str
-    labels: LabelTable | None = None
+    labels: GroundTruth = field(default_factory=GroundTruth)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class WindowRow:
     unheard_s: float
     sample_rate_in: int
     channels_in: int
-    label_true: str | None
+    label_true: tuple[str, ...]
     level_dbfs: float
     metadata: dict[str, Any]
 
@@ -77,7 +78,8 @@ class ErrorRow:
 class Part:
     """Up to `part_windows` windows of one shard, in order: what is explained, written and committed as one.
 
-    `waveforms` `[W, n]` float32; `recordings` counts the recordings that end in this part, usable or not.
+    `waveforms` `[W, n]` float32; `recordings` counts the recordings that end in this part, usable or not. The last part
+    counts in `left_out` what the whole shard holds besides recordings, and those not drawn.
     """
 
     shard_id: str
@@ -89,6 +91,7 @@ class Part:
     next: Cursor
     share: float
     last: bool
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def cut_parts(context: RunContext, work: Work) -> Iterator[Part]:
     total = shard.size_bytes or max(len(shard.entries), 1)
     done, number, reached = work.share * total, work.first, start
     items: list[_Item] = []
+    left_out: Counter[str] = Counter()
     windows = 0
 
     def close(end: Cursor, last: bool) -> Part:
@@ -129,9 +133,10 @@ def cut_parts(context: RunContext, work: Work) -> Iterator[Part]:
             next=end,
             share=1.0 if last else min(done / total, 1.0),
             last=last,
+            left_out=dict(left_out) if last else {},
         )
 
-    stream = _items(context, shard, start)
+    stream = _items(context, shard, start, left_out)
     if start != Cursor():
         stream = _reaching(stream, start, shard)
     for item in stream:
@@ -157,17 +162,19 @@ def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_
     yield from items
 
 
-def _items(context: RunContext, shard: Shard, start: Cursor) -> Iterator[_Item]:
+def _items(context: RunContext, shard: Shard, start: Cursor, left_out: Counter[str]) -> Iterator[_Item]:
     content, front_end, labels = context.content, context.front_end, context.labels
     rate = front_end.sample_rate
-    for recording in read_shard(context.root_url, shard, start.recording):
+    for recording in read_shard(context.root_url, shard, start.recording, left_out=left_out):
         begins = Cursor(recording=recording.ordinal)
         if isinstance(recording, ReadFault):
-            error = ErrorRow(
-                recording.clip_id, recording.key, "read", recording.reason, recording.message, recording.size_bytes
-            )
-            yield _Item(begins, error, None, True, recording.size_bytes or 0)
+            for identity in labels.lost(recording):
+                error = ErrorRow(
+                    identity, recording.key, "read", recording.reason, recording.message, recording.size_bytes
+                )
+                yield _Item(begins, error, None, True, recording.size_bytes or 0)
             continue
+        recording = labels.annotated(recording)
         size = len(recording.data)
         try:
             decoded = DECODER.decode(recording.data, recording.name, rate, content.max_clip_seconds)
@@ -175,8 +182,7 @@ def _items(context: RunContext, shard: Shard, start: Cursor) -> Iterator[_Item]:
             error = ErrorRow(recording.clip_id, recording.key, "decode", fault.reason, fault.message, size)
             yield _Item(begins, error, None, True, size)
             continue
-        metadata = {**recording.metadata, **(labels.metadata_of(recording.key) if labels else {})}
-        label = label_of(metadata, recording.key, content.label_column, labels)
+        label = labels.labels_of(recording.metadata, recording)
         windows = list(windows_of(decoded.waveform, front_end, content.window_hop_s, content.min_tail))
         for index, span, samples in windows:
             if recording.ordinal == start.recording and index < start.window:
@@ -192,7 +198,7 @@ def _items(context: RunContext, shard: Shard, start: Cursor) -> Iterator[_Item]:
                 channels_in=decoded.channels_in,
                 label_true=label,
                 level_dbfs=level_dbfs(decoded.waveform[span.start : span.stop]),
-                metadata=metadata,
+                metadata=recording.metadata,
             )
             ends = index == len(windows) - 1
             yield _Item(Cursor(recording=recording.ordinal, window=index), row, samples, ends, size)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import ray
 
 from pipeline.flow.actor_pool import ActorPool, actor_starter
-from pipeline.flow.checks import RunConflictError, check_apart, check_free, check_hop, check_labels, check_targets
+from pipeline.flow.checks import RunConflictError, check_apart, check_free, check_hop, check_targets
 from pipeline.flow.cluster import PoolSize, ray_cluster
 from pipeline.flow.dispatch import Dispatcher, Reporter
 from pipeline.flow.explainer_of_run import as_begun, explain_with, load_asked
@@ -20,8 +20,9 @@ from pipeline.flow.parts import RunContext
 from pipeline.flow.plan import Work, plan
 from pipeline.flow.stop import Stop
 from pipeline.flow.tasks import ContextRef
-from pipeline.inputs.labels import LabelTable, load_labels
+from pipeline.inputs.label_table import ground_truth, load_labels
 from pipeline.inputs.listing import Listing, list_input
+from pipeline.inputs.table_columns import LabelTable
 from pipeline.models.checkpoint import ExplainerError, LoadedExplainer
 from pipeline.runs.lease import hold
 from pipeline.runs.output import RunOutput
@@ -122,9 +123,10 @@ def _run(
     if loaded.decoder is None:
         raise ExplainerError(f"{content.explainer!r} has no decoder: train one with `lmac train decoder`")
     check_targets(content, loaded.config)
-    labels = load_labels(content.labels, content.label_column) if content.labels else None
-    listing = list_input(input_url, files_per_shard=content.files_per_shard)
-    check_labels(listing, labels)
+    reading = content.reading()
+    labels = load_labels(reading)
+    listing = list_input(input_url, reading, content.sample, files_per_shard=content.files_per_shard)
+    truth = ground_truth(listing, reading, labels)
     output = RunOutput(output_url)
     check_apart(input_url, output)
     loaded = as_begun(content, loaded, output)
@@ -139,6 +141,8 @@ def _run(
         if not before:
             output.write_run_record(record)
         reporter.planned(listing, work)
+        if (words := truth.describe()) is not None:
+            reporter.note(words)
         resumed = sum(len(parts) for parts in committed.values())
         quarantined = []
         if work:
@@ -150,7 +154,7 @@ def _run(
                     explain_with(content, loaded, output),
                     loaded.config.front_end,
                     loaded.digest,
-                    labels,
+                    truth,
                 )
                 start_actor = actor_starter(size, ContextRef(ray.put(context)), cluster.batch_size)
                 pool = ActorPool(size, start_actor, cluster.attempts, reporter.note)
@@ -161,7 +165,8 @@ def _run(
                     return RunResult(None, resumed)
                 quarantined = dispatcher.quarantined
         per_target = Draw.parse(content.listen).per_target
-        return RunResult(finalize(output, listing.shards, quarantined, lease.confirm, per_target), resumed)
+        manifest = finalize(output, listing.shards, quarantined, lease.confirm, per_target, listing.left_out_counts)
+        return RunResult(manifest, resumed)
 
 
 def run_record(
@@ -172,6 +177,7 @@ def run_record(
     # what they are. Prompts are the explainer's labels.
     config = content.model_dump(mode="json", exclude={"explainer", "classifier", "prompts", "templates", "labels"})
     config["labels_digest"] = labels.digest if labels else None
+    config["label_segments"] = labels is not None and any(row.parts for row in labels.rows.values())
     return RunRecord(
         lmac_version=metadata.version("lmac"),
         input_digest=listing.digest,

@@ -4,27 +4,79 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+# Longer lists of numbers are an embedding or a signal, and no metadata.
+_MAX_NUMBERS = 64
 
-def class_names(schema: pa.Schema) -> dict[str, Callable[[Any], Any]]:
-    """Return, for the columns that Hugging Face stores as class numbers, what gives a number its name."""
+Pick = Callable[[Any], Any]
+
+
+def features_of(schema: pa.Schema) -> dict[str, Any]:
+    """Return what Hugging Face's `datasets` says of the columns, in the metadata of a schema; empty without it."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {
-            column: partial(_class_name, feature["names"])
-            for column, feature in features.items()
-            if feature.get("_type") == "ClassLabel" and column in schema.names
-        }
+        return {str(name): feature for name, feature in features.items() if name in schema.names}
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}
 
 
+def class_names(schema: pa.Schema) -> dict[str, Pick]:
+    """Return, for the columns that Hugging Face stores as class numbers, what gives numbers their names.
+
+    A class number below zero is no class: None. In lists and structs each number is given its name.
+    """
+    picks = {name: _pick(feature) for name, feature in features_of(schema).items()}
+    return {name: pick for name, pick in picks.items() if pick is not None}
+
+
+def _pick(feature: Any) -> Pick | None:
+    if isinstance(feature, list):
+        return _of_each(_pick(feature[0])) if len(feature) == 1 else None
+    if not isinstance(feature, dict):
+        return None
+    kind = feature.get("_type")
+    if kind == "ClassLabel":
+        names = feature.get("names")
+        return (lambda number: _class_name(names, number)) if isinstance(names, list) else None
+    if kind in ("Sequence", "List", "LargeList"):
+        return _of_each(_pick(feature.get("feature")))
+    if kind is None:
+        fields = {name: pick for name, one in feature.items() if (pick := _pick(one)) is not None}
+        return (lambda value: _of_fields(fields, value)) if fields else None
+    return None
+
+
+def _of_each(pick: Pick | None) -> Pick | None:
+    if pick is None:
+        return None
+    return lambda values: [pick(value) for value in values] if isinstance(values, list) else pick(values)
+
+
+def _of_fields(fields: dict[str, Pick], value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    # A sequence of structs is stored as a struct of lists.
+    return value | {
+        name: [pick(one) for one in value[name]] if isinstance(value.get(name), list) else pick(value.get(name))
+        for name, pick in fields.items()
+        if name in value
+    }
+
+
 def _class_name(names: list[str], number: Any) -> Any:
-    return names[number] if isinstance(number, int) and 0 <= number < len(names) else number
+    if isinstance(number, int) and number < 0:
+        return None
+    return names[number] if isinstance(number, int) and number < len(names) else number
+
+
+def named_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return a table's rows, with the names of classes in place of their numbers."""
+    names = class_names(table.schema)
+    rows = [row for batch in table.to_batches() for row in rows_of(batch)]
+    return [row | {name: pick(row[name]) for name, pick in names.items()} for row in rows] if names else rows
 
 
 def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -48,15 +100,29 @@ def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return rows
 
 
+def short(value: Any) -> Any:
+    """Return a column's value without long lists of numbers, of which only the length is told."""
+    if isinstance(value, list):
+        if len(value) > _MAX_NUMBERS and isinstance(value[0], (int, float, list)):
+            return f"<{len(value)} values>"
+        return [short(one) for one in value]
+    return {name: short(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
 def _value(cell: pa.Scalar) -> Any:
     """Return a cell as a Python value; what Python has no value for, as text: bad UTF-8, dates after 9999."""
     try:
         return cell.as_py()
     except (ValueError, OverflowError):
-        if pa.types.is_struct(cell.type):
+        kind = cell.type
+        if pa.types.is_struct(kind):
             return {name: _value(field) for name, field in cell.items()}
-        if pa.types.is_string(cell.type) or pa.types.is_large_string(cell.type):
+        if pa.types.is_dictionary(kind):
+            return _value(cell.value)
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            return [_value(one) for one in cell.values]
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return cell.as_buffer().to_pybytes().decode("utf-8", "replace")
-        if pa.types.is_temporal(cell.type):
-            return f"{cell.value} ({cell.type})"
-        return f"<no {cell.type}>"
+        if pa.types.is_temporal(kind):
+            return f"{cell.value} ({kind})"
+        return f"<no {kind}>"

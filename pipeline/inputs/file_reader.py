@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import posixpath
-from collections import deque
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from pipeline.inputs.metadata import parse_sidecar
-from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, os_reason, too_large
+from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, ReadReason, os_reason, too_large
 from pipeline.inputs.shards import Entry, Shard, clip_id, printable, shard_id
-from pipeline.inputs.suffixes import without_audio_suffix
-from pipeline.storage.filesystem import is_url, open_filesystem, refuse_special, resolve
+from pipeline.inputs.spelling import spellings
+from pipeline.inputs.suffixes import sidecar_of, stem_of
+from pipeline.storage.filesystem import display_url, is_url, open_filesystem, refuse_special, resolve
 from pipeline.storage.retry import retrying
 
 _AHEAD_FILES, _AHEAD_BYTES = 4, 64 << 20
 
 
-def loose_entries(sizes: dict[str, int], sidecars: set[str]) -> list[Entry]:
-    """Return the entries for audio files, by relative path, with the JSON files that lie beside them."""
+def loose_entries(audio: dict[str, int], others: Iterable[str]) -> list[Entry]:
+    """Return the entries for audio files, by path and size, with those of the others that are about them."""
+    about: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(others):
+        if (name := sidecar_of(path)) is not None:
+            about[name].append(path)
     entries = []
-    for path in sorted(sizes):
-        sidecar = without_audio_suffix(path) + ".json"
-        entries.append(
-            Entry(
-                key=printable(path),
-                uri=path,
-                size_bytes=sizes[path],
-                place=path,
-                sidecar=sidecar if sidecar in sidecars else None,
-            )
-        )
+    for path in sorted(audio):
+        stem = stem_of(path)
+        sidecars = (*about.get(stem, ()), *(about.get(path, ()) if path != stem else ()))
+        entries.append(Entry(printable(path), path, audio[path], place=path, sidecars=sidecars))
     return entries
 
 
@@ -58,11 +57,19 @@ def group_files(entries: list[Entry], shard_bytes: int, files_per_shard: int) ->
 
 
 def read_files(
-    root_url: str, shard: Shard, start: int, max_clip_bytes: int = MAX_CLIP_BYTES
+    root_url: str,
+    shard: Shard,
+    start: int = 0,
+    max_clip_bytes: int = MAX_CLIP_BYTES,
+    want: Callable[[str], bool] | None = None,
 ) -> Iterator[RawRecording | ReadFault]:
-    """Yield a shard's loose files in order, from ordinal `start`; files that cannot be read are faults."""
+    """Yield a shard's loose files in order, from ordinal `start`; files that cannot be read are faults.
+
+    Only those that `want` takes by their `clip_id` are read.
+    """
     waiting: deque[tuple[int, Future[RawRecording | ReadFault]]] = deque()
-    todo = deque(enumerate(shard.entries[start:], start=start))
+    numbered = enumerate(shard.entries[start:], start=start)
+    todo = deque((number, entry) for number, entry in numbered if want is None or want(clip_id(entry.place)))
     with ThreadPoolExecutor(_AHEAD_FILES) as pool:
         try:
             while todo or waiting:
@@ -84,27 +91,51 @@ def _room(waiting: deque[tuple[int, Future[RawRecording | ReadFault]]], entry: E
 
 def _read_file(root_url: str, entry: Entry, ordinal: int, max_clip_bytes: int) -> RawRecording | ReadFault:
     identity = clip_id(entry.place)
+
+    def fault(reason: ReadReason, words: str, size: int) -> ReadFault:
+        return ReadFault(ordinal, identity, entry.key, reason, f"{entry.key}: {words}", size, entry.segments)
+
     try:
-        size = entry.size_bytes or _size(resolve(root_url, entry.uri), entry.key)
-        if size > max_clip_bytes:
-            message = f"{entry.key}: {too_large(size, max_clip_bytes)}"
-            return ReadFault(ordinal, identity, entry.key, "too_large", message, size)
-        data = _read(resolve(root_url, entry.uri), entry.key)
+        data = _first_there(root_url, entry, max_clip_bytes)
+        if isinstance(data, int):
+            return fault("too_large", too_large(data, max_clip_bytes), data)
     except OSError as error:
         reason, words = os_reason(error)
-        return ReadFault(ordinal, identity, entry.key, reason, f"{entry.key}: {words}", entry.size_bytes)
+        if reason == "missing" and "\\" in entry.uri:
+            words += "; it is a path of Windows: write it relative to the table, with /"
+        return fault(reason, words, entry.size_bytes)
     except ValueError as error:
         # A manifest may name what no file can be called.
-        message = f"{entry.key}: no file has such a name ({error})"
-        return ReadFault(ordinal, identity, entry.key, "missing", message, entry.size_bytes)
+        return fault("missing", f"no file has such a name ({error})", entry.size_bytes)
     metadata = dict(entry.metadata)
-    if entry.sidecar is not None:
-        name = posixpath.basename(printable(entry.sidecar))
+    for sidecar in entry.sidecars:
+        name = posixpath.basename(printable(sidecar))
         try:
-            metadata |= parse_sidecar(_read(resolve(root_url, entry.sidecar), name), name)
+            metadata |= parse_sidecar(_read(resolve(root_url, sidecar), name), name)
         except OSError as error:
             metadata["metadata_error"] = f"{name}: {os_reason(error)[1]}"
-    return RawRecording(ordinal, identity, entry.key, _file_name(entry), data, metadata)
+    return replace(unread_recording(entry), ordinal=ordinal, data=data, metadata=metadata)
+
+
+def unread_recording(entry: Entry) -> RawRecording:
+    """Return what is known of a file's recording before anything is read, without its data."""
+    folder = "" if entry.described else posixpath.basename(posixpath.dirname(entry.key))
+    identity, metadata = clip_id(entry.place), dict(entry.metadata)
+    return RawRecording(0, identity, entry.key, _file_name(entry), b"", metadata, entry.segments, folder)
+
+
+def _first_there(root_url: str, entry: Entry, max_clip_bytes: int) -> bytes | int:
+    """Return a file's contents or, where it is too large, its size; a table may spell its name in other ways."""
+    spelt = spellings(entry.uri) if entry.named and not is_url(entry.uri) else (entry.uri,)
+    for uri in spelt:
+        url = resolve(root_url, uri)
+        try:
+            size = entry.size_bytes or _size(url, entry.key)
+            return size if size > max_clip_bytes else _read(url, entry.key)
+        except FileNotFoundError:
+            if uri == spelt[-1]:
+                raise
+    raise AssertionError("a name has at least one spelling")
 
 
 def _read(url: str, shown: str) -> bytes:
@@ -119,5 +150,4 @@ def _size(url: str, shown: str) -> int:
 
 
 def _file_name(entry: Entry) -> str:
-    path = entry.uri.partition("?")[0] if is_url(entry.uri) else entry.uri
-    return printable(posixpath.basename(path))
+    return printable(posixpath.basename(display_url(entry.uri) if is_url(entry.uri) else entry.uri))

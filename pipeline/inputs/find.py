@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -10,15 +14,29 @@ from fsspec import AbstractFileSystem
 
 from pipeline.inputs.suffixes import is_hidden
 from pipeline.storage.errors import InputError, storage_errors
-from pipeline.storage.filesystem import GLOB, display_url, is_url, open_filesystem, split_parent
+from pipeline.storage.filesystem import GLOB, display_url, is_local, is_url, open_filesystem, split_parent
 from pipeline.storage.retry import retrying
 
 
-def find_files(url: str) -> tuple[str, dict[str, int]]:
-    """Return the root URL, and the size in bytes of each file found, by its path relative to that root.
+@dataclass(frozen=True)
+class Found:
+    """The root URL and, by paths relative to it, the size in bytes of each file; `hidden` files are left out.
 
     The root is the folder itself, a single file's folder, or a pattern's last folder without glob characters.
-    Hidden files and folders below it are left out, but a single file may be hidden.
+    `left_out` counts folders that were not gone into, by the reason.
+    """
+
+    root_url: str
+    sizes: dict[str, int]
+    hidden: tuple[str, ...] = ()
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def find_files(url: str) -> Found:
+    """Return the files of a folder at any depth, those that a pattern matches, or a single one.
+
+    Links to folders are followed, but not to a folder that they lie in. Hidden files and folders below the root are
+    left out, but a single file may be hidden.
     Raises InputError when nothing is there, StorageError when the storage does not let one look.
     """
     fs, path = open_filesystem(url)
@@ -31,30 +49,72 @@ def find_files(url: str) -> tuple[str, dict[str, int]]:
             raise InputError(f"{display_url(url)}: it does not exist") from error
 
 
-def _find(fs: AbstractFileSystem, path: str, base: str, what: str) -> tuple[str, dict[str, int]]:
+def _find(fs: AbstractFileSystem, path: str, base: str, what: str) -> Found:
+    left_out: Counter[str] = Counter()
     magic = GLOB.search(base)
     if magic and not retrying(lambda: fs.exists(path), what=what):
         root_url = split_parent(base[: magic.start()])[0] or "/"
-        return root_url, _below(root_url, _glob(fs, path, what))
+        return _below(root_url, _glob(fs, path, what, left_out), left_out)
     info = retrying(lambda: fs.info(path), what=what)
-    if info["type"] != "directory":
+    # A link to a folder is one on a disk, whatever fsspec calls it.
+    if info["type"] != "directory" and not (is_local(fs) and os.path.isdir(path)):
         root_url, name = split_parent(base)
-        return root_url or "/", {name: int(info["size"] or 0)}
-    return base, _below(base, retrying(lambda: fs.find(path, detail=True), what=what))
+        return Found(root_url or "/", {name: int(info["size"] or 0)})
+    return _below(base, _folder(fs, path, what, left_out), left_out)
 
 
-def _glob(fs: AbstractFileSystem, pattern: str, what: str) -> dict[str, Mapping[str, Any]]:
+def _glob(fs: AbstractFileSystem, pattern: str, what: str, left_out: Counter[str]) -> dict[str, int]:
     """Return what a pattern matches; a folder that it matches stands for all that is in it."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for path, info in retrying(lambda: fs.glob(pattern, detail=True), what=what).items():
-        if info["type"] == "directory":
-            found |= retrying(partial(fs.find, path, detail=True), what=what)
+    found: dict[str, int] = {}
+    matches: Mapping[str, Any] = retrying(lambda: fs.glob(pattern, detail=True), what=what)
+    for path, info in matches.items():
+        if info["type"] == "directory" or (is_local(fs) and os.path.isdir(path)):
+            found |= _folder(fs, path, what, left_out)
         else:
-            found[path] = info
+            found[path] = int(info.get("size") or 0)
     return found
 
 
-def _below(root_url: str, found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+def _folder(fs: AbstractFileSystem, path: str, what: str, left_out: Counter[str]) -> dict[str, int]:
+    if is_local(fs):
+        return dict(_walk(path, left_out))
+    # A folder may stand in object storage as an object without bytes.
+    found: Mapping[str, Any] = retrying(partial(fs.find, path, detail=True), what=what)
+    return {name: int(info.get("size") or 0) for name, info in found.items() if not name.endswith("/")}
+
+
+def _walk(root: str, left_out: Counter[str]) -> Iterator[tuple[str, int]]:
+    """Yield the files below a folder of this machine, through links to folders as well."""
+    top = os.stat(root)
+    # With each folder, those that it lies in, by which a link back to one of them is found.
+    todo = [(root, frozenset({(top.st_dev, top.st_ino)}))]
+    while todo:
+        folder, above = todo.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except PermissionError:
+            left_out["unreadable folder"] += 1
+            continue
+        for entry in entries:
+            try:
+                info = entry.stat()
+            except OSError:
+                # A link to nothing: reading it tells.
+                yield entry.path, 0
+                continue
+            if not stat.S_ISDIR(info.st_mode):
+                yield entry.path, info.st_size
+            elif (info.st_dev, info.st_ino) in above:
+                left_out["link back to a folder that it lies in"] += 1
+            else:
+                todo.append((entry.path, above | {(info.st_dev, info.st_ino)}))
+
+
+def _below(root_url: str, found: Mapping[str, int], left_out: Counter[str]) -> Found:
     root = open_filesystem(root_url)[1].rstrip("/") + "/"
-    sizes = {path.removeprefix(root): int(info.get("size") or 0) for path, info in found.items()}
-    return {path: size for path, size in sizes.items() if path and not is_hidden(path)}
+    sizes = {path.removeprefix(root): size for path, size in found.items()}
+    hidden = tuple(sorted(path for path in sizes if is_hidden(path)))
+    for path in hidden:
+        del sizes[path]
+    sizes.pop("", None)
+    return Found(root_url, sizes, hidden, left_out)

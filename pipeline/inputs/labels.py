@@ -1,130 +1,116 @@
-"""Ground truth: from a table of labels, from the recordings' own metadata, or from folder names."""
+"""Ground truth: from a table of labels where one is given, else from what came with a recording, else its folder."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import posixpath
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.inputs.metadata import jsonable
-from pipeline.inputs.suffixes import without_audio_suffix
-from pipeline.inputs.table_rows import column_names, pick_column, read_rows
-from pipeline.storage.errors import InputError
-from pipeline.storage.filesystem import display_url
+from pipeline.inputs.recording import RawRecording, ReadFault, Segment
+from pipeline.inputs.table_columns import LABEL_COLUMNS
 
-LABEL_COLUMNS = ("label", "category", "class", "target_name")
-KEY_COLUMNS = ("key", "path", "uri", "file", "filename", "file_name", "audio", "recording", "name", "id")
-_METADATA_LABELS = ("label", "category", "class")
+# A sidecar's `.cls` and `.label` come under these names.
+_METADATA_LABELS = (*LABEL_COLUMNS, "cls")
 
 
 @dataclass(frozen=True)
-class LabelRow:
-    """What a table says of one recording; `label` is None where it has no label column or the cell is empty."""
+class LabelledSegment:
+    """A recording or a segment of one, with all that is known of it; `stop_s` is None at the recording's end."""
 
-    label: str | None
+    clip_id: str
+    start_s: float
+    stop_s: float | None
     metadata: dict[str, Any]
+    labels: tuple[str, ...]
 
 
-class LabelTable:
-    """Rows about recordings, found by a recording's path, its path without suffix, or its base name if unique."""
+@dataclass(frozen=True)
+class Annotation:
+    """What a table of labels says of one recording: columns of the whole, or segments with their own."""
 
-    def __init__(self, name: str, rows: Mapping[str, LabelRow]) -> None:
-        self.name = name
-        self.keys = tuple(rows)
-        # From the surest way of naming a recording to the least; None marks a name that two rows share.
-        self._indexes: list[dict[str, LabelRow | None]] = [{}, {}, {}, {}]
-        for key, row in rows.items():
-            for index, form in zip(self._indexes, _forms(key), strict=True):
-                index[form] = None if index.get(form, row) is not row else row
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all rows: two tables of one digest say the same of every recording."""
-        rows = {key: [row.label, row.metadata] for key, row in self._indexes[0].items() if row is not None}
-        return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
-
-    def metadata_of(self, key: str) -> dict[str, Any]:
-        """Return the columns that the table has about a recording; empty when it has no row for it."""
-        row = self.lookup(key)
-        return row.metadata if row is not None else {}
-
-    def lookup(self, key: str) -> LabelRow | None:
-        """Return the row about a recording; None when no row, or no single row, matches its key."""
-        for index, form in zip(self._indexes, _forms(key), strict=True):
-            if (row := index.get(form)) is not None:
-                return row
-        return None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
 
 
-def load_labels(url: str, column: str | None = None, key_column: str | None = None) -> LabelTable:
-    """Load a CSV, TSV or JSON-lines table of labels.
+@dataclass(frozen=True)
+class GroundTruth:
+    """Where the labels of a run's recordings come from, the same in every command.
 
-    `column` holds the label (default: the first of label, category, class, target_name), `key_column` the
-    recording's key or path (default: the first of key, path, uri, file, filename...). Raises InputError when there
-    is no such column, a row has no key, or two rows give one recording different labels.
+    Where a table was given, `annotations` are its rows by `clip_id`, and nothing else is a label. Else it is the
+    `label_column` of a recording's metadata, or the first of label, labels, category, class... that is there, or
+    without one, and without a `label_column`, the name of its folder. `separator` parts several labels in one text.
     """
-    shown, rows = display_url(url), read_rows(url)
-    columns = column_names(rows)
-    keys = pick_column(columns, key_column, KEY_COLUMNS, shown, "recordings' keys")
-    labels = pick_column(columns, column, LABEL_COLUMNS, shown, "labels")
-    if keys is None:
-        raise InputError(f"{shown}: which column names the recordings? It has {', '.join(columns)}")
-    by_key: dict[str, LabelRow] = {}
-    for line, cells in rows:
-        key = str(cells.get(keys) or "").strip().removeprefix("./")
-        if not key:
-            raise InputError(f"{shown}, line {line}: the column {keys!r} is empty; every row needs a recording")
-        row = LabelRow(
-            label=_text(cells.get(labels)) if labels else None,
-            metadata={name: jsonable(value) for name, value in cells.items() if name != keys},
+
+    label_column: str | None = None
+    separator: str | None = None
+    annotations: Mapping[str, Annotation] | None = None
+    total: int = 0
+
+    def segments_of(self, recording: RawRecording) -> tuple[LabelledSegment, ...]:
+        """Return the segments of a recording, or the whole of it as one, with their labels and all metadata."""
+        recording = self.annotated(recording)
+        segments = recording.segments or (Segment(recording.clip_id, 0.0, None),)
+        found = []
+        for segment in segments:
+            metadata = recording.metadata | segment.metadata
+            labels = self.labels_of(metadata, recording)
+            found.append(LabelledSegment(segment.clip_id, segment.start_s, segment.stop_s, metadata, labels))
+        return tuple(found)
+
+    def annotated(self, recording: RawRecording) -> RawRecording:
+        """Return a recording with the metadata and the segments that the table has about it."""
+        row = (self.annotations or {}).get(recording.clip_id)
+        if row is None:
+            return recording
+        return replace(
+            recording, metadata=recording.metadata | row.metadata, segments=row.segments or recording.segments
         )
-        if by_key.setdefault(key, row).label != row.label:
-            both = f"{by_key[key].label!r} and {row.label!r}"
-            raise InputError(f"{shown}, line {line}: {key!r} has two labels, {both}; keep one")
-    return LabelTable(shown, by_key)
+
+    def lost(self, fault: ReadFault) -> tuple[str, ...]:
+        """Return the `clip_id`s of what a fault costs: the recording's, or those of its segments."""
+        row = (self.annotations or {}).get(fault.clip_id)
+        segments = (row.segments if row is not None else ()) or fault.segments
+        return tuple(segment.clip_id for segment in segments) or (fault.clip_id,)
+
+    def labels_of(self, metadata: Mapping[str, Any], recording: RawRecording) -> tuple[str, ...]:
+        """Return the labels of a recording or a segment, by its `metadata` with the table's columns in them."""
+        if self.annotations is not None:
+            if recording.clip_id not in self.annotations or self.label_column is None:
+                return ()
+            return labels_in(metadata.get(self.label_column), self.separator)
+        names = (self.label_column,) if self.label_column else _METADATA_LABELS
+        there = {name.strip().casefold(): value for name, value in reversed(list(metadata.items()))}
+        known = [there[name.casefold()] for name in names if name.casefold() in there]
+        for value in known:
+            if labels := labels_in(value, self.separator):
+                return labels
+        # A field for labels that is empty says that there is none.
+        return (recording.folder,) if recording.folder and not known and not self.label_column else ()
+
+    def describe(self) -> str | None:
+        """Return in words how many recordings the table gives a label; None without a table."""
+        if self.annotations is None:
+            return None
+        rows = ([row.metadata, *(segment.metadata for segment in row.segments)] for row in self.annotations.values())
+        column = self.label_column or ""
+        labelled = sum(any(labels_in(one.get(column), self.separator) for one in columns) for columns in rows)
+        return f"{labelled} of {self.total} recordings have a label"
 
 
-def label_of(
-    metadata: Mapping[str, Any], key: str, label_column: str | None = None, table: LabelTable | None = None
-) -> str | None:
-    """Return a recording's label: from the table, else its metadata, else the name of its folder, else None.
+def labels_in(value: Any, separator: str | None = None) -> tuple[str, ...]:
+    """Return the labels in a value: a text, a number, or a list of them, each once.
 
-    In the metadata it is `label_column`, or the first of label, category, class. With `label_column` given, the
-    folder's name is not taken for a label.
+    >>> labels_in(["dog", "cat", "dog"]), labels_in("dog; cat", ";"), labels_in(None)
+    (('dog', 'cat'), ('dog', 'cat'), ())
     """
-    row = table.lookup(key) if table else None
-    if row is not None and row.label is not None:
-        return row.label
-    for name in (label_column,) if label_column else _METADATA_LABELS:
-        if (label := _text(metadata.get(name))) is not None:
-            return label
-    return None if label_column else posixpath.basename(posixpath.dirname(key)) or None
-
-
-def check_coverage(table: LabelTable, keys: Iterable[str]) -> int:
-    """Return how many of the recordings have a row in the table; raises InputError when none has."""
-    asked = list(keys)
-    matched = sum(table.lookup(key) is not None for key in asked)
-    if asked and not matched:
-        raise InputError(
-            f"{table.name}: none of its {len(table.keys)} rows is about any of the {len(asked)} recordings; "
-            f"it names recordings like {_examples(table.keys)}, the input has {_examples(asked)}"
-        )
-    return matched
-
-
-def _forms(key: str) -> tuple[str, str, str, str]:
-    base = posixpath.basename(key)
-    return key, without_audio_suffix(key), base, without_audio_suffix(base)
-
-
-def _text(value: Any) -> str | None:
-    text = "" if value is None or isinstance(value, (dict, list)) else str(value).strip()
-    return text or None
-
-
-def _examples(keys: Iterable[str]) -> str:
-    return ", ".join(repr(key) for key in list(keys)[:3])
+    if isinstance(value, (list, tuple)):
+        found = [label for item in value for label in labels_in(item, separator)]
+    elif value is None or (isinstance(value, (dict, float)) and value != value):
+        found = []
+    elif isinstance(value, dict):
+        found = [json.dumps(value, ensure_ascii=False)]
+    else:
+        text = str(value)
+        found = [part.strip() for part in (text.split(separator) if separator else (text,))]
+    return tuple(dict.fromkeys(label for label in found if label))

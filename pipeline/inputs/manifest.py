@@ -1,54 +1,68 @@
-"""A table of URIs as input: one row, one recording."""
+"""A table of URIs as input: each recording that it names, or each segment."""
 
 from __future__ import annotations
 
 import posixpath
 
-from pipeline.inputs.metadata import jsonable
-from pipeline.inputs.shards import Entry, printable
-from pipeline.inputs.table_rows import column_names, pick_column, read_rows
+from pipeline.inputs.shards import Entry, clip_id, printable
+from pipeline.inputs.suffixes import TAR_SUFFIXES
+from pipeline.inputs.table_columns import URI_COLUMNS, by_recording
+from pipeline.inputs.table_rows import Row, column_names, pick_column, read_rows
+from pipeline.inputs.times import time_columns
 from pipeline.storage.errors import InputError, StorageError
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem, split_parent
+from schemas.input_config import InputConfig
 
-URI_COLUMNS = ("uri", "path", "audio", "file")
 
+def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]:
+    """Return the recordings that a table names, in its order.
 
-def list_manifest(url: str) -> list[Entry]:
-    """Return the recordings that a CSV or JSON-lines manifest names, in its order.
-
-    The URI stands in the first column of uri, path, audio, file; it is relative to the manifest's own folder,
-    or absolute. The other columns become metadata. Raises InputError when there is no such column, or a row
-    has no URI, the same URI as another, one that is not a single recording, or one of a scheme that nothing here opens.
+    The URI stands in `uri_column`, or in the first of uri, path, audio, file... in any capitals; it is relative to the
+    table's own folder, or absolute. Columns with times make each row a segment. The other columns become metadata;
+    those of several rows about one recording are put together.
+    Raises InputError when there is no such column, or a row has no URI, one that is not a single recording, one of a
+    scheme that nothing here opens, or times that cannot be.
     """
     shown = display_url(url)
-    rows = read_rows(url)
+    rows = read_rows(url, reading)
     columns = column_names(rows)
-    column = pick_column(columns, None, URI_COLUMNS, shown, "URI")
+    column = pick_column(columns, reading.uri_column, URI_COLUMNS, shown, "URIs")
     if column is None:
         raise InputError(
-            f"{shown}: expected a column with the URIs, one of {', '.join(URI_COLUMNS)}; it has {', '.join(columns)}"
+            f"{shown}: expected a column with the URIs, one of {', '.join(URI_COLUMNS)}; it has {', '.join(columns)}: "
+            "name it with --uri-column"
         )
-    entries: list[Entry] = []
-    lines: dict[str, int] = {}
     schemes: set[str] = set()
-    for line, cells in rows:
-        uri = cells.get(column)
-        if not isinstance(uri, str) or not uri.strip():
-            raise InputError(f"{shown}, line {line}: the column {column!r} is empty; every row needs a URI")
-        if uri in lines:
-            raise InputError(f"{shown}, line {line}: {uri!r} is named before, on line {lines[uri]}; keep one")
-        if uri.lower().endswith((".tar", ".parquet")):
-            raise InputError(f"{shown}, line {line}: {uri!r} holds many recordings; give its folder as the input")
+
+    def uri_of(row: Row) -> str:
+        uri = row.columns.get(column)
+        if not isinstance(uri, str) or not uri:
+            raise InputError(f"{shown}, line {row.line}: the column {column!r} is empty; every row needs a URI")
+        if uri.lower().endswith((*TAR_SUFFIXES, ".parquet")):
+            raise InputError(f"{shown}, line {row.line}: {uri!r} holds many recordings; give its folder as the input")
         if is_url(uri) and (scheme := uri.partition("://")[0]) not in schemes:
             try:
                 open_filesystem(uri)
             except StorageError as error:
-                raise InputError(f"{shown}, line {line}: {error}") from error
+                raise InputError(f"{shown}, line {row.line}: {error}") from error
             schemes.add(scheme)
-        lines[uri] = line
-        metadata = {name: jsonable(value) for name, value in cells.items() if name != column}
-        entries.append(Entry(_key(uri, url), uri, 0, metadata, place=uri))
-    return entries
+        return uri
+
+    times = time_columns(columns) if reading.segments else None
+    described = bool(set(columns) - {column} - (times.names if times else frozenset()))
+    return [
+        Entry(
+            _key(uri, url),
+            uri,
+            0,
+            named.metadata(),
+            place=uri,
+            segments=named.segments(clip_id(uri)),
+            named=True,
+            described=described,
+        )
+        for uri, named in by_recording(rows, uri_of, column, times, shown).items()
+    ]
 
 
 def _key(uri: str, manifest_url: str) -> str:

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from pipeline.inputs.shards import printable
+from pipeline.inputs.suffixes import suffix_of
 
 _MAX_BINARY = 4096
 
@@ -45,10 +46,13 @@ def jsonable(value: Any) -> Any:
 
 
 def parse_sidecar(data: bytes, name: str) -> dict[str, Any]:
-    """Return the metadata in a JSON file beside a recording.
+    """Return what a sidecar says: a JSON file its own fields, a text its words under its suffix, `cls` for `a.cls`.
 
     A damaged one does not cost the recording: what is wrong with it stands in the metadata as `metadata_error`.
     """
+    suffix = suffix_of(name)
+    if suffix != ".json":
+        return {suffix[1:]: printable(data.decode("utf-8-sig", "replace").strip())}
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

@@ -2,43 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from pipeline.inputs.file_reader import read_files
+from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.parquet_reader import read_parquet
 from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault
 from pipeline.inputs.shards import Shard, clip_id
 from pipeline.inputs.tar_reader import read_tar
 
-_READERS = {"files": read_files, "tar": read_tar, "parquet": read_parquet}
-
 
 def read_shard(
-    root_url: str, shard: Shard, start: int = 0, max_clip_bytes: int = MAX_CLIP_BYTES
+    root_url: str,
+    shard: Shard,
+    start: int = 0,
+    max_clip_bytes: int = MAX_CLIP_BYTES,
+    *,
+    want: Callable[[str], bool] | None = None,
+    left_out: Counter[str] | None = None,
 ) -> Iterator[RawRecording | ReadFault]:
     """Yield a shard's recordings and faults in a fixed order, from ordinal `start`.
 
-    Reading from `start = k` yields what reading all and dropping the ordinals below k yields.
+    Reading from `start = k` yields what reading all and dropping the ordinals below k yields. Only recordings that
+    `want` takes by their `clip_id` are read. What is of no recording, or not drawn, is counted in `left_out` by its
+    kind: all of the shard's, once it is read to its end.
     Raises StorageError when the storage stays away for longer than the retries last.
     """
-    return _READERS[shard.kind](root_url, shard, start, max_clip_bytes)
+    if shard.kind == "files":
+        return read_files(root_url, shard, start, max_clip_bytes, want)
+    read = read_tar if shard.kind == "tar" else read_parquet
+    return read(root_url, shard, start, max_clip_bytes, want, left_out)
 
 
 def find_recordings(
-    listing: Listing, wanted: Collection[str], shard_ids: Collection[str] | None = None
+    listing: Listing,
+    wanted: Collection[str],
+    shard_ids: Collection[str] | None = None,
+    truth: GroundTruth | None = None,
 ) -> Iterator[RawRecording]:
     """Yield the recordings of an input with these `clip_id`s, of all its shards or of those named.
 
-    Only the wanted ones of loose files are read; a tar or a Parquet file has to be gone through.
+    A recording with a segment of such an id is one too; `truth` knows those that a table of labels makes. A tar or a
+    Parquet file has to be gone through; only what is wanted of it is read.
     """
+    parents = {
+        identity
+        for identity, row in ((truth.annotations if truth is not None else None) or {}).items()
+        if any(segment.clip_id in wanted for segment in row.segments)
+    }
+
+    def want(identity: str) -> bool:
+        return identity in wanted or identity in parents
+
     for shard in listing.shards:
         if shard_ids is not None and shard.shard_id not in shard_ids:
             continue
-        entries = tuple(entry for entry in shard.entries if clip_id(entry.place) in wanted)
+        entries = tuple(
+            entry
+            for entry in shard.entries
+            if want(clip_id(entry.place)) or any(segment.clip_id in wanted for segment in entry.segments)
+        )
         if shard.kind == "files" and not entries:
             continue
-        for recording in read_shard(listing.root_url, replace(shard, entries=entries)):
-            if isinstance(recording, RawRecording) and recording.clip_id in wanted:
-                yield recording
+        # A row of Parquet may be a segment, which only its times tell.
+        only = want if shard.kind == "tar" else None
+        for recording in read_shard(listing.root_url, replace(shard, entries=entries), want=only):
+            if isinstance(recording, RawRecording):
+                recording = truth.annotated(recording) if truth is not None else recording
+                if recording.clip_id in wanted or any(one.clip_id in wanted for one in recording.segments):
+                    yield recording

@@ -8,15 +8,38 @@ from typing import Any, Literal
 MAX_CLIP_BYTES = 1 << 30
 
 ReadReason = Literal[
-    "missing", "unreadable", "too_large", "null_audio", "no_audio", "shard_truncated", "shard_unreadable"
+    "missing",
+    "unreadable",
+    "too_large",
+    "null_audio",
+    "no_audio",
+    "bad_segment",
+    "shard_truncated",
+    "shard_unreadable",
 ]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a recording in seconds from the file's beginning, to its end where `stop_s` is None.
+
+    It counts as a recording of its own: `clip_id` is made of its place and its times, and `metadata` is laid over that
+    of its recording.
+    """
+
+    clip_id: str
+    start_s: float
+    stop_s: float | None
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RawRecording:
     """A recording as it lies in storage, not yet decoded.
 
-    `ordinal` counts recordings and faults in the shard's fixed reading order; `name` is the file's own name.
+    `ordinal` counts recordings and faults in the shard's fixed reading order; `name` is the file's own name. Where
+    there are `segments`, they are explained, in any order and overlapping as they may be; else the whole recording is.
+    `folder` is the name of its folder where that may be its label, else empty.
     """
 
     ordinal: int
@@ -25,11 +48,16 @@ class RawRecording:
     name: str
     data: bytes
     metadata: dict[str, Any] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+    folder: str = ""
 
 
 @dataclass(frozen=True)
 class ReadFault:
-    """A recording, or the rest of a shard, that could not be read; it takes one ordinal as a recording does."""
+    """A recording, or the rest of a shard, that could not be read; it takes one ordinal as a recording does.
+
+    Where there are `segments`, each of them counts as a recording that could not be read.
+    """
 
     ordinal: int
     clip_id: str
@@ -37,6 +65,7 @@ class ReadFault:
     reason: ReadReason
     message: str
     size_bytes: int
+    segments: tuple[Segment, ...] = ()
 
 
 def os_reason(error: OSError) -> tuple[ReadReason, str]:

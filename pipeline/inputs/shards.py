@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from pipeline.inputs.recording import Segment
+from schemas.draws import rank_of
+
 ShardKind = Literal["files", "tar", "parquet"]
 
+# Recordings that a sample leaves out are counted as this.
+NOT_DRAWN = "not drawn"
 
 # Shared by the entries without metadata, of which there may be millions; nobody writes to it.
 _NOTHING: dict[str, Any] = {}
@@ -20,7 +25,10 @@ _NOTHING: dict[str, Any] = {}
 class Entry:
     """One loose file: its key, its URI (relative to the input root, or absolute), and what is known of it.
 
-    `place` is what `clip_id` is made of; `sidecar` the URI of a JSON file whose contents are metadata.
+    `place` is what `clip_id` is made of; `sidecars` are URIs of files about it, whose contents become metadata, and
+    `segments` are those that a table names, none for the whole recording. The URI of one that a table has `named` may
+    be spelt otherwise than the file is; one that a table has `described` has its label from there or none, and not from
+    its folder's name.
     """
 
     key: str
@@ -28,14 +36,18 @@ class Entry:
     size_bytes: int
     metadata: dict[str, Any] = field(default_factory=lambda: _NOTHING)
     place: str = ""
-    sidecar: str | None = None
+    sidecars: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    named: bool = False
+    described: bool = False
 
 
 @dataclass(frozen=True)
 class Shard:
     """A tar, a range of rows of a Parquet file, or a run of loose files; `uri` is relative to the input root.
 
-    `entries` is used by "files" only, `row_start` and `row_stop` by "parquet" only.
+    `entries` is used by "files" only, `row_start`, `row_stop`, `audio_column` and `segments` by "parquet" only. Of a
+    sample only the recordings whose rank is below `rank_limit` are read.
     """
 
     shard_id: str
@@ -45,6 +57,13 @@ class Shard:
     entries: tuple[Entry, ...] = ()
     row_start: int = 0
     row_stop: int = 0
+    audio_column: str | None = None
+    segments: bool = True
+    rank_limit: int | None = None
+
+    def draws(self, identity: str) -> bool:
+        """Whether the recording with this `clip_id` is read."""
+        return self.rank_limit is None or rank_of(identity) < self.rank_limit
 
 
 def clip_id(place: str) -> str:
@@ -54,6 +73,16 @@ def clip_id(place: str) -> str:
     `path + "\\0" + row` in a Parquet file, and the URI as written in a manifest.
     """
     return hashlib.sha256(place_bytes(place)).hexdigest()[:32]
+
+
+def segment_id(identity: str, start_s: float, stop_s: float | None) -> str:
+    """Return what names a segment: a digest of its recording's `clip_id` and its times, to the microsecond.
+
+    The segment that is the whole recording has the recording's own.
+    """
+    if start_s == 0 and stop_s is None:
+        return identity
+    return clip_id(f"{identity}\0{start_s:.6f}-{'' if stop_s is None else f'{stop_s:.6f}'}")
 
 
 def window_id(clip_id: str, index: int) -> str:

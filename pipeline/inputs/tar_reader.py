@@ -1,172 +1,275 @@
-"""WebDataset tars, read from front to back without ever holding more than one recording."""
+"""Tars, as WebDataset and others write them, read from front to back: the files of one name are one recording."""
 
 from __future__ import annotations
 
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import IO, Any
 
 from pipeline.inputs.metadata import parse_sidecar
 from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, ReadReason, os_reason, too_large
-from pipeline.inputs.shards import Shard, clip_id, printable
-from pipeline.inputs.suffixes import is_audio, is_hidden
-from pipeline.storage.filesystem import open_filesystem, resolve
-from pipeline.storage.retrying_file import RetryingFile
+from pipeline.inputs.shards import NOT_DRAWN, Shard, clip_id, printable
+from pipeline.inputs.sniff import SNIFFED_BYTES, kind_by_content
+from pipeline.inputs.suffixes import is_audio, is_hidden, kind_by_name, sidecar_of, stem_of, suffix_of
+from pipeline.inputs.table_columns import Named
+from pipeline.inputs.tar_index import (
+    TAR_DAMAGE,
+    TarIndex,
+    check_whole,
+    content,
+    end_of,
+    members_of,
+    open_tar,
+    sidecar_bytes,
+)
+from pipeline.storage.filesystem import resolve
 
-_CHUNK_BYTES = 1 << 20
-_MAX_SIDECAR_BYTES = 16 << 20
-_TEXT_SUFFIXES = (".txt", ".cls")
 
+@dataclass
+class _Sound:
+    """A sound of the archive; `data` is None where it is not read, and `fault` says why if it cannot be."""
 
-class _Member(tarfile.TarInfo):
-    """A member whose archive keeps the error with which its list of members ended.
-
-    `tarfile` ends in the same silence at the end marker, at a damaged header, and where the file was cut.
-    """
-
-    @classmethod
-    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Member:
-        try:
-            return super().fromtarfile(tarfile)
-        except Exception as error:
-            tarfile.last_error = error  # type: ignore[attr-defined]
-            raise
+    name: str
+    key: str
+    identity: str
+    size: int
+    data: bytes | None = None
+    fault: tuple[ReadReason, str] | None = None
+    drawn: bool = True
 
 
 @dataclass
 class _Group:
-    """The members of one recording: those that share the path up to the first dot of the base name."""
+    """Members that lie beside each other and share a name without suffix; sidecars with what they are about."""
 
-    prefix: str
-    key: str
-    name: str = ""
-    data: bytes | None = None
-    size: int = 0
-    metadata: dict[str, Any] = field(default_factory=dict)
+    stem: str
+    sounds: list[_Sound] = field(default_factory=list)
+    sidecars: list[tuple[str, str, bytes | None]] = field(default_factory=list)
 
 
 def read_tar(
-    root_url: str, shard: Shard, start: int, max_clip_bytes: int = MAX_CLIP_BYTES
+    root_url: str,
+    shard: Shard,
+    start: int = 0,
+    max_clip_bytes: int = MAX_CLIP_BYTES,
+    want: Callable[[str], bool] | None = None,
+    left_out: Counter[str] | None = None,
 ) -> Iterator[RawRecording | ReadFault]:
     """Yield a tar's recordings in the order in which they lie in it, from ordinal `start`.
 
-    The audio is the first member of a recording with an audio suffix; `.json`, `.txt` and `.cls` become metadata.
-    Where the archive is damaged or cut short, what came before is yielded, and then one fault for the rest.
+    Every member that is audio is a recording, with the sidecars of its name (without the longest suffix that is known),
+    wherever they lie in the archive. Links to members are followed. Only those that `want` takes by their `clip_id` are
+    read; members that are of no recording are counted in `left_out` by what they are. Where the archive is damaged or
+    cut short, what came before is yielded, and then one fault for the rest.
     """
-    shown = printable(shard.uri)
-    fs, path = open_filesystem(resolve(root_url, shard.uri))
-    try:
-        stream = RetryingFile(fs, path, f"reading {shown}")
-    except OSError as error:
-        reason, words = os_reason(error)
-        if start == 0:
-            yield ReadFault(0, clip_id(shard.uri), shown, reason, f"{shown}: {words}", shard.size_bytes)
-        return
-    ordinal, damage = 0, ""
-    with stream:
-        for item in _groups(stream, max_clip_bytes):
-            if isinstance(item, str):
-                damage = item
-                break
-            # The bytes before `start` have to be read in any case: a tar has no index.
-            if ordinal >= start:
-                yield _clip(item, ordinal, shard.uri, max_clip_bytes)
-            ordinal += 1
-    if damage and ordinal >= start:
-        reason = "shard_truncated" if ordinal else "shard_unreadable"
-        message = f"{shown}: {damage}; what came after its first {ordinal} recordings is lost"
-        yield ReadFault(ordinal, clip_id(f"{shard.uri}\0\0"), shown, reason, message, shard.size_bytes)
+    reader = _TarReader(root_url, shard, start, max_clip_bytes, want, Counter() if left_out is None else left_out)
+    yield from (item for _, item in reader.items() if item is not None and item.ordinal >= start)
 
 
-def _groups(stream: RetryingFile, max_clip_bytes: int) -> Iterator[_Group | str]:
-    """Yield the archive's recordings, and last, where it did not end as an archive ends, what is wrong with it."""
-    group: _Group | None = None
-    seen: set[str] = set()
-    damage = ""
-    try:
-        with tarfile.open(
-            fileobj=stream,
-            mode="r|",
-            bufsize=_CHUNK_BYTES,
-            tarinfo=_Member,
-            encoding="utf-8",
-            errors="surrogateescape",
-        ) as archive:
-            while (member := archive.next()) is not None:
-                # Else the archive keeps every member it has met.
-                archive.members.clear()  # type: ignore[attr-defined]
-                name = posixpath.normpath(member.name)
-                if not member.isreg() or is_hidden(name):
-                    continue
-                prefix, suffix = _split(name)
-                if group is None or group.prefix != prefix:
-                    if group is not None:
-                        yield group
-                    group = _Group(prefix, _unused(prefix, seen))
-                _take(group, archive, member, suffix, max_clip_bytes)
-            damage = _end(archive)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        damage = f"the archive is damaged or cut short ({error})"
-        if group is not None and group.data is None and not group.size:
-            group = None
-    if group is not None:
-        yield group
-    if damage:
-        yield damage
+def names_in_tar(root_url: str, shard: Shard) -> Iterator[tuple[str, str, str]]:
+    """Yield the `clip_id`, the key and the file's own name of every recording of a tar; no audio is read."""
+    reader = _TarReader(root_url, shard, 0, MAX_CLIP_BYTES, lambda identity: False, Counter())
+    for sound, _ in reader.items():
+        if sound is not None:
+            yield sound.identity, printable(sound.key), _shown_name(sound)
 
 
-def _take(group: _Group, archive: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, max_clip_bytes: int) -> None:
-    extension = posixpath.splitext(suffix)[1].lower()
-    if is_audio(suffix):
-        if not group.name and member.size <= max_clip_bytes:
-            group.data = _content(archive, member)
-        if not group.name:
-            group.name, group.size = posixpath.basename(member.name), member.size
-    elif extension == ".json" and member.size <= _MAX_SIDECAR_BYTES:
-        name = printable(posixpath.basename(member.name))
-        group.metadata |= parse_sidecar(_content(archive, member), name)
-    elif extension in _TEXT_SUFFIXES and member.size <= _MAX_SIDECAR_BYTES:
-        group.metadata[extension[1:]] = _content(archive, member).decode("utf-8", "replace").strip()
+_Item = tuple[_Sound | None, RawRecording | ReadFault | None]
 
 
-def _clip(group: _Group, ordinal: int, uri: str, max_clip_bytes: int) -> RawRecording | ReadFault:
-    identity, key = clip_id(f"{uri}\0{group.key}"), printable(group.key)
-    if group.data is not None:
-        return RawRecording(ordinal, identity, key, printable(group.name), group.data, group.metadata)
-    reason: ReadReason = "too_large" if group.name else "no_audio"
-    words = too_large(group.size, max_clip_bytes) if group.name else "none of its members is audio"
-    return ReadFault(ordinal, identity, key, reason, f"{printable(uri)}: {key}: {words}", group.size)
+class _TarReader:
+    def __init__(
+        self,
+        root_url: str,
+        shard: Shard,
+        start: int,
+        max_clip_bytes: int,
+        want: Callable[[str], bool] | None,
+        left_out: Counter[str],
+    ) -> None:
+        self._shard, self._start, self._max_bytes, self._want = shard, start, max_clip_bytes, want
+        self._left_out = left_out
+        self._url, self._shown = resolve(root_url, shard.uri), printable(shard.uri)
+        self._keys: set[str] = set()
+        self._names: set[str] = set()
+        self._ordinal = 0
+        # A member whose first bytes were read to see what it is: a compressed archive gives them once only.
+        self._begun: tuple[bytes, IO[bytes]] | None = None
+
+    @cached_property
+    def _index(self) -> TarIndex:
+        # Only where it is needed: an archive whose sidecars lie beside their recordings is read once.
+        return TarIndex(self._url, f"reading {self._shown}")
+
+    def items(self) -> Iterator[_Item]:
+        """Yield each sound with its recording, or its fault, or None where it is not wanted; other faults alone."""
+        group: _Group | None = None
+        damage = ""
+        try:
+            with open_tar(self._url, f"reading {self._shown}") as (archive, seekable):
+                try:
+                    for member, name in members_of(archive):
+                        stem = self._stem(archive, member, name)
+                        if stem is None:
+                            continue
+                        if group is None or group.stem != stem:
+                            if group is not None:
+                                yield from self._flush(group)
+                            group = _Group(stem)
+                        self._take(group, archive, member, name)
+                    damage = end_of(archive)
+                except OSError as error:
+                    if seekable:
+                        raise
+                    damage = f"the archive is damaged or cut short ({error})"
+        except TAR_DAMAGE as error:
+            damage = f"the archive is damaged or cut short ({error})"
+        except OSError as error:
+            reason, words = os_reason(error)
+            yield None, self._fault(reason, words, clip_id(self._shard.uri))
+            return
+        if group is not None and (group.sounds or not damage):
+            yield from self._flush(group)
+        if damage:
+            reason = "shard_truncated" if self._ordinal else "shard_unreadable"
+            words = f"{damage}; what came after its first {self._ordinal} recordings is lost"
+            yield None, self._fault(reason, words, clip_id(f"{self._shard.uri}\0\0"))
+
+    def _stem(self, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> str | None:
+        """Return the name that a member's group shares; None, and count it, where it is of no recording."""
+        if member.isdir():
+            return None
+        link = member.islnk() or member.issym()
+        if is_hidden(name):
+            kind = "hidden"
+        elif not (link or member.isreg()):
+            kind = "pipe, socket or device"
+        elif (about := sidecar_of(name)) is not None:
+            return stem_of(about) if is_audio(about) else about
+        else:
+            kind = kind_by_name(name) or ("link" if link else self._kind_by_content(archive, member))
+            if kind == "audio":
+                return stem_of(name)
+            kind = suffix_of(name) if kind in ("other", "tar", "parquet") else kind
+        self._left_out[kind] += 1
+        return None
+
+    def _kind_by_content(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+        file = archive.extractfile(member)
+        assert file is not None, "a regular member always has contents"
+        head = file.read(SNIFFED_BYTES)
+        self._begun = head, file
+        return kind_by_content(head)
+
+    def _take(self, group: _Group, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
+        begun, self._begun = self._begun, None
+        if (about := sidecar_of(name)) is not None:
+            text = sidecar_bytes(archive, member) if member.isreg() else self._index.text(name)
+            group.sidecars.append((about, posixpath.basename(name), text))
+            return
+        key = self._key(name)
+        sound = _Sound(name, key, clip_id(f"{self._shard.uri}\0{key}"), member.size)
+        group.sounds.append(sound)
+        sound.drawn = self._shard.draws(sound.identity)
+        ordinal = self._ordinal + len(group.sounds) - 1
+        read = sound.drawn and ordinal >= self._start and (self._want is None or self._want(sound.identity))
+        try:
+            if not member.isreg():
+                data = self._index.linked(name, self._max_bytes) if read else b""
+            elif begun is not None and member.size <= self._max_bytes:
+                data = begun[0] + begun[1].read()
+            elif read and member.size <= self._max_bytes:
+                data = content(archive, member)
+            else:
+                data = member.size
+                if begun is None:
+                    check_whole(archive, member)
+        except FileNotFoundError as error:
+            sound.fault = "missing", str(error)
+            return
+        except Exception:
+            # What ends inside a member has no such recording.
+            group.sounds.pop()
+            raise
+        if not read:
+            return
+        if isinstance(data, int):
+            sound.size, sound.fault = data, ("too_large", too_large(data, self._max_bytes))
+        else:
+            sound.data, sound.size = data, len(data)
+
+    def _key(self, name: str) -> str:
+        """Return the name without suffix or, where another sound has that, the whole of it; numbered if it is taken."""
+        stem = stem_of(name)
+        key = stem if stem not in self._keys else name
+        if name in self._names:
+            key = _unused(stem, self._keys)
+        self._names.add(name)
+        self._keys.add(key)
+        return key
+
+    def _flush(self, group: _Group) -> Iterator[_Item]:
+        if not group.sounds:
+            for about in dict.fromkeys(about for about, *_ in group.sidecars):
+                if not self._index.is_used(about):
+                    key = _unused(about, self._keys)
+                    self._keys.add(key)
+                    identity = clip_id(f"{self._shard.uri}\0{key}")
+                    words = f"{printable(key)}: none of its members is audio"
+                    yield None, self._fault("no_audio", words, identity, key, 0)
+        for sound in group.sounds:
+            if sound.fault is not None:
+                reason, words = sound.fault
+                words = f"{printable(sound.key)}: {words}"
+                yield sound, self._fault(reason, words, sound.identity, sound.key, sound.size)
+                continue
+            if sound.data is None:
+                self._left_out[NOT_DRAWN] += not sound.drawn
+                self._ordinal += 1
+                yield sound, None
+                continue
+            key, name = printable(sound.key), _shown_name(sound)
+            sidecars = self._sidecars(group, sound)
+            row, described = (Named(0), False) if sidecars else self._index.described(sound.name)
+            metadata, segments = row.metadata() | sidecars, row.segments(sound.identity)
+            folder = "" if described else posixpath.basename(posixpath.dirname(key))
+            yield (
+                sound,
+                RawRecording(self._next(), sound.identity, key, name, sound.data, metadata, segments, folder),
+            )
+
+    def _sidecars(self, group: _Group, sound: _Sound) -> dict[str, Any]:
+        beside = [(name, text) for about, name, text in group.sidecars if about in (group.stem, sound.name)]
+        metadata: dict[str, Any] = {}
+        for name, text in beside or self._index.sidecars_of(sound.name):
+            shown = printable(name)
+            unread = {"metadata_error": f"{shown} is too large, or a link to what is not in the archive"}
+            metadata |= parse_sidecar(text, shown) if text is not None else unread
+        return metadata
+
+    def _fault(
+        self, reason: ReadReason, words: str, identity: str, key: str | None = None, size: int | None = None
+    ) -> ReadFault:
+        shown = self._shown if key is None else printable(key)
+        size = self._shard.size_bytes if size is None else size
+        return ReadFault(self._next(), identity, shown, reason, f"{self._shown}: {words}", size)
+
+    def _next(self) -> int:
+        self._ordinal += 1
+        return self._ordinal - 1
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member)
-    assert file is not None, "a regular member always has contents"
-    return file.read()
+def _shown_name(sound: _Sound) -> str:
+    return printable(posixpath.basename(sound.name))
 
 
-def _split(name: str) -> tuple[str, str]:
-    """Split a member's path as WebDataset does, at the first dot of the base name; the dot goes to the suffix."""
-    folder, base = posixpath.split(name)
-    stem, dot, suffix = base.partition(".")
-    return posixpath.join(folder, stem), f"{stem}{dot}{suffix}"
-
-
-def _unused(prefix: str, seen: set[str]) -> str:
-    key, copies = prefix, 1
-    while key in seen:
+def _unused(stem: str, keys: set[str]) -> str:
+    key, copies = stem, 1
+    while key in keys:
         copies += 1
-        key = f"{prefix}#{copies}"
-    seen.add(key)
+        key = f"{stem}#{copies}"
     return key
-
-
-def _end(archive: tarfile.TarFile) -> str:
-    """Return what is wrong with the archive's end; empty when nothing is."""
-    error = getattr(archive, "last_error", None)
-    if isinstance(error, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
-        return ""
-    if isinstance(error, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]
-        return "it stops without the end-of-archive marker"
-    return f"a header in it is damaged ({error})"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,18 @@ from torch import Tensor
 from pipeline.audio.decode import AudioFault, decode
 from pipeline.audio.pcm import from_pcm, to_pcm
 from pipeline.audio.windows import windows_of
-from pipeline.inputs.labels import LabelTable, check_coverage, label_of
+from pipeline.inputs.file_reader import unread_recording
+from pipeline.inputs.label_table import ground_truth, load_labels
+from pipeline.inputs.labels import GroundTruth, LabelledSegment
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import RawRecording, ReadFault
 from pipeline.inputs.selection import Selection, is_selected, selected
-from pipeline.inputs.shards import Entry, Shard
+from pipeline.inputs.shards import Shard
 from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
 from schemas.explainer_config import FrontEndConfig
+from schemas.input_config import InputConfig
 
 WINDOWS_FILE = "windows.i16"
 
@@ -37,18 +40,22 @@ class TrainingDataError(LmacError):
 class WindowSet:
     """Windows `[N, n]` of recordings, kept as int16 on disk and read by number.
 
-    `recording_index` `[N]` is the number of each window's recording, from 0; `keys`, `labels` and `metadata` have an
-    entry for each recording, and a label may be None; `classes` are the labels in the order of their numbers; `skipped`
-    counts the recordings that could not be used; `rows` `[N]` are the windows' rows in `samples`, by default all.
+    `recording_index` `[N]` is the number of each window's recording, from 0, and a segment counts as a recording;
+    `keys`, `labels` and `metadata` have an entry for each recording, which may have several labels or none. `classes`
+    are the labels in the order of their numbers; `skipped` counts the recordings that could not be used; `about` says
+    how many have labels, where not each has one. `files` names each recording's file, by default its key, as segments
+    of one file share it; `rows` `[N]` are the windows' rows in `samples`, by default all.
     """
 
     samples: np.ndarray
     recording_index: np.ndarray
     keys: tuple[str, ...]
-    labels: tuple[str | None, ...]
+    labels: tuple[tuple[str, ...], ...]
     metadata: tuple[dict[str, Any], ...]
     classes: tuple[str, ...]
     skipped: int = 0
+    about: str = ""
+    files: tuple[str, ...] = ()
     rows: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -58,10 +65,18 @@ class WindowSet:
         """Windows `[B, n]` as float in [-1, 1]."""
         return torch.from_numpy(from_pcm(self._samples(indices.numpy())))
 
-    def labels_of(self, indices: Tensor) -> Tensor:
-        """Class numbers `[B]` of windows, in the order of `classes`; -1 without a label."""
-        names = [self.labels[recording] for recording in self.recording_index[indices.numpy()]]
-        return torch.tensor([self.classes.index(name) if name is not None else -1 for name in names])
+    def targets_of(self, indices: Tensor) -> Tensor:
+        """Shares `[B, C]` of the classes in windows, in the order of `classes`; several labels have equal ones.
+
+        A window without a label has zeros.
+        """
+        number = {name: place for place, name in enumerate(self.classes)}
+        targets = torch.zeros(len(indices), len(self.classes))
+        for row, recording in enumerate(self.recording_index[indices.numpy()]):
+            labels = self.labels[recording]
+            for label in labels:
+                targets[row, number[label]] = 1 / len(labels)
+        return targets
 
     def where(self, selection: Selection) -> WindowSet:
         """The windows of the recordings that are selected; raises SelectionError when there are none."""
@@ -79,10 +94,12 @@ class WindowSet:
             rows=kept if self.rows is None else self.rows[kept],
             recording_index=np.array([renumber[self.recording_index[row]] for row in kept]),
             keys=tuple(self.keys[recording] for recording in chosen),
+            files=tuple(self.files[recording] for recording in chosen) if self.files else (),
             labels=tuple(self.labels[recording] for recording in chosen),
             metadata=tuple(self.metadata[recording] for recording in chosen),
             classes=self.classes,
             skipped=self.skipped,
+            about=self.about,
         )
 
     def digest(self) -> str:
@@ -102,100 +119,161 @@ def load_windows(
     front_end: FrontEndConfig,
     scratch: Path,
     *,
-    labels: LabelTable | None = None,
-    label_column: str | None = None,
+    reading: InputConfig = InputConfig(),
     classes: Sequence[str] | None = None,
     need_labels: bool = False,
+    labels_used: bool = True,
     selections: Sequence[Selection] = (),
     on_skip: Callable[[str, str], None] = lambda key, reason: None,
 ) -> WindowSet:
     """Decode an input (anything `explain` takes) into windows, kept in the folder `scratch`.
 
-    With `selections` only the recordings of one or more of them are decoded and returned. A recording that cannot be
-    decoded is left out and reported to `on_skip` with its key and the reason. After whole windows, an end of less than
-    half a window is left out. `classes` fixes the classes and their order; by default they are the labels of all
-    recordings, selected or not, sorted.
+    `reading` says where labels come from; where they are not `labels_used`, its table serves to select alone. With
+    `selections` only the recordings of one or more of them are decoded and returned, with `need_labels` only those that
+    have a label. A recording that cannot be decoded is left out and reported to `on_skip` with its key and the reason.
+    After whole windows, an end of less than half a window is left out. `classes` fixes the classes and their order; by
+    default they are the labels of all recordings, selected or not, sorted.
 
-    Raises TrainingDataError when nothing can be decoded or, with `need_labels`, when a recording (selected or not) has
-    no label or one that is not in `classes`; SelectionError when a selection leaves nothing; InputError when `url`
-    cannot be read as an input.
+    Raises TrainingDataError when nothing can be decoded or, with `need_labels`, when no recording has a label, or one
+    (selected or not) has a label that is not in `classes`; SelectionError when a selection leaves nothing; InputError
+    when `url` or the table of labels cannot be read, or is about other recordings.
     """
-    listing = list_input(url)
-    n = front_end.window_samples
+    table = load_labels(reading, needed=labels_used)
+    listing = list_input(url, reading)
+    truth = ground_truth(listing, reading, table)
+    n, rate = front_end.window_samples, front_end.sample_rate
     scratch.mkdir(parents=True, exist_ok=True)
-    keys: dict[str, None] = {}
-    found: list[str | None] = []
-    rows: list[dict[str, Any]] = []
-    recording_index: list[int] = []
-    skipped = 0
+    found = _Found()
 
-    def metadata_of(recording: RawRecording | Entry) -> dict[str, Any]:
-        return {**recording.metadata, **(labels.metadata_of(recording.key) if labels else {})}
-
-    def wanted(recording: RawRecording | Entry) -> bool:
-        return not selections or any(is_selected(metadata_of(recording), selection) for selection in selections)
+    def wanted(segments: Sequence[LabelledSegment]) -> bool:
+        return any(_is_wanted(segment.metadata, selections) for segment in segments)
 
     path = scratch / WINDOWS_FILE
     with path.open("wb") as file:
         for shard in listing.shards:
-            for recording in _read(listing.root_url, shard, wanted):
+            for recording in _read(listing.root_url, shard, truth, wanted):
                 if isinstance(recording, ReadFault):
-                    skipped += 1
+                    found.skipped += len(truth.lost(recording))
                     on_skip(recording.key, recording.message)
                     continue
-                if isinstance(recording, RawRecording) and wanted(recording):
+                segments = truth.segments_of(recording)
+                waveform = None
+                if wanted(segments) and not (need_labels and not any(s.labels for s in segments)):
                     try:
-                        decoded = decode(recording.data, recording.name, front_end.sample_rate)
+                        waveform = decode(recording.data, recording.name, rate).waveform
                     except AudioFault as fault:
-                        skipped += 1
+                        found.skipped += len(segments)
                         on_skip(recording.key, fault.message)
                         continue
-                    for _, _, window in windows_of(decoded.waveform, front_end):
-                        file.write(to_pcm(window).astype("<i2").tobytes())
-                        recording_index.append(len(keys))
-                # Two tars may use the same key, and keys must be unique here.
-                keys[recording.key if recording.key not in keys else f"{shard.uri}:{recording.key}"] = None
-                # Where a table of labels is given, a folder's name is no label for what the table leaves out.
-                unlisted = labels is not None and labels.lookup(recording.key) is None
-                metadata = metadata_of(recording)
-                found.append(None if unlisted else label_of(metadata, recording.key, label_column, labels))
-                rows.append(metadata)
-    if not keys:
-        raise TrainingDataError(f"none of the {skipped} recordings of {display_url(url)} could be decoded")
-    if labels is not None:
-        check_coverage(labels, keys)
+                for segment in segments:
+                    windows = []
+                    if waveform is not None and _is_wanted(segment.metadata, selections):
+                        stop = None if segment.stop_s is None else round(segment.stop_s * rate)
+                        part = waveform[round(segment.start_s * rate) : stop]
+                        windows = [window for _, _, window in windows_of(part, front_end)]
+                        if not windows:
+                            found.skipped += 1
+                            on_skip(recording.key, f"its segment from {segment.start_s:g} s lies beyond its end")
+                            continue
+                    if segment.labels or not need_labels:
+                        for window in windows:
+                            file.write(to_pcm(window).astype("<i2").tobytes())
+                        found.add(shard.uri, recording.key, segment, len(windows))
+                    else:
+                        found.unlabelled.append(recording.key)
+                        found.columns.update(segment.metadata)
+    if not found.keys and not found.unlabelled:
+        raise TrainingDataError(f"none of the {found.skipped} recordings of {display_url(url)} could be decoded")
     if need_labels:
-        _check_labels(list(keys), found, classes)
-    names = tuple(classes) if classes else tuple(sorted({label for label in found if label is not None}))
-    chosen = sorted({recording for selection in selections for recording in selected(rows, selection)})
-    samples = np.memmap(path, dtype="<i2", mode="r", shape=(len(recording_index), n))
-    windows = WindowSet(samples, np.array(recording_index), tuple(keys), tuple(found), tuple(rows), names, skipped)
-    return windows.recordings(chosen) if selections else windows
+        _check_labels(found, classes)
+    several = {label for labels in found.labels for label in labels}
+    names = tuple(classes) if classes else tuple(sorted(several))
+    chosen = sorted({recording for selection in selections for recording in selected(found.metadata, selection)})
+    samples = np.memmap(path, dtype="<i2", mode="r", shape=(len(found.recording_index), n))
+    windows_found = WindowSet(
+        samples,
+        np.array(found.recording_index),
+        tuple(found.keys),
+        tuple(found.labels),
+        tuple(found.metadata),
+        names,
+        found.skipped,
+        found.describe(table is not None),
+        tuple(found.files),
+    )
+    return windows_found.recordings(chosen) if selections else windows_found
 
 
-def _read(root_url: str, shard: Shard, wanted: Callable[[Entry], bool]) -> Iterator[RawRecording | ReadFault | Entry]:
-    """A shard's recordings and faults in order; a loose file that is not wanted is not read, and yields its entry."""
-    # A sidecar's metadata is known only once it is read.
-    unread = [entry.sidecar is None and not wanted(entry) for entry in shard.entries]
-    entries = tuple(entry for entry, left in zip(shard.entries, unread, strict=True) if not left)
-    read = read_shard(root_url, replace(shard, entries=entries))
-    for entry, left in zip(shard.entries, unread, strict=True):
-        yield entry if left else next(read)
+@dataclass
+class _Found:
+    """What is gathered of the recordings, one after the other; keys are unique, as two tars may have the same."""
+
+    keys: dict[str, None] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    labels: list[tuple[str, ...]] = field(default_factory=list)
+    metadata: list[dict[str, Any]] = field(default_factory=list)
+    recording_index: list[int] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)
+    skipped: int = 0
+
+    def add(self, shard_uri: str, key: str, segment: LabelledSegment, n_windows: int) -> None:
+        self.recording_index += [len(self.keys)] * n_windows
+        stop = "" if segment.stop_s is None else f"{segment.stop_s:g}"
+        name = key if (segment.start_s, segment.stop_s) == (0, None) else f"{key}@{segment.start_s:g}-{stop}"
+        self.keys[name if name not in self.keys else f"{shard_uri}:{name}"] = None
+        self.files.append(f"{shard_uri}:{key}")
+        self.labels.append(segment.labels)
+        self.metadata.append(segment.metadata)
+
+    def describe(self, by_table: bool) -> str:
+        """Return in words how many recordings have no label or several; empty where each has one."""
+        total = len(self.keys) + len(self.unlabelled)
+        labelled = sum(bool(labels) for labels in self.labels)
+        several = sum(len(labels) > 1 for labels in self.labels)
+        words = [f"{labelled} of {total} recordings have a label"] if labelled < total or by_table else []
+        if several:
+            words.append(f"{several} have several, each in equal shares")
+        return "; ".join(words)
+
+
+def _is_wanted(metadata: Mapping[str, Any], selections: Sequence[Selection]) -> bool:
+    return not selections or any(is_selected(metadata, selection) for selection in selections)
+
+
+def _read(
+    root_url: str, shard: Shard, truth: GroundTruth, wanted: Callable[[Sequence[LabelledSegment]], bool]
+) -> Iterator[RawRecording | ReadFault]:
+    """A shard's recordings and faults in order; a loose file that is not wanted is not read, and comes without data."""
+    unread = {}
+    for entry in shard.entries:
+        # A sidecar's metadata is known only once it is read.
+        if not entry.sidecars and not wanted(truth.segments_of(recording := unread_recording(entry))):
+            unread[entry.place] = recording
+    entries = tuple(entry for entry in shard.entries if entry.place not in unread)
+    read = read_shard(root_url, replace(shard, entries=entries)) if entries or shard.kind != "files" else iter(())
+    for entry in shard.entries:
+        yield unread[entry.place] if entry.place in unread else next(read)
     # Tars and tables have no entries.
     yield from read
 
 
-def _check_labels(keys: Sequence[str], labels: Sequence[str | None], classes: Sequence[str] | None) -> None:
-    missing = [key for key, label in zip(keys, labels, strict=True) if label is None]
-    if missing:
+def _check_labels(found: _Found, classes: Sequence[str] | None) -> None:
+    labels = {label for labels in found.labels for label in labels}
+    if not labels:
+        keys = [*found.unlabelled, *found.keys]
         raise TrainingDataError(
-            f"{len(missing)} of {len(keys)} recordings have no label, {missing[0]!r} for one: give a table of labels, "
-            "JSON sidecars with a 'label', or put the recordings in folders named by class"
+            f"{len(keys)} of {len(keys)} recordings have no label, {keys[0]!r} for one: give a table of labels, JSON "
+            "sidecars with a 'label', or put the recordings in folders named by class"
+            + (
+                f"; there are these columns for --label-column: {', '.join(sorted(found.columns))}"
+                * bool(found.columns)
+            )
         )
-    unknown = sorted({str(label) for label in labels} - set(classes)) if classes else []
+    unknown = sorted(labels - set(classes)) if classes else []
     if unknown:
         raise TrainingDataError(f"the classifier has no class for these labels: {', '.join(unknown)}")
-    if classes is None and len(set(labels)) < 2:
+    if classes is None and len(labels) < 2:
         raise TrainingDataError(
-            f"a classifier needs two classes or more, and all {len(keys)} recordings are labelled {labels[0]!r}"
+            f"a classifier needs two classes or more, and all {len(found.keys)} recordings are labelled {min(labels)!r}"
         )

@@ -58,16 +58,22 @@ def choose_subjects(windows: WindowSet, config: LayersConfig) -> Subjects:
         raise TrainingDataError(
             f"no recording has a column {column!r} to group by; there are: {', '.join(known) or 'none'}"
         )
-    labelled = [recording for recording, label in enumerate(windows.labels) if label is not None]
+    # A probe of one class at a time has no use for recordings of several.
+    labelled = [recording for recording, labels in enumerate(windows.labels) if len(labels) == 1]
+    several = sum(len(labels) > 1 for labels in windows.labels)
     groups = [None if column is None else windows.metadata[recording].get(column) for recording in labelled]
     probed = [
         recording
         for recording, group in zip(labelled, groups, strict=True)
         if column is None or group not in (None, "")
     ]
-    reasons = {"no label": len(windows.keys) - len(labelled), f"no {column!r}": len(labelled) - len(probed)}
+    reasons = {
+        "no label": len(windows.keys) - len(labelled) - several,
+        "several labels": several,
+        f"no {column!r}": len(labelled) - len(probed),
+    }
     task = probe_task(
-        [str(windows.labels[recording]) for recording in probed],
+        [windows.labels[recording][0] for recording in probed],
         None if column is None else [str(windows.metadata[recording][column]) for recording in probed],
         config.folds,
         config.seed,
@@ -149,7 +155,7 @@ def similarity_table(study: LayerStudy) -> pa.Table:
 
 def parquet(table: pa.Table, explainer: str, digest: str, config: LayersConfig) -> bytes:
     """A table as the bytes of a Parquet file, with explainer, its digest and all settings in its metadata."""
-    about = {"explainer": explainer, "explainer_digest": digest, "settings": config.model_dump_json()}
+    about = {"explainer": explainer, "explainer_digest": digest, "settings": config.model_dump_json(exclude={"labels"})}
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **about}), buffer, compression="zstd")
     return buffer.getvalue()

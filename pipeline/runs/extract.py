@@ -23,6 +23,7 @@ from pipeline.runs.run import Listenable, Run
 from pipeline.storage.file_names import explanation_name
 from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
+from schemas.input_config import InputConfig
 
 KINDS = ("masked_in", "masked_out", "original")
 TABLE = "extracted.csv"
@@ -99,12 +100,16 @@ def extract(
         with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["file", "kind", *_COLUMNS])
-            table.writerows([one.path.name, one.kind, *(one.row[name] for name in _COLUMNS)] for one in files)
+            table.writerows([one.path.name, one.kind, *(_cell(one.row[name]) for name in _COLUMNS)] for one in files)
     except BaseException:
         for path in [*(one.path for one in files), folder / TABLE]:
             path.unlink(missing_ok=True)
         raise
     return Extraction(files, fitting, lacking)
+
+
+def _cell(value: Any) -> Any:
+    return "; ".join(value) if isinstance(value, list) else value
 
 
 def _explanations(
@@ -163,9 +168,11 @@ def _read_again(run: Run, rows: Sequence[dict[str, Any]], input_url: str) -> Ite
     by_recording = defaultdict(list)
     for row in rows:
         by_recording[row["clip_id"]].append(row)
-    for recording in find_recordings(list_input(input_url), frozenset(by_recording)):
+    listing = list_input(input_url, InputConfig.recorded(run.record.config))
+    for recording in find_recordings(listing, frozenset(by_recording)):
         waveform = decode(recording.data, recording.name, rate, longest).waveform
-        for row in by_recording.pop(recording.clip_id, ()):
+        identities = (recording.clip_id, *(segment.clip_id for segment in recording.segments))
+        for row in [row for identity in identities for row in by_recording.pop(identity, ())]:
             start = round(row["start_s"] * rate)
             yield (
                 (row["window_id"], row["target"], "original"),

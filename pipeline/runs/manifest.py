@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 import pyarrow as pa
@@ -44,6 +44,7 @@ class ManifestBuilder:
         self._totals = dict.fromkeys(("recordings", "windows", "errors", "parts"), 0)
         self._targets: dict[str, list[float]] = {}
         self._reasons: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
         self._labelled = self._hits = 0
 
     @property
@@ -61,8 +62,13 @@ class ManifestBuilder:
             before = self._targets.get(target, [0.0] * len(_SUMS))
             self._targets[target] = [total + getattr(sums, name) for total, name in zip(before, _SUMS, strict=True)]
         self._reasons.update(commit.sums.reasons)
+        self._left_out.update(commit.sums.left_out)
         self._labelled += commit.sums.labelled
         self._hits += commit.sums.hits
+
+    def add_left_out(self, counts: Mapping[str, int]) -> None:
+        """Add what the listing of the input left out, by its kind."""
+        self._left_out.update(counts)
 
     def add_files(self, files: Iterable[FileRecord]) -> None:
         """Add files of tables."""
@@ -92,6 +98,7 @@ class ManifestBuilder:
                 reasons=dict(sorted(self._reasons.items())),
                 labelled=self._labelled,
                 hits=self._hits,
+                left_out=dict(sorted(self._left_out.items())),
             ),
             files=self._output.write_bytes(FILES, buffer.getvalue(), rows=len(self._files)),
             quarantined=list(quarantined),

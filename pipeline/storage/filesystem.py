@@ -95,11 +95,18 @@ def split_parent(path: str) -> tuple[str, str]:
 
 
 def display_url(url: str) -> str:
-    """Return a URL as it may be printed or stored: without user, password and query."""
+    """Return a URL as it may be printed or stored: without user and password, and of the web without its query.
+
+    Elsewhere `?` and `#` are letters of a name, as on S3.
+    """
     if not is_url(url):
         return url
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    if url.lower().startswith(("http://", "https://")):
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def recorded_url(url: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from pipeline.inputs.window_set import WindowSet
 from pipeline.models.build import build_classifier
@@ -16,6 +16,7 @@ from pipeline.training.augment import augment_magnitude, augment_waveform
 from pipeline.training.loop import Scores
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
+from schemas.input_config import InputConfig
 from schemas.training_config import ClassifierRecipe, ClassifierTraining
 
 
@@ -26,6 +27,7 @@ def train_classifier(
     recipe: ClassifierRecipe = ClassifierRecipe(),
     labels: str | os.PathLike[str] | None = None,
     label_column: str | None = None,
+    reading: InputConfig = InputConfig(),
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
@@ -39,15 +41,18 @@ def train_classifier(
     `data` is a folder, tar, Parquet file, manifest or URL of audio: anything that a run reads; `out` a directory (path
     or URL) that holds no explainer yet. `recipe` has the name, the front end, the CNN10 and the training's settings.
 
-    `labels` is a CSV, TSV or JSONL file with a row for each recording, whose `label_column` is by default the first of
-    label, category, class; without it a recording's label comes from its own metadata (JSON sidecar, Parquet column,
-    manifest), else from the name of its folder. `select` trains only where `COLUMN=VALUE,VALUE...`; several must all
+    `labels` is a table (CSV, TSV, JSON lines, Parquet) with rows about recordings or segments of them, whose
+    `label_column` is by default the first of label, category, class...; it is the only source of labels then, and
+    recordings without one are counted and left out. Without it a recording's label comes from its own metadata
+    (sidecars, Parquet columns, manifest), else from the name of its folder. `reading` says what other columns of tables
+    mean. Classes exclude each other here, so a recording with several labels counts as each of them in equal shares:
+    the cross-entropy is against these shares. `select` trains only where `COLUMN=VALUE,VALUE...`; several must all
     hold. `validation` is held out to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn from each
     class, or "none". `test`, `COLUMN=VALUE,VALUE...`, is not trained on, and is scored once, at the end.
 
     `reporter` follows the training; `command` is what the model card shows as the way to repeat it, by default this
     call. In the scores that are returned `accuracy` is the share of recordings whose mean log-probability over their
-    windows is highest for their label, and `loss` the mean cross-entropy in nats.
+    windows is highest for one of their labels, and `loss` the mean cross-entropy in nats.
 
     Raises TrainingError when `out` holds an explainer or a checkpoint of another training, or the loss is not finite;
     TrainingDataError or SelectionError when a label is missing or a set of recordings would be empty; InputError or
@@ -93,7 +98,7 @@ class ClassifierTask:
 
     def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
         classifier = self.module
-        target = one_hot(self.train.labels_of(indices), classifier.n_classes).float()
+        target = self.train.targets_of(indices)
         with torch.no_grad():
             waveform, target = augment_waveform(self.train.waveforms(indices), target, self.config.augment, rng)
             magnitude = classifier.front_end.stft(waveform).abs()
@@ -112,7 +117,7 @@ class ClassifierTask:
 
 @torch.no_grad()
 def recording_accuracy(classifier: Classifier, windows: WindowSet, batch_size: int = 16) -> Scores:
-    """Share of recordings whose mean log-probability over their windows is highest for their label.
+    """Share of recordings whose mean log-probability over their windows is highest for one of their labels.
 
     `score` is the accuracy less a hundredth of the cross-entropy, so that the surer of two equal accuracies wins.
     """
@@ -127,9 +132,9 @@ def recording_accuracy(classifier: Classifier, windows: WindowSet, batch_size: i
     total = torch.zeros(n_recordings, log_p.shape[1]).index_add_(0, recording, log_p)
     count = torch.zeros(n_recordings).index_add_(0, recording, torch.ones(len(recording)))
     mean = total / count[:, None]
-    label = torch.zeros(n_recordings, dtype=torch.long).index_copy_(
-        0, recording, windows.labels_of(torch.arange(len(recording)))
+    target = torch.zeros(n_recordings, log_p.shape[1]).index_copy_(
+        0, recording, windows.targets_of(torch.arange(len(recording)))
     )
-    accuracy = float((mean.argmax(1) == label).float().mean())
-    loss = float(-mean.gather(1, label[:, None]).mean())
+    accuracy = float((target.gather(1, mean.argmax(1)[:, None]) > 0).float().mean())
+    loss = float(-(target * mean).sum(1).mean())
     return {"score": accuracy - 0.01 * loss, "accuracy": accuracy, "loss": loss}

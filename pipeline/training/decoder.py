@@ -21,6 +21,7 @@ from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from pipeline.training.zero_shot_task import ZeroShotTask
 from schemas.class_bank import PLACEHOLDER
 from schemas.explainer_config import ClapConfig, ExplainerConfig
+from schemas.input_config import InputConfig
 from schemas.training_config import DecoderRecipe, ObjectiveConfig, ZeroShotObjective
 
 # The cosine of a text to itself, in float32.
@@ -39,6 +40,7 @@ def train_decoder(
     wordings: str | None = None,
     start: str | os.PathLike[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
+    reading: InputConfig = InputConfig(),
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
@@ -51,9 +53,9 @@ def train_decoder(
     decisions, or with `DecoderTraining(objective="lmac-zs")` that of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615)
     on prompts. Neither needs labels. The same call goes on from the last whole epoch when it was interrupted.
 
-    `data`, `out`, `select`, `validation`, `test`, `reporter` and `command` are those of `train_classifier`; the columns
-    of the table `labels` serve `select`, `validation` and `test` only. `recipe` has the decoder, the mask domain and
-    the training's settings; without a name it takes the classifier's.
+    `data`, `out`, `reading`, `select`, `validation`, `test`, `reporter` and `command` are those of `train_classifier`;
+    the columns of the table `labels` serve `select`, `validation` and `test` only. `recipe` has the decoder, the mask
+    domain and the training's settings; without a name it takes the classifier's.
 
     `classifier` is an explainer's name, path or URL, whose decoder, if any, is replaced; or `clap:WHERE`, a CLAP whose
     classes are `prompts`: "a dog barking; rain on a roof", or a .txt file with one on each line. For a CLAP `templates`

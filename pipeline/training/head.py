@@ -19,6 +19,7 @@ from pipeline.training.classifier import recording_accuracy
 from pipeline.training.loop import Scores, TrainingError
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
+from schemas.input_config import InputConfig
 
 # The inverse of regularisation; embeddings have length 1, so that a head needs large weights to be sure.
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
@@ -33,6 +34,7 @@ def train_head(
     window_s: float | None = None,
     labels: str | os.PathLike[str] | None = None,
     label_column: str | None = None,
+    reading: InputConfig = InputConfig(),
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
@@ -44,7 +46,8 @@ def train_head(
 
     The head is a logistic regression on embeddings `[N, D]` of length 1, one for each window.
 
-    `data`, `out`, `labels`, `label_column`, `select`, `test`, `reporter` and `command` are those of `train_classifier`.
+    `data`, `out`, `labels`, `label_column`, `reading`, `select`, `test`, `reporter` and `command` are those of
+    `train_classifier`.
     `classifier` is `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name;
     `name` is the explainer's, and `window_s` the length of a window in seconds, by default the one that the CLAP was
     trained on. `validation`, in the form of `train_classifier`'s, is held out to choose the strength of regularisation;
@@ -85,7 +88,10 @@ def train_head(
 def embeddings_and_classes(
     classifier: ClapClassifier, windows: WindowSet, step: Callable[[int, int], None], batch_size: int = 8
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings `[N, D]` of windows, each of length 1, and class numbers `[N]`; `step` is called after each batch."""
+    """Embeddings `[N, D]` of windows, each of length 1, and shares `[N, C]` of their classes.
+
+    `step` is called after each batch.
+    """
     found = []
     # Not in inference mode: the CLAP keeps tensors for the next call, and a decoder may be trained with them.
     with torch.no_grad():
@@ -93,7 +99,7 @@ def embeddings_and_classes(
             magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
             found.append(classifier(magnitude).embedding)
             step(int(batch[-1]) + 1, len(windows))
-    return torch.cat(found).numpy(), windows.labels_of(torch.arange(len(windows))).numpy()
+    return torch.cat(found).numpy(), windows.targets_of(torch.arange(len(windows))).numpy()
 
 
 def fit_head(
@@ -102,20 +108,24 @@ def fit_head(
     train: tuple[np.ndarray, np.ndarray],
     held_out: tuple[np.ndarray, np.ndarray] | None,
 ) -> float:
-    """Fit the head in place by logistic regression on embeddings `[N, D]` and class numbers `[N]`.
+    """Fit the head in place by logistic regression on embeddings `[N, D]` and shares `[N, C]` of their classes.
 
     Returns the inverse strength of its regularisation: the one of `STRENGTHS` with the lowest cross-entropy on the
     held-out windows, or without any the third. Raises TrainingDataError for a class without any window.
     """
     assert classifier.classify is not None
-    missing = sorted(set(range(classifier.n_classes)) - set(train[1].tolist()))
+    x, shares = train
+    missing = np.flatnonzero(~shares.any(axis=0)).tolist()
     if missing:
         raise TrainingDataError(
             f"there is no window to learn {', '.join(classes[index] for index in missing[:5])} from: each label needs "
             "a recording that is trained on; leave recordings with other labels out of the data or the table of labels"
         )
     strengths = STRENGTHS if held_out is not None else STRENGTHS[2:3]
-    fitted = [LogisticRegression(C=strength, max_iter=2000).fit(*train) for strength in strengths]
+    # A window of several classes stands once for each of them, with its share as weight.
+    rows, y = np.nonzero(shares)
+    weight = shares[rows, y]
+    fitted = [LogisticRegression(C=strength, max_iter=2000).fit(x[rows], y, weight) for strength in strengths]
     losses = [_loss(head, *held_out) if held_out is not None else 0.0 for head in fitted]
     best = fitted[int(np.argmin(losses))]
     weights, bias = _all_classes(best)
@@ -127,7 +137,7 @@ def fit_head(
 
 def _loss(head: LogisticRegression, x: np.ndarray, y: np.ndarray) -> float:
     # Column k of the probabilities is class k, as the classes are numbered from 0 without a gap.
-    return float(-head.predict_log_proba(x)[np.arange(len(y)), y].mean())
+    return float(-(head.predict_log_proba(x) * y).sum(axis=1).mean())
 
 
 def _all_classes(head: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:

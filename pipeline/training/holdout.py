@@ -40,6 +40,7 @@ def split(windows: WindowSet, select: Sequence[str], validation: str, test: str 
     """
     chosen = windows.where(parse_selection(select)) if select else windows
     how = [f"trained on {len(chosen.keys)} recordings" + (f" ({describe(parse_selection(select))})" if select else "")]
+    how += [windows.about] if windows.about else []
     tested = windows.where(parse_selection([test])) if test else None
     both = set(chosen.keys) & set(tested.keys) if tested is not None else set()
     if both:
@@ -82,14 +83,20 @@ def _share(text: str) -> float:
 
 
 def _draw(windows: WindowSet, share: float, seed: int) -> set[str]:
-    by_label: dict[str | None, list[str]] = defaultdict(list)
-    for key, label in zip(windows.keys, windows.labels, strict=True):
-        by_label[label].append(key)
+    # Segments of one file are held out together, by the labels of the first: they share what is around them.
+    of_file = windows.files or windows.keys
+    first: dict[str, int] = {}
+    for number, file in enumerate(of_file):
+        first.setdefault(file, number)
+    by_labels: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for number in first.values():
+        by_labels[windows.labels[number]].append(windows.keys[number])
     rng = np.random.default_rng(seed)
     held: set[str] = set()
-    for label in sorted(by_label, key=str):
-        keys = sorted(by_label[label])
+    for labels in sorted(by_labels):
+        keys = sorted(by_labels[labels])
         # At least one recording of each class on either side; a class's only recording is trained on.
         count = min(max(1, round(share * len(keys))), len(keys) - 1)
         held.update(rng.permutation(keys)[:count].tolist())
-    return held
+    files = {file for key, file in zip(windows.keys, of_file, strict=True) if key in held}
+    return {key for key, file in zip(windows.keys, of_file, strict=True) if file in files}

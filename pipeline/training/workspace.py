@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.inputs.labels import load_labels
 from pipeline.inputs.window_set import WINDOWS_FILE, load_windows
 from pipeline.models.checkpoint import has_explainer, save_explainer
 from pipeline.models.classifier import Classifier
@@ -19,6 +18,7 @@ from pipeline.training.holdout import Split, selections_of, split
 from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Progress, Scores, Task, TrainingError, fit
 from pipeline.training.model_card import model_card, shown_call
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
+from schemas.input_config import InputConfig
 from schemas.training_config import LoopConfig
 
 
@@ -59,8 +59,7 @@ class Workspace:
 
     data: str
     out: str
-    labels: str | None
-    label_column: str | None
+    reading: InputConfig
     select: Sequence[str]
     validation: str
     test: str | None
@@ -74,9 +73,8 @@ class Workspace:
         return cls(
             data=os.fspath(arguments["data"]),
             out=os.fspath(arguments["out"]),
-            labels=os.fspath(arguments["labels"]) if arguments["labels"] is not None else None,
+            reading=_reading(arguments),
             **{name: arguments[name] for name in ("select", "validation", "test", "reporter")},
-            label_column=arguments.get("label_column"),
             seed=seed,
             made_by=arguments["command"] or shown_call(training, arguments),
         )
@@ -100,9 +98,9 @@ class Workspace:
             self.data,
             front_end,
             self.scratch,
-            labels=load_labels(self.labels, self.label_column) if self.labels else None,
-            label_column=self.label_column,
+            reading=self.reading,
             need_labels=need_labels,
+            labels_used=need_labels,
             selections=selections_of(self.select, self.test),
             on_skip=self.reporter.skipped,
         )
@@ -131,6 +129,12 @@ class Workspace:
         save_explainer(self.out, config, classifier, decoder, card)
         clear_folder(self.scratch, (WINDOWS_FILE, CHECKPOINT, CHECKPOINT_PARTIAL))
         return TrainingResult(scores, self.out, sets.how)
+
+
+def _reading(arguments: Mapping[str, Any]) -> InputConfig:
+    labels, reading = arguments["labels"], arguments["reading"]
+    given = {"labels": labels and os.fspath(labels), "label_column": arguments.get("label_column")}
+    return InputConfig(**reading.model_dump() | {name: value for name, value in given.items() if value is not None})
 
 
 def clear_folder(folder: Path, names: Iterable[str]) -> None:

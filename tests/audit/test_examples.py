@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,8 +48,8 @@ def test_panels_read_only_the_clips_that_are_shown(tiny_run: TinyRun, monkeypatc
     read: list[str] = []
     original = readers.read_shard
 
-    def counting(root_url: str, shard: object) -> object:
-        for recording in original(root_url, shard):  # type: ignore[arg-type]
+    def counting(root_url: str, shard: object, **how: Any) -> object:
+        for recording in original(root_url, shard, **how):  # type: ignore[arg-type]
             if isinstance(recording, RawRecording):
                 read.append(recording.key)
             yield recording

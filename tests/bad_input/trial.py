@@ -84,7 +84,8 @@ def _account(trial: Trial, source: Path, output: Path) -> None:
     named = {row["shard"] for row in [*predictions, *errors]}
     files = {shard.uri for shard in listing.shards if shard.kind != "files"}
     trial.unaccounted += sorted(files - named - _without_clips(files))
-    trial.unaccounted += [f"{name}: skipped" for name in listing.skipped if name != "tables/words.parquet"]
+    left_out = [name for kind, name in listing.left_out.items() if kind != "hidden"]
+    trial.unaccounted += [f"{name}: left out" for name in left_out if name != "tables/words.parquet"]
     trial.loose, trial.shards, trial.windows = len(entries), len(files), len(predictions)
     trial.reasons = Counter(f"{row['stage']} {row['reason']}" for row in errors)
     trial.deaths = [row["key"] for row in errors if row["reason"] in ("crashed", "too_slow", "out_of_memory")]

@@ -66,7 +66,7 @@ def noise_windows(
         samples=np.round(level * rng.standard_normal((recordings * per_clip, N)).clip(-4, 4)).astype("<i2"),
         recording_index=np.repeat(np.arange(recordings), per_clip),
         keys=tuple(f"recording-{recording}" for recording in range(recordings)),
-        labels=tuple(labels[recording % len(labels)] for recording in range(recordings)),
+        labels=tuple(tuple(filter(None, (labels[recording % len(labels)],))) for recording in range(recordings)),
         metadata=tuple({} for _ in range(recordings)),
         classes=CONFIG.labels,
     )

@@ -31,7 +31,7 @@ def windows(gain: float = 1.0, **changed: object) -> WindowSet:
     facts = [{**asdict(encode_scene(scene).facts), **changed} for scene in scenes()]
     samples = np.stack([np.round(gain * scene.mixture * 32768).astype("<i2") for scene in scenes()])
     return WindowSet(
-        samples, np.arange(COUNT), tuple("abc"), tuple(scene.label for scene in scenes()), tuple(facts), ("x", "y")
+        samples, np.arange(COUNT), tuple("abc"), tuple((scene.label,) for scene in scenes()), tuple(facts), ("x", "y")
     )
 
 

@@ -63,7 +63,7 @@ def rows_of(make: object, truth: list[int] | None = None) -> list[Row]:
         yield torch.tensor([2]), noise(1, N, seed=1)
 
     steps: list[int] = []
-    known = np.array(truth if truth is not None else [-1] * WINDOWS)
+    known = np.array(truth if truth is not None else [-1] * WINDOWS)[:, None] == np.arange(2)
     bootstrap = Bootstrap(np.arange(WINDOWS), 100)
     rows = sanity_rows(classifier, method, batches, known, bootstrap, SanityConfig(), 0, lambda: steps.append(1))
     assert len(steps) == cases(classifier, method)

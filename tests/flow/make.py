@@ -20,7 +20,7 @@ from pipeline.flow.parts import Part, RunContext, cut_parts
 from pipeline.flow.plan import Work
 from pipeline.flow.run import RunResult, run, run_record
 from pipeline.flow.tasks import commit_part
-from pipeline.inputs.labels import LabelTable
+from pipeline.inputs.label_table import ground_truth, load_labels
 from pipeline.inputs.listing import Listing, list_input
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import load_explainer, save_explainer
@@ -115,15 +115,16 @@ def short_clips(count: int, seconds: float = 0.5) -> dict[str, bytes]:
 def all_parts(
     url: str | Path,
     content: ContentConfig,
-    labels: LabelTable | None = None,
     start: Cursor | None = None,
     first: int = 0,
     share: float = 0.0,
 ) -> list[Part]:
     """The parts of an input that is one shard."""
-    listing = list_input(str(url), files_per_shard=content.files_per_shard)
+    listing = list_input(str(url), content.reading(), content.sample, files_per_shard=content.files_per_shard)
     (shard,) = listing.shards
-    context = RunContext(listing.root_url, "out", content, FRONT_END, "digest", labels)
+    reading = content.reading()
+    truth = ground_truth(listing, reading, load_labels(reading))
+    context = RunContext(listing.root_url, "out", content, FRONT_END, "digest", truth)
     return list(cut_parts(context, Work(shard, start or Cursor(), first, share)))
 
 
@@ -174,13 +175,17 @@ def explain_here(input_url: str, output_url: str, content: ContentConfig) -> Man
     """A run in this process, part after part, by the very functions that a run on Ray calls."""
     loaded = load_explainer(content.explainer)
     explainer = Explainer.load(content.explainer)
-    listing, output = list_input(input_url, files_per_shard=content.files_per_shard), RunOutput(output_url)
-    output.write_run_record(run_record(listing, content, loaded, None))
-    context = RunContext(listing.root_url, output.url, content, explainer.config.front_end, explainer.digest, None)
+    reading, output = content.reading(), RunOutput(output_url)
+    listing = list_input(input_url, reading, content.sample, files_per_shard=content.files_per_shard)
+    labels = load_labels(reading)
+    output.write_run_record(run_record(listing, content, loaded, labels))
+    truth = ground_truth(listing, reading, labels)
+    context = RunContext(listing.root_url, output.url, content, explainer.config.front_end, explainer.digest, truth)
     for shard in listing.shards:
         for part in cut_parts(context, Work(shard)):
             commit_part(output, explain_part(explainer, part, shard.uri, content, 16), "here", time.time())
-    return finalize(output, listing.shards, [], per_target=Draw.parse(content.listen).per_target)
+    per_target = Draw.parse(content.listen).per_target
+    return finalize(output, listing.shards, [], per_target=per_target, left_out=listing.left_out_counts)
 
 
 def rows(output_url: str | Path, table: TableName) -> list[dict[str, Any]]:

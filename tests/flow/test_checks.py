@@ -102,7 +102,7 @@ def test_targets_that_cannot_be_explained_are_refused(
 
 def test_labels_of_other_recordings_are_refused(source: str, tiny_explainer: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label\nelse.wav,cat\n")
-    with pytest.raises(InputError, match="none of its 1 rows is about any of the 2 recordings"):
+    with pytest.raises(InputError, match="none of its 1 recordings is one of the input's 2"):
         explain(source, tmp_path / "out", content_of(tiny_explainer, labels=str(tmp_path / "labels.csv")))
 
 

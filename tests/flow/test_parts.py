@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.flow.parts import Part
-from pipeline.inputs.labels import load_labels
 from schemas.run_config import ContentConfig
 from tests.flow.make import FRONT_END, RATE, all_parts, encoded, mixed_recordings, sound, write_folder
 
@@ -25,8 +25,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_folder(tmp_path_factory.mktemp("parts"), files)
 
 
-def content(part_windows: int, **settings: float) -> ContentConfig:
-    return ContentConfig(part_windows=part_windows, files_per_shard=64, **settings)  # type: ignore[arg-type]
+def content(part_windows: int, **settings: Any) -> ContentConfig:
+    return ContentConfig(part_windows=part_windows, files_per_shard=64, **settings)
 
 
 def windows_of(parts: list[Part]) -> list[str]:
@@ -160,15 +160,15 @@ def test_a_cursor_that_the_shard_no_longer_reaches_is_refused(tmp_path: Path) ->
         all_parts(shorter, content(1), start=stop.next, first=3, share=stop.share)
 
 
-def test_labels_come_from_the_table_then_the_sidecar_then_the_folder(tmp_path: Path) -> None:
+def test_labels_come_from_the_table_alone_or_else_from_the_sidecar_or_the_folder(tmp_path: Path) -> None:
     recording = encoded(sound(0.5))
     folder = write_folder(tmp_path / "in", {"cat/a.wav": recording, "cat/b.wav": recording, "cat/c.wav": recording})
     (tmp_path / "in/cat/a.json").write_text(json.dumps({"label": "sidecar", "take": 3}))
     (tmp_path / "in/cat/b.json").write_text(json.dumps({"label": "sidecar"}))
     table = tmp_path / "labels.csv"
     table.write_text("path,label,fold\ncat/a.wav,table,7\n")
-    (part,) = all_parts(folder, content(8), load_labels(str(table)))
-    assert [row.label_true for row in part.rows] == ["table", "sidecar", "cat"]
+    (part,) = all_parts(folder, content(8, labels=str(table)))
+    assert [row.label_true for row in part.rows] == [("table",), (), ()]
     assert part.rows[0].metadata == {"label": "table", "take": 3, "fold": "7"}
     (bare,) = all_parts(folder, content(8))
-    assert [row.label_true for row in bare.rows] == ["sidecar", "sidecar", "cat"]
+    assert [row.label_true for row in bare.rows] == [("sidecar",), ("sidecar",), ("cat",)]

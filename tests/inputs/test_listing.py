@@ -24,8 +24,10 @@ def test_a_folder_at_any_depth_without_hidden_files(tmp_path: Path) -> None:
     write_files(tmp_path, ["b.wav", "x y/é/a.FLAC", ".git/c.wav", "d/._e.wav", "readme.md"])
     listing = list_input(str(tmp_path))
     assert keys(read_all(listing)) == ["b.wav", "x y/é/a.FLAC"]
-    assert listing.skipped == ("readme.md",)
-    assert listing.describe() == "2 loose files in 1 shard; skipped 1 file that is not audio: readme.md"
+    assert listing.counts == {".md": 1, "hidden": 2}
+    assert listing.describe() == (
+        "2 loose files in 1 shard; left out 3 files of other kinds: 1 .md (readme.md), 2 hidden (.git/c.wav)"
+    )
 
 
 def test_a_mixture_of_files_tars_and_parquet(tmp_path: Path) -> None:
@@ -36,7 +38,7 @@ def test_a_mixture_of_files_tars_and_parquet(tmp_path: Path) -> None:
     assert all(isinstance(item, RawRecording) for item in items)
     assert keys(items)[:4] == ["loose/a b.wav", "loose/ünï.ogg", "k/one", "k/two"]
     assert items[0].metadata == {"label": "dog", "take": 1}
-    assert listing.skipped == ("notes.txt",)
+    assert listing.left_out == {".txt": "notes.txt", "hidden": ".hidden/x.wav"}
 
 
 def test_single_files_and_patterns_keep_the_clip_ids_of_the_folder(tmp_path: Path) -> None:
@@ -124,7 +126,6 @@ def test_a_manifest_of_absolute_paths_does_not_put_them_into_keys(tmp_path: Path
     ("text", "message"),
     [
         ("name,label\na.wav,dog\n", "expected a column with the URIs, one of uri, path.* it has name, label"),
-        ("path\na.wav\na.wav\n", "line 3: 'a.wav' is named before, on line 2"),
         ("path,x\n,1\n", "line 2: the column 'path' is empty"),
         ("path\na.tar\n", "line 2: 'a.tar' holds many recordings"),
         ("path,x\na.wav,1,2\n", "line 2: it has more columns"),
@@ -143,7 +144,7 @@ def test_a_manifest_that_cannot_be_used_says_why_and_where(tmp_path: Path, text:
         ([], "gone", "gone: it does not exist"),
         ([], "gone.csv", "gone.csv: it does not exist"),
         ([], "", "nothing in it to listen to .it is empty.; expected audio files"),
-        (["a.txt", "b.md"], "", "skipped 2 files that are not audio: a.txt, b.md.*expected audio files"),
+        (["a.txt", "b.md"], "", r"left out 2 files of other kinds: 1 .md .b.md., 1 .txt .a.txt.*expected audio files"),
         (["a.docx"], "a.docx", "a.docx: there is nothing in it to listen to.*expected audio"),
         (["a.txt"], "*.wav", "it is empty"),
     ],

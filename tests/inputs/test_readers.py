@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -81,25 +82,26 @@ def test_a_damaged_sidecar_costs_no_clip(tmp_path: Path) -> None:
 
 def test_webdataset_members_are_grouped_by_key(tmp_path: Path) -> None:
     members = [
-        ("./d/a.x.wav", b"first"),
-        ("./d/a.flac", b"second audio member"),
+        ("./d/a.wav", b"first"),
+        ("./d/a.flac", b"a second sound"),
         ("./d/a.json", b'{"label": "dog", "n": NaN}'),
         ("./d/a.txt", b"a dog barks\n"),
         ("./d/a.cls", b"3"),
-        ("./d/a.npy", b"ignored"),
+        ("./d/a.npy", b"counted"),
         ("./d/._b.wav", b"hidden"),
         ("./d/b.txt", b"no audio"),
         ("./d/a.wav", b"again"),
     ]
     (tmp_path / "s.tar").write_bytes(tar_bytes(members))
-    a, b, again = listed(tmp_path / "s.tar")
-    assert (a.key, a.name, a.data, a.clip_id) == ("d/a", "a.x.wav", b"first", clip_id("s.tar\0d/a"))
-    assert a.metadata == {"label": "dog", "n": None, "txt": "a dog barks", "cls": "3"}
+    a, other, b, again = listed(tmp_path / "s.tar")
+    assert (a.key, a.name, a.data, a.clip_id) == ("d/a", "a.wav", b"first", clip_id("s.tar\0d/a"))
+    assert (other.key, other.name, other.data) == ("d/a.flac", "a.flac", b"a second sound")
+    assert a.metadata == other.metadata == {"label": "dog", "n": None, "txt": "a dog barks", "cls": "3"}
     assert (b.key, b.reason) == ("d/b", "no_audio")
     assert (again.key, again.data) == ("d/a#2", b"again")
 
 
-def test_links_devices_and_folders_in_a_tar_are_passed_over(tmp_path: Path) -> None:
+def test_links_out_of_a_tar_are_faults_and_devices_and_folders_are_counted(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "s.tar", "w") as archive:
         for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE):
             member = tarfile.TarInfo(f"evil{kind.decode()}.wav")
@@ -108,7 +110,15 @@ def test_links_devices_and_folders_in_a_tar_are_passed_over(tmp_path: Path) -> N
         member = tarfile.TarInfo("good.wav")
         member.size = 4
         archive.addfile(member, io.BytesIO(b"good"))
-    assert outline(listed(tmp_path / "s.tar")) == [("good", b"good")]
+    left_out: Counter[str] = Counter()
+    listing = list_input(str(tmp_path / "s.tar"))
+    items = list(read_shard(listing.root_url, listing.shards[0], left_out=left_out))
+    assert outline(items) == [("evil2", "missing"), ("evil1", "missing"), ("good", b"good")]
+    assert (
+        "it is a link to 'etc/passwd', which is no file of the archive" in items[1].message
+        or "passwd" in items[1].message
+    )
+    assert left_out == {"pipe, socket or device": 2}
 
 
 def test_tar_names_that_are_not_utf_8_keep_their_own_ids(tmp_path: Path) -> None:
@@ -215,15 +225,18 @@ def test_parquet_columns_of_every_kind_become_json(tmp_path: Path) -> None:
         "exact": "1.50",
         "raw": "/w==",
         "category": "dog",
+        "nested": [1, 2],
     }
 
 
 def test_a_damaged_row_group_costs_its_own_rows_only(tmp_path: Path) -> None:
     damaged_inputs(tmp_path)
     items = listed(tmp_path / "bad.parquet")
-    lost, null = [item for item in items if isinstance(item, ReadFault)]
-    assert (lost.ordinal, null.ordinal, null.reason) == (4, 9, "null_audio")
-    assert "rows 4 to 8 are lost" in lost.message
+    *lost, null = [item for item in items if isinstance(item, ReadFault)]
+    assert [fault.ordinal for fault in lost] == [4, 5, 6, 7]
+    assert (null.ordinal, null.reason) == (9, "null_audio")
+    assert lost[0].message.startswith("bad.parquet, row 4: ")
+    assert lost[0].message.endswith("the row is lost")
     assert [item.ordinal for item in items if isinstance(item, RawRecording)] == [0, 1, 2, 3, 8, 10, 11]
 
 
@@ -237,7 +250,7 @@ def test_a_parquet_file_without_audio_is_skipped(tmp_path: Path) -> None:
     write_files(tmp_path, ["a.wav"])
     pq.write_table(pa.table({"label": ["dog"], "audio": ["a.wav"]}), tmp_path / "labels.parquet")
     listing = list_input(str(tmp_path))
-    assert listing.skipped == ("labels.parquet",)
+    assert listing.left_out == {".parquet without audio": "labels.parquet"}
 
 
 @pytest.mark.parametrize(

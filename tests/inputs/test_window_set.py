@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from pipeline.datasets.scenes import DatasetFormat, SceneConfig, render_scene, scene_label, write_scenes
-from pipeline.inputs.labels import LabelTable, load_labels
 from pipeline.inputs.selection import SelectionError
 from pipeline.inputs.window_set import TrainingDataError, WindowSet, load_windows
+from schemas.input_config import InputConfig
 from tests.flow.make import encoded, sound, write_folder
 from tests.models.make import FRONT_END
 
@@ -39,8 +39,8 @@ def test_every_scene_is_there_with_its_label_and_its_sound(tmp_path: Path, forma
         padded = np.zeros(3 * WINDOWED.window_samples, np.float32)
         padded[: len(scene.mixture)] = scene.mixture
         np.testing.assert_allclose(windows.waveforms(rows).flatten(), padded, atol=1 / 32768)
-        assert windows.labels[recording] == scene.label
-        assert {windows.classes[i] for i in windows.labels_of(rows).tolist()} == {scene.label}
+        assert windows.labels[recording] == (scene.label,)
+        assert {windows.classes[i] for i in windows.targets_of(rows).argmax(1).tolist()} == {scene.label}
 
 
 def test_an_end_of_less_than_half_a_window_is_not_trained_on(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_labels_and_columns_come_from_a_table_where_one_is_given(tmp_path: Path)
     folder = write(tmp_path / "data", "tar")
     rows = [f"scene-{i:06d},{'even' if i % 2 == 0 else 'odd'},{i % 3}" for i in range(COUNT)]
     (tmp_path / "labels.csv").write_text("\n".join(["key,label,fold", *rows]))
-    table = load_labels(str(tmp_path / "labels.csv"))
-    windows = load_windows(folder, WINDOWED, tmp_path / "scratch", labels=table, need_labels=True)
+    reading = InputConfig(labels=str(tmp_path / "labels.csv"))
+    windows = load_windows(folder, WINDOWED, tmp_path / "scratch", reading=reading, need_labels=True)
     assert windows.classes == ("even", "odd")
     assert len(windows.where({"fold": ["0", "2"]}).keys) == 4
 
@@ -89,16 +89,22 @@ def test_classes_that_are_given_keep_their_order_and_refuse_others(tmp_path: Pat
 def test_a_recording_without_label_is_named_where_labels_are_needed(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", "tar")
     with pytest.raises(TrainingDataError, match=r"6 of 6 recordings have no label, '.*scene-000000"):
-        load_windows(folder, WINDOWED, tmp_path / "scratch", label_column="colour", need_labels=True)
-    assert load_windows(folder, WINDOWED, tmp_path / "scratch", label_column="colour").labels == (None,) * COUNT
+        load_windows(
+            folder, WINDOWED, tmp_path / "scratch", reading=InputConfig(label_column="colour"), need_labels=True
+        )
+    assert (
+        load_windows(folder, WINDOWED, tmp_path / "scratch", reading=InputConfig(label_column="colour")).labels
+        == ((),) * COUNT
+    )
 
 
 def test_a_recording_that_the_table_forgot_is_not_of_its_folders_class(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", "flac")
     (tmp_path / "labels.csv").write_text("key,label\nscene-000000,even\nscene-000001,odd\n")
-    table = load_labels(str(tmp_path / "labels.csv"))
-    with pytest.raises(TrainingDataError, match="4 of 6 recordings have no label"):
-        load_windows(folder, WINDOWED, tmp_path / "scratch", labels=table, need_labels=True)
+    reading = InputConfig(labels=str(tmp_path / "labels.csv"))
+    windows = load_windows(folder, WINDOWED, tmp_path / "scratch", reading=reading, need_labels=True)
+    assert (windows.classes, len(windows.keys)) == (("even", "odd"), 2)
+    assert windows.about == "2 of 6 recordings have a label"
 
 
 @pytest.mark.parametrize("format", ["tar", "flac"])
@@ -106,11 +112,11 @@ def test_a_selection_at_loading_leaves_what_it_leaves_of_everything(tmp_path: Pa
     folder = write(tmp_path / "data", format)
     rows = [f"scene-{i:06d},{'even' if i % 2 == 0 else 'odd'},{i % 3}" for i in range(COUNT)]
     (tmp_path / "labels.csv").write_text("\n".join(["key,label,fold", *rows]))
-    table = load_labels(str(tmp_path / "labels.csv"))
-    everything = load_windows(folder, WINDOWED, tmp_path / "all", labels=table, need_labels=True)
+    reading = InputConfig(labels=str(tmp_path / "labels.csv"))
+    everything = load_windows(folder, WINDOWED, tmp_path / "all", reading=reading, need_labels=True)
     for selections in ([{"fold": ["1"]}], [{"fold": ["1"]}, {"fold": ["0"], "label": ["even"]}]):
         chosen = load_windows(
-            folder, WINDOWED, tmp_path / "some", labels=table, need_labels=True, selections=selections
+            folder, WINDOWED, tmp_path / "some", reading=reading, need_labels=True, selections=selections
         )
         recordings = [i for i, row in enumerate(everything.metadata) if row["fold"] == "1"]
         recordings += [i for i, row in enumerate(everything.metadata) if row["fold"] == "0" and row["label"] == "even"]
@@ -124,68 +130,70 @@ def test_a_selection_at_loading_leaves_what_it_leaves_of_everything(tmp_path: Pa
 BROKEN = b"RIFF but no more than that"
 
 
-def loose_with_a_table(folder: Path) -> tuple[str, LabelTable | None]:
+def loose_with_a_table(folder: Path) -> tuple[str, InputConfig]:
     write_folder(folder / "data", {"one.wav": encoded(sound(0.3)), "two.wav": BROKEN})
     (folder / "labels.csv").write_text("path,label,fold\none.wav,x,1\ntwo.wav,y,2\n")
-    return str(folder / "data"), load_labels(str(folder / "labels.csv"))
+    return str(folder / "data"), InputConfig(labels=str(folder / "labels.csv"))
 
 
-def loose_with_sidecars(folder: Path) -> tuple[str, LabelTable | None]:
+def loose_with_sidecars(folder: Path) -> tuple[str, InputConfig]:
     write_folder(folder, {"one.wav": encoded(sound(0.3)), "two.wav": BROKEN})
     for name, facts in (("one", {"label": "x", "fold": 1}), ("two", {"label": "y", "fold": 2})):
         (folder / f"{name}.json").write_text(json.dumps(facts))
-    return str(folder), None
+    return str(folder), InputConfig()
 
 
-def a_manifest_of_what_is_not_there(folder: Path) -> tuple[str, LabelTable | None]:
+def a_manifest_of_what_is_not_there(folder: Path) -> tuple[str, InputConfig]:
     write_folder(folder, {"one.wav": encoded(sound(0.3))})
     (folder / "recordings.csv").write_text("uri,label,fold\none.wav,x,1\ntwo.wav,y,2\n")
-    return str(folder / "recordings.csv"), None
+    return str(folder / "recordings.csv"), InputConfig()
 
 
-def a_tar(folder: Path) -> tuple[str, LabelTable | None]:
+def a_tar(folder: Path) -> tuple[str, InputConfig]:
     loose_with_sidecars(folder / "files")
     with tarfile.open(folder / "recordings.tar", "w") as tar:
         for path in sorted((folder / "files").iterdir()):
             tar.add(path, path.name)
-    return str(folder / "recordings.tar"), None
+    return str(folder / "recordings.tar"), InputConfig()
 
 
 @pytest.mark.parametrize("source", [loose_with_a_table, loose_with_sidecars, a_manifest_of_what_is_not_there, a_tar])
 def test_what_is_not_selected_is_not_decoded_but_its_class_counts(
-    tmp_path: Path, source: Callable[[Path], tuple[str, LabelTable | None]]
+    tmp_path: Path, source: Callable[[Path], tuple[str, InputConfig]]
 ) -> None:
-    url, table = source(tmp_path)
+    url, reading = source(tmp_path)
     reported: list[str] = []
     windows = load_windows(
         url,
         WINDOWED,
         tmp_path / "scratch",
-        labels=table,
+        reading=reading,
         need_labels=True,
         selections=[{"fold": ["1"]}],
         on_skip=lambda key, reason: reported.append(key),
     )
-    assert windows.labels == ("x",)
+    assert windows.labels == (("x",),)
     assert windows.classes == ("x", "y")
-    assert windows.labels_of(torch.arange(len(windows))).tolist() == [0] * len(windows)
+    assert windows.targets_of(torch.arange(len(windows))).tolist() == [[1, 0]] * len(windows)
     assert (windows.skipped, reported) == (0, [])
-    load_windows(url, WINDOWED, tmp_path / "all", labels=table, on_skip=lambda key, reason: reported.append(key))
+    load_windows(url, WINDOWED, tmp_path / "all", reading=reading, on_skip=lambda key, reason: reported.append(key))
     assert [key.removesuffix(".wav") for key in reported] == ["two"]
 
 
 def test_a_selection_of_what_cannot_be_decoded_leaves_nothing(tmp_path: Path) -> None:
-    url, table = loose_with_a_table(tmp_path)
+    url, reading = loose_with_a_table(tmp_path)
     with pytest.raises(SelectionError, match="no recording is left of 1 where fold is one of 2"):
-        load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"fold": ["2"]}])
+        load_windows(url, WINDOWED, tmp_path / "scratch", reading=reading, selections=[{"fold": ["2"]}])
     with pytest.raises(SelectionError, match="no recording is left of 1 where fold is one of 7"):
-        load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"fold": ["7"]}, {"fold": ["2"]}])
+        load_windows(
+            url, WINDOWED, tmp_path / "scratch", reading=reading, selections=[{"fold": ["7"]}, {"fold": ["2"]}]
+        )
 
 
 def test_a_selection_by_a_column_that_is_not_there_is_refused_at_loading(tmp_path: Path) -> None:
-    url, table = loose_with_a_table(tmp_path)
+    url, reading = loose_with_a_table(tmp_path)
     with pytest.raises(SelectionError, match=r"no recording has a column 'colour' to select by; there are: .*fold"):
-        load_windows(url, WINDOWED, tmp_path / "scratch", labels=table, selections=[{"colour": ["red"]}])
+        load_windows(url, WINDOWED, tmp_path / "scratch", reading=reading, selections=[{"colour": ["red"]}])
 
 
 def made(samples: np.ndarray | None = None) -> WindowSet:
@@ -195,7 +203,7 @@ def made(samples: np.ndarray | None = None) -> WindowSet:
         samples=numbers,
         recording_index=np.array([0, 0, 1, 2, 2, 2, 3]),
         keys=("a", "b", "c", "d"),
-        labels=("x", "y", "x", None),
+        labels=(("x",), ("y",), ("x", "y"), ()),
         metadata=({"fold": 1}, {"fold": "2", "take": "A"}, {"fold": 2, "take": "B"}, {}),
         classes=("y", "x"),
     )
@@ -206,7 +214,7 @@ def test_a_selection_keeps_the_windows_of_its_recordings_with_their_labels() -> 
     assert chosen.keys == ("b", "c")
     assert (chosen.waveforms(torch.arange(4))[:, 0] * 32768).tolist() == [2, 3, 4, 5]
     assert chosen.recording_index.tolist() == [0, 1, 1, 1]
-    assert chosen.labels_of(torch.arange(4)).tolist() == [0, 1, 1, 1]
+    assert chosen.targets_of(torch.arange(4)).tolist() == [[1, 0], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
     assert chosen.where({"take": ["B"]}).keys == ("c",)
 
 
@@ -218,7 +226,7 @@ def test_recordings_are_numbered_in_the_order_they_are_chosen_in() -> None:
 
 
 def test_a_window_without_label_is_of_no_class() -> None:
-    assert made().labels_of(torch.tensor([6, 0])).tolist() == [-1, 1]
+    assert made().targets_of(torch.tensor([6, 0])).tolist() == [[0, 0], [0, 1]]
 
 
 def test_waveforms_are_scaled_to_full_scale_one() -> None:

@@ -22,7 +22,7 @@ def scene_windows(count: int = 20, classes: tuple[str, ...] = ("siren", "rain", 
         samples=samples,
         recording_index=np.arange(count),
         keys=tuple(f"scene-{i}" for i in range(count)),
-        labels=tuple(labels),
+        labels=tuple((label,) for label in labels),
         metadata=tuple({"snr_db": scene.snr_db} for scene in scenes),
         classes=classes,
     )

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 import s3fs
 
-from pipeline.inputs.labels import load_labels
+from pipeline.inputs.label_table import load_labels
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.runs.output import RunOutput
 from pipeline.storage.errors import InputError, StorageError
+from schemas.input_config import InputConfig
 from tests.faults.proxy import faulty_s3
 from tests.inputs.make import mixture, read_all
 from tests.inputs.test_readers import damaged_inputs
@@ -30,9 +31,11 @@ def test_reading_s3_is_reading_the_local_disk(s3_server: S3Server) -> None:
     for part in ("", "/shard-000.tar", "/table.parquet", "/loose/*", "/recordings.csv"):
         local = list_input(f"{s3_server.bucket_dir}{part}")
         remote = list_input(f"{s3_server.bucket_url}{part}")
-        assert (remote.shards, remote.digest, remote.skipped) == (local.shards, local.digest, local.skipped)
+        assert (remote.shards, remote.digest, remote.left_out) == (local.shards, local.digest, local.left_out)
         assert read_all(remote) == read_all(local)
-    assert load_labels(f"{s3_server.bucket_url}/recordings.csv").lookup("gone").label == "cat"
+    table = load_labels(InputConfig(labels=f"{s3_server.bucket_url}/recordings.csv"))
+    assert table is not None
+    assert table.rows["gone.wav"].whole == {"label": "cat"}
 
 
 def test_reading_from_k_on_s3(s3_server: S3Server) -> None:

@@ -17,6 +17,7 @@ from pipeline.training.loop import Progress, TrainingError
 from pipeline.training.model_card import shown_call
 from pipeline.training.workspace import Reporter, TrainingResult
 from schemas.explainer_config import Cnn10Config, DecoderConfig, FrontEndConfig
+from schemas.input_config import InputConfig
 from schemas.training_config import ClassifierRecipe, ClassifierTraining, DecoderRecipe, DecoderTraining, LoopConfig
 
 FRONT_END = FrontEndConfig(sample_rate=16_000, n_fft=512, hop_length=256, n_mels=32, f_max=8000, window_s=1.0)
@@ -91,7 +92,7 @@ def test_a_recipe_in_a_card_is_the_recipe() -> None:
     recipe = DecoderRecipe(training=DecoderTraining(objective="lmac-zs"))  # type: ignore[arg-type]
     arguments = dict.fromkeys(("prompts", "window_s", "wordings", "start", "labels", "test", "command"))
     given = {"data": "s3://user:secret@bucket/x", "classifier": "clap:/home/me/630k.pt", "recipe": recipe}
-    rest = {"out": "out", "templates": (), "select": ["fold=1"], "validation": "0.1"}
+    rest = {"out": "out", "templates": (), "select": ["fold=1"], "validation": "0.1", "reading": InputConfig()}
     shown = shown_call(train_decoder, {**arguments, **given, **rest})
     assert "secret" not in shown
     assert "/home" not in shown

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def dataset(labels: Sequence[str | None], folds: int = 5) -> WindowSet:
         samples=np.zeros((2 * n, 3), "<i2"),
         recording_index=np.repeat(np.arange(n), 2),
         keys=tuple(f"recording-{i:03d}" for i in range(n)),
-        labels=tuple(labels),
+        labels=tuple((label,) if label else () for label in labels),
         metadata=tuple({"fold": i % folds + 1} for i in range(n)),
         classes=tuple(sorted({label for label in labels if label})),
     )
@@ -44,10 +45,19 @@ def test_a_share_is_drawn_from_every_class_and_leaves_every_class(
     assert not keys(sets.train) & keys(sets.validation)
     assert keys(sets.train) | keys(sets.validation) == keys(dataset(labels))
     held, left = Counter(sets.validation.labels), Counter(sets.train.labels)
-    for label, count in Counter(labels).items():
+    for label, count in Counter(dataset(labels).labels).items():
         assert left[label] >= 1
         if count > 1:
             assert held[label] == min(max(1, round(share * count)), count - 1)
+
+
+def test_segments_of_a_file_are_held_out_together() -> None:
+    whole = dataset(["x"] * 12 + ["y"] * 12)
+    files = tuple(f"file-{number // 3}" for number in range(24))
+    sets = split(replace(whole, files=files), [], "0.25", None, 0)
+    assert sets.validation is not None
+    assert set(sets.train.files) & set(sets.validation.files) == set()
+    assert len(sets.validation.keys) == 6
 
 
 def parts(sets: Split) -> tuple[set[str], set[str], set[str]]:

@@ -98,10 +98,14 @@ def test_the_windows_of_a_recording_decide_together() -> None:
     # One window surely loud, two silent, of which the classifier says nothing: the recording is loud.
     samples = np.zeros((4, n), "<i2")
     samples[0] = np.random.default_rng(0).integers(-8000, 8000, n)
-    windows = WindowSet(samples, np.array([0, 0, 0, 1]), ("x", "y"), ("loud", "quiet"), ({}, {}), ("quiet", "loud"))
+    windows = WindowSet(
+        samples, np.array([0, 0, 0, 1]), ("x", "y"), (("loud",), ("quiet",)), ({}, {}), ("quiet", "loud")
+    )
     got = recording_accuracy(loudness_classifier(), windows, batch_size=2)
     assert got["accuracy"] == 1.0
-    other = WindowSet(samples, windows.recording_index, ("x", "y"), ("quiet", "quiet"), ({}, {}), ("quiet", "loud"))
+    other = WindowSet(
+        samples, windows.recording_index, ("x", "y"), (("quiet",), ("quiet",)), ({}, {}), ("quiet", "loud")
+    )
     assert recording_accuracy(loudness_classifier(), other, batch_size=2)["accuracy"] == 0.5
 
 
@@ -110,7 +114,7 @@ def test_of_two_equal_accuracies_the_surer_scores_higher() -> None:
     unsure.weights.data.mul_(0.01)
     rng = np.random.default_rng(0)
     samples = rng.integers(-80, 80, (2, FRONT_END.window_samples)).astype("<i2")
-    windows = WindowSet(samples, np.arange(2), ("x", "y"), ("loud", "loud"), ({}, {}), ("quiet", "loud"))
+    windows = WindowSet(samples, np.arange(2), ("x", "y"), (("loud",), ("loud",)), ({}, {}), ("quiet", "loud"))
     first, second = recording_accuracy(sure, windows), recording_accuracy(unsure, windows)
     assert first["accuracy"] == second["accuracy"] == 1.0
     assert first["score"] > second["score"]

@@ -102,7 +102,7 @@ def windows(n: int = 12) -> WindowSet:
     tones = [np.sin(2 * np.pi * 200 * (k + 1) * time) + rng.normal(0, 0.1, len(time)) for k in range(n)]
     samples = (np.stack(tones) * 8000).astype("<i2")
     keys = tuple(str(k) for k in range(n))
-    return WindowSet(samples, np.arange(n), keys, (None,) * n, ({},) * n, ())
+    return WindowSet(samples, np.arange(n), keys, ((),) * n, ({},) * n, ())
 
 
 def test_a_prompt_has_a_mean_and_a_highest_similarity_over_windows() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.inputs.file_reader import unread_recording
+from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.readers import read_shard
-from pipeline.inputs.shards import Shard, clip_id
+from pipeline.inputs.recording import ReadFault
+from pipeline.inputs.shards import Shard
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.recordings import name_of
 from schemas.records import RunRecord
@@ -18,8 +21,8 @@ class InputCheck:
     Loose files are known by the listing, tars and Parquet files are read through.
     """
 
-    def __init__(self, listing: Listing, record: RunRecord, findings: Findings) -> None:
-        self._root_url, self._findings = listing.root_url, findings
+    def __init__(self, listing: Listing, truth: GroundTruth, record: RunRecord, findings: Findings) -> None:
+        self._root_url, self._truth, self._findings = listing.root_url, truth, findings
         self._left = {shard.shard_id: shard for shard in listing.shards}
         if listing.digest != record.input_digest:
             message = "the input is not the one that was explained, or has changed since"
@@ -47,5 +50,12 @@ class InputCheck:
 
     def _ids(self, shard: Shard) -> set[str]:
         if shard.kind == "files":
-            return {clip_id(entry.place) for entry in shard.entries}
-        return {recording.clip_id for recording in read_shard(self._root_url, shard)}
+            recordings = map(unread_recording, shard.entries)
+            return {one.clip_id for recording in recordings for one in self._truth.segments_of(recording)}
+        found: set[str] = set()
+        for item in read_shard(self._root_url, shard):
+            if isinstance(item, ReadFault):
+                found.update(self._truth.lost(item))
+            else:
+                found.update(one.clip_id for one in self._truth.segments_of(item))
+        return found

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.agreement import check_predictions, check_scores, check_targets
+from pipeline.runs.verify.census.check import Heard
 from pipeline.runs.verify.files import Memory, fetch, open_table, stays_away
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.listenables import Lowest, check_audio, check_drawn, drawn_keys, lowest_ranks
@@ -33,6 +34,7 @@ class PartReport:
 
     `commit` is None where there is none to go by. `whole` is False where a table could not be read, so that nothing can
     be said of its recordings. `widths` are the lengths of embeddings, `lowest` each target's windows of lowest rank.
+    `heard` has, by recording, where its last window's sound ends, and `failed` the recordings in errors.
     """
 
     path: str
@@ -42,6 +44,8 @@ class PartReport:
     shapes: set[Shape] = field(default_factory=set)
     widths: set[int] = field(default_factory=set)
     lowest: Lowest = field(default_factory=dict)
+    heard: dict[str, Heard] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
     files: int = 0
     bytes: int = 0
     masks: int = 0
@@ -134,6 +138,8 @@ class PartReader:
         report.listenables = len(tables["listenables"])
         report.widths = set(tables["predictions"]["embedding"].combine_chunks().value_lengths().to_pylist())
         report.recordings = recordings_of(tables, paths, findings)
+        report.heard = heard_of(tables["predictions"])
+        report.failed = set(tables["errors"]["clip_id"].to_pylist())
         check_commit(tables, settings, report.path, commit, findings)
         check_predictions(tables["predictions"], settings, paths["predictions"], findings)
         check_targets(tables, settings, paths, findings)
@@ -144,6 +150,18 @@ class PartReader:
             if drawn != commit.drawn:
                 message = "`drawn` is not the windows of lowest rank of each target in the part"
                 findings.add("wrong_draw", report.path, message)
+
+
+def heard_of(predictions: pa.Table) -> dict[str, Heard]:
+    """What the rows of predictions say of each recording."""
+    found: dict[str, Heard] = {}
+    columns = ("clip_id", "start_s", "duration_s", "unheard_s", "label_true")
+    for clip, start, duration, unheard, labels in zip(
+        *(predictions[name].to_pylist() for name in columns), strict=True
+    ):
+        end = max(start + duration + unheard, found[clip].end_s if clip in found else 0.0)
+        found[clip] = Heard(end, tuple(labels))
+    return found
 
 
 def _lengths(predictions: pa.Table | None) -> dict[str, float] | None:

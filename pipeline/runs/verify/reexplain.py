@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from pipeline.audio.decode import AudioFault, decode
 from pipeline.audio.windows import windows_of
+from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.readers import find_recordings
-from pipeline.inputs.recording import RawRecording
+from pipeline.inputs.recording import RawRecording, Segment
 from pipeline.lmac.batches import Wanted, explain_batches
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import ExplainerError, has_explainer
@@ -72,6 +73,7 @@ def reexplain(
     listing: Listing,
     findings: Findings,
     step: Callable[[], object],
+    truth: GroundTruth | None = None,
 ) -> int:
     """Explain windows from the input again, and compare them with what is written; how many were compared.
 
@@ -93,10 +95,13 @@ def reexplain(
             left.discard(cut.window)
             step()
 
-    for recording in find_recordings(listing, by_recording.keys(), {window.shard_id for window in windows}):
-        for window in by_recording[recording.clip_id]:
+    shard_ids = {window.shard_id for window in windows}
+    for recording in find_recordings(listing, by_recording.keys(), shard_ids, truth):
+        spans = {segment.clip_id: segment for segment in recording.segments}
+        found = [window for identity in (recording.clip_id, *spans) for window in by_recording.get(identity, ())]
+        for window in found:
             commit = output.read_part(window.shard_id, window.part)
-            cut = _cut(recording, window, explainer, config, commit.device)
+            cut = _cut(recording, spans.get(window.clip_id), window, explainer, config, commit.device)
             if cut is None:
                 step()
                 continue
@@ -112,13 +117,22 @@ def reexplain(
 
 
 def _cut(
-    recording: RawRecording, window: Window, explainer: Explainer, config: Mapping[str, Any], device: str
+    recording: RawRecording,
+    segment: Segment | None,
+    window: Window,
+    explainer: Explainer,
+    config: Mapping[str, Any],
+    device: str,
 ) -> _Cut | None:
     front_end = explainer.config.front_end
     try:
         decoded = decode(recording.data, recording.name, front_end.sample_rate, config["max_clip_seconds"]).waveform
     except AudioFault:
         return None
+    if segment is not None:
+        rate = front_end.sample_rate
+        stop = None if segment.stop_s is None else round(segment.stop_s * rate)
+        decoded = decoded[round(segment.start_s * rate) : stop]
     for one in windows_of(decoded, front_end, config["window_hop_s"], config["min_tail"]):
         if one.number == window.index:
             return _Cut(window, one.samples, one.span.stop - one.span.start, device)

@@ -68,7 +68,7 @@ def _sums(tables: Mapping[TableName, pa.Table], settings: Settings) -> Numbers:
         numbers[target, "windows"] = of_target.sum()
         numbers |= {(target, name): values[of_target].sum() for name, values in columns.items()}
     pairs = zip(predictions["label_true"].to_pylist(), predictions["label"].to_pylist(), strict=True)
-    known = [(true, label) for true, label in pairs if true in settings.labels]
-    numbers["labelled",], numbers["hits",] = len(known), sum(true == label for true, label in known)
+    known = [(true, label) for true, label in pairs if not set(settings.labels).isdisjoint(true)]
+    numbers["labelled",], numbers["hits",] = len(known), sum(label in true for true, label in known)
     reasons = Counter(tables["errors"]["reason"].to_pylist())
     return numbers | {("errors", "reason", reason): count for reason, count in reasons.items()}

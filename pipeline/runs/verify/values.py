@@ -111,7 +111,7 @@ def _numbers(table: pa.Table, column: str) -> tuple[np.ndarray | None, np.ndarra
     array = table[column].combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # an empty table has no chunk to be combined
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    if pa.types.is_list(array.type):
+    if pa.types.is_list(array.type) and pa.types.is_floating(array.type.value_type):
         return array.flatten().to_numpy(zero_copy_only=False), pc.list_parent_indices(array).to_numpy()
     if not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type)):
         return None, np.zeros(0, int)

@@ -7,13 +7,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import count, groupby
 
 import numpy as np
 
-from pipeline.inputs.listing import list_input
+from pipeline.inputs.label_table import ground_truth, load_labels
+from pipeline.inputs.labels import GroundTruth
+from pipeline.inputs.listing import Listing, list_input
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.against_input import InputCheck
+from pipeline.runs.verify.census.check import Heard, InputCount, count_input
 from pipeline.runs.verify.chain import Chain
 from pipeline.runs.verify.files import Memory
 from pipeline.runs.verify.findings import Findings
@@ -25,6 +28,9 @@ from pipeline.runs.verify.recordings import NO_RECORDINGS, SeenRecordings, check
 from pipeline.runs.verify.settings import Settings
 from pipeline.runs.verify.values import keys_of
 from pipeline.runs.verify.window_draw import WindowDraw
+from pipeline.storage.errors import InputError
+from schemas.input_config import InputConfig
+from schemas.records import RunRecord
 
 # Parts that are read at once, those that may be read ahead of the one whose turn it is, and the bytes of their files
 # that are held together.
@@ -38,7 +44,8 @@ class Verification:
     """What was checked of a run, and what was found.
 
     `ended` counts the shards whose parts are all committed, `masks` the masks that are stored and not their rows,
-    `reexplained` the windows that were explained once more.
+    `reexplained` the windows that were explained once more; `input` is the input, counted by other code than the
+    run's.
     """
 
     shards: int
@@ -53,6 +60,7 @@ class Verification:
     files: int = 0
     bytes: int = 0
     reexplained: int = 0
+    input: InputCount | None = None
     findings: Findings = field(default_factory=Findings)
 
 
@@ -63,12 +71,15 @@ def verify(
     explainer_url: str | os.PathLike[str] | None = None,
     seed: int = 0,
     step: Step = lambda what, done, of: None,
+    labels_url: str | os.PathLike[str] | None = None,
 ) -> Verification:
     """Read all that a run has written, and check it: bytes, rows, ranges, and that all of it belongs together.
 
-    With `input_url` the recordings are compared with the input's; `deep` windows, drawn by `seed`, are explained again
-    from it. `step` is called with what is being done, how much of it is done, and of how much. Time grows with what the
-    run has written; of a part its path is kept, of a recording 16 bytes, of a file 17.
+    With `input_url` the input is counted and heard by code of its own, and compared; `deep` windows, drawn by `seed`,
+    are explained again from it. `labels_url` is the run's table of labels, which is compared as well, and is needed
+    where it names segments. `step` is called with what is being done, how much of it is done, and of how much. Time
+    grows with what the run has written, and with the input's sound; of a part its path is kept, of a recording 16 bytes
+    (with the input some 300), of a file 17.
     Raises StorageError when there is no run or the storage stays away, InputError for the input, and ExplainerError for
     an explainer that is not the run's.
     """
@@ -83,15 +94,17 @@ def verify(
         from pipeline.runs.verify.reexplain import load_recorded, reexplain
 
         explainer = load_recorded(output, record, os.fspath(explainer_url) if explainer_url is not None else None)
-    listing = None
+    listing, truth = None, GroundTruth()
     if input_url:
-        listing = list_input(os.fspath(input_url), files_per_shard=record.config["files_per_shard"])
+        listing, truth = _input(record, os.fspath(input_url), labels_url)
     manifest = ManifestCheck(output, findings)
     found = Verification(record.shards, manifest.finished, findings=findings)
     reader = PartReader(output, settings, manifest.finished, Memory(_HELD_BYTES))
-    against = InputCheck(listing, record, findings) if listing is not None else None
+    against = InputCheck(listing, truth, record, findings) if listing is not None else None
     shapes, seen, draw = _Shapes(), SeenRecordings(), WindowDraw(deep, seed)
     lowest: Lowest = {}
+    heard: dict[str, Heard] = {}
+    failed: set[str] = set()
     paths = [file.path for file in output.commit_files()]
     for shard_id, reports in groupby(_read(reader.read, paths, step), key=lambda report: report.shard_id):
         chain, whole, recordings = Chain(shard_id, settings, findings), True, [NO_RECORDINGS]
@@ -108,6 +121,10 @@ def verify(
             draw.add(shard_id, report.commit.part, report.recordings)
             recordings.append(report.recordings)
             whole &= report.whole
+            if against is not None:
+                failed |= report.failed
+                for clip, part in report.heard.items():
+                    heard[clip] = part if clip not in heard or part.end_s > heard[clip].end_s else heard[clip]
         chain.close(manifest.finished)
         found.ended += chain.ended
         # Nothing is said of what is missing where parts are, or cannot be read.
@@ -125,12 +142,40 @@ def verify(
         findings.add("missing_shard", "_run.json", message)
     if against is not None:
         against.close(manifest.finished)
+    if input_url and manifest.finished:
+        # By other readers than those that the run and the check above have.
+        reading = InputConfig.recorded(record.config, os.fspath(labels_url) if labels_url is not None else None)
+        by_table = record.config.get("labels_digest") is not None and labels_url is None
+        turns = count(1)
+        found.input = count_input(
+            os.fspath(input_url),
+            record.config,
+            reading,
+            heard,
+            frozenset(failed),
+            findings,
+            lambda: step("listening to the input", next(turns), len(heard)),
+            labels=not by_table,
+        )
     if listing is not None and explainer is not None:
         chosen = draw.windows
         done = iter(range(1, len(chosen) + 1))
         tell = lambda: step("explaining again", next(done), len(chosen))  # noqa: E731
-        found.reexplained = reexplain(output, record.config, chosen, explainer, listing, findings, tell)
+        found.reexplained = reexplain(output, record.config, chosen, explainer, listing, findings, tell, truth)
     return found
+
+
+def _input(record: RunRecord, input_url: str, labels_url: str | os.PathLike[str] | None) -> tuple[Listing, GroundTruth]:
+    """The input as the run has read it, and where its labels came from."""
+    config = record.config
+    if config.get("label_segments") and labels_url is None:
+        raise InputError("the run's table of labels says what its segments are: give it with --labels")
+    reading = InputConfig.recorded(config, os.fspath(labels_url) if labels_url is not None else None)
+    listing = list_input(input_url, reading, config.get("sample"), files_per_shard=config["files_per_shard"])
+    table = load_labels(reading)
+    if table is not None and table.digest != config.get("labels_digest"):
+        raise InputError(f"{table.shown}: it is not the table of labels that the run was made with")
+    return listing, ground_truth(listing, reading, table)
 
 
 def _read(read: Callable[[str], PartReport], paths: list[str], step: Step) -> Iterator[PartReport]:

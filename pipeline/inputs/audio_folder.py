@@ -1,0 +1,74 @@
+"""`metadata.csv` in a folder of recordings, as Hugging Face's AudioFolder has it: what it says of each of them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pipeline.inputs.shards import Entry, clip_id
+from pipeline.inputs.spelling import folded
+from pipeline.inputs.table_columns import URI_COLUMNS, Named, by_recording
+from pipeline.inputs.table_rows import Row, column_names, pick_column, read_rows
+from pipeline.inputs.times import time_columns
+from pipeline.storage.filesystem import display_url, join
+from schemas.input_config import InputConfig
+
+_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "metadata.tsv")
+
+
+def described_by_folders(
+    root_url: str, entries: list[Entry], others: Iterable[str], reading: InputConfig
+) -> tuple[list[Entry], list[str]]:
+    """Return the entries with what `metadata.csv` in their folder, or in one above it, says of them; and those files.
+
+    A table that names none of the recordings is none of these. Recordings of a folder with such a table that have no
+    row in it have no label: their folder's name is none.
+    Raises InputError where such a table cannot be read.
+    """
+    # From the top down: the table nearest to a recording is the one about it.
+    tables = sorted(filter(is_folder_table, others), key=lambda path: (path.count("/"), path))
+    if not tables:
+        return entries, []
+    used = []
+    place = {folded(entry.uri): number for number, entry in enumerate(entries)}
+    found = list(entries)
+    for path in tables:
+        url, folder = join(root_url, path), posixpath.dirname(path)
+        named = recordings_of(read_rows(url), folder, display_url(url), reading)
+        matched = {place[name]: one for name, one in named.items() if name in place}
+        if not matched:
+            continue
+        used.append(path)
+        prefix = folder + "/" if folder else ""
+        for number, entry in enumerate(found):
+            if number in matched:
+                one = matched[number]
+                segments = one.segments(clip_id(entry.place))
+                found[number] = replace(entry, metadata=one.metadata(), segments=segments, described=True)
+            elif entry.uri.startswith(prefix) and not entry.described:
+                found[number] = replace(entry, described=True)
+    return found, used
+
+
+def is_folder_table(path: str) -> bool:
+    """Return whether a file is called as a table of its folder's recordings is."""
+    return posixpath.basename(path).lower() in _NAMES
+
+
+def recordings_of(rows: list[Row], folder: str, shown: str, reading: InputConfig) -> dict[str, Named]:
+    """Return what a folder's table says of each recording, by its folded path; nothing where it names none.
+
+    Raises InputError for times that cannot be.
+    """
+    columns = column_names(rows)
+    column = pick_column(columns, None, ("file_name", *URI_COLUMNS), shown, "recordings")
+    if column is None:
+        return {}
+    return by_recording(
+        (row for row in rows if row.columns.get(column)),
+        lambda row: folded(posixpath.join(folder, str(row.columns[column]))),
+        column,
+        time_columns(columns) if reading.segments else None,
+        shown,
+    )

@@ -1,0 +1,139 @@
+"""Which row of a table of labels is about which recording, by their names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from pipeline.inputs.names import RecordingName
+from pipeline.inputs.spelling import folded
+from pipeline.inputs.suffixes import is_audio, without_audio_suffix
+from pipeline.inputs.table_columns import LabelTable, Named
+from pipeline.storage.errors import InputError
+
+
+def find_rows(table: LabelTable, names: Sequence[RecordingName], root_url: str) -> dict[str, Named]:
+    """Return the row about each recording, by `clip_id`; recordings that the table does not name are not in it.
+
+    Names are compared whole, then without the suffix of audio; then the table's may be the end of a recording's (a bare
+    `001.wav`), and last a recording's the end of the table's (a path of another machine). A row that is found in one
+    way is sought in none after it.
+    Raises InputError for a row that may be about several recordings, or two that may be about one.
+    """
+    forms = [_Forms(name, root_url) for name in names]
+    left = dict(table.rows)
+    found: dict[int, str] = {}
+    for level in (_whole, _stems, _ends, _stem_ends, _longer, _longer_stems):
+        taken: dict[int, str] = {}
+        for key, places in level(left, forms).items():
+            del left[key]
+            _refuse_several(table, key, [forms[place] for place in sorted(places)])
+            for place in places - found.keys():
+                if (other := taken.setdefault(place, key)) != key:
+                    lines = sorted((table.rows[other].line, table.rows[key].line))
+                    raise InputError(
+                        f"{table.shown}, lines {lines[0]} and {lines[1]}: {other!r} and {key!r} may both be "
+                        f"{forms[place].path!r}: write its path as the input has it"
+                    )
+        found |= taken
+    return {names[place].clip_id: table.rows[key] for place, key in found.items()}
+
+
+class _Forms:
+    """The names of a recording: its path within the input, and with all that comes before."""
+
+    def __init__(self, name: RecordingName, root_url: str) -> None:
+        inside, key = folded(name.name), folded(name.key)
+        self.path = f"{name.shard}/{inside}" if name.shard else inside
+        # A key of its own is that of a second recording of one name.
+        self.names = {inside, self.path} | ({key} if key != without_audio_suffix(inside) else set())
+        self.whole = folded(f"{root_url}/{self.path}")
+
+    @property
+    def stem(self) -> str:
+        return without_audio_suffix(self.path)
+
+
+_Places = dict[str, set[int]]
+
+
+def _whole(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
+    return _where(rows, ((name, place) for place, form in enumerate(forms) for name in form.names))
+
+
+def _stems(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
+    names = ((without_audio_suffix(name), place) for place, form in enumerate(forms) for name in form.names)
+    return _by_stem(rows, names)
+
+
+def _ends(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
+    return _where(rows, ((end, place) for place, form in enumerate(forms) for end in _ends_of(form.whole)))
+
+
+def _stem_ends(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
+    names = (without_audio_suffix(form.whole) for form in forms)
+    return _by_stem(rows, ((end, place) for place, name in enumerate(names) for end in _ends_of(name)))
+
+
+def _longer(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
+    by_name: _Places = defaultdict(set)
+    for place, form in enumerate(forms):
+        for name in form.names:
+            by_name[name].add(place)
+    return _first_end(rows, by_name, {key: key for key in rows})
+
+
+def _longer_stems(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
+    by_name: _Places = defaultdict(set)
+    for place, form in enumerate(forms):
+        for name in form.names:
+            by_name[without_audio_suffix(name)].add(place)
+    return _first_end(rows, by_name, {key: without_audio_suffix(key) for key in rows})
+
+
+def _where(rows: dict[str, Named], names: Iterator[tuple[str, int]]) -> _Places:
+    found: _Places = defaultdict(set)
+    for name, place in names:
+        if name in rows:
+            found[name].add(place)
+    return found
+
+
+def _by_stem(rows: dict[str, Named], names: Iterator[tuple[str, int]]) -> _Places:
+    keys: dict[str, list[str]] = defaultdict(list)
+    for key in rows:
+        keys[without_audio_suffix(key)].append(key)
+    found: _Places = defaultdict(set)
+    for name, place in names:
+        for key in keys.get(name, ()):
+            found[key].add(place)
+    return found
+
+
+def _first_end(rows: dict[str, Named], by_name: _Places, shortened: dict[str, str]) -> _Places:
+    found: _Places = {}
+    for key in rows:
+        # The longest end that is a recording's name is the one that says most.
+        end = next((end for end in _ends_of(shortened[key]) if end in by_name), None)
+        if end is not None:
+            found[key] = set(by_name[end])
+    return found
+
+
+def _ends_of(path: str) -> Iterator[str]:
+    """Yield the ends of a path: itself, without its first folder, and so on to its last name."""
+    at = 0
+    while at >= 0:
+        if at < len(path):
+            yield path[at:]
+        slash = path.find("/", at)
+        at = slash + 1 if slash >= 0 else -1
+
+
+def _refuse_several(table: LabelTable, key: str, places: list[_Forms]) -> None:
+    # One name without suffix stands for all the recordings that have it.
+    if len(places) > 1 and (is_audio(key) or len({place.stem for place in places}) > 1):
+        raise InputError(
+            f"{table.shown}, line {table.rows[key].line}: {key!r} is ambiguous, it may be {places[0].path!r} or "
+            f"{places[1].path!r}: write more of its path"
+        )

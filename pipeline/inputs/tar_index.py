@@ -1,0 +1,243 @@
+"""A tar opened, and gone through once before it is read: the sidecars in it, and what its links lead to."""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from pipeline.inputs.audio_folder import is_folder_table, recordings_of
+from pipeline.inputs.compressed import DAMAGE, decompressed, is_compressed
+from pipeline.inputs.shards import printable
+from pipeline.inputs.sniff import LFS_POINTER, SNIFFED_BYTES, kind_by_content
+from pipeline.inputs.spelling import folded
+from pipeline.inputs.suffixes import is_hidden, kind_by_name, sidecar_of, stem_of
+from pipeline.inputs.table_columns import Named
+from pipeline.inputs.table_rows import parse_rows
+from pipeline.storage.errors import InputError
+from pipeline.storage.filesystem import open_filesystem
+from pipeline.storage.retrying_file import RetryingFile
+from schemas.input_config import InputConfig
+
+MAX_SIDECAR_BYTES = 16 << 20
+# What ends the reading of a damaged archive; a compressed one may also end with an OSError.
+TAR_DAMAGE = (tarfile.TarError, ValueError, OverflowError, *DAMAGE)
+_CHUNK_BYTES = 1 << 20
+# Links that lead to links.
+_MAX_LINKS = 16
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose archive keeps the error with which its list of members ended.
+
+    `tarfile` ends in the same silence at the end marker, at a damaged header, and where the file was cut.
+    """
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Member:
+        try:
+            return super().fromtarfile(tarfile)
+        except Exception as error:
+            tarfile.last_error = error  # type: ignore[attr-defined]
+            raise
+
+
+@contextmanager
+def open_tar(url: str, what: str, offset: int = 0) -> Iterator[tuple[tarfile.TarFile, bool]]:
+    """Open a tar, compressed or not, at a member's offset; and whether it can be sought in.
+
+    Raises OSError where it cannot be read, and what is in `TAR_DAMAGE` where it is none.
+    """
+    fs, path = open_filesystem(url)
+    with RetryingFile(fs, path, what) as file:
+        head = file.read(SNIFFED_BYTES)
+        if head.startswith(LFS_POINTER):
+            raise tarfile.ReadError("it is a Git LFS pointer, not the archive itself: run `git lfs pull`")
+        file.seek(offset)
+        stream: Any = decompressed(file, head) if is_compressed(head) else file
+        with tarfile.open(
+            fileobj=stream,
+            mode="r:" if stream is file else "r|",
+            bufsize=_CHUNK_BYTES,
+            tarinfo=_Member,
+            encoding="utf-8",
+            errors="surrogateescape",
+        ) as archive:
+            yield archive, stream is file
+
+
+def members_of(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, str]]:
+    """Yield an archive's members with their names, and hold none of them."""
+    while (member := archive.next()) is not None:
+        # Else the archive keeps every member it has met.
+        archive.members.clear()  # type: ignore[attr-defined]
+        yield member, posixpath.normpath(member.name)
+
+
+def end_of(archive: tarfile.TarFile) -> str:
+    """Return what is wrong with the end of an archive that was read through; empty when nothing is."""
+    error = getattr(archive, "last_error", None)
+    if isinstance(error, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+        return ""
+    if isinstance(error, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]
+        return "it stops without the end-of-archive marker"
+    return f"a header in it is damaged ({error})"
+
+
+class TarIndex:
+    """What an archive holds, as far as it can be read: what belongs to a recording need not lie beside it."""
+
+    def __init__(self, url: str, what: str) -> None:
+        self.seekable = False
+        self._url, self._what = url, what
+        self._sidecars: dict[str, list[str]] = defaultdict(list)
+        self._texts: dict[str, bytes | None] = {}
+        self._sounds: set[str] = set()
+        self._stems: set[str] = set()
+        self._keys: set[str] = set()
+        self._tables: dict[str, bytes] = {}
+        self._broken: dict[str, str] = {}
+        self._places: dict[str, int] = {}
+        self._links: dict[str, str] = {}
+        try:
+            with open_tar(url, what) as (archive, self.seekable):
+                for member, name in members_of(archive):
+                    if not is_hidden(name):
+                        self._add(archive, member, name)
+        except (*TAR_DAMAGE, OSError):
+            # What is wrong with it is said by those who read it.
+            pass
+
+    def _add(self, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
+        if member.islnk() or member.issym():
+            self._links[name] = _target(member, name)
+        elif member.isreg():
+            self._places[name] = member.offset
+        else:
+            return
+        if (about := sidecar_of(name)) is not None:
+            self._sidecars[about].append(name)
+            if member.isreg():
+                self._texts[name] = sidecar_bytes(archive, member)
+        elif is_folder_table(name) and member.isreg() and member.size <= MAX_SIDECAR_BYTES:
+            self._tables[name] = content(archive, member)
+        elif self._is_sound(archive, member, name):
+            self._sounds.add(name)
+            self._stems.add(stem_of(name))
+            self._keys.add(_webdataset_key(name))
+
+    def _is_sound(self, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> bool:
+        kind = kind_by_name(name)
+        if kind is None and member.isreg():
+            kind = "audio" if kind_by_content(content(archive, member, SNIFFED_BYTES)) == "audio" else "other"
+        return kind == "audio"
+
+    def is_used(self, about: str) -> bool:
+        """Whether a sound of the archive has a sidecar that is about this."""
+        return about in self._sounds | self._stems or ("." not in posixpath.basename(about) and about in self._keys)
+
+    def sidecars_of(self, name: str) -> list[tuple[str, bytes | None]]:
+        """Return a sound's sidecars: of its name with or without suffix, else of its name up to the first dot."""
+        stem, key = stem_of(name), _webdataset_key(name)
+        found = [*self._sidecars.get(stem, ()), *(self._sidecars.get(name, ()) if name != stem else ())]
+        if not found and key not in self._stems:
+            found = self._sidecars.get(key, [])
+        return [(posixpath.basename(one), self.text(one)) for one in found]
+
+    @cached_property
+    def _described(self) -> tuple[dict[str, Named], frozenset[str]]:
+        """What tables of folders say of recordings, by their folded names, and the folders that have such tables."""
+        found: dict[str, Named] = {}
+        folders = set()
+        for path in sorted(self._tables, key=lambda path: (path.count("/"), path)):
+            folder, shown = posixpath.dirname(path), printable(path)
+            try:
+                named = recordings_of(parse_rows(self._tables[path], shown), folder, shown, InputConfig())
+            except InputError as error:
+                named = {}
+                self._broken[folder] = str(error)
+            if self._broken.get(folder) or any(folded(sound) in named for sound in self._sounds):
+                folders.add(folder)
+                found |= named
+        return found, frozenset(folders)
+
+    def described(self, name: str) -> tuple[Named, bool]:
+        """Return what a table of its folder, or of one above it, says of a sound; and whether there is such a table."""
+        found, folders = self._described
+        row, above = found.get(folded(name), Named(0)), [posixpath.dirname(name)]
+        while above[-1]:
+            above.append(posixpath.dirname(above[-1]))
+        broken = [self._broken[one] for one in above if one in self._broken]
+        return Named(0, {"metadata_error": broken[0]}) if broken else row, not folders.isdisjoint(above)
+
+    def text(self, name: str) -> bytes | None:
+        """Return a sidecar's contents, by way of links; None where there is none, or it is absurdly large."""
+        return self._texts.get(self._followed(name) or "")
+
+    def linked(self, name: str, max_bytes: int) -> bytes | int:
+        """Return what a link to a member leads to: its contents or, where they are more than `max_bytes`, their size.
+
+        Raises FileNotFoundError where it leads out of the archive, or to what cannot be gone back to.
+        """
+        target = self._followed(name)
+        if target is None:
+            raise FileNotFoundError(f"it is a link to {self._links.get(name)!r}, which is no file of the archive")
+        if not self.seekable:
+            raise FileNotFoundError(
+                "it is a link inside a compressed archive: unpack the archive, or leave it uncompressed"
+            )
+        with open_tar(self._url, self._what, self._places[target]) as (archive, _):
+            member = archive.next()
+            if member is None or member.size > max_bytes:
+                return member.size if member is not None else 0
+            return content(archive, member)
+
+    def _followed(self, name: str) -> str | None:
+        for _ in range(_MAX_LINKS):
+            if name in self._places:
+                return name
+            if name not in self._links:
+                return None
+            name = self._links[name]
+        return None
+
+
+def content(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int = -1) -> bytes:
+    """Return the first `size` bytes of a regular member, or all of them."""
+    file = archive.extractfile(member)
+    assert file is not None, "a regular member always has contents"
+    return file.read(size) if size >= 0 else file.read()
+
+
+def check_whole(archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    """Raise tarfile.ReadError where the archive ends inside a member that is not read."""
+    if member.size == 0 or member.issparse():
+        return
+    file = archive.extractfile(member)
+    assert file is not None, "a regular member always has contents"
+    if isinstance(archive.fileobj, RetryingFile):
+        file.seek(member.size - 1)
+        file.read(1)
+    else:
+        while file.read(_CHUNK_BYTES):
+            pass
+
+
+def sidecar_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
+    """Return a sidecar's contents; None for one that is absurdly large."""
+    return content(archive, member) if member.size <= MAX_SIDECAR_BYTES else None
+
+
+def _webdataset_key(name: str) -> str:
+    folder, base = posixpath.split(name)
+    return posixpath.join(folder, base.partition(".")[0])
+
+
+def _target(member: tarfile.TarInfo, name: str) -> str:
+    # A symbolic link counts from its own folder, a hard one from the archive's root.
+    folder = posixpath.dirname(name) if member.issym() else ""
+    return posixpath.normpath(posixpath.join(folder, member.linkname))

@@ -1,0 +1,192 @@
+"""A run against its input, counted by other code than the run's: all of it, to its end, under its own label."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.inputs.table_columns import KEY_COLUMNS, LABEL_COLUMNS
+from pipeline.runs.verify.census.lengths import Length, LengthPool
+from pipeline.runs.verify.census.recordings import Census, Counted, recordings_in, rows_of
+from pipeline.runs.verify.findings import Findings
+from schemas.input_config import InputConfig
+
+# What rounding, and one decoder's delay beside another's, may make of a length.
+_SLACK_S = 0.05
+_MAX_CHANNELS = 64
+_SPAN = 1 << 64
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a run says of a recording: where the sound ends that it accounts for, in seconds, and its labels."""
+
+    end_s: float
+    labels: tuple[str, ...]
+
+
+@dataclass
+class InputCount:
+    """The recordings of an input by what became of them, and the files that hold none."""
+
+    recordings: int = 0
+    in_full: int = 0
+    in_part: int = 0
+    in_errors: int = 0
+    not_drawn: int = 0
+    others: int = 0
+
+    def __str__(self) -> str:
+        drawn = f", {self.not_drawn} not drawn" if self.not_drawn else ""
+        return (
+            f"{self.recordings} recordings in the input, {self.in_full} heard in full, {self.in_part} in part, "
+            f"{self.in_errors} in errors{drawn}, {self.others} files of other kinds"
+        )
+
+
+def count_input(
+    url: str,
+    config: Mapping[str, Any],
+    reading: InputConfig,
+    heard: Mapping[str, Heard],
+    failed: frozenset[str],
+    findings: Findings,
+    step: Callable[[], object] = lambda: None,
+    labels: bool = True,
+) -> InputCount:
+    """Count an input, and find what of it a finished run neither has nor says that it lacks.
+
+    `config` is that of the run's record, `heard` what its predictions have, by `clip_id`, and `failed` those in errors.
+    Labels are compared where `labels` says that what they come from is known.
+    """
+    found, census = InputCount(), Census()
+    table = _label_rows(reading)
+    waiting: deque[tuple[Counted, list[Heard], Future[Length]]] = deque()
+    with LengthPool() as lengths:
+
+        def is_sound(data: bytes) -> bool:
+            return lengths.ask("", data).result().seconds is not None
+
+        def check_first() -> None:
+            one, ends, length = waiting.popleft()
+            whole = _check_end(one, ends, length.result(), findings)
+            found.in_full += whole
+            found.in_part += not whole
+
+        for one in _drawn(lambda census: recordings_in(url, reading, census, is_sound), census, config, found):
+            found.recordings += 1
+            step()
+            ids = _ids(one.clip_id, config, heard, failed)
+            ends = [heard[identity] for identity in ids if identity in heard]
+            in_errors = any(identity in failed for identity in ids)
+            if ends and not in_errors:
+                waiting.append((one, ends, lengths.ask(one.file_id, _read(one))))
+                if len(waiting) > lengths.ahead:
+                    check_first()
+            found.in_part += bool(ends) and in_errors
+            found.in_errors += in_errors and not ends
+            if not ids:
+                message = f"{one.name}: the input has it, and it is neither in predictions nor in errors"
+                findings.add("missing_recording", "predictions", message, one.clip_id)
+            own = one.labels if reading.labels is None else _of_table(table, one)
+            if labels and own is not None and any(set(end.labels) != set(own) for end in ends):
+                message = f"{one.name}: labelled {list(ends[0].labels)} by the run, {list(own)} by the input"
+                findings.add("wrong_label_true", "predictions", message, one.clip_id)
+        while waiting:
+            check_first()
+    for words in census.uncounted:
+        if not failed:
+            message = f"it cannot be read, and no error says so: {words}"
+            findings.add("uncounted_input", words.partition(":")[0], message)
+    found.others = census.others
+    return found
+
+
+def _read(one: Counted) -> bytes:
+    try:
+        return one.read()
+    except (OSError, ValueError):
+        # A name that no file can have, or one that is gone: where nothing can be read, nothing can be compared.
+        return b""
+
+
+def _check_end(one: Counted, ends: Iterable[Heard], length: Length, findings: Findings) -> bool:
+    if length.seconds is None:
+        return True
+    stop = length.seconds if one.span[1] is None else min(one.span[1], length.seconds)
+    off = [end for end in ends if abs(end.end_s - stop) > _SLACK_S]
+    for end in off:
+        message = f"{one.name}: the run accounts for its sound up to {end.end_s:.3f} s, FFmpeg decodes {stop:.3f} s"
+        findings.add("cut_short" if end.end_s < stop else "too_long", "predictions", message, one.clip_id)
+    return not off
+
+
+def _ids(clip_id: str, config: Mapping[str, Any], heard: Mapping[str, Heard], failed: frozenset[str]) -> list[str]:
+    """The ids under which a run has a recording: its own, or one for each of its channels."""
+    ids = [clip_id]
+    if config.get("channel") == "each":
+        channels = (f"{clip_id}\0channel\0{number}" for number in range(1, _MAX_CHANNELS + 1))
+        ids += [hashlib.sha256(name.encode()).hexdigest()[:32] for name in channels]
+    return [identity for identity in ids if identity in heard or identity in failed]
+
+
+def _drawn(
+    counted: Callable[[Census], Iterator[Counted]], census: Census, config: Mapping[str, Any], found: InputCount
+) -> Iterator[Counted]:
+    """Those that the run's sample draws, all without one; the others are counted."""
+    sample: str | None = config.get("sample")
+    if sample is None:
+        yield from counted(census)
+        return
+    limit = int(float(sample) * _SPAN)
+    if sample.isdigit():
+        ranks = sorted({_rank(one) for one in counted(Census())})
+        limit = ranks[min(int(sample), len(ranks)) - 1] + 1 if ranks else 0
+    for one in counted(census):
+        if _rank(one) < limit:
+            yield one
+        else:
+            found.not_drawn += 1
+
+
+def _rank(one: Counted) -> int:
+    return int.from_bytes(hashlib.sha256(one.file_id.encode()).digest()[:8], "big")
+
+
+def _label_rows(reading: InputConfig) -> dict[str, set[tuple[str, ...]]]:
+    """The labels that the table has by each way of naming a recording; those of several rows are there together."""
+    found: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    if reading.labels is None or not reading.labels.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson")):
+        return found
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for row in rows_of(reading.labels, reading):
+        columns = {name.lower(): name for name in row}
+        keys = [reading.key_column.lower()] if reading.key_column else list(KEY_COLUMNS)
+        labels = [reading.label_column.lower()] if reading.label_column else list(LABEL_COLUMNS)
+        key = next((row[columns[name]] for name in keys if name in columns), None)
+        label = next((row[columns[name]] for name in labels if name in columns), None)
+        if {"start", "onset", "offset", "start_s"} & columns.keys():
+            return {}
+        values = label if isinstance(label, list) else [label]
+        if reading.label_separator:
+            values = [part for value in values for part in str(value or "").split(reading.label_separator)]
+        by_key[posixpath.normpath(str(key))] += [str(value).strip() for value in values if value]
+    for key, names in by_key.items():
+        for form in {key, os.path.splitext(key)[0]}:
+            found[form].add(tuple(dict.fromkeys(names)))
+    return found
+
+
+def _of_table(table: Mapping[str, set[tuple[str, ...]]], one: Counted) -> tuple[str, ...] | None:
+    """The labels of a recording that the table names in full, with suffix or without; None where it does not."""
+    inside = one.name.rpartition(": ")[2]
+    for form in (inside, os.path.splitext(inside)[0]):
+        if len(rows := table.get(form, set())) == 1:
+            return next(iter(rows))
+    return None

@@ -1,0 +1,57 @@
+"""The process that decodes for lengths: a size and so many bytes in, a line of JSON out, until there are no more."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import resource
+import struct
+import sys
+from typing import Any
+
+import av
+
+_SIZE = struct.Struct(">Q")
+_MAX_BYTES = 8 << 30
+# Playlists and scripts can name other files and hosts: only self-contained formats.
+_OPTIONS = {
+    "format_whitelist": "mov,matroska,webm,aac,asf,amr,wv,ape,tta,tak,mpc,mpc8,ac3,eac3,dts,mp3,flac,ogg,wav,aiff,au,"
+    "caf,w64,flv,mpegts,mpeg,avi,rm,dsf,loas,nistsphere,voc,iff,mxf,nut,gsm,spdif,shn,sox,ircam,pvf,iss,oma",
+    "protocol_whitelist": "none",
+}
+
+
+def length_of(data: bytes) -> dict[str, Any]:
+    """Return the seconds and channels of a file's first audio stream, by decoding all that can be decoded of it."""
+    seconds, channels = 0.0, 0
+    try:
+        with av.open(io.BytesIO(data), mode="r", options=_OPTIONS) as container:
+            if not container.streams.audio:
+                return {"seconds": None, "reason": "it holds no audio stream"}
+            for packet in container.demux(audio=0):
+                # A damaged packet costs its own samples only.
+                with contextlib.suppress(av.error.InvalidDataError):
+                    for frame in packet.decode():
+                        # In chained streams the rate may change.
+                        seconds += frame.samples / frame.sample_rate
+                        channels = frame.layout.nb_channels
+    except (av.error.FFmpegError, ValueError, MemoryError) as error:
+        if not seconds:
+            return {"seconds": None, "reason": str(error)}
+    if not seconds:
+        return {"seconds": None, "reason": "its audio stream holds no samples"}
+    return {"seconds": seconds, "channels": channels}
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_BYTES, _MAX_BYTES))
+    while len(head := sys.stdin.buffer.read(_SIZE.size)) == _SIZE.size:
+        data = sys.stdin.buffer.read(_SIZE.unpack(head)[0])
+        sys.stdout.write(json.dumps(length_of(data)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

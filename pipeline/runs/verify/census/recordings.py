@@ -1,0 +1,329 @@
+"""The recordings of an input by plain readers of their own, beside those that made the run."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import lzma
+import os
+import posixpath
+import tarfile
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.inputs.suffixes import AUDIO_SUFFIXES
+from pipeline.inputs.table_columns import LABEL_COLUMNS, URI_COLUMNS
+from pipeline.storage.filesystem import is_local, is_url, open_filesystem
+from schemas.input_config import InputConfig
+
+_TARS = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_BATCH_ROWS = 16
+_DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_ABOUT = (".json", ".cls", ".label")
+# Files that are not opened to hear whether they are sound.
+_SILENT = frozenset(
+    {
+        *(*_ABOUT, ".txt", ".md", ".csv", ".tsv", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".log", ".pdf", ".py"),
+        *(".jpg", ".jpeg", ".png", ".gif", ".npy", ".npz", ".pt", ".pth", ".pkl", ".zip", ".gz", ".bz2", ".xz", ".zst"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A recording of the input: its id, what it is called, what reads it, and its labels; None where unknown.
+
+    A segment has its times; its file is read for each.
+    """
+
+    clip_id: str
+    name: str
+    read: Callable[[], bytes]
+    labels: tuple[str, ...] | None = None
+    span: tuple[float, float | None] = (0.0, None)
+    of_file: str = ""
+
+    @property
+    def file_id(self) -> str:
+        """The id of the file that it is a segment of, or its own."""
+        return self.of_file or self.clip_id
+
+
+@dataclass
+class Census:
+    """What is known of an input besides its recordings: how many `others` it has, and why some was not counted."""
+
+    others: int = 0
+    uncounted: list[str] = field(default_factory=list)
+
+
+def recordings_in(
+    url: str, reading: InputConfig, census: Census, is_sound: Callable[[bytes], bool]
+) -> Iterator[Counted]:
+    """Yield the recordings of an input: files of audio, members of tars, rows of Parquet and of manifests.
+
+    Where the suffix of a file tells nothing, `is_sound` says by its contents whether it is one.
+    """
+    fs, path = open_filesystem(url)
+    if url.lower().endswith(_TABLES) and fs.isfile(path):
+        try:
+            yield from _manifest(url, reading)
+        except (ValueError, csv.Error) as error:
+            census.uncounted.append(f"{posixpath.basename(path)}: {error}")
+        return
+    files = sorted(_files(url))
+    there = {relative for _, relative in files}
+    for root, relative in files:
+        full = f"{root}/{relative}"
+        suffix = os.path.splitext(relative.lower())[1]
+
+        def read(full: str = full) -> bytes:
+            return bytes(fs.cat_file(full))
+
+        if any(part.startswith(".") for part in relative.split("/")):
+            census.others += 1
+        elif relative.lower().endswith(_TARS):
+            with fs.open(full, "rb") as stream:
+                yield from _tar(relative, stream, reading, census)
+        elif suffix == ".parquet":
+            with fs.open(full, "rb") as stream:
+                yield from _parquet(relative, stream, reading, census)
+        elif suffix in AUDIO_SUFFIXES or (suffix not in _SILENT and is_sound(read())):
+            stem = os.path.splitext(relative)[0]
+            said: dict[str, Any] = {}
+            for one in (one for one in _ABOUT if stem + one in there):
+                said |= _said(bytes(fs.cat_file(f"{root}/{stem}{one}")), one)
+            yield Counted(_digest(relative), relative, read, _labels(said, reading))
+        elif suffix not in _ABOUT:
+            census.others += 1
+
+
+def segment_id(clip_id: str, span: tuple[float, float | None]) -> str:
+    """The id of a segment of a recording; the recording's own for all of it."""
+    start, stop = span
+    if start == 0 and stop is None:
+        return clip_id
+    return _digest(f"{clip_id}\0{start:.6f}-{'' if stop is None else f'{stop:.6f}'}")
+
+
+def _digest(place: str) -> str:
+    return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _files(url: str) -> Iterator[tuple[str, str]]:
+    """Yield the root and the relative path of every file below a folder, or of the one file."""
+    fs, path = open_filesystem(url)
+    if fs.isfile(path) and not (is_local(fs) and os.path.isdir(path)):
+        yield tuple(path.rsplit("/", 1))  # type: ignore[misc]
+    elif is_local(fs):
+        seen: dict[str, set[str]] = {path: {os.path.realpath(path)}}
+        for folder, folders, names in os.walk(path, followlinks=True):
+            above = seen.pop(folder)
+            for one in list(folders):
+                real = os.path.realpath(os.path.join(folder, one))
+                if real in above:
+                    folders.remove(one)
+                else:
+                    seen[os.path.join(folder, one)] = above | {real}
+            yield from ((path, os.path.relpath(os.path.join(folder, name), path)) for name in names)
+    else:
+        yield from ((path, name[len(path) + 1 :]) for name in fs.find(path))
+
+
+def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> Iterator[Counted]:
+    try:
+        archive = tarfile.open(fileobj=stream, mode="r:*", errors="surrogateescape")  # noqa: SIM115
+        members = archive.getmembers()
+    except _DAMAGE as error:
+        census.uncounted.append(f"{uri}: {error}")
+        return
+    about: dict[str, dict[str, Any]] = defaultdict(dict)
+    for member in members:
+        stem, suffix = os.path.splitext(os.path.normpath(member.name))
+        if member.isfile() and suffix.lower() in _ABOUT:
+            about[stem].update(_said(_content(archive, member), suffix.lower()))
+    keys: set[str] = set()
+    names: set[str] = set()
+    for member in members:
+        name = os.path.normpath(member.name)
+        stem, suffix = os.path.splitext(name)
+        hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
+        if suffix.lower() not in AUDIO_SUFFIXES or hidden or not (member.isfile() or member.islnk() or member.issym()):
+            census.others += not member.isdir() and suffix.lower() not in (*_ABOUT, ".txt")
+            continue
+        key = name if stem in keys else stem
+        if name in names:
+            key = next(f"{stem}#{n}" for n in range(2, len(members) + 2) if f"{stem}#{n}" not in keys)
+        keys.add(key)
+        names.add(name)
+        labels = _labels(about[stem], reading) if stem in about else None
+
+        def content(member: tarfile.TarInfo = member) -> bytes:
+            return _content(archive, member)
+
+        yield Counted(_digest(f"{uri}\0{key}"), f"{uri}: {key}", content, labels)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """The contents of a member, or of what it is a link to; none where there are none to be had."""
+    try:
+        file = archive.extractfile(member)
+        return file.read() if file is not None else b""
+    except (KeyError, RecursionError, *_DAMAGE):
+        return b""
+
+
+def _said(text: bytes, suffix: str) -> dict[str, Any]:
+    if suffix != ".json":
+        return {suffix[1:]: text.decode("utf-8-sig", "replace").strip()}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _parquet(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> Iterator[Counted]:
+    try:
+        file = pq.ParquetFile(stream)
+    except (pa.ArrowException, OSError) as error:
+        census.uncounted.append(f"{uri}: {error}")
+        return
+    schema = file.schema_arrow
+    features: dict[str, Any] = {}
+    with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
+        features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
+    kinds = {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+    marked = [name for name, feature in kinds.items() if feature.get("_type") == "Audio"]
+    column = next((name for name in (reading.audio_column, *marked, "audio", "bytes") if name in schema.names), None)
+    if column is None or not _holds_sound(schema.field(column).type, column in (reading.audio_column, *marked)):
+        census.others += 1
+        return
+    names = {name: feature["names"] for name, feature in kinds.items() if feature.get("names")}
+    row = 0
+    try:
+        for batch in file.iter_batches(_BATCH_ROWS):
+            for said in _rows(batch, column):
+                cell = said.pop(column)
+                data = cell.get("bytes") if isinstance(cell, dict) else cell
+                for name, classes in names.items():
+                    number = said.get(name)
+                    said[name] = classes[number] if isinstance(number, int) and 0 <= number < len(classes) else None
+
+                def content(data: Any = data) -> bytes:
+                    return data if isinstance(data, bytes) else b""
+
+                yield from _spanned(_digest(f"{uri}\0{row}"), f"{uri}, row {row}", content, said, reading)
+                row += 1
+    except (pa.ArrowException, OSError) as error:
+        census.uncounted.append(f"{uri}, from row {row}: {error}")
+
+
+def _holds_sound(kind: pa.DataType, said_so: bool) -> bool:
+    """Whether a column may hold sound by its type; text does where something else says so."""
+    if pa.types.is_struct(kind):
+        return any(kind.get_field_index(name) >= 0 for name in ("bytes", "path", "array"))
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return (
+        said_so if text else pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_dictionary(kind)
+    )
+
+
+def _rows(batch: pa.RecordBatch, column: str) -> list[dict[str, Any]]:
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError):
+        # A column holds what Python has no value for, as text that is not UTF-8: the sound alone will do.
+        cells = batch.column(column)
+        data = cells.field("bytes") if pa.types.is_struct(cells.type) else cells
+        return [{column: one} for one in data.to_pylist()]
+
+
+def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
+    fs, path = open_filesystem(url)
+    folder = posixpath.dirname(path)
+    rows = list(rows_of(url, reading))
+    columns = {name.lower(): name for name in (rows[0] if rows else {})}
+    wanted = [reading.uri_column.lower()] if reading.uri_column else list(URI_COLUMNS)
+    column = next((columns[name] for name in wanted if name in columns), "")
+    found: dict[tuple[str, tuple[float, float | None]], Counted] = {}
+    for said in rows if column else ():
+        uri = str(said.pop(column))
+        full = uri if is_url(uri) or uri.startswith("/") else f"{folder}/{uri}"
+
+        def read(full: str = full) -> bytes:
+            there, place = open_filesystem(full) if is_url(full) else (fs, full)
+            return bytes(there.cat_file(place))
+
+        for one in _spanned(_digest(uri), uri, read, said, reading):
+            before = found.get((uri, one.span))
+            both = (*(before.labels or ()), *(one.labels or ())) if before is not None else one.labels
+            labels = tuple(dict.fromkeys(both)) if both is not None else None
+            found[uri, one.span] = Counted(one.clip_id, one.name, one.read, labels, one.span, one.of_file)
+    yield from found.values()
+
+
+def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a plain table of text; blanks around names and values are left off."""
+    fs, path = open_filesystem(url)
+    text = bytes(fs.cat_file(path)).decode("utf-8-sig")
+    if url.lower().endswith((".jsonl", ".ndjson")):
+        yield from (json.loads(line) for line in text.split("\n") if line.strip())
+        return
+    head = text.split("\n", 1)[0]
+    delimiter = reading.delimiter or max("\t,;|", key=head.count)
+    no_marks = reading.quote == "none" or (reading.quote is None and text.count('"') % 2 == 1)
+    how = {"quoting": csv.QUOTE_NONE} if no_marks else {"quotechar": reading.quote or '"', "skipinitialspace": True}
+    for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, **how):
+        yield {(name or "").strip(): (value or "").strip() for name, value in row.items() if name is not None}
+
+
+def _spanned(
+    identity: str, name: str, read: Callable[[], bytes], said: Mapping[str, Any], reading: InputConfig
+) -> Iterator[Counted]:
+    span = _span(said) if reading.segments else (0.0, None)
+    shown = name if span == (0.0, None) else f"{name} from {span[0]:g} s"
+    yield Counted(segment_id(identity, span), shown, read, _labels(said, reading), span, identity)
+
+
+def _span(said: Mapping[str, Any]) -> tuple[float, float | None]:
+    by_name = {name.lower(): value for name, value in said.items() if value not in (None, "")}
+    for start, stop, is_length in (
+        *(("onset", "offset", False), ("start", "end", False), ("start_s", "end_s", False)),
+        *(("offset", "duration", True), ("start", "duration", True)),
+    ):
+        if start in by_name and stop in by_name:
+            try:
+                begin, end = float(by_name[start]), float(by_name[stop])
+            except (TypeError, ValueError):
+                continue
+            return begin, begin + end if is_length else end
+    return 0.0, None
+
+
+def _labels(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | None:
+    by_name = {name.lower(): value for name, value in said.items()}
+    wanted = [reading.label_column.lower()] if reading.label_column else [*LABEL_COLUMNS, "cls"]
+    there = [by_name[name] for name in wanted if name in by_name]
+    if not there:
+        return None
+    value = next((one for one in there if one not in (None, "", [])), None)
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    if reading.label_separator:
+        values = [part for one in values for part in str(one).split(reading.label_separator)]
+    shown = (
+        str(one).strip().encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        for one in values
+        if one is not None
+    )
+    return tuple(dict.fromkeys(one for one in shown if one))

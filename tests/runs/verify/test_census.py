@@ -1,0 +1,185 @@
+"""What a broken reader loses is found by counting the input with another one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.flow import parts
+from pipeline.inputs import label_table, readers
+from pipeline.inputs.match_names import find_rows
+from pipeline.inputs.recording import RawRecording, ReadFault
+from pipeline.runs.verify import against_input
+from pipeline.runs.verify.verify import Verification, verify
+from tests.flow.make import content_of, encoded, explain_here, sound, write_folder
+from tests.inputs.make import tar_bytes
+from tests.runs.verify.make import told
+
+Item = RawRecording | ReadFault
+N = 20
+
+
+def clip(number: int, seconds: float = 1.6) -> bytes:
+    return encoded(sound(seconds, seed=number))
+
+
+def folder(root: Path) -> Path:
+    write_folder(root, {f"{number:02d}.wav": clip(number) for number in range(N)})
+    for number in range(N):
+        (root / f"{number:02d}.cls").write_text(f"label {number}")
+    return root
+
+
+def tar(root: Path) -> Path:
+    root.mkdir()
+    members = [
+        (f"{number:02d}{end}", data)
+        for number in range(N)
+        for end, data in ((".cls", b"l%d" % number), (".wav", clip(number)))
+    ]
+    (root / "s.tar").write_bytes(tar_bytes(members))
+    return root / "s.tar"
+
+
+def parquet(root: Path) -> Path:
+    root.mkdir()
+    audio = pa.array([{"bytes": clip(number), "path": f"{number}.wav"} for number in range(N)])
+    pq.write_table(pa.table({"audio": audio, "label": [f"l{number}" for number in range(N)]}), root / "t.parquet")
+    return root / "t.parquet"
+
+
+def manifest(root: Path) -> Path:
+    folder(root)
+    lines = [f"{number:02d}.wav;label {number}" for number in range(N)]
+    (root / "m.csv").write_text("\n".join(["path;label", *lines]) + "\n")
+    return root / "m.csv"
+
+
+INPUTS = [folder, tar, parquet, manifest]
+
+
+def run(
+    source: Path,
+    out: Path,
+    explainer: str,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: Callable[[Iterator[Item]], Iterator[Item]],
+    **settings: Any,
+) -> Verification:
+    """A run and its check, both by a broken reader."""
+    whole = readers.read_shard
+
+    def read(*args: Any, **options: Any) -> Iterator[Item]:
+        return broken(whole(*args, **options))
+
+    for module in (parts, readers, against_input):
+        monkeypatch.setattr(module, "read_shard", read)
+    explain_here(str(source), str(out), content_of(explainer, **settings))
+    return verify(out, source, labels_url=settings.get("labels"))
+
+
+@pytest.mark.parametrize("source", INPUTS)
+def test_a_whole_run_is_said_to_be_whole(
+    source: Callable[[Path], Path], tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run(source(tmp_path / "in"), tmp_path / "out", tiny_explainer, monkeypatch, lambda items: items)
+    assert told(found) == ""
+    others = {"folder": 0, "tar": 0, "parquet": 0, "manifest": 0}[source.__name__]
+    assert str(found.input) == (
+        f"{N} recordings in the input, {N} heard in full, 0 in part, 0 in errors, {others} files of other kinds"
+    )
+
+
+@pytest.mark.parametrize("source", INPUTS)
+def test_a_reader_that_drops_every_tenth_recording_is_found(
+    source: Callable[[Path], Path], tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dropping(items: Iterator[Item]) -> Iterator[Item]:
+        return (item for item in items if int("".join(filter(str.isdigit, item.key))[:2]) % 10)
+
+    found = run(source(tmp_path / "in"), tmp_path / "out", tiny_explainer, monkeypatch, dropping)
+    assert found.findings.counts["missing_recording"] >= N // 10
+    assert found.input is not None
+    assert (found.input.recordings, found.input.in_full) == (N, N - N // 10)
+
+
+def test_a_decoder_that_cuts_the_last_second_is_found(
+    tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = folder(tmp_path / "in")
+
+    def cutting(items: Iterator[Item]) -> Iterator[Item]:
+        for item in items:
+            number = int(item.key[:2])
+            yield replace(item, data=clip(number, 0.6)) if isinstance(item, RawRecording) and number == 7 else item
+
+    found = run(source, tmp_path / "out", tiny_explainer, monkeypatch, cutting)
+    assert found.findings.counts == {"cut_short": 1}
+    assert "07.wav: the run accounts for its sound up to 0.600 s, FFmpeg decodes 1.600 s" in told(found)
+
+
+def shifted(items: Iterator[Item]) -> Iterator[Item]:
+    """Each recording with the metadata of the one before it."""
+    before: dict[str, Any] = {}
+    for item in items:
+        assert isinstance(item, RawRecording)
+        yield replace(item, metadata=before)
+        before = item.metadata
+
+
+@pytest.mark.parametrize("source", INPUTS)
+def test_a_reader_that_shifts_labels_by_one_row_is_found(
+    source: Callable[[Path], Path], tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run(source(tmp_path / "in"), tmp_path / "out", tiny_explainer, monkeypatch, shifted)
+    assert found.findings.counts["wrong_label_true"] == N
+    assert found.input is not None
+    assert found.input.in_full == N
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_table_of_labels_is_compared_row_by_row(
+    tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch, shift: int
+) -> None:
+    def turned(*args: Any) -> dict[str, Any]:
+        rows = find_rows(*args)
+        return dict(zip(rows, [*rows.values()][shift:] + [*rows.values()][:shift], strict=True))
+
+    monkeypatch.setattr(label_table, "find_rows", turned)
+    source, table = folder(tmp_path / "in"), tmp_path / "labels.csv"
+    table.write_text("path,label\n" + "".join(f"{number:02d}.wav,l{number}\n" for number in range(N)))
+    found = run(source, tmp_path / "out", tiny_explainer, monkeypatch, lambda items: items, labels=str(table))
+    assert found.findings.counts == ({"wrong_label_true": N} if shift else {})
+
+
+def test_segments_and_samples_are_counted(tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = folder(tmp_path / "in")
+    found = run(source, tmp_path / "out", tiny_explainer, monkeypatch, lambda items: items, sample="7")
+    assert told(found) == ""
+    assert str(found.input).startswith(
+        "7 recordings in the input, 7 heard in full, 0 in part, 0 in errors, 13 not drawn"
+    )
+
+
+def test_what_is_no_sound_and_what_is_no_recording_are_counted(
+    tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = folder(tmp_path / "in")
+    (source / "broken.wav").write_bytes(b"RIFF but no more than that")
+    (source / "notes.txt").write_text("x")
+    (source / "strange.2021").write_bytes(clip(3))
+    (source / "other").write_bytes(bytes(np.arange(200, dtype=np.uint8)))
+    (source / "a.json").write_text(json.dumps({}))
+    found = run(source, tmp_path / "out", tiny_explainer, monkeypatch, lambda items: items)
+    assert told(found) == ""
+    assert str(found.input) == (
+        f"{N + 2} recordings in the input, {N + 1} heard in full, 0 in part, 1 in errors, 2 files of other kinds"
+    )
