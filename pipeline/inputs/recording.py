@@ -13,10 +13,25 @@ ReadReason = Literal[
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A part of a recording in seconds from the file's beginning, to its end where `stop_s` is None.
+
+    It counts as a recording of its own: `clip_id` is made of its place and its times, and `metadata` is laid over that
+    of its recording.
+    """
+
+    clip_id: str
+    start_s: float
+    stop_s: float | None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RawRecording:
     """A recording as it lies in storage, not yet decoded.
 
-    `ordinal` counts recordings and faults in the shard's fixed reading order; `name` is the file's own name.
+    `ordinal` counts recordings and faults in the shard's fixed reading order; `name` is the file's own name. Where
+    there are `segments`, they are explained, in any order and overlapping as they may be; else the whole recording is.
     """
 
     ordinal: int
@@ -25,6 +40,7 @@ class RawRecording:
     name: str
     data: bytes
     metadata: dict[str, Any] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True)
