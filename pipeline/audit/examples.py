@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.audio.decode import decode
-from pipeline.inputs.listing import list_input
-from pipeline.inputs.readers import find_recordings
 from pipeline.lmac.picture import Panels
+from pipeline.runs.original import read_originals
 from pipeline.runs.run import Run
 
 _COLUMNS = "clip_id, window_id, key, start_s, target, p, p_in_audio, p_out_audio, mask_mean"
@@ -50,20 +48,17 @@ def pick_windows(run: Run, count: int) -> list[Example]:
 
 def panels_of(input_url: str, run: Run, examples: list[Example]) -> list[Panels]:
     """What a picture of each example needs, read back from the run and its input."""
-    wanted = {example.clip_id for example in examples}
-    originals = {recording.clip_id: recording for recording in find_recordings(list_input(input_url), wanted)}
+    waveforms = dict(read_originals(run, [example.window_id for example in examples], input_url))
     result = []
     for example in examples:
         kept = run.listenable(example.window_id, example.target)
         row = run.mask_row(example.window_id, example.target)
-        recording, rate = originals[example.clip_id], kept.sample_rate
-        start = round(example.start_s * rate)
         result.append(
             Panels(
-                waveform=decode(recording.data, recording.name, rate).waveform[start : start + len(kept.waveform)],
+                waveform=waveforms[example.window_id],
                 masked_in=kept.waveform,
                 mask=run.mask(example.window_id, example.target),
-                sample_rate=rate,
+                sample_rate=kept.sample_rate,
                 hop_s=row["hop_s"],
                 bin_hz=row["bin_hz"],
                 title=example.key,

@@ -149,6 +149,8 @@ def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
         "unheard_s": row.unheard_s,
         "sample_rate_in": row.sample_rate_in,
         "channels_in": row.channels_in,
+        "channel": row.channel,
+        "damaged": row.damaged,
         "label_true": row.label_true,
         "label": explained.labels[top],
         "label_index": top,

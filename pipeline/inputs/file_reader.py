@@ -6,15 +6,21 @@ import posixpath
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO, cast
 
+from pipeline.audio.ranges import StoredAudio
 from pipeline.inputs.metadata import parse_sidecar
-from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, os_reason, too_large
+from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, os_reason
 from pipeline.inputs.shards import Entry, Shard, clip_id, printable, shard_id
 from pipeline.inputs.suffixes import without_audio_suffix
 from pipeline.storage.filesystem import is_url, open_filesystem, refuse_special, resolve
 from pipeline.storage.retry import retrying
+from pipeline.storage.retrying_file import RetryingFile
 
 _AHEAD_FILES, _AHEAD_BYTES = 4, 64 << 20
+# Larger files are not held, but read by ranges as they are decoded.
+HELD_BYTES = 32 << 20
 
 
 def loose_entries(sizes: dict[str, int], sidecars: set[str]) -> list[Entry]:
@@ -86,10 +92,10 @@ def _read_file(root_url: str, entry: Entry, ordinal: int, max_clip_bytes: int) -
     identity = clip_id(entry.place)
     try:
         size = entry.size_bytes or _size(resolve(root_url, entry.uri), entry.key)
-        if size > max_clip_bytes:
-            message = f"{entry.key}: {too_large(size, max_clip_bytes)}"
-            return ReadFault(ordinal, identity, entry.key, "too_large", message, size)
-        data = _read(resolve(root_url, entry.uri), entry.key)
+        if size > min(HELD_BYTES, max_clip_bytes):
+            data: bytes | StoredAudio = StoredFile(resolve(root_url, entry.uri), entry.key, size)
+        else:
+            data = _read(resolve(root_url, entry.uri), entry.key)
     except OSError as error:
         reason, words = os_reason(error)
         return ReadFault(ordinal, identity, entry.key, reason, f"{entry.key}: {words}", entry.size_bytes)
@@ -111,6 +117,20 @@ def _read(url: str, shown: str) -> bytes:
     fs, path = open_filesystem(url)
     refuse_special(fs, path)
     return bytes(retrying(lambda: fs.cat_file(path), what=f"reading {shown}"))
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file too large to be held: opened where it is decoded, and read by ranges."""
+
+    url: str
+    shown: str
+    size_bytes: int
+
+    def open(self) -> BinaryIO:
+        """Open it; its reads are retried."""
+        fs, path = open_filesystem(self.url)
+        return cast(BinaryIO, RetryingFile(fs, path, f"reading {self.shown}"))
 
 
 def _size(url: str, shown: str) -> int:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.audio.decode import AudioFault, decode
+from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.pcm import from_pcm, to_pcm
-from pipeline.audio.windows import windows_of
+from pipeline.inputs.clip_windows import ClipError, clip_windows
 from pipeline.inputs.labels import LabelTable, check_coverage, label_of
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
@@ -25,6 +25,7 @@ from pipeline.inputs.shards import Entry, Shard
 from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
 from schemas.explainer_config import FrontEndConfig
+from schemas.run_config import DecodingConfig
 
 WINDOWS_FILE = "windows.i16"
 
@@ -135,31 +136,39 @@ def load_windows(
     def wanted(recording: RawRecording | Entry) -> bool:
         return not selections or any(is_selected(metadata_of(recording), selection) for selection in selections)
 
+    def keep(shard: Shard, recording: RawRecording | Entry, of_clip: dict[str, Any], key: str) -> None:
+        # Two tars may use the same key, and keys must be unique here.
+        keys[key if key not in keys else f"{shard.uri}:{key}"] = None
+        # Where a table of labels is given, a folder's name is no label for what the table leaves out.
+        unlisted = labels is not None and labels.lookup(recording.key) is None
+        metadata = {**metadata_of(recording), **of_clip}
+        found.append(None if unlisted else label_of(metadata, recording.key, label_column, labels))
+        rows.append(metadata)
+
     path = scratch / WINDOWS_FILE
-    with path.open("wb") as file:
+    with path.open("wb") as file, DecoderProcess() as decoder:
         for shard in listing.shards:
             for recording in _read(listing.root_url, shard, wanted):
                 if isinstance(recording, ReadFault):
                     skipped += 1
                     on_skip(recording.key, recording.message)
                     continue
-                if isinstance(recording, RawRecording) and wanted(recording):
-                    try:
-                        decoded = decode(recording.data, recording.name, front_end.sample_rate)
-                    except AudioFault as fault:
-                        skipped += 1
-                        on_skip(recording.key, fault.message)
+                if isinstance(recording, Entry) or not wanted(recording):
+                    keep(shard, recording, {}, recording.key)
+                    continue
+                clips: dict[str, int] = {}
+                for item in clip_windows(recording, front_end, DecodingConfig(), decoder.stream):
+                    if isinstance(item, ClipError):
+                        # What can be heard of a damaged recording is learnt from.
+                        skipped += not item.heard_s
+                        on_skip(recording.key, item.message)
                         continue
-                    for _, _, window in windows_of(decoded.waveform, front_end):
-                        file.write(to_pcm(window).astype("<i2").tobytes())
-                        recording_index.append(len(keys))
-                # Two tars may use the same key, and keys must be unique here.
-                keys[recording.key if recording.key not in keys else f"{shard.uri}:{recording.key}"] = None
-                # Where a table of labels is given, a folder's name is no label for what the table leaves out.
-                unlisted = labels is not None and labels.lookup(recording.key) is None
-                metadata = metadata_of(recording)
-                found.append(None if unlisted else label_of(metadata, recording.key, label_column, labels))
-                rows.append(metadata)
+                    if item.clip_id not in clips:
+                        clips[item.clip_id] = len(keys)
+                        segment = f" from {item.start_s:g} s" if recording.segments else ""
+                        keep(shard, recording, item.metadata, f"{recording.key}{segment}")
+                    file.write(to_pcm(item.samples).astype("<i2").tobytes())
+                    recording_index.append(clips[item.clip_id])
     if not keys:
         raise TrainingDataError(f"none of the {skipped} recordings of {display_url(url)} could be decoded")
     if labels is not None:

@@ -44,7 +44,10 @@ def test_a_wrong_value_is_named_with_its_place_and_its_file(tmp_path: Path) -> N
     message = str(caught.value)
     assert message.startswith(f"{path}:")
     assert "cluster.batch_size: Input should be greater than or equal to 1, got 0" in message
-    assert "content.colour: there is no such setting, only: classifier, explainer, files_per_shard, " in message
+    assert (
+        "content.colour: there is no such setting, only: channel, classifier, damaged, explainer, files_per_shard, "
+        in message
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.readers import read_shard
+from pipeline.inputs.recording import FileIds
 from pipeline.inputs.shards import Shard, clip_id
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.recordings import name_of
@@ -20,6 +21,7 @@ class InputCheck:
 
     def __init__(self, listing: Listing, record: RunRecord, findings: Findings) -> None:
         self._root_url, self._findings = listing.root_url, findings
+        self._each = record.config["channel"] == "each"
         self._left = {shard.shard_id: shard for shard in listing.shards}
         if listing.digest != record.input_digest:
             message = "the input is not the one that was explained, or has changed since"
@@ -34,10 +36,14 @@ class InputCheck:
         if not whole:
             return
         found, expected = {name_of(identity) for identity in ids}, self._ids(shard)
-        for identity in sorted(expected - found):
-            message = "the input has it, and it is neither in predictions nor in errors"
-            self._findings.add("missing_recording", shard_id, message, identity)
-        for identity in sorted(found - expected):
+        files = FileIds(found, self._each)
+        for identity in sorted(expected):
+            if of_file := files.of(identity):
+                found.difference_update(of_file)
+            else:
+                message = "the input has it, and it is neither in predictions nor in errors"
+                self._findings.add("missing_recording", shard_id, message, identity)
+        for identity in sorted(found):
             self._findings.add("stray_recording", shard_id, "the input has no such recording", identity)
 
     def close(self, finished: bool) -> None:

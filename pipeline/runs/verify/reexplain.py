@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.audio.decode import AudioFault, decode
-from pipeline.audio.windows import windows_of
+from pipeline.audio.decode import AudioFault
+from pipeline.audio.windows import Span, take_window
+from pipeline.inputs.clip_windows import read_spans
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.readers import find_recordings
-from pipeline.inputs.recording import RawRecording
+from pipeline.inputs.recording import FileIds, RawRecording
 from pipeline.lmac.explainer import Explainer, Explanation
 from pipeline.models.checkpoint import ExplainerError, has_explainer
 from pipeline.runs.output import RunOutput
@@ -62,16 +63,18 @@ def reexplain(
     Decisions and targets must be the same, stored masks to within 1 of 255, probabilities to within 1e-3. `step` is
     called after each.
     """
-    by_recording: dict[str, list[Window]] = defaultdict(list)
+    by_clip: dict[str, list[Window]] = defaultdict(list)
     for window in windows:
-        by_recording[window.clip_id].append(window)
+        by_clip[window.clip_id].append(window)
     left = set(windows)
-    for recording in find_recordings(listing, by_recording.keys(), {window.shard_id for window in windows}):
-        for window in by_recording[recording.clip_id]:
-            waveform, length = _cut(recording, window.index, explainer, config)
+    files = FileIds(by_clip.keys(), config["channel"] == "each")
+    for recording in find_recordings(listing, files, {window.shard_id for window in windows}):
+        for window in (one for clip in recording.clip_ids for found in files.of(clip) for one in by_clip[found]):
+            written = _written(output, window)
+            waveform, length = _cut(recording, written["predictions"], explainer, config)
             if waveform is not None:
                 made = _explain(explainer, waveform, length, config)
-                _compare(window, made, _written(output, window), explainer, config, findings)
+                _compare(window, made, written, explainer, config, findings)
                 left.discard(window)
             step()
     for window in sorted(left):
@@ -81,16 +84,20 @@ def reexplain(
 
 
 def _cut(
-    recording: RawRecording, index: int, explainer: Explainer, config: Mapping[str, Any]
+    recording: RawRecording, predictions: Sequence[Mapping[str, Any]], explainer: Explainer, config: Mapping[str, Any]
 ) -> tuple[np.ndarray | None, int]:
+    """The window `[n]` that a row of predictions places in a recording, and how much of it is sound."""
     front_end = explainer.config.front_end
-    try:
-        decoded = decode(recording.data, recording.name, front_end.sample_rate, config["max_clip_seconds"]).waveform
-    except AudioFault:
-        return None, 0
-    for window in windows_of(decoded, front_end, config["window_hop_s"], config["min_tail"]):
-        if window.number == index:
-            return window.samples, window.span.stop - window.span.start
+    for row in predictions:
+        start = round(row["start_s"] * front_end.sample_rate)
+        span = (start, start + round(row["duration_s"] * front_end.sample_rate))
+        channel = str(row["channel"] or config["channel"])
+        try:
+            (waveform,) = read_spans(recording, front_end.sample_rate, [span], channel, from_start=row["damaged"])
+        except AudioFault:
+            return None, 0
+        if len(waveform) == span[1] - span[0]:
+            return take_window(waveform, Span(0, len(waveform)), front_end.window_samples), len(waveform)
     return None, 0
 
 
