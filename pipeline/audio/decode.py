@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
@@ -197,22 +198,29 @@ class _Frames:
         if self._end <= begin:
             self._held, self._begin = [], self._end
             return
-        if self._channel == "mix":
+        if self._channel == "each" or block.shape[1] == 1:
+            chosen = block.T
+        elif self._channel == "mix":
             chosen = block.mean(axis=1, dtype=np.float64).astype(np.float32)[None]
         else:
-            chosen = block.T if self._channel == "each" else block[:, int(self._channel) - 1][None]
-        finite = np.isfinite(chosen)
-        if not finite.all():
-            chosen, bad = np.where(finite, chosen, np.float32(0)), (~finite).any(axis=0)
-            self.silenced += int(finite.shape[1] if not finite.any() else 0)
-            first = self._seconds(at + int(bad.argmax()))
-            words = f"{int(bad.sum())} samples from {first:.2f} s on are NaN or infinite, and silenced"
-            self._met.append(Damage("non_finite", words, first))
-        peak = float(np.abs(chosen).max(initial=0.0))
+            chosen = block[:, int(self._channel) - 1][None]
+        peak = max(float(chosen.max(initial=0.0)), -float(chosen.min(initial=0.0)))
+        if not math.isfinite(peak):
+            chosen, peak = self._silenced(chosen, at)
         if peak > _MAX_PEAK:
             self._end = at
             raise AudioFault("undecodable", f"{self._name}: its samples reach {peak:.0e} times full scale")
         self._held.append(chosen)
+
+    def _silenced(self, chosen: NDArray[np.float32], at: int) -> tuple[NDArray[np.float32], float]:
+        finite = np.isfinite(chosen)
+        bad = ~finite.all(axis=0)
+        self.silenced += 0 if finite.any() else finite.shape[1]
+        first = self._seconds(at + int(bad.argmax()))
+        words = f"{int(bad.sum())} samples from {first:.2f} s on are NaN or infinite, and silenced"
+        self._met.append(Damage("non_finite", words, first))
+        chosen = np.where(finite, chosen, np.float32(0))
+        return chosen, float(np.abs(chosen).max(initial=0.0))
 
     def _seconds(self, frame: int) -> float:
         return frame / self._stream.sample_rate

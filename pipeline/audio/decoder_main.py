@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from pipeline.audio.decode import AudioFault, AudioFormat, Block, Damage, Item, stream_audio
 from pipeline.audio.pipe_messages import opened, receive, send
 from pipeline.audio.ranges import ranged_file
@@ -88,8 +90,7 @@ def _replies(sound: BinaryIO, name: str, **request: Any) -> Iterator[tuple[dict[
 
 def _message(item: Item) -> tuple[dict[str, Any], bytes | memoryview]:
     if isinstance(item, Block):
-        # Samples as they are; contiguous, as the pipe takes bytes.
-        return {"block": item.start, "channels": len(item.samples)}, item.samples.copy(order="C").data
+        return {"block": item.start, "channels": len(item.samples)}, np.ascontiguousarray(item.samples).data
     kind = "format" if isinstance(item, AudioFormat) else "damage" if isinstance(item, Damage) else "ended"
     return {kind: vars(item)}, b""
 

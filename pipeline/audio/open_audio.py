@@ -43,7 +43,7 @@ def open_audio(file: BinaryIO, name: str) -> tuple[AudioStream, list[Damage]]:
     known = _missing(file, size, pages)
     if pages is not None and is_uneven(pages):
         return open_chained(file, name, pages), [*known, _UNEVEN]
-    if reads_to_the_end(file, pages):
+    if _JOINED not in known and reads_to_the_end(file, pages):
         stream = open_sndfile(file, name)
         if stream is not None:
             blocks = partial(_to_the_end, stream, file, name)

@@ -54,7 +54,11 @@ def open_pyav(file: BinaryIO, name: str) -> AudioStream:
     if not container.streams.audio:
         container.close()
         raise AudioFault("not_audio", f"{name}: it holds no audio stream")
-    stream = max(container.streams.audio, key=lambda one: (bool(one.disposition & Disposition.default), one.channels))
+    known = [one for one in container.streams.audio if one.codec_context is not None]
+    if not known:
+        container.close()
+        raise AudioFault("undecodable", f"{name}: there is no decoder for its audio")
+    stream = max(known, key=lambda one: (bool(one.disposition & Disposition.default), one.codec_context.channels))
     frames = _frames(container, stream, name)
     first = next((frame for frame in frames if isinstance(frame, av.AudioFrame)), None)
     if first is None:
@@ -140,27 +144,32 @@ def _damage(failed: int, samples: int, rate: int, words: str) -> Damage:
 
 
 def _blocks(first: av.AudioFrame, frames: Iterator[av.AudioFrame | Damage]) -> Iterator[NDArray[np.float32] | Damage]:
-    planar, form = av.AudioResampler(format="fltp"), _form(first)
+    # Interleaved: PyAV reads beyond the planes of a frame that has more than eight.
+    packed, form = av.AudioResampler(format="flt"), _form(first)
     frame: av.AudioFrame | Damage | None = first
     while frame is not None:
         if isinstance(frame, Damage):
             yield frame
         else:
             if _form(frame) != form:
-                yield from _samples(planar.resample(None))
+                yield from _samples(packed.resample(None))
                 form = _form(frame)
-                planar = av.AudioResampler(format="fltp", layout=first.layout.name, rate=first.sample_rate)
-            yield from _samples(planar.resample(frame))
+                packed = av.AudioResampler(format="flt", layout=first.layout.name, rate=first.sample_rate)
+            yield from _samples(packed.resample(frame))
         frame = next(frames, None)
-    yield from _samples(planar.resample(None))
+    yield from _samples(packed.resample(None))
 
 
 def _form(frame: av.AudioFrame) -> tuple[int, str, str]:
     return frame.sample_rate, frame.layout.name, frame.format.name
 
 
-def _samples(planar: list[av.AudioFrame]) -> Iterator[NDArray[np.float32]]:
-    return (frame.to_ndarray().T.astype(np.float32, copy=False) for frame in planar)
+def _samples(packed: list[av.AudioFrame]) -> Iterator[NDArray[np.float32]]:
+    channels = (frame.layout.nb_channels for frame in packed)
+    return (
+        frame.to_ndarray().reshape(-1, n).astype(np.float32, copy=False)
+        for frame, n in zip(packed, channels, strict=True)
+    )
 
 
 def _out_of_memory(name: str) -> AudioFault:

@@ -39,7 +39,8 @@ class BlockGrid:
     def resample(self, number: int, waveform: NDArray[np.float32], ends: bool) -> NDArray[np.float32]:
         """Block `number` `[c, samples]` of its frames and their context `[c, n]`; the rest if that `ends`."""
         if self.rate_in != self.rate_out:
-            waveform = np.stack([self._resample(channel) for channel in waveform])
+            channels = [self._resample(channel)[None] for channel in waveform]
+            waveform = channels[0] if len(channels) == 1 else np.concatenate(channels)
         before = self.context if number else 0
         waveform = waveform[:, before * self.rate_out // self.rate_in :]
         return waveform if ends else waveform[:, : self.samples]

@@ -14,7 +14,6 @@ from pipeline.audio.framed import (
     OggPages,
     end_of_frames,
     flac_frames,
-    flac_joined,
     flac_last_frame,
     mp3_header,
 )
@@ -41,7 +40,7 @@ def reads_to_the_end(file: BinaryIO, pages: OggPages | None) -> bool:
         return wave is not None and wave.plain and wave.size is not None and wave.begin + wave.size <= size_of(file)
     if head == b"fLaC":
         stated = flac_frames(file)
-        return stated is not None and flac_last_frame(file) == stated and flac_joined(file) is None
+        return stated is not None and flac_last_frame(file) == stated
     if pages is not None:
         whole = pages.ended and not (pages.cut or pages.damaged)
         return whole and len(pages.links) == 1 and pages.forms[0][:7] == b"\x01vorbis"
@@ -63,19 +62,20 @@ def open_sndfile(file: BinaryIO, name: str) -> AudioStream | None:
     check_format(name, sound.samplerate, sound.channels)
 
     def blocks(start: int) -> Iterator[NDArray[np.float32]]:
-        buffer = np.empty((max(1, _BLOCK_SAMPLES // sound.channels), sound.channels), dtype=np.float32)
+        most = max(1, _BLOCK_SAMPLES // sound.channels)
         at = sound.seek(min(start, sound.frames)) if start else 0
         while at < sound.frames:
             try:
                 # No more than there is to be: else libsndfile decodes what lies behind, and throws it away. And up to
                 # the same places wherever reading began, so that damage is met at the same ones.
-                block = sound.read(out=buffer[: min(len(buffer) - at % len(buffer), sound.frames - at)])
+                n = min(most - at % most, sound.frames - at)
+                block = sound.read(out=np.empty((n, sound.channels), np.float32))
             except soundfile.LibsndfileError as error:
                 raise BrokenError(error.error_string) from error
             if not len(block):
                 raise BrokenError("it ends early")
             at += len(block)
-            yield block.copy()
+            yield block
 
     kind = (sound.format, sound.subtype)
     # Its length is exact: what is short of it was lost.

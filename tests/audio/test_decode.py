@@ -66,6 +66,17 @@ def test_mono_is_the_mean_of_the_channels() -> None:
     np.testing.assert_allclose(audio.waveform, channels.mean(axis=1), atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 2, 8, 17, 64])
+def test_ffmpeg_gives_every_channel(count: int) -> None:
+    channels = np.stack([tone(100 + 20 * c, 0.1, 44100, 0.4) for c in range(count)], axis=1)
+    data = bytearray(encode(channels, 44100, "WAV", "FLOAT"))
+    # Of an open size, so that it is FFmpeg that reads it.
+    struct.pack_into("<I", data, data.index(b"data") + 4, 0xFFFFFFFF)
+    audio = decode(bytes(data), "a", 44100)
+    assert audio.channels_in == count
+    np.testing.assert_allclose(audio.waveform, channels.mean(axis=1), atol=1e-6)
+
+
 def test_at_its_own_rate_nothing_is_changed() -> None:
     samples = tone(440, 0.2, 22050)
     np.testing.assert_array_equal(decode(encode(samples, 22050, "WAV", "FLOAT"), "a", 22050).waveform, samples)
