@@ -13,7 +13,8 @@ from rich.table import Table
 from torch import Tensor
 
 from jobs.messages import console, fail, for_people
-from pipeline.audio.decode import AudioFault, decode
+from pipeline.audio.decode import AudioFault, collect
+from pipeline.inputs.clip_windows import stream_here
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import ReadFault
@@ -78,7 +79,7 @@ def _decoded(url: str, sample_rate: int) -> Iterator[Tensor]:
                 console.print(f"skipped {recording.key}: {recording.message}", markup=False)
                 continue
             try:
-                yield torch.from_numpy(decode(recording.data, recording.name, sample_rate).waveform)
+                yield torch.from_numpy(collect(stream_here(recording.data, recording.name, sample_rate)).waveform)
             except AudioFault as fault:
                 console.print(f"skipped {recording.key}: {fault.message}", markup=False)
 

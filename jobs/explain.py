@@ -88,7 +88,19 @@ def explain(
     ] = None,
     window_hop: Annotated[float | None, typer.Option(help="Seconds between windows of a long recording.")] = None,
     min_tail: Annotated[float | None, typer.Option(help="Share of a window that a recording's end must have.")] = None,
-    max_clip_seconds: Annotated[float | None, typer.Option(help="A longer recording is an error.")] = None,
+    max_clip_seconds: Annotated[
+        float | None, typer.Option(help="A longer recording is an error. [default: none is too long]")
+    ] = None,
+    damaged: Annotated[
+        Literal["use", "refuse"] | None,
+        typer.Option(help="Explain what can be heard of damaged recordings, or none of it. [default: use]"),
+    ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mix|N|each", help="The mean of all channels, one of them, or each as a recording. [default: mix]"
+        ),
+    ] = None,
     part_windows: Annotated[int | None, typer.Option(help="Windows that are committed as one.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto; else a local Ray.")] = None,
@@ -101,7 +113,9 @@ def explain(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Take the place of a run that is writing OUTPUT.")
     ] = False,
-    strict: Annotated[bool, typer.Option(help="Exit with 3 if any recording could not be used.")] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Exit with 3 if any recording could not be used, or not in full.")
+    ] = False,
 ) -> None:
     """Explain every recording of INPUT: what the classifier decided, on which part of the sound, and how surely.
 
@@ -137,6 +151,8 @@ def explain(
                 "content.window_hop_s": window_hop,
                 "content.min_tail": min_tail,
                 "content.max_clip_seconds": max_clip_seconds,
+                "content.damaged": damaged,
+                "content.channel": channel,
                 "content.part_windows": part_windows,
                 "cluster.batch_size": batch_size,
                 "cluster.address": address,
@@ -174,10 +190,11 @@ def print_summary(output_url: str, manifest: Manifest) -> None:
     if summary.accuracy is not None:
         known = f"{summary.labelled} windows with a known label"
         console.print(f"{summary.accuracy:.1%} of {known} are classified as labelled")
-    recordings = manifest.recordings - manifest.errors
+    unheard = manifest.errors - manifest.partly
+    partly = f", {manifest.partly} of them in part" if manifest.partly else ""
     console.print(
-        f"{recordings} recordings explained in {manifest.windows} windows; {manifest.errors} recordings could not be"
-        " used"
+        f"{manifest.recordings - unheard} recordings explained in {manifest.windows} windows{partly}; {unheard}"
+        " recordings could not be used"
     )
     for reason, count in summary.errors.items():
         console.print(f"  {reason}: {count} (see {output_url}/errors)", markup=False)

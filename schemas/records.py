@@ -35,10 +35,16 @@ class FileRecord(Record):
 
 
 class Cursor(Record):
-    """A place in a shard to go on from: the recording's ordinal in reading order, and the window in that recording."""
+    """A place in a shard to go on from: the recording's ordinal in reading order, and the window in that recording.
+
+    `clip` tells the channels and segments of a file apart; `damaged` says that damage was met before
+    this place, so that the recording has to be decoded from its beginning to come to the same samples.
+    """
 
     recording: int = 0
     window: int = 0
+    clip: int = 0
+    damaged: bool = False
 
 
 class TargetSums(Record):
@@ -71,6 +77,8 @@ class Sums(Record):
 class CommitRecord(VersionedRecord):
     """What one part wrote; it is written last, so a part without it does not exist.
 
+    `recordings` counts those that begin in the part, `errors` the rows of errors, `partly` those of them of recordings
+    that are heard in part.
     `next` is where the next part of the shard begins, `share` how much of the shard's bytes lie before that
     place, and `last` is True on the shard's final part. `drawn` names, where listenables are drawn for each target,
     the windows of the part that may be among them; their listenables wait in `candidates`. `batch_size` windows were
@@ -82,6 +90,7 @@ class CommitRecord(VersionedRecord):
     windows: int
     recordings: int
     errors: int
+    partly: int = 0
     files: list[FileRecord]
     sums: Sums = Sums()
     candidates: FileRecord | None = None
@@ -149,6 +158,7 @@ class Manifest(VersionedRecord):
     recordings: int
     windows: int
     errors: int
+    partly: int = 0
     parts: int
     tables: dict[TableName, TableTotals]
     sums: Sums

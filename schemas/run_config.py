@@ -13,6 +13,8 @@ from schemas.targets import Targets
 
 # Masks that are explained, held and written as one.
 PART_MASKS = 4096
+# As many as a recording may have.
+MAX_CHANNELS = 64
 _SIDES = {
     "masked_in": ("masked_in",),
     "masked_out": ("masked_out",),
@@ -21,11 +23,36 @@ _SIDES = {
 }
 
 
-class ContentConfig(InputConfig):
+class DecodingConfig(Config):
+    """How recordings become windows.
+
+    `damaged` recordings are used as far as they can be heard, or refused; `channel` is `mix` (the mean of all), the
+    number of one from 1 on, or `each`, where every channel counts as a recording. `window_hop_s` is the step between
+    windows of a long recording, by default the window's length; what remains at a recording's end gets a window if it
+    is at least `min_tail` of one long, else it is recorded as `unheard_s`. A recording longer than `max_clip_seconds`
+    is an error; by default none is.
+    """
+
+    damaged: Literal["use", "refuse"] = "use"
+    channel: str = "mix"
+    window_hop_s: Annotated[float, Field(gt=0)] | None = None
+    min_tail: Annotated[float, Field(ge=0, le=1)] = 0.5
+    max_clip_seconds: Annotated[float, Field(gt=0)] | None = None
+
+    @field_validator("channel", mode="before")
+    @classmethod
+    def _channel_is_readable(cls, channel: Any) -> str:
+        text = str(channel).strip().lower()
+        if text in ("mix", "each"):
+            return text
+        if not text.isdecimal() or not 1 <= int(text) <= MAX_CHANNELS:
+            raise ValueError(f"expected mix, each, or a channel's number from 1 to {MAX_CHANNELS}, got {channel!r}")
+        return str(int(text))
+
+
+class ContentConfig(InputConfig, DecodingConfig):
     """All that decides what stands in the tables; two runs on one output must agree on it.
 
-    `window_hop_s` is the step between windows of a long recording, by default the window's length; what remains at a
-    recording's end gets a window if it is at least `min_tail` of one long, else it is recorded as `unheard_s`.
     `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
     cost of an explanation. `listenables` are the sides that are written as FLAC, as a list or by one of the words
     `masked_in`, `masked_out`, `both`, `none`, for the windows that `listen` draws:
@@ -48,9 +75,6 @@ class ContentConfig(InputConfig):
     listen: str = "all"
     masks: str = "all"
     audio_scores: str = "all"
-    window_hop_s: Annotated[float, Field(gt=0)] | None = None
-    min_tail: Annotated[float, Field(ge=0, le=1)] = 0.5
-    max_clip_seconds: Annotated[float, Field(gt=0)] = 3600.0
     targets: str = "top1"
     classifier: str | None = None
     prompts: str | None = None

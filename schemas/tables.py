@@ -49,6 +49,8 @@ PREDICTIONS = _table(
         ),
         _field("sample_rate_in", pa.int32(), "the recording's own sample rate", "Hz"),
         _field("channels_in", pa.int32(), "the recording's own number of channels"),
+        _field("channel", pa.int32(), "the channel that was explained, from 1 on; null for a mix of all", "", True),
+        _field("damaged", pa.bool_(), "sound of the recording is known to be missing up to this window: see errors"),
         _field("label_true", WORDS, "the labels that came with the recording; empty without any"),
         _field("label", pa.string(), "the most probable class"),
         _field("label_index", pa.int32(), "its number among the explainer's labels"),
@@ -164,7 +166,7 @@ LISTENABLES = LISTENABLES.with_metadata({**LISTENABLES.metadata, "huggingface": 
 
 ERRORS = _table(
     "errors",
-    "one row per recording that could not be used",
+    "one row per recording that could not be used, or not in full",
     [
         CLIP_ID,
         _field(
@@ -175,6 +177,8 @@ ERRORS = _table(
         _field("reason", pa.string(), "the kind of failure, one word"),
         _field("message", pa.string(), "what is wrong, for people"),
         _field("size_bytes", pa.int64(), "encoded size of the recording, null if it could not be read", "B", True),
+        _field("heard_s", pa.float64(), "seconds of it that are explained all the same: in predictions if not 0", "s"),
+        _field("stated_s", pa.float64(), "seconds that its header or segment states, null if none does", "s", True),
     ],
 )
 

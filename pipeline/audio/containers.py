@@ -1,16 +1,20 @@
 """Where a container says that its audio ends, so that a file cut short is not taken for a short recording.
 
 Decoders do not report a missing end. Only what a file states about itself is read here; sizes that streaming
-writers leave open (0, or all ones) state nothing, and a file that states nothing is never refused.
+writers leave open (0, or all ones) state nothing, and a file that states nothing is never called truncated.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import BinaryIO, NamedTuple
 
-# A writer that cannot seek back leaves the largest size it knows; SoX writes 0x7FFFF000 and above.
-_OPEN_32 = 0x7FFFF000
+from pipeline.audio.stream import read_at, size_of
+
+# A writer that cannot seek back leaves the largest size it knows; SoX writes 0x7F000000 (AIFF) or 0x7FFFF000 (WAV) and
+# above.
+_OPEN_32 = 0x7F000000
 # What may stand at the top of an MP4 file; anything else is a tag that someone put behind it.
 _MP4_BOXES = frozenset(
     {
@@ -18,75 +22,151 @@ _MP4_BOXES = frozenset(
         *(b"meta", b"udta", b"sidx", b"ssix", b"prft", b"emsg", b"pnot", b"pdin"),
     }
 )
+# PCM, floats, A-law, mu-law: formats in which each sample has bytes of its own.
+_PLAIN_FORMATS = frozenset({1, 3, 6, 7})
+_EXTENSIBLE, _EXTENSIBLE_GUID = 0xFFFE, bytes.fromhex("000000001000800000aa00389b71")
 
 
-def stated_end(data: bytes) -> int | None:
+def stated_end(file: BinaryIO) -> int | None:
     """Return the offset in bytes at which the container says its audio ends; None where it does not say.
 
-    A return value larger than `len(data)` means that the file was cut short.
+    A return value larger than the file means that it was cut short.
     """
+    head = read_at(file, 0, 12)
     for magic, offset, walk in _WALKS:
-        if data[offset : offset + len(magic)] == magic:
+        if head[offset : offset + len(magic)] == magic:
             try:
-                return walk(data)
+                return walk(file)
             except (struct.error, IndexError):
                 # A header that stops in the middle: the container needs at least one byte more.
-                return len(data) + 1
+                return size_of(file) + 1
     return None
 
 
-def _riff(data: bytes) -> int | None:
-    order = ">" if data[:4] == b"RIFX" else "<"
-    position, size_64 = 12, None
-    while position + 8 <= len(data):
-        chunk = data[position : position + 4]
-        (size,) = struct.unpack_from(f"{order}I", data, position + 4)
+class Wave(NamedTuple):
+    """What a WAV or RF64 header says: where its samples begin, their bytes (None if left open), and their format."""
+
+    begin: int
+    size: int | None
+    format: int
+    channels: int
+    sample_rate: int
+    frame_bytes: int
+    bits: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether every sample has bytes of its own, so that any of them can be read by its place."""
+        return (
+            self.format in _PLAIN_FORMATS
+            and self.bits in (8, 16, 24, 32, 64)
+            and self.frame_bytes == self.channels * self.bits // 8
+        )
+
+
+def read_wave(file: BinaryIO) -> Wave | None:
+    """Read a WAV or RF64 header up to its samples; None where it is none, or has no format before its samples."""
+    try:
+        return _wave(file)
+    except (struct.error, IndexError):
+        return None
+
+
+def _wave(file: BinaryIO) -> Wave | None:
+    head = read_at(file, 0, 12)
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+        return None
+    position, size_64, end, found = 12, 0, size_of(file), None
+    while position + 8 <= end:
+        chunk, size = struct.unpack("<4sI", read_at(file, position, 8))
         if chunk == b"ds64":
-            (size_64,) = struct.unpack_from("<Q", data, position + 16)
+            (size_64,) = struct.unpack("<Q", read_at(file, position + 16, 8))
+        elif chunk == b"fmt ":
+            found = _format(read_at(file, position + 8, 40))
+        elif chunk == b"data":
+            is_open = size == 0 or (size >= _OPEN_32 and not (size == 0xFFFFFFFF and size_64))
+            stated = None if is_open else size_64 if size == 0xFFFFFFFF else size
+            return found and found._replace(begin=position + 8, size=stated)
+        position += 8 + size + size % 2
+    return None
+
+
+def _format(chunk: bytes) -> Wave:
+    kind, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", chunk)
+    if kind == _EXTENSIBLE and chunk[26:40] == _EXTENSIBLE_GUID:
+        (kind,) = struct.unpack_from("<H", chunk, 24)
+    return Wave(0, None, kind, channels, rate, frame_bytes, bits)
+
+
+def _riff(file: BinaryIO) -> int | None:
+    head, end = read_at(file, 0, 12), size_of(file)
+    order = ">" if head[:4] == b"RIFX" else "<"
+    position, size_64 = 12, None
+    while position + 8 <= end:
+        chunk, size = struct.unpack(f"{order}4sI", read_at(file, position, 8))
+        if chunk == b"ds64":
+            (size_64,) = struct.unpack("<Q", read_at(file, position + 16, 8))
         if chunk == b"data":
             if size == 0xFFFFFFFF and size_64:
                 return position + 8 + int(size_64)
             return None if size == 0 or size >= _OPEN_32 else position + 8 + int(size)
         position += 8 + size + size % 2
-    (whole,) = struct.unpack_from(f"{order}I", data, 4)
+    (whole,) = struct.unpack_from(f"{order}I", head, 4)
     return None if whole == 0 or whole >= _OPEN_32 else 8 + int(whole)
 
 
-def _aiff(data: bytes) -> int | None:
-    position = 12
-    while position + 8 <= len(data):
-        (size,) = struct.unpack_from(">I", data, position + 4)
-        if data[position : position + 4] == b"SSND":
+def _aiff(file: BinaryIO) -> int | None:
+    position, end = 12, size_of(file)
+    while position + 8 <= end:
+        chunk, size = struct.unpack(">4sI", read_at(file, position, 8))
+        if chunk == b"SSND":
             return None if size == 0 or size >= _OPEN_32 else position + 8 + int(size)
         position += 8 + size + size % 2
-    return 8 + int(struct.unpack_from(">I", data, 4)[0])
+    (whole,) = struct.unpack(">I", read_at(file, 4, 4))
+    return None if whole == 0 or whole >= _OPEN_32 else 8 + int(whole)
 
 
-def _au(data: bytes) -> int | None:
-    offset, size = struct.unpack_from(">II", data, 4)
+def _au(file: BinaryIO) -> int | None:
+    offset, size = struct.unpack(">II", read_at(file, 4, 8))
     return None if size == 0 or size >= _OPEN_32 else offset + size
 
 
-def _caf(data: bytes) -> int | None:
-    position = 8
-    while position + 12 <= len(data):
-        (size,) = struct.unpack_from(">q", data, position + 4)
+def _caf(file: BinaryIO) -> int | None:
+    position, end = 8, size_of(file)
+    while position + 12 <= end:
+        chunk, size = struct.unpack(">4sq", read_at(file, position, 12))
         if size < 0:
             return None
-        if data[position : position + 4] == b"data":
+        if chunk == b"data":
             return position + 12 + int(size)
         position += 12 + size
     return position + 12
 
 
-def _mp4(data: bytes) -> int | None:
-    position, end = 0, 0
-    while position + 8 <= len(data):
-        (size,) = struct.unpack_from(">I", data, position)
-        if data[position + 4 : position + 8] not in _MP4_BOXES:
+_W64_DATA = b"data" + bytes.fromhex("f3acd3118cd100c04f8edb8a")
+
+
+def _w64(file: BinaryIO) -> int | None:
+    position, end = 40, size_of(file)
+    while position + 24 <= end:
+        chunk, size = struct.unpack("<16sQ", read_at(file, position, 24))
+        if chunk == _W64_DATA:
+            # An open one states its own header, or all ones.
+            return None if size <= 24 or size >= 1 << 62 else position + int(size)
+        if size < 24:
+            return None
+        position += (int(size) + 7) & ~7
+    return position + 24
+
+
+def _mp4(file: BinaryIO) -> int | None:
+    position, end, whole = 0, 0, size_of(file)
+    while position + 8 <= whole:
+        size, box = struct.unpack(">I4s", read_at(file, position, 8))
+        if box not in _MP4_BOXES:
             break
         if size == 1:
-            (size,) = struct.unpack_from(">Q", data, position + 8)
+            (size,) = struct.unpack(">Q", read_at(file, position + 8, 8))
         if size == 0:
             return None
         if size < 8:
@@ -96,33 +176,36 @@ def _mp4(data: bytes) -> int | None:
     return end
 
 
-def _matroska(data: bytes) -> int | None:
-    position = 4
-    header_size, length = _ebml_size(data, position)
+def _matroska(file: BinaryIO) -> int | None:
+    header = read_at(file, 4, 64)
+    header_size, length = _ebml_size(header)
     if header_size is None:
         return None
-    position += length + header_size
-    if data[position : position + 4] != b"\x18\x53\x80\x67":
+    position = 4 + length + header_size
+    segment = read_at(file, position, 12)
+    if segment[:4] != b"\x18\x53\x80\x67":
         return None
-    segment_size, length = _ebml_size(data, position + 4)
+    segment_size, length = _ebml_size(segment[4:])
     return None if segment_size is None else position + 4 + length + segment_size
 
 
-def _ebml_size(data: bytes, position: int) -> tuple[int | None, int]:
+def _ebml_size(data: bytes) -> tuple[int | None, int]:
     """Read an EBML variable-length size (RFC 8794, section 4): its value, None when open, and its length."""
-    length = 9 - data[position].bit_length()
-    raw = int.from_bytes(data[position : position + length], "big")
+    length = 9 - data[0].bit_length()
+    raw = int.from_bytes(data[:length], "big")
     value = raw & ((1 << (7 * length)) - 1)
     return (None if value == (1 << (7 * length)) - 1 else value), length
 
 
-_WALKS: tuple[tuple[bytes, int, Callable[[bytes], int | None]], ...] = (
+_WALKS: tuple[tuple[bytes, int, Callable[[BinaryIO], int | None]], ...] = (
     (b"RIFF", 0, _riff),
     (b"RIFX", 0, _riff),
     (b"RF64", 0, _riff),
+    (b"BW64", 0, _riff),
     (b"FORM", 0, _aiff),
     (b".snd", 0, _au),
     (b"caff", 0, _caf),
+    (b"riff\x2e\x91\xcf\x11", 0, _w64),
     (b"ftyp", 4, _mp4),
     (b"\x1a\x45\xdf\xa3", 0, _matroska),
 )

@@ -1,85 +1,272 @@
-"""Bytes of an audio file -> mono float32 at a rate."""
+"""Audio files -> float32 at a rate, mono or a channel: as a stream of blocks, or all at once."""
 
 from __future__ import annotations
 
+import io
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
-from pipeline.audio.containers import stated_end
-from pipeline.audio.framed import mp3_end, ogg_unfinished
-from pipeline.audio.pyav import open_pyav
-from pipeline.audio.sndfile import open_sndfile
-from pipeline.audio.stream import AudioFault, AudioStream
+from pipeline.audio.framed import flac_last_frame
+from pipeline.audio.open_audio import open_audio
+from pipeline.audio.resample import BlockGrid
+from pipeline.audio.stream import AudioFault, AudioStream, Damage, read_at
 
-__all__ = ["AudioFault", "DecodedAudio", "decode"]
+__all__ = [
+    "AudioFault",
+    "AudioFormat",
+    "Block",
+    "Damage",
+    "DecodedAudio",
+    "Ended",
+    "Item",
+    "Span",
+    "collect",
+    "decode",
+    "stream_audio",
+]
 
 # 32-bit integers that were stored as floats stay below; far above, the power of a spectrum overflows to NaN.
 _MAX_PEAK = 1e10
+# A gap that is worth a seek.
+_FAR_FRAMES = 1 << 20
+
+Span: TypeAlias = "tuple[int, int | None]"
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """The rate and channels that a file has, and the seconds that its header states, None where it does not."""
+
+    sample_rate: int
+    channels: int
+    stated_s: float | None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Samples `[channels, n]` float32, full scale at 1, from sample `start` of the recording on."""
+
+    start: int
+    samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The recording's end was reached: it has `n` samples."""
+
+    n: int
+
+
+Item: TypeAlias = "AudioFormat | Block | Damage | Ended"
+
+
+def stream_audio(
+    file: BinaryIO,
+    name: str,
+    sample_rate: int,
+    channel: str = "mix",
+    spans: Sequence[Span] = ((0, None),),
+    max_seconds: float | None = None,
+) -> Iterator[Item]:
+    """Decode an audio file: yields its format, blocks at `sample_rate` in Hz that hold the `spans`, and what it lacks.
+
+    `channel` is "mix" (the mean of all), the number of one from 1 on, or "each". `spans` are from a sample to another,
+    or to the end; blocks that none of them needs are left out, and where the format allows it are not decoded. The
+    samples depend on the file, `sample_rate` and `channel` alone. Memory is bounded, whatever the file's length. `name`
+    stands in messages only. An empty block says that decoding goes on where nothing is needed.
+    Raises AudioFault, with a reason, when the file is empty, not audio, longer than `max_seconds`, or lacks the
+    channel; where it cannot be decoded any further, that is damage behind what could be.
+    """
+    stream, known = open_audio(file, name)
+    stated_s = stream.stated / stream.sample_rate if stream.stated is not None else None
+    yield AudioFormat(stream.sample_rate, stream.channels, stated_s)
+    if channel.isdecimal() and int(channel) > stream.channels:
+        words = f"{stream.channels} channel{'s' * (stream.channels > 1)}, and --channel asks for number {channel}"
+        raise AudioFault("no_such_channel", f"{name}: it has {words}")
+    yield from known
+    last = max((span[1] for span in spans), key=lambda stop: float("inf") if stop is None else stop, default=None)
+    frames = _Frames(stream, name, channel, max_seconds)
+    # By the file's channels, so that a channel has the same samples whether it is read alone or with the others.
+    grid = BlockGrid.of(stream.sample_rate, sample_rate, stream.channels)
+    for number in itertools.count():
+        start, stop = number * grid.samples, (number + 1) * grid.samples
+        begin, end = number * grid.frames, (number + 1) * grid.frames
+        if last is not None and start >= last:
+            return
+        if not any(first < stop and (behind is None or behind > start) for first, behind in spans):
+            if not stream.seekable and frames.n is None:
+                frames.take(max(0, begin - grid.context), begin)
+                yield Block(start, np.zeros((1, 0), np.float32))
+            continue
+        waveform = frames.take(max(0, begin - grid.context), end + grid.context)
+        yield from frames.met()
+        ends = frames.n is not None and frames.n <= end
+        if ends and frames.silenced == frames.n:
+            # Nothing was there, or nothing that is a number.
+            raise frames.nothing()
+        if frames.n is None or frames.n > begin:
+            samples = grid.resample(number, waveform, ends)
+            if not number and not samples.shape[1]:
+                # Less than half a sample at the new rate; a recording that holds sound has at least one sample.
+                samples = np.zeros((len(waveform), 1), np.float32)
+            yield Block(start, samples)
+            stop = start + samples.shape[1]
+        elif frames.n is not None:
+            stop = round(frames.n * sample_rate / stream.sample_rate)
+        if ends:
+            break
+    yield from _shortfall(stream, file, frames.n or 0, known or frames.damaged)
+    yield Ended(stop)
+
+
+class _Frames:
+    """The frames of a stream as `[channels, n]`, mixed or chosen, read as far as they are asked for.
+
+    `n` is how many there are, None before the end was reached; `silenced` how many were no numbers, and `damaged`
+    whether any damage was met.
+    """
+
+    def __init__(self, stream: AudioStream, name: str, channel: str, max_seconds: float | None) -> None:
+        self.n: int | None = None
+        self.silenced = 0
+        self.damaged = False
+        self._stream, self._name, self._channel, self._max_seconds = stream, name, channel, max_seconds
+        self._blocks: Iterator[NDArray[np.float32] | Damage] | None = None
+        self._held: list[NDArray[np.float32]] = []
+        self._begin = self._end = 0  # of what is held
+        self._met: list[Damage] = []
+        self._fault: AudioFault | None = None
+
+    def take(self, begin: int, end: int) -> NDArray[np.float32]:
+        """Frames `begin` to `end`, or to the end of the recording; what lies before `begin` is let go."""
+        if self._blocks is None or (self._stream.seekable and begin - self._end > _FAR_FRAMES):
+            at = min(begin, self._stream.stated or 0) if self._stream.seekable else 0
+            self._blocks, self._held, self._begin, self._end = self._stream.blocks(at), [], at, at
+        while self._end < end and self.n is None:
+            self._read(self._blocks, begin)
+        if not self._held:
+            return np.zeros((1, 0), np.float32)
+        held = self._held[0] if len(self._held) == 1 else np.concatenate(self._held, axis=1)
+        held = held[:, max(0, begin - self._begin) :]
+        self._held, self._begin = [held], max(begin, self._begin)
+        return held[:, : max(0, end - self._begin)]
+
+    def met(self) -> list[Damage]:
+        """The damage that was met since this was last asked."""
+        met, self._met = self._met, []
+        self.damaged |= bool(met)
+        return met
+
+    def nothing(self) -> AudioFault:
+        """Why nothing can be heard of the recording."""
+        if self._fault is not None:
+            return self._fault
+        if self.n:
+            return AudioFault("non_finite", f"{self._name}: all of its samples are NaN or infinite")
+        return AudioFault("no_samples", f"{self._name}: the file is well formed but holds no samples")
+
+    def _read(self, blocks: Iterator[NDArray[np.float32] | Damage], begin: int) -> None:
+        try:
+            block = next(blocks, None)
+            if isinstance(block, np.ndarray):
+                self._take(block, begin)
+                return
+        except AudioFault as fault:
+            if fault.reason == "too_long":
+                raise
+            self._fault = fault
+            block = Damage(fault.reason, fault.message.removeprefix(f"{self._name}: "), self._seconds(self._end))
+            self.n = self._end
+        if block is None:
+            self.n = self._end
+        else:
+            self._met.append(block)
+
+    def _take(self, block: NDArray[np.float32], begin: int) -> None:
+        at, self._end = self._end, self._end + len(block)
+        if self._max_seconds is not None and self._end > self._max_seconds * self._stream.sample_rate:
+            raise AudioFault(
+                "too_long",
+                f"{self._name}: it is longer than {self._max_seconds:g} s: give a larger --max-clip-seconds, or none",
+            )
+        if self._end <= begin:
+            self._held, self._begin = [], self._end
+            return
+        if self._channel == "each" or block.shape[1] == 1:
+            chosen = block.T
+        elif self._channel == "mix":
+            chosen = block.mean(axis=1, dtype=np.float64).astype(np.float32)[None]
+        else:
+            chosen = block[:, int(self._channel) - 1][None]
+        peak = max(float(chosen.max(initial=0.0)), -float(chosen.min(initial=0.0)))
+        if not math.isfinite(peak):
+            chosen, peak = self._silenced(chosen, at)
+        if peak > _MAX_PEAK:
+            self._end = at
+            raise AudioFault("undecodable", f"{self._name}: its samples reach {peak:.0e} times full scale")
+        self._held.append(chosen)
+
+    def _silenced(self, chosen: NDArray[np.float32], at: int) -> tuple[NDArray[np.float32], float]:
+        finite = np.isfinite(chosen)
+        bad = ~finite.all(axis=0)
+        self.silenced += 0 if finite.any() else finite.shape[1]
+        first = self._seconds(at + int(bad.argmax()))
+        words = f"{int(bad.sum())} samples from {first:.2f} s on are NaN or infinite, and silenced"
+        self._met.append(Damage("non_finite", words, first))
+        chosen = np.where(finite, chosen, np.float32(0))
+        return chosen, float(np.abs(chosen).max(initial=0.0))
+
+    def _seconds(self, frame: int) -> float:
+        return frame / self._stream.sample_rate
+
+
+def _shortfall(stream: AudioStream, file: BinaryIO, n: int, damaged: object) -> Iterator[Damage]:
+    """What is missing by the length that the header states, where nothing was said before of what is."""
+    if damaged or stream.stated is None or n >= stream.stated - stream.slack_s * stream.sample_rate:
+        return
+    heard, stated = n / stream.sample_rate, stream.stated / stream.sample_rate
+    words = f"it holds {heard:.3f} s of the {stated:.3f} s that its header states"
+    if read_at(file, 0, 4) == b"fLaC" and flac_last_frame(file) == stream.stated:
+        yield Damage("damaged", f"{words}: what is missing lies before its end", 0.0)
+    else:
+        yield Damage("truncated", words)
 
 
 @dataclass(frozen=True)
 class DecodedAudio:
-    """A mono waveform `[n]`, float32, full scale at 1, and the rate and channels that the file had."""
+    """A mono waveform `[n]`, float32, full scale at 1, the rate and channels that the file had, and what it lacks."""
 
     waveform: NDArray[np.float32]
     sample_rate_in: int
     channels_in: int
+    damage: tuple[Damage, ...] = ()
 
 
-def decode(data: bytes, name: str, sample_rate: int, max_seconds: float = 3600.0) -> DecodedAudio:
-    """Decode an audio file to mono (the mean of its channels) at `sample_rate` in Hz.
+def decode(data: bytes, name: str, sample_rate: int, max_seconds: float | None = None) -> DecodedAudio:
+    """Decode an audio file to mono (the mean of its channels) at `sample_rate` in Hz, all of it.
 
-    The result depends on nothing but the bytes and `sample_rate`; `name` stands in messages only. Decoding, mixing and
-    resampling go block by block, so memory is bounded by `max_seconds` of output, whatever the header claims.
-    Raises AudioFault, with a reason, when the file is empty, not audio, truncated, longer than `max_seconds`,
-    undecodable, without samples, or with samples that are NaN, infinite or absurdly large.
+    What can be heard of a damaged file is, with what is missing beside it. The result depends on nothing but the bytes
+    and `sample_rate`, and is the very samples that `stream_audio` gives.
+    Raises AudioFault as `stream_audio` does.
     """
-    if not data:
-        raise AudioFault("empty", f"{name}: the file has no bytes")
-    _check_complete(data, name)
-    stream = open_sndfile(data, name) or open_pyav(data, name)
-    waveform = _mix_and_resample(stream, name, sample_rate, max_seconds)
-    return DecodedAudio(waveform, stream.sample_rate, stream.channels)
+    return collect(stream_audio(io.BytesIO(data), name, sample_rate, max_seconds=max_seconds))
 
 
-def _check_complete(data: bytes, name: str) -> None:
-    end = mp3_end(data) or stated_end(data)
-    if end is not None and end > len(data):
-        raise AudioFault("truncated", f"{name}: its header states {end} bytes, the file has {len(data)}")
-    if ogg_unfinished(data):
-        raise AudioFault("truncated", f"{name}: the Ogg stream stops before its end-of-stream page")
-
-
-def _mix_and_resample(stream: AudioStream, name: str, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
-    resampler = (
-        soxr.ResampleStream(stream.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
-        if stream.sample_rate != sample_rate
-        else None
-    )
-    resampled: list[NDArray[np.float32]] = []
-    frames_in = 0
-    for block in stream.blocks:
-        frames_in += len(block)
-        if frames_in > max_seconds * stream.sample_rate:
-            raise AudioFault(
-                "too_long", f"{name}: it is longer than {max_seconds:g} s, the longest recording that is accepted"
-            )
-        mono = block.mean(axis=1, dtype=np.float64).astype(np.float32)
-        if not np.isfinite(mono).all():
-            raise AudioFault("non_finite", f"{name}: it has NaN or infinite samples")
-        peak = float(np.abs(mono).max(initial=0.0))
-        if peak > _MAX_PEAK:
-            raise AudioFault("undecodable", f"{name}: its samples reach {peak:.0e} times full scale")
-        resampled.append(resampler.resample_chunk(mono) if resampler else mono)
-    if not frames_in:
-        raise AudioFault("no_samples", f"{name}: the file is well formed but holds no samples")
-    if resampler:
-        resampled.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
-    waveform = np.concatenate(resampled)
-    if not len(waveform):
-        # Less than half a sample at the new rate; a recording that holds sound has at least one sample.
-        waveform = np.zeros(1, dtype=np.float32)
-    return waveform
+def collect(items: Iterable[Item]) -> DecodedAudio:
+    """The whole of a recording that `stream_audio` or a decoder's process streams as one channel."""
+    form, blocks, damage = AudioFormat(0, 0, None), [], []
+    for item in items:
+        if isinstance(item, AudioFormat):
+            form = item
+        elif isinstance(item, Block):
+            blocks.append(item.samples[0])
+        elif isinstance(item, Damage):
+            damage.append(item)
+    waveform = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return DecodedAudio(waveform, form.sample_rate, form.channels, tuple(damage))

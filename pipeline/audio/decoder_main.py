@@ -1,25 +1,34 @@
 """The child process that decodes: recordings come in over one pipe, waveforms go out over another.
 
 `pipeline.audio.decoder_process` starts it as `python -m pipeline.audio.decoder_main FD FD`, with the pipes' file
-descriptors. It imports nothing but `pipeline.audio`, and ends when its parent does.
+descriptors. It imports nothing but `pipeline.audio`, and ends when its parent does. Files that were not sent along it
+reads by ranges, which it asks its parent for: it knows neither where they are nor how to reach them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import resource
 import select
 import signal
 import sys
 import threading
-from typing import Any
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
-from pipeline.audio.decode import AudioFault, decode
+import numpy as np
+
+from pipeline.audio.decode import AudioFault, AudioFormat, Block, Damage, Item, stream_audio
 from pipeline.audio.pipe_messages import opened, receive, send
+from pipeline.audio.ranges import ranged_file
 
 # Short of memory, the kernel kills this process before its parent.
 _OOM_SCORE = "700"
+# What is decoded is sent at least so often, so that the parent sees progress.
+_SEND_EVERY_S = 1.0
 
 
 def main() -> None:
@@ -38,25 +47,52 @@ def main() -> None:
                 request, data = receive(requests)
             except EOFError:
                 return
-            memory = request.pop("memory")
+            memory, size = request.pop("memory"), request.pop("size")
             if own is not None:
                 _limit_memory(own + memory)
-            reply, waveform = _decode(data, **request)
+            sound = io.BytesIO(data) if size is None else ranged_file(size, _Fetch(requests, replies))
             del data
-            send(replies, reply, waveform)
+            sent = time.monotonic()
+            for header, payload in _replies(sound, **request):
+                now = time.monotonic()
+                send(replies, header, payload, flush=now > sent + _SEND_EVERY_S)
+                sent = now
+            del sound
+            replies.flush()
 
 
-def _decode(data: bytes, name: str, sample_rate: int, max_seconds: float) -> tuple[dict[str, Any], bytes | memoryview]:
+class _Fetch:
+    """Asks the parent for a range of the file that is being decoded."""
+
+    def __init__(self, requests: BinaryIO, replies: BinaryIO) -> None:
+        self._requests, self._replies = requests, replies
+
+    def __call__(self, offset: int, size: int) -> bytes:
+        send(self._replies, {"read": [offset, size]})
+        return receive(self._requests)[1]
+
+
+def _replies(sound: BinaryIO, name: str, **request: Any) -> Iterator[tuple[dict[str, Any], bytes | memoryview]]:
+    """What is sent of a recording, and last that it is all, or why there is no more."""
     try:
-        decoded = decode(data, name, sample_rate, max_seconds)
+        for item in stream_audio(sound, name, **request):
+            yield _message(item)
     except AudioFault as fault:
-        return {"reason": fault.reason, "message": fault.message}, b""
+        yield {"fault": fault.reason, "message": fault.message}, b""
     except MemoryError:
-        return {"reason": "out_of_memory", "message": f"{name}: decoding it takes more memory than is allowed"}, b""
+        yield {"fault": "out_of_memory", "message": f"{name}: decoding it takes more memory than is allowed"}, b""
     except Exception as error:
         message = f"{name}: decoding it failed unexpectedly ({type(error).__name__}: {error})"
-        return {"reason": "crashed", "message": message}, b""
-    return {"sample_rate_in": decoded.sample_rate_in, "channels_in": decoded.channels_in}, decoded.waveform.data
+        yield {"fault": "crashed", "message": message}, b""
+    else:
+        yield {"done": True}, b""
+
+
+def _message(item: Item) -> tuple[dict[str, Any], bytes | memoryview]:
+    if isinstance(item, Block):
+        return {"block": item.start, "channels": len(item.samples)}, np.ascontiguousarray(item.samples).data
+    kind = "format" if isinstance(item, AudioFormat) else "damage" if isinstance(item, Damage) else "ended"
+    return {kind: vars(item)}, b""
 
 
 def _address_space() -> int | None:

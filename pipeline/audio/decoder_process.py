@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from pipeline.audio.decode import AudioFault, DecodedAudio
+from pipeline.audio.decode import AudioFault, AudioFormat, Block, Damage, Ended, Item, Span
 from pipeline.audio.pipe_messages import opened, receive, send
+from pipeline.audio.ranges import StoredAudio, opened_audio, read_range
 
-# The time limit of a recording: far more than decoding needs, even on a busy machine.
-SECONDS, SECONDS_PER_SECOND, SECONDS_PER_MEGABYTE = 60.0, 0.1, 1.0
-# Its memory limit, beside the libraries: room for a codec, copies of the file, and copies of the waveform.
-ROOM_BYTES, COPIES_OF_FILE, COPIES_OF_WAVEFORM = 512 << 20, 4, 4
+# The time limit of what is decoded between two signs of progress, each of them some seconds of sound: far more than
+# decoding needs, even on a busy machine. All of a file may be read before the first of them.
+SECONDS, SECONDS_PER_MEGABYTE = 60.0, 0.2
+# The memory limit of a recording, beside the libraries: room for a codec and for blocks of samples, and copies of the
+# file where it was sent along.
+ROOM_BYTES, COPIES_OF_FILE = 640 << 20, 4
 START_SECONDS = 300.0
+_LONGEST_WAIT_S = 1e6
 # All that the child inherits of the environment: hostile files must find no credentials there (AWS_*, tokens).
 _INHERITED = frozenset(
     {
@@ -41,15 +48,14 @@ _ENVIRONMENT = {
 }
 
 
-def time_limit(size_bytes: int, max_seconds: float) -> float:
-    """The seconds that decoding a file of this size may take, where recordings of `max_seconds` are accepted."""
-    return SECONDS + SECONDS_PER_SECOND * max_seconds + SECONDS_PER_MEGABYTE * size_bytes / 1e6
+def time_limit(size_bytes: int) -> float:
+    """The seconds that a file of this size may be decoded without a sign of progress."""
+    return SECONDS + SECONDS_PER_MEGABYTE * size_bytes / 1e6
 
 
-def memory_limit(size_bytes: int, sample_rate: int, max_seconds: float) -> int:
-    """The bytes of memory that decoding a file of this size may take, for recordings of up to `max_seconds`."""
-    waveform = min(4 * sample_rate * max_seconds, 1 << 50)
-    return ROOM_BYTES + COPIES_OF_FILE * size_bytes + round(COPIES_OF_WAVEFORM * waveform)
+def memory_limit(held_bytes: int) -> int:
+    """The bytes of memory that decoding may take, with so many bytes of the file held."""
+    return ROOM_BYTES + COPIES_OF_FILE * held_bytes
 
 
 class DecoderProcess:
@@ -71,51 +77,77 @@ class DecoderProcess:
         if self._child is not None:
             self._end(self._child)
 
-    def decode(self, data: bytes, name: str, sample_rate: int, max_seconds: float) -> DecodedAudio:
-        """Decode an audio file as `pipeline.audio.decode.decode` does; the waveform cannot be written to.
+    def stream(
+        self,
+        source: bytes | StoredAudio,
+        name: str,
+        sample_rate: int,
+        channel: str = "mix",
+        spans: Sequence[Span] = ((0, None),),
+        max_seconds: float | None = None,
+    ) -> Iterator[Item]:
+        """Decode an audio file as `pipeline.audio.decode.stream_audio` does; the samples cannot be written to.
 
-        Raises AudioFault as that does, and besides: "crashed" when the child dies of the file twice (once may be the
-        machine's doing), "too_slow" when it takes longer than `time_limit`, "out_of_memory" when it takes more than
-        `memory_limit`. Raises RuntimeError when no child can be started.
+        A file in storage is read here, by the ranges that the child asks for. Raises AudioFault as that does, and
+        besides: "crashed" when the child dies of the file twice (once may be the machine's doing), "too_slow" when it
+        makes no progress for `time_limit`, "out_of_memory" when it takes more than `memory_limit`. Raises RuntimeError
+        when no child can be started, and what opening and reading the file raises.
         """
-        with self._lock:
+        size = len(source) if isinstance(source, bytes) else source.size_bytes
+        held = source if isinstance(source, bytes) else b""
+        request = {"sample_rate": sample_rate, "channel": channel, "spans": spans, "max_seconds": max_seconds}
+        request |= {"name": name, "size": None if isinstance(source, bytes) else size}
+        limits = {"memory": memory_limit(len(held)), "seconds": time_limit(size)}
+        with self._lock, closing(opened_audio(source)) as file:
+            done = 0
             try:
-                return self._decode(data, name, sample_rate, max_seconds)
+                for item in self._stream(file, held, request, **limits):
+                    done += 1
+                    yield item
+                return
             except _ChildDiedError:
                 pass
             try:
-                return self._decode(data, name, sample_rate, max_seconds)
+                # The same items once more: those that were given are left out.
+                yield from islice(self._stream(file, held, request, **limits), done, None)
             except _ChildDiedError as crash:
-                if crash.peak_bytes > memory_limit(len(data), sample_rate, max_seconds) // 2:
+                if crash.peak_bytes > limits["memory"] // 2:
                     took = f"decoding it took {crash.peak_bytes >> 20} MiB and ended its process ({crash.how})"
                     raise AudioFault("out_of_memory", f"{name}: {took}") from None
                 raise AudioFault("crashed", f"{name}: decoding it ended its process, twice ({crash.how})") from None
 
-    def _decode(self, data: bytes, name: str, sample_rate: int, max_seconds: float) -> DecodedAudio:
-        memory, seconds = memory_limit(len(data), sample_rate, max_seconds), time_limit(len(data), max_seconds)
-        request = {"name": name, "sample_rate": sample_rate, "max_seconds": max_seconds, "memory": memory}
+    def _stream(
+        self, file: BinaryIO, held: bytes, request: dict[str, Any], memory: float, seconds: float
+    ) -> Iterator[Item]:
         if self._child is not None and self._child.has_ended():
             self._end(self._child)
         if self._child is None:
             self._child = _start()
         child = self._child
         try:
-            with child.killed_after(seconds) as timed_out:
-                send(child.requests, request, data)
-                reply, payload = receive(child.replies)
+            send(child.requests, {**request, "memory": memory}, held)
+            while True:
+                reply, payload = child.reply(file, seconds)
+                if "done" in reply:
+                    return
+                if "fault" in reply:
+                    break
+                yield _item(reply, payload)
+        except _SourceError as unread:
+            self._end(child)
+            raise unread.error from None
         except (OSError, EOFError):
             crash = self._end(child)
-            if timed_out.is_set():
-                raise AudioFault("too_slow", f"{name}: decoding it takes longer than {seconds:.0f} s") from None
+            if child.watchdog.barked:
+                words = f"decoding it makes no progress for {seconds:.0f} s"
+                raise AudioFault("too_slow", f"{request['name']}: {words}") from None
             raise crash from None
         except BaseException:
             self._end(child)  # else the reply to this recording would be taken for the next one's
             raise
-        if "reason" in reply:
-            if reply["reason"] == "out_of_memory":
-                self._end(child)  # its memory may be fragmented
-            raise AudioFault(reply["reason"], reply["message"])
-        return DecodedAudio(np.frombuffer(payload, np.float32), reply["sample_rate_in"], reply["channels_in"])
+        if reply["fault"] == "out_of_memory":
+            self._end(child)  # its memory may be fragmented
+        raise AudioFault(reply["fault"], reply["message"])
 
     def _end(self, child: _Child) -> _ChildDiedError:
         self._child = None
@@ -130,6 +162,56 @@ class _ChildDiedError(Exception):
         self.how, self.peak_bytes = how, peak_bytes
 
 
+class _SourceError(Exception):
+    """The file could not be read from its storage."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Watchdog:
+    """Kills a process that keeps its reader waiting for too long; `barked` where that happened."""
+
+    def __init__(self, pid: int) -> None:
+        self.barked = False
+        # It wakes at the time that it was told last, finds a later one, and sleeps on: few waits cost it a switch.
+        self._pid, self._deadline, self._wakes, self._ended = pid, math.inf, math.inf, False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @contextmanager
+    def watching(self, seconds: float) -> Iterator[None]:
+        """Kill the process if the block takes longer, which ends a wait for its reply."""
+        with self._changed:
+            self._deadline = time.monotonic() + min(seconds, _LONGEST_WAIT_S)
+            if self._deadline < self._wakes:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._deadline = math.inf
+
+    def end(self) -> None:
+        """Kill nothing from now on."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._ended:
+                left = self._deadline - time.monotonic()
+                if left > 0:
+                    self._wakes = self._deadline
+                    self._changed.wait(min(left, _LONGEST_WAIT_S))
+                else:
+                    self.barked = True
+                    os.kill(self._pid, signal.SIGKILL)
+                    return
+
+
 @dataclass(frozen=True)
 class _Child:
     """A running `pipeline.audio.decoder_main`, the pipes to and from it, and its peak memory when it was ready."""
@@ -137,32 +219,32 @@ class _Child:
     process: subprocess.Popen[bytes]
     requests: BinaryIO
     replies: BinaryIO
+    watchdog: _Watchdog
     peak_kib: int = 0
 
     def has_ended(self) -> bool:
         """Return True when it died between two recordings."""
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
-    @contextmanager
-    def killed_after(self, seconds: float) -> Iterator[threading.Event]:
-        """Kill it if the block takes longer, which ends a wait for its reply; the event is set where that happened."""
-        timed_out = threading.Event()
-
-        def stop() -> None:
-            timed_out.set()
-            os.kill(self.process.pid, signal.SIGKILL)
-
-        timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield timed_out
-        finally:
-            timer.cancel()
-            timer.join()  # so that it never kills a process that is not there any more
+    def reply(self, file: BinaryIO, seconds: float) -> tuple[dict[str, Any], bytes]:
+        """Wait for what it sends, for so long at most, and give it the ranges of the file that it asks for."""
+        while True:
+            begun = time.monotonic()
+            with self.watchdog.watching(seconds):
+                header, payload = receive(self.replies)
+            if "read" not in header:
+                return header, payload
+            # Time that storage takes is not the child's.
+            seconds -= time.monotonic() - begun
+            try:
+                data = read_range(file, *header["read"])
+            except Exception as error:
+                raise _SourceError(error) from error
+            send(self.requests, {}, data)
 
     def end(self) -> _ChildDiedError:
         """Kill it, and return how it ended."""
+        self.watchdog.end()
         os.kill(self.process.pid, signal.SIGKILL)
         # Not `Popen.wait`, which does not return the memory it took.
         _, status, usage = os.wait4(self.process.pid, 0)
@@ -194,14 +276,22 @@ def _start() -> _Child:
     finally:
         os.close(child_requests)
         os.close(child_replies)
-    child = _Child(process, opened(requests, "wb"), opened(replies, "rb"))
+    child = _Child(process, opened(requests, "wb"), opened(replies, "rb"), _Watchdog(process.pid))
     try:
-        with child.killed_after(START_SECONDS):
+        with child.watchdog.watching(START_SECONDS):
             ready, _ = receive(child.replies)
     except EOFError:
         how = child.end().how
         raise RuntimeError(f"the process that decodes audio did not start ({how}); its log says why") from None
     return replace(child, peak_kib=ready["peak_kib"])
+
+
+def _item(reply: dict[str, Any], payload: bytes) -> Item:
+    if "block" in reply:
+        samples = np.frombuffer(payload, np.float32).reshape(reply["channels"], -1)
+        return Block(reply["block"], samples)
+    (kind, fields), *_ = reply.items()
+    return {"format": AudioFormat, "damage": Damage, "ended": Ended}[kind](**fields)
 
 
 def _child_environment() -> dict[str, str]:

@@ -25,13 +25,14 @@ def opened(fd: int, mode: str) -> BinaryIO:
     return cast(BinaryIO, os.fdopen(fd, mode, BUFFER_BYTES))
 
 
-def send(stream: BinaryIO, header: Mapping[str, Any], payload: bytes | memoryview = b"") -> None:
-    """Write one message; raises OSError when the other end is closed."""
+def send(stream: BinaryIO, header: Mapping[str, Any], payload: bytes | memoryview = b"", flush: bool = True) -> None:
+    """Write one message, and with `flush` have it sent at once; raises OSError when the other end is closed."""
     head = json.dumps(header).encode()
     body = memoryview(payload).cast("B") if len(payload) else b""
     stream.write(_LENGTHS.pack(len(head), len(body)) + head)
     stream.write(body)
-    stream.flush()
+    if flush:
+        stream.flush()
 
 
 def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:

@@ -1,32 +1,52 @@
-"""Decoding with FFmpeg's libraries, where libsndfile has no codec: m4a, aac, webm, wma and their kin."""
+"""Decoding with FFmpeg's libraries: all that libsndfile does not know, or does not read to the end."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
-from pipeline.audio.stream import AudioFault, AudioStream, check_format
+from pipeline.audio.containers import stated_end
+from pipeline.audio.framed import mp3_header
+from pipeline.audio.stream import AudioFault, AudioStream, Damage, check_format
 
 # Playlists and scripts (hls, concat, dash...) can name other files and hosts: only self-contained demuxers.
 _DEMUXERS = (
-    "mov,matroska,webm,aac,asf,amr,wv,ape,tta,tak,mpc,mpc8,ac3,eac3,dts,mp3,flac,ogg,wav,aiff,au,caf,w64,"
-    "flv,mpegts,mpeg,avi,rm,dsf,loas"
+    "mov,matroska,webm,aac,asf,amr,amrnb,amrwb,wv,ape,tta,tak,mpc,mpc8,ac3,eac3,dts,mp3,flac,ogg,wav,aiff,au,caf,w64,"
+    "flv,mpegts,mpeg,avi,rm,dsf,loas,nistsphere,voc,ircam,gsm,sbc,xwma,iff,oma,shn,pvf,sox,truehd,mlp,nut,wtv,act,qcp,"
+    "3dostr,wsd,iss,rso,smjpeg,aptx,codec2"
 )
 _OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"}
+# Streams of frames, which begin and end anywhere: what cannot be decoded at their ends is no loss.
+_RAW = frozenset(
+    {"mp3", "aac", "loas", "ac3", "eac3", "dts", "mpegts", "mpeg", "amr", "amrnb", "amrwb", "truehd", "mlp"}
+)
+# Containers whose header states a length, in which FFmpeg does not estimate it, and how exactly, in seconds.
+_STATES = {
+    **dict.fromkeys(("wav", "w64", "aiff", "au", "caf", "flac", "nistsphere", "tta", "wv", "ape"), 0.02),
+    **{"mov,mp4,m4a,3gp,3g2,mj2": 0.1, "matroska,webm": 0.1, "asf": 0.3},
+}
+_SIZED = frozenset({"wav", "w64", "aiff", "au", "caf"})
+# What an encoder puts before and behind the sound of an MP3, which its count of frames contains.
+_MP3_SLACK_S = 0.25
+_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 
 
-def open_pyav(data: bytes, name: str) -> AudioStream:
-    """Open a file's first audio stream with FFmpeg.
+def open_pyav(file: BinaryIO, name: str) -> AudioStream:
+    """Open a file with FFmpeg, of several audio streams the one that FFmpeg chooses.
 
+    Where the format changes midway, what follows is converted to that of the beginning, as FFmpeg does.
     Raises AudioFault: "not_audio" when no demuxer knows it or it holds no audio stream, "undecodable" when
     there is no decoder for it or its format is absurd, "out_of_memory" when a header asks for more than FFmpeg gets.
     """
+    mp3 = mp3_header(file)
+    file.seek(0)
     try:
-        container = av.open(io.BytesIO(data), mode="r", options=_OPTIONS)
+        container = av.open(file, mode="r", options=_OPTIONS)
     except (av.error.FFmpegError, ValueError) as error:
         if isinstance(error, MemoryError):
             raise _out_of_memory(name) from error
@@ -34,44 +54,122 @@ def open_pyav(data: bytes, name: str) -> AudioStream:
     if not container.streams.audio:
         container.close()
         raise AudioFault("not_audio", f"{name}: it holds no audio stream")
-    frames = _frames(container, name)
-    first = next(frames, None)
+    known = [one for one in container.streams.audio if one.codec_context is not None]
+    if not known:
+        container.close()
+        raise AudioFault("undecodable", f"{name}: there is no decoder for its audio")
+    stream = max(known, key=lambda one: (bool(one.disposition & Disposition.default), one.codec_context.channels))
+    frames = _frames(container, stream, name)
+    first = next((frame for frame in frames if isinstance(frame, av.AudioFrame)), None)
     if first is None:
         container.close()
         raise AudioFault("no_samples", f"{name}: its audio stream holds no samples")
     # The decoder knows better than the header: with HE-AAC the header gives half the rate.
     sample_rate, channels = first.sample_rate, first.layout.nb_channels
     check_format(name, sample_rate, channels)
-    return AudioStream(sample_rate, channels, _blocks(first, frames, name))
+
+    def blocks(start: int) -> Iterator[NDArray[np.float32] | Damage]:
+        at = 0
+        for block in _blocks(first, frames):
+            if isinstance(block, Damage):
+                if at >= start:
+                    yield block
+                continue
+            at += len(block)
+            if at > start:
+                yield block[max(0, start - (at - len(block))) :]
+
+    kind, place = container.format.name, file.tell()
+    slack = _STATES.get(kind, 0.0)
+    seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+    seconds = (seconds or ((container.duration or 0) - max(0, container.start_time or 0)) / 1e6) if slack else 0.0
+    if kind in _SIZED and stated_end(file) is None:
+        seconds = 0.0
+    if kind == "mp3" and mp3 is not None and mp3.frames is not None:
+        # FFmpeg makes a guess of its own where the header and the size of the file differ.
+        slack, seconds = _MP3_SLACK_S, mp3.frames * (1152 if sample_rate >= 32_000 else 576) / sample_rate
+    file.seek(place)
+    return AudioStream(sample_rate, channels, round(seconds * sample_rate) or None, blocks, slack_s=slack)
 
 
-def _frames(container: av.container.InputContainer, name: str) -> Iterator[av.AudioFrame]:
+def _frames(
+    container: av.container.InputContainer, stream: av.AudioStream, name: str
+) -> Iterator[av.AudioFrame | Damage]:
+    """The stream's frames, and where packets between them could not be decoded, how many."""
+    raw = container.format.name in _RAW
+    failed, samples, rate = 0, 0, 0
+    words = ""
     with container:
-        try:
-            yield from container.decode(audio=0)
-        except (av.error.FFmpegError, ValueError) as error:
-            if isinstance(error, MemoryError):
-                raise _out_of_memory(name) from error
-            raise AudioFault("undecodable", f"{name}: {_message(error)}") from error
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, ValueError) as error:
+                if isinstance(error, MemoryError):
+                    raise _out_of_memory(name) from error
+                packet, words = None, _message(error)
+                failed += not raw
+            if packet is None:
+                break
+            try:
+                frames = packet.decode()
+            except (av.error.FFmpegError, ValueError) as error:
+                if isinstance(error, MemoryError):
+                    raise _out_of_memory(name) from error
+                if packet.size and not _no_sound(bytes(packet), stream):
+                    failed, words = failed + 1, _message(error)
+                continue
+            if frames and failed and (samples or not raw):
+                yield _damage(failed, samples, rate, words)
+            if frames:
+                failed = 0
+            for frame in frames:
+                samples, rate = samples + frame.samples, frame.sample_rate
+                yield frame
+    if failed and not raw and samples:
+        yield Damage("truncated", f"its end could not be decoded ({words})")
+    elif failed and not samples:
+        raise AudioFault("undecodable", f"{name}: {words}")
 
 
-def _blocks(first: av.AudioFrame, frames: Iterator[av.AudioFrame], name: str) -> Iterator[NDArray[np.float32]]:
-    planar = av.AudioResampler(format="fltp")
-    frame: av.AudioFrame | None = first
+def _no_sound(packet: bytes, stream: av.AudioStream) -> bool:
+    """Whether a packet is a tag, or a header inside a chain, that no decoder takes."""
+    return packet.startswith(_TAGS) or (stream.codec_context.name == "flac" and packet[:1] != b"\xff")
+
+
+def _damage(failed: int, samples: int, rate: int, words: str) -> Damage:
+    at = samples / rate if rate else 0.0
+    what = "a piece of it" if failed == 1 else f"{failed} pieces of it"
+    return Damage("damaged", f"{what} after {at:.2f} s could not be decoded ({words})", at)
+
+
+def _blocks(first: av.AudioFrame, frames: Iterator[av.AudioFrame | Damage]) -> Iterator[NDArray[np.float32] | Damage]:
+    # Interleaved: PyAV reads beyond the planes of a frame that has more than eight.
+    packed, form = av.AudioResampler(format="flt"), _form(first)
+    frame: av.AudioFrame | Damage | None = first
     while frame is not None:
-        if (frame.sample_rate, frame.layout.nb_channels) != (first.sample_rate, first.layout.nb_channels):
-            raise AudioFault(
-                "undecodable",
-                f"{name}: midway its format changes from {first.layout.nb_channels} channels at "
-                f"{first.sample_rate} Hz to {frame.layout.nb_channels} at {frame.sample_rate} Hz",
-            )
-        yield from _samples(planar.resample(frame))
+        if isinstance(frame, Damage):
+            yield frame
+        else:
+            if _form(frame) != form:
+                yield from _samples(packed.resample(None))
+                form = _form(frame)
+                packed = av.AudioResampler(format="flt", layout=first.layout.name, rate=first.sample_rate)
+            yield from _samples(packed.resample(frame))
         frame = next(frames, None)
-    yield from _samples(planar.resample(None))
+    yield from _samples(packed.resample(None))
 
 
-def _samples(planar: list[av.AudioFrame]) -> Iterator[NDArray[np.float32]]:
-    return (frame.to_ndarray().T.astype(np.float32, copy=False) for frame in planar)
+def _form(frame: av.AudioFrame) -> tuple[int, str, str]:
+    return frame.sample_rate, frame.layout.name, frame.format.name
+
+
+def _samples(packed: list[av.AudioFrame]) -> Iterator[NDArray[np.float32]]:
+    channels = (frame.layout.nb_channels for frame in packed)
+    return (
+        frame.to_ndarray().reshape(-1, n).astype(np.float32, copy=False)
+        for frame, n in zip(packed, channels, strict=True)
+    )
 
 
 def _out_of_memory(name: str) -> AudioFault:

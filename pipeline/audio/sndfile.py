@@ -1,58 +1,83 @@
-"""Decoding with libsndfile: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF and their kin."""
+"""Decoding with libsndfile, where it is known to read to the end: plain WAV, FLAC, Ogg Vorbis, MP3 with a header."""
 
 from __future__ import annotations
 
-import io
-import struct
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio.framed import flac_frames
-from pipeline.audio.stream import AudioFault, AudioStream, Reason, check_format
+from pipeline.audio.containers import read_wave
+from pipeline.audio.framed import (
+    OggPages,
+    end_of_frames,
+    flac_frames,
+    flac_last_frame,
+    mp3_header,
+)
+from pipeline.audio.stream import AudioStream, check_format, read_at, size_of
 
 _BLOCK_SAMPLES = 1 << 18
+_PLAIN = {("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")}
+_SEEKABLE = {*_PLAIN, *(("RF64", subtype) for _, subtype in _PLAIN), *(("WAVEX", subtype) for _, subtype in _PLAIN)}
 
 
-def open_sndfile(data: bytes, name: str) -> AudioStream | None:
+class BrokenError(Exception):
+    """libsndfile cannot go on: there may be more in the file."""
+
+
+def reads_to_the_end(file: BinaryIO, pages: OggPages | None) -> bool:
+    """Whether libsndfile decodes all of a file, by what the file and its `pages` say of itself.
+
+    libsndfile stops, without an error, at its own estimate of a file's length, at the first of several that were
+    joined, and at the length that a header states.
+    """
+    head = read_at(file, 0, 4)
+    if head in (b"RIFF", b"RF64"):
+        wave = read_wave(file)
+        return wave is not None and wave.plain and wave.size is not None and wave.begin + wave.size <= size_of(file)
+    if head == b"fLaC":
+        stated = flac_frames(file)
+        return stated is not None and flac_last_frame(file) == stated
+    if pages is not None:
+        whole = pages.ended and not (pages.cut or pages.damaged)
+        return whole and len(pages.links) == 1 and pages.forms[0][:7] == b"\x01vorbis"
+    header = mp3_header(file)
+    return header is not None and header.frames is not None and header.end == end_of_frames(file)
+
+
+def open_sndfile(file: BinaryIO, name: str) -> AudioStream | None:
     """Open a file with libsndfile; None where libsndfile does not know the format or its codec.
 
-    Raises AudioFault("undecodable") when the header gives an absurd rate or number of channels; so do the
-    blocks for damaged data, and AudioFault("truncated") for FLAC with fewer samples than its header states.
+    Raises AudioFault("undecodable") when the header gives an absurd rate or number of channels. The blocks raise
+    BrokenError where libsndfile stops before the length that it gives.
     """
-    _check_wav_header(data, name)
+    file.seek(0)
     try:
-        file = soundfile.SoundFile(io.BytesIO(data))
+        sound = soundfile.SoundFile(file)
     except soundfile.LibsndfileError:
         return None
-    check_format(name, file.samplerate, file.channels)
-    return AudioStream(file.samplerate, file.channels, _blocks(file, name, flac_frames(data)))
+    check_format(name, sound.samplerate, sound.channels)
 
-
-def _blocks(file: soundfile.SoundFile, name: str, stated: int | None) -> Iterator[NDArray[np.float32]]:
-    # Reading into a buffer goes by what is in the file; `read(n)` and `blocks()` go by its header's claim.
-    buffer = np.empty((max(1, _BLOCK_SAMPLES // file.channels), file.channels), dtype=np.float32)
-    n_read = 0
-    with file:
-        while True:
+    def blocks(start: int) -> Iterator[NDArray[np.float32]]:
+        most = max(1, _BLOCK_SAMPLES // sound.channels)
+        at = sound.seek(min(start, sound.frames)) if start else 0
+        while at < sound.frames:
             try:
-                block = file.read(out=buffer)
+                # No more than there is to be: else libsndfile decodes what lies behind, and throws it away. And up to
+                # the same places wherever reading began, so that damage is met at the same ones.
+                n = min(most - at % most, sound.frames - at)
+                block = sound.read(out=np.empty((n, sound.channels), np.float32))
             except soundfile.LibsndfileError as error:
-                reason: Reason = "truncated" if stated is not None and n_read < stated else "undecodable"
-                raise AudioFault(reason, f"{name}: {error.error_string}") from error
+                raise BrokenError(error.error_string) from error
             if not len(block):
-                break
-            n_read += len(block)
+                raise BrokenError("it ends early")
+            at += len(block)
             yield block
-    if stated is not None and n_read < stated:
-        raise AudioFault("truncated", f"{name}: its header states {stated} samples, it holds {n_read}")
 
-
-def _check_wav_header(data: bytes, name: str) -> None:
-    """Name an absurd value, where libsndfile would only say that it cannot open the file."""
-    if data[:4] != b"RIFF" or data[8:16] != b"WAVEfmt " or len(data) < 28:
-        return
-    channels, sample_rate = struct.unpack_from("<HI", data, 22)
-    check_format(name, sample_rate, channels)
+    kind = (sound.format, sound.subtype)
+    # Its length is exact: what is short of it was lost.
+    seekable = kind in _SEEKABLE or kind[0] == "FLAC"
+    return AudioStream(sound.samplerate, sound.channels, sound.frames, blocks, seekable, slack_s=0.0)

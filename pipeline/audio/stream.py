@@ -1,10 +1,10 @@
-"""A recording that is being decoded: its format, its samples in blocks, and why it may hold no usable audio."""
+"""A recording that is being decoded: its format, its samples in blocks, what it lacks, and why it is of no use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,13 @@ MAX_CHANNELS = 64
 Reason = Literal[
     "empty",
     "not_audio",
+    "lfs_pointer",
     "truncated",
+    "damaged",
+    "joined",
     "no_samples",
+    "no_such_channel",
+    "beyond_end",
     "non_finite",
     "too_long",
     "undecodable",
@@ -27,7 +32,7 @@ Reason = Literal[
 
 
 class AudioFault(Exception):  # noqa: N818 - the fault is in the file, not in the program
-    """A file that holds no usable audio: `reason` is for counting, `message` is for people."""
+    """A file that holds no usable audio, or none from here on: `reason` is for counting, `message` is for people."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(reason, message)
@@ -39,12 +44,32 @@ class AudioFault(Exception):  # noqa: N818 - the fault is in the file, not in th
 
 
 @dataclass(frozen=True)
+class Damage:
+    """Sound of a recording that is missing or could not be decoded, while the rest can be heard.
+
+    `at_s` is where, in seconds of what was decoded; None where the end is missing.
+    """
+
+    reason: Reason
+    message: str
+    at_s: float | None = None
+
+
+@dataclass(frozen=True)
 class AudioStream:
-    """A recording being decoded: frames per second, channels, and blocks `[n, channels]` of float32."""
+    """A recording being decoded: frames per second, channels, and the frames that its header states, if it does.
+
+    What its header states is exact to `slack_s` seconds. `blocks` gives `[n, channels]` float32 from a frame on, and
+    damage where it is met. To be called once; where the stream is `seekable` again and again, and then the frames
+    before are not decoded.
+    """
 
     sample_rate: int
     channels: int
-    blocks: Iterator[NDArray[np.float32]]
+    stated: int | None
+    blocks: Callable[[int], Iterator[NDArray[np.float32] | Damage]]
+    seekable: bool = False
+    slack_s: float = 0.02
 
 
 def check_format(name: str, sample_rate: int, channels: int) -> None:
@@ -54,3 +79,14 @@ def check_format(name: str, sample_rate: int, channels: int) -> None:
         if not 0 < value <= limit:
             given = words.format(value)
             raise AudioFault("undecodable", f"{name}: its header gives {given} (1 to {limit} accepted)")
+
+
+def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    """Up to `size` bytes of a file from `offset` on."""
+    file.seek(offset)
+    return file.read(size)
+
+
+def size_of(file: BinaryIO) -> int:
+    """A file's size in bytes."""
+    return file.seek(0, 2)

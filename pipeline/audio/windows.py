@@ -37,11 +37,14 @@ def cut_windows(n_samples: int, window: int, hop: int | None = None, min_tail: i
         raise ValueError(f"n_samples must be at least 0 and window at least 1, got {n_samples} and {window}")
     if not 1 <= hop <= window:
         raise ValueError(f"hop must lie in 1..window ({window}), got {hop}: the samples between would be left out")
+    n_windows = _count(n_samples, window, hop, min_tail)
+    return [Span(i * hop, min(i * hop + window, n_samples)) for i in range(n_windows)]
+
+
+def _count(n_samples: int, window: int, hop: int, min_tail: int) -> int:
     n_windows = 0 if n_samples == 0 else 1 + max(0, -(-(n_samples - window) // hop))
     covered = (n_windows - 2) * hop + window
-    if n_windows > 1 and n_samples - covered < min_tail:
-        n_windows -= 1
-    return [Span(i * hop, min(i * hop + window, n_samples)) for i in range(n_windows)]
+    return n_windows - (n_windows > 1 and n_samples - covered < min_tail)
 
 
 def take_window(waveform: NDArray[np.float32], span: Span, window: int) -> NDArray[np.float32]:
@@ -52,7 +55,10 @@ def take_window(waveform: NDArray[np.float32], span: Span, window: int) -> NDArr
 
 
 class Window(NamedTuple):
-    """A window of a recording: its number from 0, where it lies, and its samples `[n]` float32, zeros after its end."""
+    """A window of a recording: its number from 0, where it lies, and its samples float32, zeros after its end.
+
+    The samples are `[n]`, or `[channels, n]` where several channels are cut at once.
+    """
 
     number: int
     span: Span
@@ -71,3 +77,42 @@ def windows_of(
     hop = n if hop_s is None else round(hop_s * rate)
     for index, span in enumerate(cut_windows(len(waveform), n, hop, round(min_tail * n))):
         yield Window(index, span, take_window(waveform, span, n))
+
+
+class WindowCutter:
+    """Cuts a recording that comes in pieces into the windows that `cut_windows` gives for the whole of it.
+
+    No more is held than the window that is not complete and the last complete one, as it may be the last of all.
+    `first` is the number of the window to begin with: the first piece then begins where that window does.
+    """
+
+    def __init__(self, front_end: FrontEndConfig, hop_s: float | None, min_tail: float, first: int = 0) -> None:
+        self._window = front_end.window_samples
+        self.hop = self._window if hop_s is None else round(hop_s * front_end.sample_rate)
+        self._min_tail = round(min_tail * self._window)
+        self._next, self._begin = first, first * self.hop
+        self._held: NDArray[np.float32] | None = None
+        self.n = self._begin
+
+    def add(self, piece: NDArray[np.float32]) -> Iterator[Window]:
+        """Take the next samples `[channels, n]`, and yield the windows that are complete and not the last."""
+        self._held = piece if self._held is None else np.concatenate([self._held, piece], axis=1)
+        self.n += piece.shape[1]
+        while self._next < _count(self.n, self._window, self.hop, self._min_tail) - 1:
+            yield self._take()
+
+    def end(self) -> Iterator[Window]:
+        """Yield the rest: at least one window, if there were samples."""
+        while self._next < _count(self.n, self._window, self.hop, self._min_tail):
+            yield self._take()
+
+    def _take(self) -> Window:
+        assert self._held is not None, "windows are counted by the samples that were taken"
+        number, start = self._next, self._next * self.hop
+        span = Span(start, min(start + self._window, self.n))
+        samples = np.zeros((len(self._held), self._window), np.float32)
+        samples[:, : span.stop - span.start] = self._held[:, start - self._begin : span.stop - self._begin]
+        self._next += 1
+        following = self._next * self.hop
+        self._held, self._begin = self._held[:, following - self._begin :], following
+        return Window(number, span, samples)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.audio.decode import decode
-from pipeline.inputs.listing import list_input
-from pipeline.inputs.readers import find_recordings
 from pipeline.lmac.picture import Panels
+from pipeline.runs.original import read_originals
 from pipeline.runs.run import Run
-from schemas.input_config import InputConfig
 
 _COLUMNS = "clip_id, window_id, key, start_s, target, p, p_in_audio, p_out_audio, mask_mean"
 
@@ -51,25 +48,17 @@ def pick_windows(run: Run, count: int) -> list[Example]:
 
 def panels_of(input_url: str, run: Run, examples: list[Example]) -> list[Panels]:
     """What a picture of each example needs, read back from the run and its input."""
-    wanted = {example.clip_id for example in examples}
-    listing = list_input(input_url, InputConfig.recorded(run.record.config))
-    originals = {
-        identity: recording
-        for recording in find_recordings(listing, wanted)
-        for identity in (recording.clip_id, *(segment.clip_id for segment in recording.segments))
-    }
+    waveforms = dict(read_originals(run, [example.window_id for example in examples], input_url))
     result = []
     for example in examples:
         kept = run.listenable(example.window_id, example.target)
         row = run.mask_row(example.window_id, example.target)
-        recording, rate = originals[example.clip_id], kept.sample_rate
-        start = round(example.start_s * rate)
         result.append(
             Panels(
-                waveform=decode(recording.data, recording.name, rate).waveform[start : start + len(kept.waveform)],
+                waveform=waveforms[example.window_id],
                 masked_in=kept.waveform,
                 mask=run.mask(example.window_id, example.target),
-                sample_rate=rate,
+                sample_rate=kept.sample_rate,
                 hop_s=row["hop_s"],
                 bin_hz=row["bin_hz"],
                 title=example.key,

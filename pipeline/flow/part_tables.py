@@ -165,6 +165,8 @@ def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
         "unheard_s": row.unheard_s,
         "sample_rate_in": row.sample_rate_in,
         "channels_in": row.channels_in,
+        "channel": row.channel,
+        "damaged": row.damaged,
         "label_true": list(row.label_true),
         "label": explained.labels[top],
         "label_index": top,

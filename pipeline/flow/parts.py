@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.audio.decode import AudioFault
 from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.level import level_dbfs
-from pipeline.audio.windows import windows_of
 from pipeline.flow.plan import Work
+from pipeline.inputs.clip_windows import ClipError, clip_windows
 from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.readers import read_shard
-from pipeline.inputs.recording import ReadFault
+from pipeline.inputs.recording import RawRecording, ReadFault, os_reason
 from pipeline.inputs.shards import Shard, printable, window_id
 from pipeline.storage.errors import StorageError
 from schemas.explainer_config import FrontEndConfig
@@ -52,6 +51,8 @@ class WindowRow:
     unheard_s: float
     sample_rate_in: int
     channels_in: int
+    channel: int | None
+    damaged: bool
     label_true: tuple[str, ...]
     level_dbfs: float
     metadata: dict[str, Any]
@@ -64,7 +65,7 @@ class WindowRow:
 
 @dataclass(frozen=True)
 class ErrorRow:
-    """A recording that could not be used, and why; named as in the table."""
+    """A recording that could not be used, or not in full, and why; named as in the table."""
 
     clip_id: str
     key: str
@@ -72,14 +73,16 @@ class ErrorRow:
     reason: str
     message: str
     size_bytes: int | None
+    heard_s: float = 0.0
+    stated_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Part:
     """Up to `part_windows` windows of one shard, in order: what is explained, written and committed as one.
 
-    `waveforms` `[W, n]` float32; `recordings` counts the recordings that end in this part, usable or not. The last part
-    counts in `left_out` what the whole shard holds besides recordings, and those not drawn.
+    `waveforms` `[W, n]` float32; `recordings` counts the recordings that begin in this part, usable or not. The last
+    part counts in `left_out` what the whole shard holds besides recordings, and those not drawn.
     """
 
     shard_id: str
@@ -96,13 +99,17 @@ class Part:
 
 @dataclass(frozen=True)
 class _Item:
-    """A window or an error, where it begins, whether it ends its recording, and the recording's encoded bytes."""
+    """A window or an error, where it begins, and on a file's last one the file's bytes."""
 
     begins: Cursor
     row: WindowRow | ErrorRow
     waveform: np.ndarray | None
-    ends_recording: bool
-    size_bytes: int
+    file_bytes: int | None = None
+
+    @property
+    def begins_recording(self) -> bool:
+        """Whether it is the first that is said of a recording."""
+        return self.row.window_index == 0 if isinstance(self.row, WindowRow) else not self.row.heard_s
 
 
 def cut_parts(context: RunContext, work: Work) -> Iterator[Part]:
@@ -129,7 +136,7 @@ def cut_parts(context: RunContext, work: Work) -> Iterator[Part]:
             waveforms=np.stack(waveforms) if waveforms else np.zeros((0, context.front_end.window_samples), np.float32),
             rows=[item.row for item in items if isinstance(item.row, WindowRow)],
             errors=[item.row for item in items if isinstance(item.row, ErrorRow)],
-            recordings=sum(item.ends_recording for item in items),
+            recordings=sum(item.begins_recording for item in items),
             next=end,
             share=1.0 if last else min(done / total, 1.0),
             last=last,
@@ -145,8 +152,8 @@ def cut_parts(context: RunContext, work: Work) -> Iterator[Part]:
             items, windows, number = [], 0, number + 1
         items.append(item)
         windows += item.waveform is not None
-        if item.ends_recording:
-            done += item.size_bytes if shard.size_bytes else 1
+        if item.file_bytes is not None:
+            done += item.file_bytes if shard.size_bytes else 1
             reached = Cursor(recording=item.begins.recording + 1)
     yield close(reached, last=True)
 
@@ -163,42 +170,59 @@ def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_
 
 
 def _items(context: RunContext, shard: Shard, start: Cursor, left_out: Counter[str]) -> Iterator[_Item]:
-    content, front_end, labels = context.content, context.front_end, context.labels
-    rate = front_end.sample_rate
     for recording in read_shard(context.root_url, shard, start.recording, left_out=left_out):
         begins = Cursor(recording=recording.ordinal)
         if isinstance(recording, ReadFault):
-            for identity in labels.lost(recording):
-                error = ErrorRow(
-                    identity, recording.key, "read", recording.reason, recording.message, recording.size_bytes
-                )
-                yield _Item(begins, error, None, True, recording.size_bytes or 0)
+            size = recording.size_bytes
+            items = [
+                _Item(begins, ErrorRow(lost, recording.key, "read", recording.reason, recording.message, size), None)
+                for lost in context.labels.lost(recording)
+            ]
+            yield from items[:-1]
+            yield replace(items[-1], file_bytes=size or 0)
             continue
-        recording = labels.annotated(recording)
-        size = len(recording.data)
-        try:
-            decoded = DECODER.decode(recording.data, recording.name, rate, content.max_clip_seconds)
-        except AudioFault as fault:
-            error = ErrorRow(recording.clip_id, recording.key, "decode", fault.reason, fault.message, size)
-            yield _Item(begins, error, None, True, size)
-            continue
-        label = labels.labels_of(recording.metadata, recording)
-        windows = list(windows_of(decoded.waveform, front_end, content.window_hop_s, content.min_tail))
-        for index, span, samples in windows:
-            if recording.ordinal == start.recording and index < start.window:
+        recording = context.labels.annotated(recording)
+        last: _Item | None = None
+        for item in _clip_items(context, recording, start if recording.ordinal == start.recording else begins):
+            if last is not None:
+                yield last
+            last = item
+        if last is not None:
+            yield replace(last, file_bytes=recording.size_bytes)
+
+
+def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> Iterator[_Item]:
+    begins, begun = Cursor(recording=recording.ordinal), False
+
+    def failed(clip_id: str, stage: str, reason: str, message: str, heard: float, stated: float | None) -> _Item:
+        row = ErrorRow(clip_id, recording.key, stage, reason, message, recording.size_bytes, heard, stated)
+        return _Item(begins, row, None)
+
+    try:
+        for item in clip_windows(recording, context.front_end, context.content, DECODER.stream, start):
+            if isinstance(item, ClipError):
+                yield failed(item.clip_id, "decode", item.reason, item.message, item.heard_s, item.stated_s)
                 continue
+            metadata = {**recording.metadata, **item.metadata}
             row = WindowRow(
-                clip_id=recording.clip_id,
+                clip_id=item.clip_id,
                 key=recording.key,
-                window_index=index,
-                start_s=span.start / rate,
-                length=span.stop - span.start,
-                unheard_s=(len(decoded.waveform) - span.stop) / rate if index == len(windows) - 1 else 0.0,
-                sample_rate_in=decoded.sample_rate_in,
-                channels_in=decoded.channels_in,
-                label_true=label,
-                level_dbfs=level_dbfs(decoded.waveform[span.start : span.stop]),
-                metadata=recording.metadata,
+                window_index=item.index,
+                start_s=item.start_s,
+                length=item.length,
+                unheard_s=item.unheard_s,
+                sample_rate_in=item.sample_rate_in,
+                channels_in=item.channels_in,
+                channel=item.channel,
+                damaged=item.damaged,
+                label_true=context.labels.labels_of(metadata, recording),
+                level_dbfs=level_dbfs(item.samples[: item.length]),
+                metadata=metadata,
             )
-            ends = index == len(windows) - 1
-            yield _Item(Cursor(recording=recording.ordinal, window=index), row, samples, ends, size)
+            begun = True
+            yield _Item(item.place, row, item.samples)
+    except OSError as error:
+        reason, words = os_reason(error)
+        if begun:
+            raise StorageError(f"{recording.key}: it cannot be read any further: {words}") from error
+        yield failed(recording.clip_id, "read", reason, f"{recording.name}: {words}", 0.0, None)

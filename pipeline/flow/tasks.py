@@ -87,6 +87,7 @@ def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started
         windows=len(part.rows),
         recordings=part.recordings,
         errors=len(part.errors),
+        partly=sum(error.heard_s > 0 for error in part.errors),
         files=[file for file in files if file is not candidates],
         sums=sums_of(explained),
         candidates=candidates,

@@ -6,17 +6,22 @@ import posixpath
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import BinaryIO, cast
 
+from pipeline.audio.ranges import StoredAudio
 from pipeline.inputs.metadata import parse_sidecar
-from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, ReadReason, os_reason, too_large
+from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, ReadReason, os_reason
 from pipeline.inputs.shards import Entry, Shard, clip_id, printable, shard_id
 from pipeline.inputs.spelling import spellings
 from pipeline.inputs.suffixes import sidecar_of, stem_of
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem, refuse_special, resolve
 from pipeline.storage.retry import retrying
+from pipeline.storage.retrying_file import RetryingFile
 
 _AHEAD_FILES, _AHEAD_BYTES = 4, 64 << 20
+# Larger files are not held, but read by ranges as they are decoded.
+HELD_BYTES = 32 << 20
 
 
 def loose_entries(audio: dict[str, int], others: Iterable[str]) -> list[Entry]:
@@ -97,8 +102,6 @@ def _read_file(root_url: str, entry: Entry, ordinal: int, max_clip_bytes: int) -
 
     try:
         data = _first_there(root_url, entry, max_clip_bytes)
-        if isinstance(data, int):
-            return fault("too_large", too_large(data, max_clip_bytes), data)
     except OSError as error:
         reason, words = os_reason(error)
         if reason == "missing" and "\\" in entry.uri:
@@ -124,14 +127,15 @@ def unread_recording(entry: Entry) -> RawRecording:
     return RawRecording(0, identity, entry.key, _file_name(entry), b"", metadata, entry.segments, folder)
 
 
-def _first_there(root_url: str, entry: Entry, max_clip_bytes: int) -> bytes | int:
-    """Return a file's contents or, where it is too large, its size; a table may spell its name in other ways."""
+def _first_there(root_url: str, entry: Entry, max_clip_bytes: int) -> bytes | StoredAudio:
+    """Return a file's contents or, where they are too many to be held, what opens it; a table may spell its name in
+    other ways."""
     spelt = spellings(entry.uri) if entry.named and not is_url(entry.uri) else (entry.uri,)
     for uri in spelt:
         url = resolve(root_url, uri)
         try:
             size = entry.size_bytes or _size(url, entry.key)
-            return size if size > max_clip_bytes else _read(url, entry.key)
+            return StoredFile(url, entry.key, size) if size > min(HELD_BYTES, max_clip_bytes) else _read(url, entry.key)
         except FileNotFoundError:
             if uri == spelt[-1]:
                 raise
@@ -142,6 +146,20 @@ def _read(url: str, shown: str) -> bytes:
     fs, path = open_filesystem(url)
     refuse_special(fs, path)
     return bytes(retrying(lambda: fs.cat_file(path), what=f"reading {shown}"))
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file too large to be held: opened where it is decoded, and read by ranges."""
+
+    url: str
+    shown: str
+    size_bytes: int
+
+    def open(self) -> BinaryIO:
+        """Open it; its reads are retried."""
+        fs, path = open_filesystem(self.url)
+        return cast(BinaryIO, RetryingFile(fs, path, f"reading {self.shown}"))
 
 
 def _size(url: str, shown: str) -> int:

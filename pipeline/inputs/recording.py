@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from pipeline.audio.ranges import StoredAudio
+from pipeline.audio.stream import MAX_CHANNELS
 
 MAX_CLIP_BYTES = 1 << 30
 
@@ -37,19 +42,30 @@ class Segment:
 class RawRecording:
     """A recording as it lies in storage, not yet decoded.
 
-    `ordinal` counts recordings and faults in the shard's fixed reading order; `name` is the file's own name. Where
-    there are `segments`, they are explained, in any order and overlapping as they may be; else the whole recording is.
-    `folder` is the name of its folder where that may be its label, else empty.
+    `ordinal` counts recordings and faults in the shard's fixed reading order; `name` is the file's own name; `data` its
+    bytes, or what opens it if they are too many to be held. Where there are `segments`, they are explained, in any
+    order and overlapping as they may be; else the whole recording is. `folder` is the name of its folder where that may
+    be its label, else empty.
     """
 
     ordinal: int
     clip_id: str
     key: str
     name: str
-    data: bytes
+    data: bytes | StoredAudio
     metadata: dict[str, Any] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
     folder: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the file has."""
+        return len(self.data) if isinstance(self.data, bytes) else self.data.size_bytes
+
+    @property
+    def clip_ids(self) -> list[str]:
+        """The ids of what is explained of it: its own, or those of its segments."""
+        return [segment.clip_id for segment in self.segments] or [self.clip_id]
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,32 @@ class ReadFault:
     message: str
     size_bytes: int
     segments: tuple[Segment, ...] = ()
+
+
+class FileIds(Collection[str]):
+    """The ids of files whose recordings are among `clip_ids`: their own, or where `each` channel is one, theirs."""
+
+    def __init__(self, clip_ids: Collection[str], each: bool) -> None:
+        self._clip_ids, self._channels = clip_ids, range(1, MAX_CHANNELS + 1) if each else ()
+
+    def of(self, clip_id: str) -> list[str]:
+        """Those of the ids that are a file's or a segment's."""
+        ids = [clip_id, *(channel_clip_id(clip_id, channel) for channel in self._channels)]
+        return [one for one in ids if one in self._clip_ids]
+
+    def __contains__(self, clip_id: object) -> bool:
+        return bool(self.of(str(clip_id)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._clip_ids)
+
+    def __len__(self) -> int:
+        return len(self._clip_ids)
+
+
+def channel_clip_id(clip_id: str, channel: int) -> str:
+    """The `clip_id` of a recording's channel, from 1 on, where each of them counts as a recording."""
+    return hashlib.sha256(f"{clip_id}\0channel\0{channel}".encode()).hexdigest()[:32]
 
 
 def os_reason(error: OSError) -> tuple[ReadReason, str]:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.audio.decode import AudioFault, decode
+from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.pcm import from_pcm, to_pcm
-from pipeline.audio.windows import windows_of
+from pipeline.inputs.clip_windows import ClipError, clip_windows
 from pipeline.inputs.file_reader import unread_recording
 from pipeline.inputs.label_table import ground_truth, load_labels
 from pipeline.inputs.labels import GroundTruth, LabelledSegment
@@ -28,6 +28,7 @@ from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
 from schemas.explainer_config import FrontEndConfig
 from schemas.input_config import InputConfig
+from schemas.run_config import DecodingConfig
 
 WINDOWS_FILE = "windows.i16"
 
@@ -141,7 +142,7 @@ def load_windows(
     table = load_labels(reading, needed=labels_used)
     listing = list_input(url, reading)
     truth = ground_truth(listing, reading, table)
-    n, rate = front_end.window_samples, front_end.sample_rate
+    n = front_end.window_samples
     scratch.mkdir(parents=True, exist_ok=True)
     found = _Found()
 
@@ -149,7 +150,7 @@ def load_windows(
         return any(_is_wanted(segment.metadata, selections) for segment in segments)
 
     path = scratch / WINDOWS_FILE
-    with path.open("wb") as file:
+    with path.open("wb") as file, DecoderProcess() as decoder:
         for shard in listing.shards:
             for recording in _read(listing.root_url, shard, truth, wanted):
                 if isinstance(recording, ReadFault):
@@ -157,31 +158,32 @@ def load_windows(
                     on_skip(recording.key, recording.message)
                     continue
                 segments = truth.segments_of(recording)
-                waveform = None
-                if wanted(segments) and not (need_labels and not any(s.labels for s in segments)):
-                    try:
-                        waveform = decode(recording.data, recording.name, rate).waveform
-                    except AudioFault as fault:
-                        found.skipped += len(segments)
-                        on_skip(recording.key, fault.message)
-                        continue
+                chosen_here = {
+                    segment.clip_id
+                    for segment in segments
+                    if _is_wanted(segment.metadata, selections) and (segment.labels or not need_labels)
+                }
+                numbers: dict[str, int] = {}
+                by_clip = {segment.clip_id: segment for segment in segments}
+                if chosen_here:
+                    decoded = clip_windows(truth.annotated(recording), front_end, DecodingConfig(), decoder.stream)
+                    for item in decoded:
+                        if isinstance(item, ClipError):
+                            # What can be heard of a damaged recording is learnt from.
+                            found.skipped += not item.heard_s
+                            numbers.setdefault(item.clip_id, -1)
+                            on_skip(recording.key, item.message)
+                        elif item.clip_id in chosen_here:
+                            if item.clip_id not in numbers:
+                                numbers[item.clip_id] = found.add(shard.uri, recording.key, by_clip[item.clip_id])
+                            file.write(to_pcm(item.samples).astype("<i2").tobytes())
+                            found.recording_index.append(numbers[item.clip_id])
                 for segment in segments:
-                    windows = []
-                    if waveform is not None and _is_wanted(segment.metadata, selections):
-                        stop = None if segment.stop_s is None else round(segment.stop_s * rate)
-                        part = waveform[round(segment.start_s * rate) : stop]
-                        windows = [window for _, _, window in windows_of(part, front_end)]
-                        if not windows:
-                            found.skipped += 1
-                            on_skip(recording.key, f"its segment from {segment.start_s:g} s lies beyond its end")
-                            continue
-                    if segment.labels or not need_labels:
-                        for window in windows:
-                            file.write(to_pcm(window).astype("<i2").tobytes())
-                        found.add(shard.uri, recording.key, segment, len(windows))
-                    else:
+                    if not segment.labels and need_labels:
                         found.unlabelled.append(recording.key)
                         found.columns.update(segment.metadata)
+                    elif segment.clip_id not in numbers:
+                        found.add(shard.uri, recording.key, segment)
     if not found.keys and not found.unlabelled:
         raise TrainingDataError(f"none of the {found.skipped} recordings of {display_url(url)} could be decoded")
     if need_labels:
@@ -217,14 +219,15 @@ class _Found:
     columns: set[str] = field(default_factory=set)
     skipped: int = 0
 
-    def add(self, shard_uri: str, key: str, segment: LabelledSegment, n_windows: int) -> None:
-        self.recording_index += [len(self.keys)] * n_windows
+    def add(self, shard_uri: str, key: str, segment: LabelledSegment) -> int:
+        """Add a recording, or a segment of one, and return its number."""
         stop = "" if segment.stop_s is None else f"{segment.stop_s:g}"
         name = key if (segment.start_s, segment.stop_s) == (0, None) else f"{key}@{segment.start_s:g}-{stop}"
         self.keys[name if name not in self.keys else f"{shard_uri}:{name}"] = None
         self.files.append(f"{shard_uri}:{key}")
         self.labels.append(segment.labels)
         self.metadata.append(segment.metadata)
+        return len(self.keys) - 1
 
     def describe(self, by_table: bool) -> str:
         """Return in words how many recordings have no label or several; empty where each has one."""

@@ -57,7 +57,8 @@ def check_windows(
     longest = f"at most the explainer's window, {front_end.window_s:g} s, and at least one sample"
     _check("window_hop_s", window_hop_s, hop_fits, longest)
     _check("min_tail", min_tail, _finite(min_tail) and 0 <= min_tail <= 1, "a share of a window, 0 to 1")
-    _check("max_seconds", max_seconds, _number(max_seconds) and max_seconds > 0, "a number of seconds above 0")
+    positive = max_seconds is None or (_number(max_seconds) and max_seconds > 0)
+    _check("max_seconds", max_seconds, positive, "a number of seconds above 0")
     _check("batch_size", batch_size, _whole(batch_size) and batch_size >= 1, "a whole number of windows, at least 1")
 
 

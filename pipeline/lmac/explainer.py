@@ -75,7 +75,7 @@ class Explainer:
         refine: int = 0,
         window_hop_s: float | None = None,
         min_tail: float = MIN_TAIL,
-        max_seconds: float = 3600.0,
+        max_seconds: float | None = None,
         batch_size: int = 16,
     ) -> Explanation:
         """Explain one recording: a path, an fsspec URL, the bytes of an audio file, or `(samples, rate)`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,22 +13,22 @@ import soundfile
 from numpy.typing import NDArray
 
 from pipeline.audio.decode import AudioFault, DecodedAudio, decode
-from pipeline.audio.stream import MAX_RATE
+from pipeline.audio.stream import MAX_CHANNELS, MAX_RATE
 from pipeline.storage.errors import InputError, storage_errors
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem, refuse_special
 from pipeline.storage.retry import retrying
 
-# As many as a file may have.
-MAX_CHANNELS = 64
-
 RecordingSource: TypeAlias = "str | os.PathLike[str] | bytes | tuple[Any, float]"
 
 
-def read_recording(source: RecordingSource, sample_rate: int, max_seconds: float = 3600.0) -> tuple[str, DecodedAudio]:
+def read_recording(
+    source: RecordingSource, sample_rate: int, max_seconds: float | None = None
+) -> tuple[str, DecodedAudio]:
     """A name to show, and a mono waveform `[n]` at `sample_rate` in Hz, decoded and resampled as in a run.
 
     `source` is a path or any fsspec URL of one audio file, the bytes of one, or `(samples, rate)` as
-    `samples_by_channel` takes them, mixed to the mean of the channels.
+    `samples_by_channel` takes them, mixed to the mean of the channels. What can be heard of a damaged file is read,
+    with a warning that says what is missing.
     Raises InputError when it is none of these or holds no usable audio, StorageError when it cannot be read.
 
     >>> name, audio = read_recording((np.zeros((2, 44_100)), 44_100), sample_rate=32_000)
@@ -47,9 +48,14 @@ def read_recording(source: RecordingSource, sample_rate: int, max_seconds: float
             f"explain((samples, 44100)); got {type(source).__name__}"
         )
     try:
-        return name, decode(data, name, sample_rate, max_seconds)
+        audio = decode(data, name, sample_rate, max_seconds)
     except AudioFault as fault:
-        raise InputError(fault.message) from fault
+        raise InputError(fault.message.replace("--max-clip-seconds", "max_seconds")) from fault
+    if isinstance(source, tuple) and audio.damage:
+        raise InputError(f"{name}: it has samples that are NaN or infinite")
+    for damage in audio.damage:
+        warnings.warn(f"{name}: {damage.message}; what can be heard is used", stacklevel=3)
+    return name, audio
 
 
 def samples_by_channel(samples: Any) -> NDArray[np.float32]:

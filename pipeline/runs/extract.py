@@ -15,15 +15,12 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.audio.decode import decode
 from pipeline.audio.flac import encode_flac
-from pipeline.inputs.listing import list_input
-from pipeline.inputs.readers import find_recordings
+from pipeline.runs.original import read_originals
 from pipeline.runs.run import Listenable, Run
 from pipeline.storage.file_names import explanation_name
 from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
-from schemas.input_config import InputConfig
 
 KINDS = ("masked_in", "masked_out", "original")
 TABLE = "extracted.csv"
@@ -164,20 +161,12 @@ def _write_sounds(run: Run, files: Sequence[Extracted], input_url: str | os.Path
 
 def _read_again(run: Run, rows: Sequence[dict[str, Any]], input_url: str) -> Iterator[tuple[Key, NDArray[np.float32]]]:
     """The windows `[n]` of these rows, cut from the recordings of the input."""
-    rate, longest = run.record.explainer["sample_rate"], run.record.config["max_clip_seconds"]
-    by_recording = defaultdict(list)
+    by_window = defaultdict(list)
     for row in rows:
-        by_recording[row["clip_id"]].append(row)
-    listing = list_input(input_url, InputConfig.recorded(run.record.config))
-    for recording in find_recordings(listing, frozenset(by_recording)):
-        waveform = decode(recording.data, recording.name, rate, longest).waveform
-        identities = (recording.clip_id, *(segment.clip_id for segment in recording.segments))
-        for row in [row for identity in identities for row in by_recording.pop(identity, ())]:
-            start = round(row["start_s"] * rate)
-            yield (
-                (row["window_id"], row["target"], "original"),
-                waveform[start : start + round(row["duration_s"] * rate)],
-            )
+        by_window[row["window_id"]].append(row["target"])
+    for window_id, waveform in read_originals(run, by_window.keys(), input_url):
+        for target in by_window[window_id]:
+            yield (window_id, target, "original"), waveform
 
 
 def _written_by(run: Run, wanted: Set[Key]) -> Iterator[tuple[Key, bytes]]:

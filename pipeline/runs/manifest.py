@@ -23,6 +23,7 @@ from schemas.records import (
 )
 from schemas.tables import TABLES
 
+_COUNTS = ("recordings", "windows", "errors", "partly")
 _SUMS = tuple(TargetSums.model_fields)
 _COLUMNS = pa.schema(
     [
@@ -41,7 +42,7 @@ class ManifestBuilder:
     def __init__(self, output: RunOutput) -> None:
         self._output = output
         self._files: list[tuple[str, int, str, str, int]] = []
-        self._totals = dict.fromkeys(("recordings", "windows", "errors", "parts"), 0)
+        self._totals = dict.fromkeys((*_COUNTS, "parts"), 0)
         self._targets: dict[str, list[float]] = {}
         self._reasons: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
@@ -55,7 +56,7 @@ class ManifestBuilder:
     def add(self, commit: CommitRecord) -> None:
         """Add a part: its files, its counts and its sums."""
         self.add_files(commit.files)
-        for name in ("recordings", "windows", "errors"):
+        for name in _COUNTS:
             self._totals[name] += getattr(commit, name)
         self._totals["parts"] += 1
         for target, sums in commit.sums.targets.items():

@@ -104,7 +104,7 @@ def _strangers(rng: np.random.Generator) -> dict[str, bytes]:
 
 
 def _samples(rng: np.random.Generator) -> dict[str, bytes]:
-    """Well-formed files with odd samples; all but the first three can be explained."""
+    """Well-formed files with odd samples; all of them can be explained, the first three in part."""
     made = {}
     for name, value in (("nan", np.nan), ("inf", np.inf), ("minus-inf", -np.inf)):
         samples = tone(440, 0.3, RATE)

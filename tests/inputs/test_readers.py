@@ -58,14 +58,19 @@ def test_a_file_that_vanished_is_a_fault_and_the_others_are_read(tmp_path: Path)
     assert items[1].message == "b.wav: it does not exist"
 
 
-def test_a_clip_over_the_limit_is_a_fault_in_every_kind_of_shard(tmp_path: Path) -> None:
+def test_a_clip_over_the_limit_is_a_fault_where_it_must_be_held_and_else_read_by_ranges(tmp_path: Path) -> None:
     write_files(tmp_path, ["a/long name.wav"])
     (tmp_path / "b.tar").write_bytes(tar_bytes({"k.wav": bytes(20), "l.wav": b"l"}))
     write_parquet(tmp_path / "c.parquet", [{"audio": {"bytes": bytes(20), "path": "p.wav"}}])
     listing = list_input(str(tmp_path))
     items = [i for s in listing.shards for i in read_shard(listing.root_url, s, max_clip_bytes=10)]
+    large = items.pop(0)
+    assert isinstance(large, RawRecording)
+    assert not isinstance(large.data, bytes)
+    assert large.size_bytes == len(b"a/long name.wav")
+    with large.data.open() as file:
+        assert (file.seek(7), file.read()) == (7, b"name.wav")
     assert outline(items) == [
-        ("a/long name.wav", "too_large"),
         ("k", "too_large"),
         ("l", b"l"),
         ("p.wav", "too_large"),

@@ -102,7 +102,7 @@ def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
         ((STEREO, RATE, 2), "got tuple"),
         (None, "got NoneType"),
         ((np.array([]), RATE), "array: .* holds no samples"),
-        ((np.array([0, np.nan]), RATE), "array: it has NaN"),
+        ((np.array([0, np.nan]), RATE), "array: it has samples that are NaN"),
         (([[0.1, 0.2], [0.1]], RATE), "lists of equal length"),
         (b"", "bytes: the file has no bytes"),
         (b"no audio " * 99, "bytes: "),

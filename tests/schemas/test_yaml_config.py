@@ -45,7 +45,7 @@ def test_a_wrong_value_is_named_with_its_place_and_its_file(tmp_path: Path) -> N
     assert message.startswith(f"{path}:")
     assert "cluster.batch_size: Input should be greater than or equal to 1, got 0" in message
     assert (
-        "content.colour: there is no such setting, only: audio_column, audio_scores, classifier, delimiter, " in message
+        "content.colour: there is no such setting, only: audio_column, audio_scores, channel, classifier, " in message
     )
 
 

@@ -8,7 +8,7 @@ from pipeline.inputs.file_reader import unread_recording
 from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.readers import read_shard
-from pipeline.inputs.recording import ReadFault
+from pipeline.inputs.recording import FileIds, ReadFault
 from pipeline.inputs.shards import Shard
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.recordings import name_of
@@ -23,6 +23,7 @@ class InputCheck:
 
     def __init__(self, listing: Listing, truth: GroundTruth, record: RunRecord, findings: Findings) -> None:
         self._root_url, self._truth, self._findings = listing.root_url, truth, findings
+        self._each = record.config["channel"] == "each"
         self._left = {shard.shard_id: shard for shard in listing.shards}
         if listing.digest != record.input_digest:
             message = "the input is not the one that was explained, or has changed since"
@@ -37,10 +38,14 @@ class InputCheck:
         if not whole:
             return
         found, expected = {name_of(identity) for identity in ids}, self._ids(shard)
-        for identity in sorted(expected - found):
-            message = "the input has it, and it is neither in predictions nor in errors"
-            self._findings.add("missing_recording", shard_id, message, identity)
-        for identity in sorted(found - expected):
+        files = FileIds(found, self._each)
+        for identity in sorted(expected):
+            if of_file := files.of(identity):
+                found.difference_update(of_file)
+            else:
+                message = "the input has it, and it is neither in predictions nor in errors"
+                self._findings.add("missing_recording", shard_id, message, identity)
+        for identity in sorted(found):
             self._findings.add("stray_recording", shard_id, "the input has no such recording", identity)
 
     def close(self, finished: bool) -> None:

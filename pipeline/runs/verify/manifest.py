@@ -22,7 +22,7 @@ from pipeline.storage.errors import StorageError
 from schemas.records import CommitRecord, FileRecord, Manifest, TableName, TableTotals
 
 MANIFEST, SUCCESS = "_manifest.json", "_SUCCESS"
-_COUNTS = ("recordings", "windows", "errors")
+_COUNTS = ("recordings", "windows", "errors", "partly")
 _BATCH_ROWS = 4096
 
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 from pipeline.runs.verify.findings import Findings
 from schemas.records import TableName
 
-# A recording in a part: the 16 bytes of its id, and its windows there; `first` is -1 for an error.
-_RECORDING = np.dtype([("id", "S16"), ("first", "i4"), ("last", "i4")])
+# A recording in a part: the 16 bytes of its id, and its windows there; `first` is -1 for an error. `damaged` says that
+# the last of these windows is flagged so, or that the error is of a recording that is heard in part.
+_RECORDING = np.dtype([("id", "S16"), ("first", "i4"), ("last", "i4"), ("damaged", "?")])
 NO_RECORDINGS = np.zeros(0, _RECORDING)
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -23,13 +24,15 @@ def recordings_of(
 ) -> np.ndarray:
     """The recordings of a part's rows. Checks the form of ids on the way."""
     windows: dict[str, list[int]] = {}
+    damaged: dict[tuple[str, int], bool] = {}
     predictions = tables["predictions"]
-    columns = (predictions[name].to_pylist() for name in ("clip_id", "window_id", "window_index"))
-    for recording, window, index in zip(*columns, strict=True):
+    columns = (predictions[name].to_pylist() for name in ("clip_id", "window_id", "window_index", "damaged"))
+    for recording, window, index, flag in zip(*columns, strict=True):
         if not _ID.fullmatch(recording) or window != f"{recording}-{index:05d}":
             findings.add("wrong_id", paths["predictions"], f"not what window {index} of {recording} is called", window)
         else:
             windows.setdefault(recording, []).append(index)
+            damaged[recording, index] = flag
     for name in ("masks", "faithfulness", "listenables"):
         of_recording, of_window = (tables[name][column].to_pylist() for column in ("clip_id", "window_id"))
         for recording, window in zip(of_recording, of_window, strict=True):
@@ -41,10 +44,11 @@ def recordings_of(
         if set(range(numbers[0], numbers[-1] + 1)) - set(numbers):
             message = f"its windows in this part are {_spans(numbers)}"
             findings.add("missing_window", paths["predictions"], message, recording)
-        rows.append((bytes.fromhex(recording), numbers[0], numbers[-1]))
-    for recording in tables["errors"]["clip_id"].to_pylist():
+        rows.append((bytes.fromhex(recording), numbers[0], numbers[-1], damaged[recording, numbers[-1]]))
+    errors = tables["errors"]
+    for recording, heard in zip(errors["clip_id"].to_pylist(), errors["heard_s"].to_pylist(), strict=True):
         if _ID.fullmatch(recording):
-            rows.append((bytes.fromhex(recording), -1, -1))
+            rows.append((bytes.fromhex(recording), -1, -1, heard > 0))
         else:
             findings.add("wrong_id", paths["errors"], "no id of a recording", recording)
     return np.array(rows, _RECORDING)
@@ -53,7 +57,8 @@ def recordings_of(
 def check_recordings(recordings: np.ndarray, shard_id: str, broken: bool, findings: Findings) -> np.ndarray:
     """Check that each recording of a shard is there once and has all windows from 0 on; their ids `[n]`, sorted.
 
-    Parts of a `broken` shard are missing, and so may windows be.
+    One that is heard in part is in predictions and in errors. Parts of a `broken` shard are missing, and so may windows
+    be.
     """
     recordings = np.sort(recordings, order=["id", "first"])
     before = np.roll(recordings, 1)
@@ -61,16 +66,27 @@ def check_recordings(recordings: np.ndarray, shard_id: str, broken: bool, findin
     same[:1] = False
     failed = same & (before["first"] < 0)
     follows = same & ~failed
+    # Of each recording the last row has its last windows.
+    error, ends = recordings["first"] < 0, np.roll(~same, -1)
+    partly = np.isin(recordings["id"], recordings["id"][error & recordings["damaged"]])
+    unheard = np.isin(recordings["id"], recordings["id"][error & ~recordings["damaged"]])
+    flagged = ends & ~error & recordings["damaged"]
     found = {
-        "doubled_recording": (failed & (recordings["first"] < 0), "it is in errors twice"),
-        "recording_in_both": (failed & (recordings["first"] >= 0), "it is in predictions and in errors"),
+        "doubled_recording": (failed & error, "it is in errors twice"),
+        "recording_in_both": (~error & unheard & ends, "it is in predictions, and in errors as one that is not heard"),
         "doubled_row": (follows & (recordings["first"] <= before["last"]), "one of its windows is in two parts"),
     }
+    if not broken:
+        found |= {
+            "missing_error": (flagged & ~partly & ~unheard, "its windows are flagged damaged, and errors lack it"),
+            "unflagged_damage": (ends & ~error & partly & ~flagged, "errors have it, and it is not flagged damaged"),
+            "missing_window": (ends & error & recordings["damaged"], "it is heard in part by errors, without windows"),
+        }
     for kind, (where, message) in found.items():
         for recording in recordings[where]:
             findings.add(kind, shard_id, message, name_of(recording["id"]))
     expected = np.where(follows, before["last"] + 1, 0)
-    late = ~failed & (recordings["first"] > expected)
+    late = ~error & (recordings["first"] > expected)
     for recording, window in zip(recordings[late], expected[late], strict=True):
         if not broken:
             message = f"window {window} is not there, but {recording['first']} is"

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.audio.decode import AudioFault, decode
-from pipeline.audio.windows import windows_of
+from pipeline.audio.decode import AudioFault
+from pipeline.audio.windows import Span, take_window
+from pipeline.inputs.clip_windows import read_spans
 from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.readers import find_recordings
-from pipeline.inputs.recording import RawRecording, Segment
+from pipeline.inputs.recording import FileIds, RawRecording
 from pipeline.lmac.batches import Wanted, explain_batches
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import ExplainerError, has_explainer
@@ -24,7 +25,7 @@ from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.window_draw import Window
 from pipeline.storage.filesystem import join
-from schemas.records import RunRecord, TableName
+from schemas.records import CommitRecord, RunRecord, TableName
 from schemas.targets import Targets
 
 # What another number of threads may change: levels of a mask, probabilities.
@@ -36,11 +37,16 @@ _OTHER_DEVICE = {"fp32": (1e-3, 1e-3), "bf16": (0.05, 1e-2)}
 
 @dataclass(frozen=True)
 class _Cut:
-    """A window's samples `[n]` out of the input, how many of them are sound, and the device it was explained on."""
+    """A window's samples `[n]` out of the input, how many of them are sound, and what the run has written of it.
+
+    It was explained on `device`, in a batch of `batch_size`.
+    """
 
     window: Window
     samples: np.ndarray
     length: int
+    written: Mapping[TableName, list[dict[str, Any]]]
+    batch_size: int
     device: str
 
 
@@ -82,32 +88,29 @@ def reexplain(
     probabilities to within 1e-3. Where the device was another, one bin in a thousand may be further off, in bf16 one in
     twenty. `step` is called after each.
     """
-    by_recording: dict[str, list[Window]] = defaultdict(list)
+    by_clip: dict[str, list[Window]] = defaultdict(list)
     for window in windows:
-        by_recording[window.clip_id].append(window)
+        by_clip[window.clip_id].append(window)
     left = set(windows)
     waiting: dict[int, list[_Cut]] = defaultdict(list)
 
     def explain(size: int) -> None:
         cuts = waiting.pop(size)
         for cut, made in zip(cuts, _explained(explainer, cuts, config, size), strict=True):
-            _compare(cut, made, _written(output, cut.window), explainer, config, findings)
+            _compare(cut, made, explainer, config, findings)
             left.discard(cut.window)
             step()
 
-    shard_ids = {window.shard_id for window in windows}
-    for recording in find_recordings(listing, by_recording.keys(), shard_ids, truth):
-        spans = {segment.clip_id: segment for segment in recording.segments}
-        found = [window for identity in (recording.clip_id, *spans) for window in by_recording.get(identity, ())]
-        for window in found:
-            commit = output.read_part(window.shard_id, window.part)
-            cut = _cut(recording, spans.get(window.clip_id), window, explainer, config, commit.device)
+    files = FileIds(by_clip.keys(), config["channel"] == "each")
+    for recording in find_recordings(listing, files, {window.shard_id for window in windows}, truth):
+        for window in (one for clip in recording.clip_ids for found in files.of(clip) for one in by_clip[found]):
+            cut = _cut(output, window, recording, explainer, config)
             if cut is None:
                 step()
                 continue
-            waiting[commit.batch_size].append(cut)
-            if len(waiting[commit.batch_size]) == commit.batch_size:
-                explain(commit.batch_size)
+            waiting[cut.batch_size].append(cut)
+            if len(waiting[cut.batch_size]) == cut.batch_size:
+                explain(cut.batch_size)
     for size in list(waiting):
         explain(size)
     for window in sorted(left):
@@ -117,25 +120,22 @@ def reexplain(
 
 
 def _cut(
-    recording: RawRecording,
-    segment: Segment | None,
-    window: Window,
-    explainer: Explainer,
-    config: Mapping[str, Any],
-    device: str,
+    output: RunOutput, window: Window, recording: RawRecording, explainer: Explainer, config: Mapping[str, Any]
 ) -> _Cut | None:
-    front_end = explainer.config.front_end
-    try:
-        decoded = decode(recording.data, recording.name, front_end.sample_rate, config["max_clip_seconds"]).waveform
-    except AudioFault:
-        return None
-    if segment is not None:
-        rate = front_end.sample_rate
-        stop = None if segment.stop_s is None else round(segment.stop_s * rate)
-        decoded = decoded[round(segment.start_s * rate) : stop]
-    for one in windows_of(decoded, front_end, config["window_hop_s"], config["min_tail"]):
-        if one.number == window.index:
-            return _Cut(window, one.samples, one.span.stop - one.span.start, device)
+    """A window as its row of predictions places it in a recording; None where that has no such sound any more."""
+    front_end, commit = explainer.config.front_end, output.read_part(window.shard_id, window.part)
+    written = _written(output, window, commit)
+    for row in written["predictions"]:
+        start = round(row["start_s"] * front_end.sample_rate)
+        span = (start, start + round(row["duration_s"] * front_end.sample_rate))
+        channel = str(row["channel"] or config["channel"])
+        try:
+            (waveform,) = read_spans(recording, front_end.sample_rate, [span], channel, from_start=row["damaged"])
+        except AudioFault:
+            return None
+        if len(waveform) == span[1] - span[0]:
+            samples = take_window(waveform, Span(0, len(waveform)), front_end.window_samples)
+            return _Cut(window, samples, len(waveform), written, commit.batch_size, commit.device)
     return None
 
 
@@ -152,10 +152,10 @@ def _explained(
     return list(zip(made.probabilities, names, made.mask, strict=True))
 
 
-def _written(output: RunOutput, window: Window) -> dict[TableName, list[dict[str, Any]]]:
+def _written(output: RunOutput, window: Window, commit: CommitRecord) -> dict[TableName, list[dict[str, Any]]]:
     """What the run has written of a window: its rows of predictions and masks."""
     rows: dict[TableName, list[dict[str, Any]]] = {"predictions": [], "masks": []}
-    for file in output.read_part(window.shard_id, window.part).files:
+    for file in commit.files:
         if file.table in rows:
             data = io.BytesIO(output.read_bytes(file.path))
             rows[file.table] += pq.read_table(data, filters=[("window_id", "=", window.window_id)]).to_pylist()
@@ -165,7 +165,6 @@ def _written(output: RunOutput, window: Window) -> dict[TableName, list[dict[str
 def _compare(
     cut: _Cut,
     made: tuple[np.ndarray, list[str], np.ndarray],
-    written: Mapping[TableName, list[dict[str, Any]]],
     explainer: Explainer,
     config: Mapping[str, Any],
     findings: Findings,
@@ -177,8 +176,8 @@ def _compare(
     share, probability = (
         (0.0, _PROBABILITY) if cut.device == explainer.device.type else _OTHER_DEVICE[config["precision"]]
     )
-    masks = {row["target"]: row for row in written["masks"]}
-    for prediction in written["predictions"]:
+    masks = {row["target"]: row for row in cut.written["masks"]}
+    for prediction in cut.written["predictions"]:
         top, p = explainer.config.labels[int(probabilities.argmax())], np.array(prediction["probabilities"])
         if prediction["label"] != top:
             differ(f"written: {prediction['label']!r}, explained again: {top!r}")

@@ -44,12 +44,14 @@ def check_commit(
 ) -> None:
     """Check what a commit counts and sums against the rows of its part."""
     predictions, errors = tables["predictions"], tables["errors"]
-    recordings = len(set(predictions["clip_id"].to_pylist())) + len(errors)
+    # A recording is counted where it begins: with its first window, or as one that is not heard.
+    unheard = errors["heard_s"].to_pylist().count(0.0)
+    begun = predictions["window_index"].to_pylist().count(0) + unheard
     found = {
         "windows": len(predictions),
         "errors": len(errors),
-        # A recording is counted where it ends; the last one goes on where the next part begins inside a recording.
-        "recordings": recordings - (commit.next.window > 0),
+        "partly": len(errors) - unheard,
+        "recordings": begun,
     }
     for name, count in found.items():
         if count != getattr(commit, name):

@@ -16,8 +16,8 @@ from pipeline.runs.verify.verify import _AHEAD, _read
 from pipeline.runs.verify.window_draw import WindowDraw
 
 
-def recordings(*rows: tuple[str, int, int]) -> np.ndarray:
-    return np.array([(bytes.fromhex(name), first, last) for name, first, last in rows], NO_RECORDINGS.dtype)
+def recordings(*rows: tuple[str, int, int], damaged: bool = False) -> np.ndarray:
+    return np.array([(bytes.fromhex(name), first, last, damaged) for name, first, last in rows], NO_RECORDINGS.dtype)
 
 
 def test_files_are_held_up_to_a_limit_and_a_larger_one_alone() -> None:
@@ -67,6 +67,7 @@ def test_a_recording_in_two_shards_is_found_by_sixteen_bytes() -> None:
 
 def test_windows_of_a_recording_in_several_parts_follow_each_other() -> None:
     whole = recordings(("aa" * 16, 0, 3), ("aa" * 16, 4, 4), ("aa" * 16, 5, 9), ("bb" * 16, -1, -1))
+    partly = recordings(("cc" * 16, -1, -1), ("cc" * 16, 0, 2), damaged=True)
     for rows, broken, expected in [
         (whole, False, set()),
         (whole[[0, 2, 3]], False, {"missing_window"}),
@@ -75,6 +76,11 @@ def test_windows_of_a_recording_in_several_parts_follow_each_other() -> None:
         (whole[[0, 0, 1, 2]], False, {"doubled_row"}),
         (whole[[3, 3]], False, {"doubled_recording"}),
         (np.concatenate([whole, recordings(("bb" * 16, 0, 0))]), False, {"recording_in_both"}),
+        (np.concatenate([whole, partly]), False, set()),
+        (np.concatenate([whole, partly[:1]]), False, {"missing_window"}),
+        (np.concatenate([whole, partly[1:]]), False, {"missing_error"}),
+        (np.concatenate([partly[:1], recordings(("cc" * 16, 0, 2))]), False, {"unflagged_damage"}),
+        (np.concatenate([partly, partly[:1]]), False, {"doubled_recording"}),
     ]:
         findings = Findings()
         check_recordings(rows, "shard", broken, findings)

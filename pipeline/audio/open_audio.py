@@ -1,0 +1,112 @@
+"""Which decoder reads a file: libsndfile where it reads to the end, FFmpeg all the rest, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio.chained import is_uneven, open_chained
+from pipeline.audio.containers import read_wave, stated_end
+from pipeline.audio.framed import OggPages, end_of_frames, flac_joined, mp3_header, ogg_pages
+from pipeline.audio.pyav import open_pyav
+from pipeline.audio.sndfile import BrokenError, open_sndfile, reads_to_the_end
+from pipeline.audio.stream import AudioFault, AudioStream, Damage, check_format, read_at, size_of
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+# What libsndfile may have read ahead, or not yet, of the last frame that it decoded.
+_UNREAD_BYTES = 2048
+_UNEVEN = Damage("joined", "its streams differ in rate or channels, and so do decoders in what they make of it", 0.0)
+_JOINED = Damage("joined", "another FLAC file begins inside it, and decoders differ in what they make of it", 0.0)
+
+
+def open_audio(file: BinaryIO, name: str) -> tuple[AudioStream, list[Damage]]:
+    """Open a file, which can be sought in, with the decoder that reads it to its end; and what it is known to lack.
+
+    Raises AudioFault when the file is empty, not audio, a pointer to a file, or without samples.
+    """
+    size = size_of(file)
+    if not size:
+        raise AudioFault("empty", f"{name}: the file has no bytes")
+    if read_at(file, 0, len(_LFS)) == _LFS:
+        raise AudioFault("lfs_pointer", f"{name}: it is a pointer of git LFS, not the recording: run `git lfs pull`")
+    wave = read_wave(file)
+    if wave is not None:
+        # Named here, where libsndfile would only say that it cannot open the file.
+        check_format(name, wave.sample_rate, wave.channels)
+    pages = ogg_pages(file)
+    known = _missing(file, size, pages)
+    if pages is not None and is_uneven(pages):
+        return open_chained(file, name, pages), [*known, _UNEVEN]
+    if _JOINED not in known and reads_to_the_end(file, pages):
+        stream = open_sndfile(file, name)
+        if stream is not None:
+            blocks = partial(_to_the_end, stream, file, name)
+            return replace(stream, blocks=blocks), known
+    try:
+        stream = open_pyav(file, name)
+    except AudioFault as fault:
+        if known and fault.reason in ("not_audio", "no_samples", "undecodable"):
+            raise AudioFault(known[0].reason, f"{name}: {known[0].message}") from fault
+        other = open_sndfile(file, name) if fault.reason == "not_audio" else None
+        if other is None:
+            raise
+        # Its own idea of the length may be a guess.
+        return replace(other, blocks=partial(_as_far_as_it_goes, other), stated=None), known
+    if wave is not None and wave.plain and wave.size:
+        # FFmpeg says what there is of a file that was cut.
+        stream = replace(stream, stated=wave.size // wave.frame_bytes)
+    return stream, known
+
+
+def _missing(file: BinaryIO, size: int, pages: OggPages | None) -> list[Damage]:
+    """What a file says of itself that shows it to be damaged."""
+    header = mp3_header(file)
+    end = header.end if header is not None else stated_end(file)
+    if end is not None and end > size:
+        return [Damage("truncated", f"its header states {end} bytes, the file has {size}")]
+    if read_at(file, 0, 4) == b"fLaC" and flac_joined(file) is not None:
+        return [_JOINED]
+    if pages is not None and pages.damaged:
+        what = "a page of it is" if pages.damaged == 1 else f"{pages.damaged} pages of it are"
+        return [Damage("damaged", f"{what} damaged", 0.0)]
+    if pages is not None and pages.cut:
+        return [Damage("truncated", "the Ogg stream stops inside a page")]
+    return []
+
+
+def _as_far_as_it_goes(stream: AudioStream, start: int) -> Iterator[NDArray[np.float32] | Damage]:
+    """The blocks of libsndfile, where FFmpeg does not know the format."""
+    # libsndfile says why, and the length that is stated says what is missing.
+    with suppress(BrokenError):
+        yield from stream.blocks(start)
+
+
+def _to_the_end(stream: AudioStream, file: BinaryIO, name: str, start: int) -> Iterator[NDArray[np.float32] | Damage]:
+    """The blocks of libsndfile, and those of FFmpeg from where libsndfile cannot go on, or stops before the end."""
+    at = start
+    if stream.stated is not None and start >= stream.stated:
+        return
+    try:
+        for block in stream.blocks(start):
+            if not isinstance(block, Damage):
+                at += len(block)
+            yield block
+        place, head = file.tell(), read_at(file, 0, 4)
+        if head in (b"RIFF", b"RF64", b"OggS") or end_of_frames(file) - place <= _UNREAD_BYTES:
+            return
+        if head == b"fLaC":
+            yield _JOINED
+    except BrokenError:
+        # The file is whole by its header, its size and its last frame: the damage lies before its end.
+        seconds = at / stream.sample_rate
+        yield Damage("damaged", f"a piece of it after {seconds:.2f} s could not be decoded", seconds)
+    rest = open_pyav(file, name)
+    if (rest.sample_rate, rest.channels) != (stream.sample_rate, stream.channels):
+        raise AudioFault("undecodable", f"{name}: two decoders give it different rates or channels")
+    yield from rest.blocks(at)
