@@ -253,7 +253,8 @@ def _parquet(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) 
                 yield from _spanned(_digest(f"{uri}\0{row}"), f"{uri}, row {row}", content, said, reading)
                 row += 1
     except (pa.ArrowException, OSError) as error:
-        census.uncounted.append((f"{uri}, from row {row}: {error}", (_digest(f"{uri}\0{row}"),)))
+        lost = tuple(_digest(f"{uri}\0{number}") for number in range(row, file.metadata.num_rows))
+        census.uncounted.append((f"{uri}, from row {row}: {error}", lost))
 
 
 def _holds_sound(kind: pa.DataType, said_so: bool) -> bool:
