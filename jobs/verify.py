@@ -20,14 +20,15 @@ def verify(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
     input_url: Annotated[
         str | None,
-        typer.Option("--input", help="Its input, to compare recordings with; tars and Parquet files are read in full."),
+        typer.Option("--input", help="Its input, which is counted and listened to in full, and compared."),
     ] = None,
     deep: Annotated[int | None, typer.Option(min=1, help="Explain so many windows again, from --input.")] = None,
     explainer: Annotated[
         str | None, typer.Option(help="For --deep: the explainer of the run. [default: the one saved with it]")
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="For --input: the run's table of labels, if it names segments.")
+        str | None,
+        typer.Option(help="For --input: the run's table of labels, to compare; needed if it names segments."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Which windows --deep draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,

@@ -138,7 +138,8 @@ class TarIndex:
 
     def is_used(self, about: str) -> bool:
         """Whether a sound of the archive has a sidecar that is about this."""
-        return about in self._sounds | self._stems or ("." not in posixpath.basename(about) and about in self._keys)
+        of_key = "." not in posixpath.basename(about) and about in self._keys
+        return of_key or about in self._sounds or about in self._stems
 
     def sidecars_of(self, name: str) -> list[tuple[str, bytes | None]]:
         """Return a sound's sidecars: of its name with or without suffix, else of its name up to the first dot."""
@@ -169,8 +170,8 @@ class TarIndex:
         """Return what a table of its folder, or of one above it, says of a sound; and whether there is such a table."""
         found, folders = self._described
         row, above = found.get(folded(name), Named(0)), [posixpath.dirname(name)]
-        while above[-1]:
-            above.append(posixpath.dirname(above[-1]))
+        while (folder := posixpath.dirname(above[-1])) != above[-1]:
+            above.append(folder)
         broken = [self._broken[one] for one in above if one in self._broken]
         return Named(0, {"metadata_error": broken[0]}) if broken else row, not folders.isdisjoint(above)
 

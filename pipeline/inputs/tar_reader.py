@@ -228,7 +228,8 @@ class _TarReader:
                 yield sound, self._fault(reason, words, sound.identity, sound.key, sound.size)
                 continue
             if sound.data is None:
-                self._left_out[NOT_DRAWN] += not sound.drawn
+                if not sound.drawn:
+                    self._left_out[NOT_DRAWN] += 1
                 self._ordinal += 1
                 yield sound, None
                 continue

@@ -224,6 +224,11 @@ def test_names_are_those_of_the_recordings_and_no_audio_is_held(tmp_path: Path) 
     assert {one.shard for one in named} == {"s"}
 
 
+def test_names_that_lead_out_of_the_archive_are_names_only(tmp_path: Path) -> None:
+    items = read(tmp_path / "s.tar", [("/abs/a.wav", b"1"), ("../b.wav", b"2"), ("x/../../c.wav", b"3")])
+    assert heard(items) == {"/abs/a": b"1", "../b": b"2", "../c": b"3"}
+
+
 def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "s.tar").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n")
     (fault,) = listed(tmp_path / "s.tar")

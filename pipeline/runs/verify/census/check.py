@@ -100,8 +100,8 @@ def count_input(
                 findings.add("wrong_label_true", "predictions", message, one.clip_id)
         while waiting:
             check_first()
-    for words in census.uncounted:
-        if not failed:
+    for words, of_errors in census.uncounted:
+        if failed.isdisjoint(of_errors):
             message = f"it cannot be read, and no error says so: {words}"
             findings.add("uncounted_input", words.partition(":")[0], message)
     found.others = census.others

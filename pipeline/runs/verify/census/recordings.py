@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -19,16 +21,17 @@ from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 
 from pipeline.inputs.suffixes import AUDIO_SUFFIXES
 from pipeline.inputs.table_columns import LABEL_COLUMNS, URI_COLUMNS
-from pipeline.storage.filesystem import is_local, is_url, open_filesystem
+from pipeline.storage.filesystem import GLOB, is_local, is_url, open_filesystem, refuse_special
 from schemas.input_config import InputConfig
 
-_TARS = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_TARS = (".tar.zst", ".tzst", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _BATCH_ROWS = 16
 _DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 _ABOUT = (".json", ".cls", ".label")
 # Files that are not opened to hear whether they are sound.
 _SILENT = frozenset(
@@ -61,10 +64,13 @@ class Counted:
 
 @dataclass
 class Census:
-    """What is known of an input besides its recordings: how many `others` it has, and why some was not counted."""
+    """What is known of an input besides its recordings: how many `others` it has, and why some was not counted.
+
+    With the reason come the ids under which a run has it among its errors.
+    """
 
     others: int = 0
-    uncounted: list[str] = field(default_factory=list)
+    uncounted: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
 
 def recordings_in(
@@ -78,8 +84,8 @@ def recordings_in(
     if url.lower().endswith(_TABLES) and fs.isfile(path):
         try:
             yield from _manifest(url, reading)
-        except (ValueError, csv.Error) as error:
-            census.uncounted.append(f"{posixpath.basename(path)}: {error}")
+        except (*_DAMAGE, csv.Error) as error:
+            census.uncounted.append((f"{posixpath.basename(path)}: {error}", ()))
         return
     files = sorted(_files(url))
     there = {relative for _, relative in files}
@@ -92,6 +98,10 @@ def recordings_in(
 
         if any(part.startswith(".") for part in relative.split("/")):
             census.others += 1
+        elif _is_special(fs, full):
+            if suffix in AUDIO_SUFFIXES:
+                yield Counted(_digest(relative), relative, bytes)
+            census.others += suffix not in (*AUDIO_SUFFIXES, *_TARS, ".parquet")
         elif relative.lower().endswith(_TARS):
             with fs.open(full, "rb") as stream:
                 yield from _tar(relative, stream, reading, census)
@@ -106,6 +116,15 @@ def recordings_in(
             yield Counted(_digest(relative), relative, read, _labels(said, reading))
         elif suffix not in _ABOUT:
             census.others += 1
+
+
+def _is_special(fs: AbstractFileSystem, path: str) -> bool:
+    """Whether it is a pipe, a socket or a device, which reading would wait for."""
+    try:
+        refuse_special(fs, path)
+    except OSError:
+        return True
+    return False
 
 
 def segment_id(clip_id: str, span: tuple[float, float | None]) -> str:
@@ -123,7 +142,13 @@ def _digest(place: str) -> str:
 def _files(url: str) -> Iterator[tuple[str, str]]:
     """Yield the root and the relative path of every file below a folder, or of the one file."""
     fs, path = open_filesystem(url)
-    if fs.isfile(path) and not (is_local(fs) and os.path.isdir(path)):
+    magic = GLOB.search(path)
+    if magic and not fs.exists(path):
+        root = path[: magic.start()].rpartition("/")[0]
+        for match in fs.glob(path):
+            for folder, name in _files(match) if is_local(fs) else [match.rsplit("/", 1)]:
+                yield root, f"{folder}/{name}"[len(root) + 1 :]
+    elif fs.isfile(path) and not (is_local(fs) and os.path.isdir(path)):
         yield tuple(path.rsplit("/", 1))  # type: ignore[misc]
     elif is_local(fs):
         seen: dict[str, set[str]] = {path: {os.path.realpath(path)}}
@@ -142,10 +167,12 @@ def _files(url: str) -> Iterator[tuple[str, str]]:
 
 def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> Iterator[Counted]:
     try:
+        if uri.lower().endswith((".zst", ".tzst")):
+            stream = io.BytesIO(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd").read())
         archive = tarfile.open(fileobj=stream, mode="r:*", errors="surrogateescape")  # noqa: SIM115
         members = archive.getmembers()
     except _DAMAGE as error:
-        census.uncounted.append(f"{uri}: {error}")
+        census.uncounted.append((f"{uri}: {error}", (_digest(uri), _digest(f"{uri}\0\0"))))
         return
     about: dict[str, dict[str, Any]] = defaultdict(dict)
     for member in members:
@@ -197,7 +224,7 @@ def _parquet(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) 
     try:
         file = pq.ParquetFile(stream)
     except (pa.ArrowException, OSError) as error:
-        census.uncounted.append(f"{uri}: {error}")
+        census.uncounted.append((f"{uri}: {error}", (_digest(f"{uri}\x000"),)))
         return
     schema = file.schema_arrow
     features: dict[str, Any] = {}
@@ -226,7 +253,8 @@ def _parquet(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) 
                 yield from _spanned(_digest(f"{uri}\0{row}"), f"{uri}, row {row}", content, said, reading)
                 row += 1
     except (pa.ArrowException, OSError) as error:
-        census.uncounted.append(f"{uri}, from row {row}: {error}")
+        lost = tuple(_digest(f"{uri}\0{number}") for number in range(row, file.metadata.num_rows))
+        census.uncounted.append((f"{uri}, from row {row}: {error}", lost))
 
 
 def _holds_sound(kind: pa.DataType, said_so: bool) -> bool:
@@ -276,9 +304,14 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
 def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows of a plain table of text; blanks around names and values are left off."""
     fs, path = open_filesystem(url)
-    text = bytes(fs.cat_file(path)).decode("utf-8-sig")
-    if url.lower().endswith((".jsonl", ".ndjson")):
-        yield from (json.loads(line) for line in text.split("\n") if line.strip())
+    data = bytes(fs.cat_file(path))
+    data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    if url.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson", ".json")):
+        lines = (
+            json.loads(text) if text.lstrip().startswith("[") else map(json.loads, filter(str.strip, text.split("\n")))
+        )
+        yield from lines
         return
     head = text.split("\n", 1)[0]
     delimiter = reading.delimiter or max("\t,;|", key=head.count)
