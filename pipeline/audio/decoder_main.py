@@ -90,7 +90,7 @@ def _replies(sound: BinaryIO, name: str, **request: Any) -> Iterator[tuple[dict[
 
 def _message(item: Item) -> tuple[dict[str, Any], bytes | memoryview]:
     if isinstance(item, Block):
-        return {"block": item.start, "channels": len(item.samples)}, np.ascontiguousarray(item.samples).data
+        return {"block": item.start, "channels": len(item.samples)}, np.ascontiguousarray(item.samples).reshape(-1).data
     kind = "format" if isinstance(item, AudioFormat) else "damage" if isinstance(item, Damage) else "ended"
     return {kind: vars(item)}, b""
 

@@ -139,6 +139,20 @@ def test_a_stored_file_is_read_by_ranges_that_the_child_asks_for(name: str) -> N
         assert collect(decoder.stream(FILES[name], name, 16_000)).damage == there.damage == ()
 
 
+def test_what_is_skipped_is_no_more_than_a_sign_of_life() -> None:
+    span = (round(70 * RATE), round(71 * RATE))
+    long = encode(np.concatenate([NOISE] * 12), RATE, "MP3", "MPEG_LAYER_III")
+    with DecoderProcess() as decoder:
+        items = list(decoder.stream(long, "a", RATE, spans=(span,)))
+    blocks = [item for item in items if isinstance(item, Block)]
+    assert [block.samples.shape[1] for block in blocks[:-1]] == [0] * (len(blocks) - 1)
+    held = blocks[-1]
+    here = samples_of(stream_audio(io.BytesIO(long), "a", RATE))[0]
+    assert held.start <= span[0]
+    assert held.start + held.samples.shape[1] >= span[1]
+    np.testing.assert_array_equal(held.samples[0], here[held.start : held.start + held.samples.shape[1]])
+
+
 def test_storage_that_fails_is_no_fault_of_the_file() -> None:
     class Failing(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
