@@ -1,7 +1,7 @@
 """A FLAC and an MP3 of a day, made here: memory, time to the first window, and windows against those of its pieces:
 
 python -m benchmarks.long_recording
-python -m benchmarks.long_recording --hours 2 --folder /tmp/long
+python -m benchmarks.long_recording mp3 --hours 2
 """
 
 from __future__ import annotations
@@ -122,13 +122,14 @@ def measure(path: Path, alone: bytes, count: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("formats", nargs="*", default=["flac", "mp3"])
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--folder", type=Path, help="where the recordings are made; by default they are removed")
     arguments = parser.parse_args()
     count = -(-round(arguments.hours * 3600) // round(WINDOWS * WINDOW_S))
     sound = piece()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        for suffix in ("flac", "mp3"):
+        for suffix in arguments.formats:
             alone, path = Path(folder) / f"piece.{suffix}", Path(folder) / f"day.{suffix}"
             write(alone, sound, 1)
             write(path, sound, count)
