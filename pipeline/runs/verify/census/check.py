@@ -8,12 +8,21 @@ import posixpath
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.inputs.table_columns import KEY_COLUMNS, LABEL_COLUMNS
+from pipeline.inputs.table_columns import KEY_COLUMNS
 from pipeline.runs.verify.census.lengths import Length, LengthPool
-from pipeline.runs.verify.census.recordings import Census, Counted, recordings_in, rows_of
+from pipeline.runs.verify.census.recordings import (
+    TABLES,
+    Census,
+    Counted,
+    labels_of,
+    recordings_in,
+    rows_of,
+    segment_id,
+    span_of,
+)
 from pipeline.runs.verify.findings import Findings
 from schemas.input_config import InputConfig
 
@@ -67,11 +76,21 @@ def count_input(
     """
     found, census = InputCount(), Census()
     table = _label_rows(reading)
+    by_base: dict[str, list[str]] = defaultdict(list)
+    for key in table:
+        by_base[os.path.splitext(posixpath.basename(key))[0]].append(key)
+        by_base[posixpath.basename(key)].append(key)
     waiting: deque[tuple[Counted, list[Heard], Future[Length]]] = deque()
     with LengthPool() as lengths:
 
         def is_sound(data: bytes) -> bool:
             return lengths.ask("", data).result().seconds is not None
+
+        def is_there(clip_id: str) -> bool:
+            return bool(_ids(clip_id, config, heard, failed))
+
+        def parts_of(whole: Counted) -> list[Counted]:
+            return [whole] if reading.labels is None else _labelled(whole, table, by_base, is_there)
 
         def check_first() -> None:
             one, ends, length = waiting.popleft()
@@ -79,7 +98,8 @@ def count_input(
             found.in_full += whole
             found.in_part += not whole
 
-        for one in _drawn(lambda census: recordings_in(url, reading, census, is_sound), census, config, found):
+        drawn = _drawn(lambda census: recordings_in(url, reading, census, is_sound), census, config, found)
+        for one in (part for whole in drawn for part in parts_of(whole)):
             found.recordings += 1
             step()
             ids = _ids(one.clip_id, config, heard, failed)
@@ -94,8 +114,8 @@ def count_input(
             if not ids:
                 message = f"{one.name}: the input has it, and it is neither in predictions nor in errors"
                 findings.add("missing_recording", "predictions", message, one.clip_id)
-            own = one.labels if reading.labels is None else _of_table(table, one)
-            if labels and own is not None and any(set(end.labels) != set(own) for end in ends):
+            own = one.labels if labels else None
+            if own is not None and any(set(end.labels) != set(own) for end in ends):
                 message = f"{one.name}: labelled {list(ends[0].labels)} by the run, {list(own)} by the input"
                 findings.add("wrong_label_true", "predictions", message, one.clip_id)
         while waiting:
@@ -159,34 +179,44 @@ def _rank(one: Counted) -> int:
     return int.from_bytes(hashlib.sha256(one.file_id.encode()).digest()[:8], "big")
 
 
-def _label_rows(reading: InputConfig) -> dict[str, set[tuple[str, ...]]]:
-    """The labels that the table has by each way of naming a recording; those of several rows are there together."""
-    found: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    if reading.labels is None or not reading.labels.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson")):
+# Of each name that the table of labels has: the labels of its segments, or of the whole.
+_Rows = dict[str, dict[tuple[float, float | None], tuple[str, ...]]]
+
+
+def _label_rows(reading: InputConfig) -> _Rows:
+    found: _Rows = defaultdict(dict)
+    if reading.labels is None or not reading.labels.lower().endswith(TABLES):
         return found
-    by_key: dict[str, list[str]] = defaultdict(list)
     for row in rows_of(reading.labels, reading):
         columns = {name.lower(): name for name in row}
         keys = [reading.key_column.lower()] if reading.key_column else list(KEY_COLUMNS)
-        labels = [reading.label_column.lower()] if reading.label_column else list(LABEL_COLUMNS)
         key = next((row[columns[name]] for name in keys if name in columns), None)
-        label = next((row[columns[name]] for name in labels if name in columns), None)
-        if {"start", "onset", "offset", "start_s"} & columns.keys():
-            return {}
-        values = label if isinstance(label, list) else [label]
-        if reading.label_separator:
-            values = [part for value in values for part in str(value or "").split(reading.label_separator)]
-        by_key[posixpath.normpath(str(key))] += [str(value).strip() for value in values if value]
-    for key, names in by_key.items():
-        for form in {key, os.path.splitext(key)[0]}:
-            found[form].add(tuple(dict.fromkeys(names)))
+        rows = found[posixpath.normpath(str(key).replace("\\", "/"))]
+        span = span_of(row) if reading.segments else (0.0, None)
+        labels = labels_of(row, reading) or ()
+        rows[span] = tuple(dict.fromkeys((*rows.get(span, ()), *labels)))
     return found
 
 
-def _of_table(table: Mapping[str, set[tuple[str, ...]]], one: Counted) -> tuple[str, ...] | None:
-    """The labels of a recording that the table names in full, with suffix or without; None where it does not."""
+def _labelled(
+    one: Counted, table: _Rows, by_base: Mapping[str, list[str]], is_there: Callable[[str], bool]
+) -> list[Counted]:
+    """A recording with the labels that the table has for it, or its segments.
+
+    Where the table names it by more or by less than its path, that is taken only if the run has such a segment.
+    """
     inside = one.name.rpartition(": ")[2]
-    for form in (inside, os.path.splitext(inside)[0]):
-        if len(rows := table.get(form, set())) == 1:
-            return next(iter(rows))
-    return None
+    stem = os.path.splitext(inside)[0]
+    for key in by_base.get(posixpath.basename(stem), ()):
+        rows = table[key]
+        parts = [
+            Counted(
+                segment_id(one.clip_id, span), f"{one.name} from {span[0]:g} s", one.read, labels, span, one.clip_id
+            )
+            for span, labels in rows.items()
+        ]
+        if key in (inside, stem) and set(rows) == {(0.0, None)}:
+            return [replace(one, labels=rows[0.0, None])]
+        if key in (inside, stem) or any(is_there(part.clip_id) for part in parts if part.span != (0.0, None)):
+            return parts
+    return [replace(one, labels=None)]

@@ -31,7 +31,7 @@ from schemas.input_config import InputConfig
 _TARS = (".tar.zst", ".tzst", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _BATCH_ROWS = 16
 _DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 _ABOUT = (".json", ".cls", ".label")
 # Files that are not opened to hear whether they are sound.
 _SILENT = frozenset(
@@ -81,7 +81,7 @@ def recordings_in(
     Where the suffix of a file tells nothing, `is_sound` says by its contents whether it is one.
     """
     fs, path = open_filesystem(url)
-    if url.lower().endswith(_TABLES) and fs.isfile(path):
+    if url.lower().endswith(TABLES) and fs.isfile(path):
         try:
             yield from _manifest(url, reading)
         except (*_DAMAGE, csv.Error) as error:
@@ -113,7 +113,7 @@ def recordings_in(
             said: dict[str, Any] = {}
             for one in (one for one in _ABOUT if stem + one in there):
                 said |= _said(bytes(fs.cat_file(f"{root}/{stem}{one}")), one)
-            yield Counted(_digest(relative), relative, read, _labels(said, reading))
+            yield Counted(_digest(relative), relative, read, labels_of(said, reading))
         elif suffix not in _ABOUT:
             census.others += 1
 
@@ -193,7 +193,7 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
             key = next(f"{stem}#{n}" for n in range(2, len(members) + 2) if f"{stem}#{n}" not in keys)
         keys.add(key)
         names.add(name)
-        labels = _labels(about[stem], reading) if stem in about else None
+        labels = labels_of(about[stem], reading) if stem in about else None
 
         def content(member: tarfile.TarInfo = member) -> bytes:
             return _content(archive, member)
@@ -324,12 +324,13 @@ def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
 def _spanned(
     identity: str, name: str, read: Callable[[], bytes], said: Mapping[str, Any], reading: InputConfig
 ) -> Iterator[Counted]:
-    span = _span(said) if reading.segments else (0.0, None)
+    span = span_of(said) if reading.segments else (0.0, None)
     shown = name if span == (0.0, None) else f"{name} from {span[0]:g} s"
-    yield Counted(segment_id(identity, span), shown, read, _labels(said, reading), span, identity)
+    yield Counted(segment_id(identity, span), shown, read, labels_of(said, reading), span, identity)
 
 
-def _span(said: Mapping[str, Any]) -> tuple[float, float | None]:
+def span_of(said: Mapping[str, Any]) -> tuple[float, float | None]:
+    """The times of a row in seconds; those of the whole recording where it has none."""
     by_name = {name.lower(): value for name, value in said.items() if value not in (None, "")}
     for start, stop, is_length in (
         *(("onset", "offset", False), ("start", "end", False), ("start_s", "end_s", False)),
@@ -344,7 +345,8 @@ def _span(said: Mapping[str, Any]) -> tuple[float, float | None]:
     return 0.0, None
 
 
-def _labels(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | None:
+def labels_of(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | None:
+    """The labels in a row or a sidecar; None where it has no field for them."""
     by_name = {name.lower(): value for name, value in said.items()}
     wanted = [reading.label_column.lower()] if reading.label_column else [*LABEL_COLUMNS, "cls"]
     there = [by_name[name] for name in wanted if name in by_name]
