@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.audio.decode import AudioFault
+from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.windows import Span, take_window
 from pipeline.inputs.clip_windows import read_spans
 from pipeline.inputs.listing import Listing
@@ -68,15 +69,16 @@ def reexplain(
         by_clip[window.clip_id].append(window)
     left = set(windows)
     files = FileIds(by_clip.keys(), config["channel"] == "each")
-    for recording in find_recordings(listing, files, {window.shard_id for window in windows}):
-        for window in (one for clip in recording.clip_ids for found in files.of(clip) for one in by_clip[found]):
-            written = _written(output, window)
-            waveform, length = _cut(recording, written["predictions"], explainer, config)
-            if waveform is not None:
-                made = _explain(explainer, waveform, length, config)
-                _compare(window, made, written, explainer, config, findings)
-                left.discard(window)
-            step()
+    with DecoderProcess() as decoder:
+        for recording in find_recordings(listing, files, {window.shard_id for window in windows}):
+            for window in (one for clip in recording.clip_ids for found in files.of(clip) for one in by_clip[found]):
+                written = _written(output, window)
+                waveform, length = _cut(recording, written["predictions"], explainer, config, decoder)
+                if waveform is not None:
+                    made = _explain(explainer, waveform, length, config)
+                    _compare(window, made, written, explainer, config, findings)
+                    left.discard(window)
+                step()
     for window in sorted(left):
         message = "the input has no such window any more"
         findings.add("not_reexplained", window.shard_id, message, window.window_id)
@@ -84,7 +86,11 @@ def reexplain(
 
 
 def _cut(
-    recording: RawRecording, predictions: Sequence[Mapping[str, Any]], explainer: Explainer, config: Mapping[str, Any]
+    recording: RawRecording,
+    predictions: Sequence[Mapping[str, Any]],
+    explainer: Explainer,
+    config: Mapping[str, Any],
+    decoder: DecoderProcess,
 ) -> tuple[np.ndarray | None, int]:
     """The window `[n]` that a row of predictions places in a recording, and how much of it is sound."""
     front_end = explainer.config.front_end
@@ -93,7 +99,7 @@ def _cut(
         span = (start, start + round(row["duration_s"] * front_end.sample_rate))
         channel = str(row["channel"] or config["channel"])
         try:
-            (waveform,) = read_spans(recording, front_end.sample_rate, [span], channel, from_start=row["damaged"])
+            (waveform,) = read_spans(recording, front_end.sample_rate, [span], channel, row["damaged"], decoder.stream)
         except AudioFault:
             return None, 0
         if len(waveform) == span[1] - span[0]:
