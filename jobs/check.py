@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jobs.messages import console, fail, for_people
 from pipeline.audio.decode import AudioFault, collect
-from pipeline.inputs.clip_windows import stream_here
+from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import ReadFault
@@ -73,15 +73,18 @@ def first_clips(url: str, pair: Pair, limit: int) -> list[Tensor]:
 
 def _decoded(url: str, sample_rate: int) -> Iterator[Tensor]:
     listing = list_input(url)
-    for shard in listing.shards:
-        for recording in read_shard(listing.root_url, shard):
-            if isinstance(recording, ReadFault):
-                console.print(f"skipped {recording.key}: {recording.message}", markup=False)
-                continue
-            try:
-                yield torch.from_numpy(collect(stream_here(recording.data, recording.name, sample_rate)).waveform)
-            except AudioFault as fault:
-                console.print(f"skipped {recording.key}: {fault.message}", markup=False)
+    with DecoderProcess() as decoder:
+        for shard in listing.shards:
+            for recording in read_shard(listing.root_url, shard):
+                if isinstance(recording, ReadFault):
+                    console.print(f"skipped {recording.key}: {recording.message}", markup=False)
+                    continue
+                try:
+                    audio = collect(decoder.stream(recording.data, recording.name, sample_rate))
+                except AudioFault as fault:
+                    console.print(f"skipped {recording.key}: {fault.message}", markup=False)
+                else:
+                    yield torch.tensor(audio.waveform)
 
 
 def _table(pair: Pair, rows: list[Parity], bound: float) -> Table:

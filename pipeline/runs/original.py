@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.inputs.clip_windows import read_spans
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
@@ -31,11 +32,12 @@ def read_originals(run: Run, window_ids: Collection[str], input_url: str) -> Ite
     for clip_id, *row in rows:
         by_clip[clip_id].append(row)
     files = FileIds(by_clip.keys(), config["channel"] == "each")
-    for recording in find_recordings(list_input(input_url, InputConfig.recorded(config)), files):
-        for clip_id in (found for one in recording.clip_ids for found in files.of(one)):
-            windows = by_clip.pop(clip_id, [])
-            spans = [(round(start * rate), round((start + length) * rate)) for _, start, length, *_ in windows]
-            channels = {str(channel or config["channel"]) for *_, channel, _ in windows} or {"mix"}
-            damaged = any(damaged for *_, damaged in windows)
-            waveforms = read_spans(recording, rate, spans, channels.pop(), from_start=damaged)
-            yield from zip((window_id for window_id, *_ in windows), waveforms, strict=True)
+    with DecoderProcess() as decoder:
+        for recording in find_recordings(list_input(input_url, InputConfig.recorded(config)), files):
+            for clip_id in (found for one in recording.clip_ids for found in files.of(one)):
+                windows = by_clip.pop(clip_id, [])
+                spans = [(round(start * rate), round((start + length) * rate)) for _, start, length, *_ in windows]
+                channels = {str(channel or config["channel"]) for *_, channel, _ in windows} or {"mix"}
+                damaged = any(damaged for *_, damaged in windows)
+                waveforms = read_spans(recording, rate, spans, channels.pop(), damaged, decoder.stream)
+                yield from zip((window_id for window_id, *_ in windows), waveforms, strict=True)

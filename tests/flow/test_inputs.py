@@ -67,3 +67,22 @@ def test_labels_are_lists_and_a_hit_is_one_of_them(source: str, tiny_explainer: 
     table.write_text(table.read_text() + "t/8,more\n")
     with pytest.raises(InputError, match="not the table of labels that the run was made with"):
         verify(tmp_path / "out", source, labels_url=table)
+
+
+@pytest.mark.parametrize("by_table", [False, True])
+def test_segments_are_explained_with_their_own_labels(
+    source: str, tiny_explainer: str, tmp_path: Path, by_table: bool
+) -> None:
+    table = Path(source) / "segments.csv" if not by_table else tmp_path / "segments.csv"
+    table.write_text(
+        "path,start,end,label\nsite/0.wav,0.1,0.4,a\nsite/0.wav,0.3,0.5,b\nsite/1.wav,,,c\nsite/2.wav,3,4,d\n"
+    )
+    content = content_of(tiny_explainer, labels=str(table) if by_table else None, min_tail=0.0)
+    manifest = explain_here(source if by_table else str(table), str(tmp_path / "out"), content)
+    found = [row for row in rows(tmp_path / "out", "predictions") if row["label_true"]]
+    said = {(row["key"], row["label_true"][0], round(row["start_s"], 2), round(row["duration_s"], 2)) for row in found}
+    assert said == {("site/0.wav", "a", 0.1, 0.3), ("site/0.wav", "b", 0.3, 0.2), ("site/1.wav", "c", 0.0, 0.5)}
+    assert [row["reason"] for row in rows(tmp_path / "out", "errors")] == ["beyond_end"]
+    assert manifest.recordings == (4 + 6 if by_table else 4)
+    checked = verify(tmp_path / "out", source if by_table else str(table), labels_url=table if by_table else None)
+    assert not checked.findings, dict(checked.findings.counts)

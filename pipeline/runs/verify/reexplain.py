@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.audio.decode import AudioFault
+from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.audio.windows import Span, take_window
 from pipeline.inputs.clip_windows import read_spans
 from pipeline.inputs.labels import GroundTruth
@@ -102,15 +103,16 @@ def reexplain(
             step()
 
     files = FileIds(by_clip.keys(), config["channel"] == "each")
-    for recording in find_recordings(listing, files, {window.shard_id for window in windows}, truth):
-        for window in (one for clip in recording.clip_ids for found in files.of(clip) for one in by_clip[found]):
-            cut = _cut(output, window, recording, explainer, config)
-            if cut is None:
-                step()
-                continue
-            waiting[cut.batch_size].append(cut)
-            if len(waiting[cut.batch_size]) == cut.batch_size:
-                explain(cut.batch_size)
+    with DecoderProcess() as decoder:
+        for recording in find_recordings(listing, files, {window.shard_id for window in windows}, truth):
+            for window in (one for clip in recording.clip_ids for found in files.of(clip) for one in by_clip[found]):
+                cut = _cut(output, window, recording, explainer, config, decoder)
+                if cut is None:
+                    step()
+                    continue
+                waiting[cut.batch_size].append(cut)
+                if len(waiting[cut.batch_size]) == cut.batch_size:
+                    explain(cut.batch_size)
     for size in list(waiting):
         explain(size)
     for window in sorted(left):
@@ -120,7 +122,12 @@ def reexplain(
 
 
 def _cut(
-    output: RunOutput, window: Window, recording: RawRecording, explainer: Explainer, config: Mapping[str, Any]
+    output: RunOutput,
+    window: Window,
+    recording: RawRecording,
+    explainer: Explainer,
+    config: Mapping[str, Any],
+    decoder: DecoderProcess,
 ) -> _Cut | None:
     """A window as its row of predictions places it in a recording; None where that has no such sound any more."""
     front_end, commit = explainer.config.front_end, output.read_part(window.shard_id, window.part)
@@ -130,7 +137,7 @@ def _cut(
         span = (start, start + round(row["duration_s"] * front_end.sample_rate))
         channel = str(row["channel"] or config["channel"])
         try:
-            (waveform,) = read_spans(recording, front_end.sample_rate, [span], channel, from_start=row["damaged"])
+            (waveform,) = read_spans(recording, front_end.sample_rate, [span], channel, row["damaged"], decoder.stream)
         except AudioFault:
             return None
         if len(waveform) == span[1] - span[0]:
