@@ -103,9 +103,11 @@ def _to_the_end(stream: AudioStream, file: BinaryIO, name: str, start: int) -> I
         if head == b"fLaC":
             yield _JOINED
     except BrokenError:
-        # The file is whole by its header, its size and its last frame: the damage lies before its end.
-        seconds = at / stream.sample_rate
-        yield Damage("damaged", f"a piece of it after {seconds:.2f} s could not be decoded", seconds)
+        if stream.seekable:
+            # It is whole by its header and its last frame, so the damage lies before its end; where it is met has to be
+            # known, as places behind it are not found by seeking. Of others the header may lie: FFmpeg tells.
+            seconds = at / stream.sample_rate
+            yield Damage("damaged", f"a piece of it after {seconds:.2f} s could not be decoded", seconds)
     rest = open_pyav(file, name)
     if (rest.sample_rate, rest.channels) != (stream.sample_rate, stream.channels):
         raise AudioFault("undecodable", f"{name}: two decoders give it different rates or channels")
