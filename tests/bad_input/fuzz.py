@@ -22,7 +22,7 @@ from typing import IO
 from tests.bad_input.cases import run_case
 
 # A case that takes longer is a hang; the first of a process waits for its imports too.
-HANG_S, START_S = 10.0, 120.0
+HANG_S, START_S = 30.0, 120.0
 CHILD = (sys.executable, "-m", "tests.bad_input.fuzz_child")
 
 
