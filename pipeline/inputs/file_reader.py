@@ -6,22 +6,19 @@ import posixpath
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import BinaryIO, cast
+from dataclasses import replace
 
 from pipeline.audio.ranges import StoredAudio
 from pipeline.inputs.metadata import parse_sidecar
 from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, ReadReason, os_reason
 from pipeline.inputs.shards import Entry, Shard, clip_id, printable, shard_id
 from pipeline.inputs.spelling import spellings
+from pipeline.inputs.stored_file import HELD_BYTES, StoredFile
 from pipeline.inputs.suffixes import sidecar_of, stem_of
 from pipeline.storage.filesystem import display_url, is_url, open_filesystem, refuse_special, resolve
 from pipeline.storage.retry import retrying
-from pipeline.storage.retrying_file import RetryingFile
 
 _AHEAD_FILES, _AHEAD_BYTES = 4, 64 << 20
-# Larger files are not held, but read by ranges as they are decoded.
-HELD_BYTES = 32 << 20
 
 
 def loose_entries(audio: dict[str, int], others: Iterable[str]) -> list[Entry]:
@@ -146,20 +143,6 @@ def _read(url: str, shown: str) -> bytes:
     fs, path = open_filesystem(url)
     refuse_special(fs, path)
     return bytes(retrying(lambda: fs.cat_file(path), what=f"reading {shown}"))
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file too large to be held: opened where it is decoded, and read by ranges."""
-
-    url: str
-    shown: str
-    size_bytes: int
-
-    def open(self) -> BinaryIO:
-        """Open it; its reads are retried."""
-        fs, path = open_filesystem(self.url)
-        return cast(BinaryIO, RetryingFile(fs, path, f"reading {self.shown}"))
 
 
 def _size(url: str, shown: str) -> int:

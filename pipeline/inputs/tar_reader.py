@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, Any
 
+from pipeline.audio.ranges import StoredAudio
 from pipeline.inputs.metadata import parse_sidecar
 from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, ReadReason, os_reason, too_large
 from pipeline.inputs.shards import NOT_DRAWN, Shard, clip_id, printable
 from pipeline.inputs.sniff import SNIFFED_BYTES, kind_by_content
+from pipeline.inputs.stored_file import HELD_BYTES, StoredFile
 from pipeline.inputs.suffixes import is_audio, is_hidden, kind_by_name, sidecar_of, stem_of, suffix_of
 from pipeline.inputs.table_columns import Named
 from pipeline.inputs.tar_index import (
@@ -27,6 +29,7 @@ from pipeline.inputs.tar_index import (
     sidecar_bytes,
 )
 from pipeline.storage.filesystem import resolve
+from pipeline.storage.retrying_file import RetryingFile
 
 
 @dataclass
@@ -37,7 +40,7 @@ class _Sound:
     key: str
     identity: str
     size: int
-    data: bytes | None = None
+    data: bytes | StoredAudio | None = None
     fault: tuple[ReadReason, str] | None = None
     drawn: bool = True
 
@@ -92,6 +95,7 @@ class _TarReader:
         left_out: Counter[str],
     ) -> None:
         self._shard, self._start, self._max_bytes, self._want = shard, start, max_clip_bytes, want
+        self._held = min(HELD_BYTES, max_clip_bytes)
         self._left_out = left_out
         self._url, self._shown = resolve(root_url, shard.uri), printable(shard.uri)
         self._keys: set[str] = set()
@@ -178,8 +182,12 @@ class _TarReader:
         ordinal = self._ordinal + len(group.sounds) - 1
         read = sound.drawn and ordinal >= self._start and (self._want is None or self._want(sound.identity))
         try:
+            data: bytes | StoredAudio | int
             if not member.isreg():
                 data = self._index.linked(name, self._max_bytes) if read else b""
+            elif read and self._is_read_by_ranges(archive, member):
+                check_whole(archive, member)
+                data = StoredFile(self._url, self._shown, member.size, member.offset_data)
             elif begun is not None and member.size <= self._max_bytes:
                 data = begun[0] + begun[1].read()
             elif read and member.size <= self._max_bytes:
@@ -200,7 +208,12 @@ class _TarReader:
         if isinstance(data, int):
             sound.size, sound.fault = data, ("too_large", too_large(data, self._max_bytes))
         else:
-            sound.data, sound.size = data, len(data)
+            sound.data, sound.size = data, len(data) if isinstance(data, bytes) else data.size_bytes
+
+    def _is_read_by_ranges(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
+        """Whether a member is too large to be held, and lies in one piece in an archive that can be sought in."""
+        seekable = isinstance(archive.fileobj, RetryingFile)
+        return seekable and member.size > self._held and not member.issparse()
 
     def _key(self, name: str) -> str:
         """Return the name without suffix or, where another sound has that, the whole of it; numbered if it is taken."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import gzip
 import io
 import json
 import os
@@ -60,7 +61,9 @@ def test_a_file_that_vanished_is_a_fault_and_the_others_are_read(tmp_path: Path)
 
 def test_a_clip_over_the_limit_is_a_fault_where_it_must_be_held_and_else_read_by_ranges(tmp_path: Path) -> None:
     write_files(tmp_path, ["a/long name.wav"])
-    (tmp_path / "b.tar").write_bytes(tar_bytes({"k.wav": bytes(20), "l.wav": b"l"}))
+    tar = tar_bytes({"i.wav": b"i", "k.wav": bytes(range(20)), "l.wav": b"l"})
+    (tmp_path / "b.tar").write_bytes(tar)
+    (tmp_path / "b.tar.gz").write_bytes(gzip.compress(tar))
     write_parquet(tmp_path / "c.parquet", [{"audio": {"bytes": bytes(20), "path": "p.wav"}}])
     listing = list_input(str(tmp_path))
     items = [i for s in listing.shards for i in read_shard(listing.root_url, s, max_clip_bytes=10)]
@@ -70,9 +73,20 @@ def test_a_clip_over_the_limit_is_a_fault_where_it_must_be_held_and_else_read_by
     assert large.size_bytes == len(b"a/long name.wav")
     with large.data.open() as file:
         assert (file.seek(7), file.read()) == (7, b"name.wav")
+    member = items.pop(1)
+    assert isinstance(member, RawRecording)
+    assert not isinstance(member.data, bytes)
+    with member.data.open() as file:
+        assert (member.size_bytes, file.read(3), file.seek(15), file.read()) == (
+            20,
+            b"\0\1\2",
+            15,
+            bytes(range(15, 20)),
+        )
     assert outline(items) == [
-        ("k", "too_large"),
+        ("i", b"i"),
         ("l", b"l"),
+        *(("i", b"i"), ("k", "too_large"), ("l", b"l")),
         ("p.wav", "too_large"),
     ]
 
