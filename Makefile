@@ -12,9 +12,9 @@ demo: $(INSTALLED)
 # One thread each; a file's tests stay together, as they share what is made for them.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadfile
 
-# Three processes on two cores: what starts Ray waits more than it computes. It comes first, as its files take longest.
+# Three processes on two cores: what starts Ray waits more than it computes.
 test: $(INSTALLED) lint
-	$(PYTEST) -n 3 --no-loadscope-reorder tests/faults/test_faults.py tests/flow tests
+	$(PYTEST) -n 3 --no-loadscope-reorder
 
 # What can be run after every change: no Ray, no server, no training.
 check: $(INSTALLED) lint
