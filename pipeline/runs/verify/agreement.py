@@ -41,6 +41,19 @@ def check_predictions(predictions: pa.Table, settings: Settings, path: str, find
             findings.add("wrong_probabilities", path, message, window)
 
 
+def check_audio_scores(scores: pa.Table, settings: Settings, path: str, findings: Findings) -> None:
+    """Check that the written audio of the windows that are drawn was classified again, and of no others."""
+    names = [name for name in scores.column_names if name.endswith("_audio")]
+    there = [scores[name].is_valid().to_pylist() for name in names]
+    for key, *known in zip(keys_of(scores, "faithfulness"), *there, strict=True):
+        if settings.audio_scores.takes(key[0]) and not all(known):
+            message = f"its audio is drawn by --audio-scores {settings.audio_scores}, and not scored"
+            findings.add("missing_scores", path, message, " ".join(key))
+        elif not settings.audio_scores.takes(key[0]) and any(known):
+            message = f"its audio is scored, and not drawn by --audio-scores {settings.audio_scores}"
+            findings.add("stray_scores", path, message, " ".join(key))
+
+
 def check_targets(
     tables: Mapping[TableName, pa.Table], settings: Settings, paths: Mapping[TableName, str], findings: Findings
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.runs.output import RunOutput
-from pipeline.runs.verify.agreement import check_predictions, check_scores, check_targets
+from pipeline.runs.verify.agreement import check_audio_scores, check_predictions, check_scores, check_targets
 from pipeline.runs.verify.census.check import Heard
 from pipeline.runs.verify.files import Memory, fetch, open_table, stays_away
 from pipeline.runs.verify.findings import Findings
@@ -118,6 +118,8 @@ class PartReader:
             try:
                 table = parquet.read(columns=[column for column in TABLES[name].names if column not in _LARGE])
                 check_values(table, name, file.path, report.findings)
+                if name == "faithfulness":
+                    check_audio_scores(table, self._settings, file.path, report.findings)
                 if name == "masks":
                     report.masks, report.shapes = check_masks(parquet, self._settings, file.path, report.findings)
                 if name == "listenables":

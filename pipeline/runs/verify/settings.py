@@ -22,6 +22,7 @@ class Settings:
     sides: tuple[str, ...]
     listen: Draw
     masks: Draw
+    audio_scores: Draw
     binary: bool
     part_windows: int
     sample_rate: int
@@ -38,6 +39,7 @@ class Settings:
                 sides=tuple(config["listenables"]),
                 listen=Draw.parse(config["listen"]),
                 masks=Draw.parse(config["masks"], per_target=False),
+                audio_scores=Draw.parse(config["audio_scores"], per_target=False),
                 binary=config["mask"] == "binary",
                 part_windows=int(config["part_windows"]),
                 sample_rate=int(explainer["sample_rate"]),

@@ -22,7 +22,7 @@ from tests.runs.verify.make import commit_here, kinds, run_here, told
 
 pytestmark = pytest.mark.slow
 
-SETTINGS: dict[str, Any] = {"listen": "per-target:2", "masks": "share:0.5"}
+SETTINGS: dict[str, Any] = {"listen": "per-target:2", "masks": "share:0.5", "audio_scores": "share:0.5"}
 
 
 @pytest.fixture(scope="module")

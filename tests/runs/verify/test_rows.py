@@ -50,6 +50,12 @@ def no_bytes(audio: dict) -> dict:
         ("faithfulness", lambda rows: rows.pop(1), "missing_row", "no row for it, 1 expected"),
         ("listenables", lambda rows: rows.pop(1), "missing_listenable", "it is drawn by --listen all, and no row"),
         ("masks", first("mask", None), "missing_mask", "it is drawn by --masks all, and not stored"),
+        (
+            "faithfulness",
+            first("ff_audio", None),
+            "missing_scores",
+            "its audio is drawn by --audio-scores all, and not scored",
+        ),
         ("predictions", first("probability", nan), "not_finite", "probability is NaN or infinite"),
         ("predictions", one_of_list("embedding", nan), "not_finite", "embedding is NaN or infinite"),
         ("predictions", one_of_list("probabilities", -np.inf), "not_finite", "probabilities is NaN or infinite"),
