@@ -12,6 +12,7 @@ from pipeline.audio.stream import read_at, size_of
 _OGG_PAGE_HEADER = 27
 _BOS, _EOS = 2, 4
 _PAGE_BYTES = 65_307  # the largest that an Ogg page can be
+_MOST_BLOCKS = 1024  # of metadata before a FLAC file's frames
 _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -114,26 +115,52 @@ def flac_joined(file: BinaryIO, most: int = 32 << 20) -> int | None:
     return None
 
 
+def flac_first_frame(file: BinaryIO) -> int | None:
+    """Return the number of the first sample in a FLAC file, by its first frame's header; None where there is none.
+
+    It is not 0 where a file was cut from another without decoding: what its header states is then the other's length.
+    """
+    at = _after_id3(file)
+    head = read_at(file, at, 42)
+    if head[:4] != b"fLaC" or len(head) < 42:
+        return None
+    at += 4
+    for _ in range(_MOST_BLOCKS):
+        block = read_at(file, at, 4)
+        if len(block) < 4:
+            break
+        at += 4 + int.from_bytes(block[1:], "big")
+        if block[0] & 0x80:
+            found = _frame(read_at(file, at, 16), _fixed_block(head))
+            return None if found is None else found[0]
+    return None
+
+
 def flac_last_frame(file: BinaryIO) -> int | None:
     """Return the frames up to the end of the last FLAC frame in a file, by its own header; None if none is found."""
     head = read_at(file, 0, 42)
-    smallest, largest = struct.unpack_from(">HH", head, 8)
     size = size_of(file)
     begin = max(0, size - (int.from_bytes(head[15:18], "big") or 1 << 16) - (1 << 12))
     tail = read_at(file, begin, size - begin)
     at = len(tail)
     while (at := tail.rfind(b"\xff", 0, at)) >= 0:
-        end = _frame_end(tail[at : at + 16], smallest if smallest == largest else 0)
-        if end is not None:
-            return end
+        found = _frame(tail[at : at + 16], _fixed_block(head))
+        if found is not None:
+            return sum(found)
     return None
+
+
+def _fixed_block(head: bytes) -> int:
+    """The size of all blocks but the last by a FLAC header; 0 where they differ."""
+    smallest, largest = struct.unpack_from(">HH", head, 8)
+    return int(smallest) if smallest == largest else 0
 
 
 _FLAC_BLOCKS = {1: 192, **{k: 576 << (k - 2) for k in range(2, 6)}, **{k: 256 << (k - 8) for k in range(8, 16)}}
 
 
-def _frame_end(header: bytes, fixed_block: int) -> int | None:
-    """The number of the frame after a FLAC frame (RFC 9639, section 9.1); None where these bytes are no header."""
+def _frame(header: bytes, fixed_block: int) -> tuple[int, int] | None:
+    """Where a FLAC frame begins and its samples (RFC 9639, section 9.1); None where these bytes are no header."""
     if len(header) < 6 or header[1] & 0xFE != 0xF8 or header[3] & 1 or header[2] >> 4 == 0 or header[2] & 15 == 15:
         return None
     length = max(1, 8 - (header[4] ^ 0xFF).bit_length())
@@ -151,9 +178,9 @@ def _frame_end(header: bytes, fixed_block: int) -> int | None:
     if at >= len(header) or _crc8(header[:at]) != header[at]:
         return None
     # Frames of a fixed size are counted, else samples are.
-    if not header[1] & 1 and not fixed_block:
+    if not header[1] & 1 and not fixed_block and number:
         return None
-    return number + block if header[1] & 1 else number * fixed_block + block
+    return (number if header[1] & 1 else number * fixed_block), block
 
 
 def _crc8(data: bytes) -> int:

@@ -11,7 +11,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from pipeline.audio.containers import stated_end
-from pipeline.audio.framed import mp3_header
+from pipeline.audio.framed import flac_first_frame, mp3_header
 from pipeline.audio.stream import AudioFault, AudioStream, Damage, check_format
 
 # Playlists and scripts (hls, concat, dash...) can name other files and hosts: only self-contained demuxers.
@@ -84,6 +84,9 @@ def open_pyav(file: BinaryIO, name: str) -> AudioStream:
     seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
     seconds = (seconds or ((container.duration or 0) - max(0, container.start_time or 0)) / 1e6) if slack else 0.0
     if kind in _SIZED and stated_end(file) is None:
+        seconds = 0.0
+    if kind == "flac" and flac_first_frame(file):
+        # Cut from a longer file, whose length its header states.
         seconds = 0.0
     if kind == "mp3" and mp3 is not None and mp3.frames is not None:
         # FFmpeg makes a guess of its own where the header and the size of the file differ.

@@ -13,6 +13,7 @@ from pipeline.audio.containers import read_wave
 from pipeline.audio.framed import (
     OggPages,
     end_of_frames,
+    flac_first_frame,
     flac_frames,
     flac_last_frame,
     mp3_header,
@@ -40,7 +41,8 @@ def reads_to_the_end(file: BinaryIO, pages: OggPages | None) -> bool:
         return wave is not None and wave.plain and wave.size is not None and wave.begin + wave.size <= size_of(file)
     if head == b"fLaC":
         stated = flac_frames(file)
-        return stated is not None and flac_last_frame(file) == stated
+        # libsndfile finds its place by the frames' numbers, which count from 0 only where none were cut off.
+        return stated is not None and flac_first_frame(file) == 0 and flac_last_frame(file) == stated
     if pages is not None:
         whole = pages.ended and not (pages.cut or pages.damaged)
         return whole and len(pages.links) == 1 and pages.forms[0][:7] == b"\x01vorbis"

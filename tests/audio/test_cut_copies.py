@@ -1,0 +1,67 @@
+"""Files that FFmpeg cut from others, or put together, without decoding: what FFmpeg decodes of them is heard."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audio import resample
+from pipeline.audio.decode import DecodedAudio, collect, decode, stream_audio
+from tests.audio.make import encode
+
+RATE = 22_050
+NOISE = (0.2 * np.random.default_rng(0).standard_normal((20 * RATE, 2))).astype(np.float32)
+
+pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg command is not installed")
+
+
+def ffmpeg(folder: Path, command: str) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *command.split()], cwd=folder, check=True)
+
+
+def by_ffmpeg(path: Path) -> np.ndarray:
+    """What the ffmpeg command decodes, as mono at the file's rate."""
+    command = ["ffmpeg", "-v", "quiet", "-i", str(path), "-f", "f32le", "-ac", "2", "-"]
+    found = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    return np.frombuffer(found, np.float32).reshape(-1, 2).mean(axis=1)
+
+
+def heard_as_by_ffmpeg(path: Path) -> DecodedAudio:
+    """What is heard of a file, which is what the ffmpeg command decodes of it."""
+    audio = decode(path.read_bytes(), path.name, RATE)
+    expected = by_ffmpeg(path)
+    assert len(audio.waveform) == len(expected)
+    np.testing.assert_allclose(audio.waveform, expected, atol=1e-4)
+    return audio
+
+
+@pytest.mark.parametrize("start", [0.1, 3, 17])
+@pytest.mark.parametrize("tagged", [False, True])
+def test_a_flac_cut_from_another_is_a_whole_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: float, tagged: bool
+) -> None:
+    path = tmp_path / "part.flac"
+    (tmp_path / "whole.flac").write_bytes(encode(NOISE, RATE, "FLAC", "PCM_16"))
+    ffmpeg(tmp_path, f"-ss {start} -i whole.flac -c copy part.flac")
+    audio = heard_as_by_ffmpeg(path)
+    assert len(audio.waveform) / RATE == pytest.approx(20 - start, abs=0.2)
+    data = b"ID3\x04\x00\x00\x00\x00\x00\x0a" * tagged + bytes(10 * tagged) + path.read_bytes()
+    assert decode(data, "part.flac", RATE).damage == audio.damage == ()
+    monkeypatch.setattr(resample, "_BLOCK_FRAMES", 20_000)
+    span = collect(stream_audio(io.BytesIO(data), "part.flac", RATE, spans=((30_000, None),))).waveform
+    np.testing.assert_array_equal(span, audio.waveform[-len(span) :])
+    assert len(span) >= len(audio.waveform) - 30_000
+
+
+def test_of_a_flac_in_segments_only_the_first_seems_to_be_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "whole.flac").write_bytes(encode(NOISE, RATE, "FLAC", "PCM_16"))
+    ffmpeg(tmp_path, "-i whole.flac -c copy -f segment -segment_time 8 %d.flac")
+    parts = [heard_as_by_ffmpeg(tmp_path / f"{number}.flac") for number in range(3)]
+    assert sum(len(part.waveform) for part in parts) == len(NOISE)
+    # Its header states the length of the whole.
+    assert [[one.reason for one in part.damage] for part in parts] == [["truncated"], [], []]
