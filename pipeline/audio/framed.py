@@ -22,7 +22,8 @@ class OggPages:
 
     `links` are where each of them begins, and `forms` what the first packet of each says of codec, rate and channels;
     `ended` says that the last one has its end-of-stream page, `cut` that the file stops inside a page, and `damaged`
-    how many pages are (a wrong checksum, or bytes between them).
+    how many pages are (a wrong checksum, or bytes between them). `breaks` counts the places where pages are missing or
+    repeated, by their numbers; `late` says that the numbers leap behind the headers, as where recording began late.
     """
 
     links: tuple[int, ...]
@@ -30,6 +31,8 @@ class OggPages:
     ended: bool
     cut: bool
     damaged: int
+    breaks: int
+    late: bool
 
 
 def ogg_pages(file: BinaryIO) -> OggPages | None:
@@ -41,6 +44,9 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
     base, data, at, whole = 0, b"", 0, False
     links, forms, open_streams = [], [], set()
     cut, damaged, last, begun = False, 0, None, True
+    breaks, late = 0, False
+    # The number of the last page of each stream, and whether sound came before it.
+    numbers: dict[int, tuple[int, bool]] = {}
     while True:
         if len(data) - at < _PAGE_BYTES and not whole:
             more = file.read(1 << 20)
@@ -62,7 +68,7 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
             cut, damaged = cut or following < 0, damaged + (following >= 0)
             at = following if following >= 0 else len(data)
             continue
-        flags, (serial,) = data[at + 5], struct.unpack_from("<I", data, at + 14)
+        flags, granule, serial, number = struct.unpack_from("<BqII", data, at + 5)
         if _page_checksum(data[at:end]) != struct.unpack_from("<I", data, at + 22)[0]:
             damaged += 1
             at = following if 0 <= following < end else end
@@ -71,12 +77,16 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
             links.append(base + at)
             forms.append(_ogg_form(data[begin:end]))
         begun = not flags & _BOS
+        before, sounded = numbers.get(serial, (number - 1, False)) if begun else (number - 1, False)
+        if number != before + 1 & 0xFFFFFFFF:
+            breaks, late = breaks + (sounded or number <= before), late or not sounded
+        numbers[serial] = number, sounded or granule > 0
         if flags & _BOS:
             open_streams.add(serial)
         if flags & _EOS:
             open_streams.discard(serial)
         last, at = serial, end
-    return OggPages(tuple(links), tuple(forms), last not in open_streams, cut, damaged)
+    return OggPages(tuple(links), tuple(forms), last not in open_streams, cut, damaged, breaks, late)
 
 
 def _ogg_form(packet: bytes) -> bytes:

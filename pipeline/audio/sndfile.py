@@ -44,7 +44,7 @@ def reads_to_the_end(file: BinaryIO, pages: OggPages | None) -> bool:
         # libsndfile finds its place by the frames' numbers, which count from 0 only where none were cut off.
         return stated is not None and flac_first_frame(file) == 0 and flac_last_frame(file) == stated
     if pages is not None:
-        whole = pages.ended and not (pages.cut or pages.damaged)
+        whole = pages.ended and not (pages.cut or pages.damaged or pages.breaks or pages.late)
         return whole and len(pages.links) == 1 and pages.forms[0][:7] == b"\x01vorbis"
     header = mp3_header(file)
     return header is not None and header.frames is not None and header.end == end_of_frames(file)

@@ -1,4 +1,4 @@
-"""Files that FFmpeg cut from others, or put together, without decoding: what FFmpeg decodes of them is heard."""
+"""Files that decoders differ in: what FFmpeg decodes of them is heard, and what is missing is said."""
 
 from __future__ import annotations
 
@@ -65,3 +65,40 @@ def test_of_a_flac_in_segments_only_the_first_seems_to_be_cut_short(tmp_path: Pa
     assert sum(len(part.waveform) for part in parts) == len(NOISE)
     # Its header states the length of the whole.
     assert [[one.reason for one in part.damage] for part in parts] == [["truncated"], [], []]
+
+
+def pages_of(ogg: bytes) -> list[bytes]:
+    """The pages of an Ogg file of one stream."""
+    pieces = ogg.split(b"OggS\0")
+    assert not pieces[0]
+    return [b"OggS\0" + piece for piece in pieces[1:]]
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize(
+    ("order", "then", "places"),
+    [
+        ([0, 1, 2, 3], 5, "one place"),
+        ([0, 1, 2, 3], 3, "one place"),
+        ([0, 1, 2, 4, 3], 5, "3 places"),
+        ([0, 1, 2, 4], 6, "2 places"),
+    ],
+)
+def test_pages_that_are_missing_or_repeated_are_damage(
+    tmp_path: Path, subtype: str, order: list[int], then: int, places: str
+) -> None:
+    pages = pages_of(encode(NOISE[:, 0].repeat(2)[: 12 * 48_000], 48_000, "OGG", subtype))
+    path = tmp_path / "broken.ogg"
+    path.write_bytes(b"".join(pages[number] for number in order) + b"".join(pages[then:]))
+    audio = decode(path.read_bytes(), path.name, 48_000)
+    assert len(audio.waveform) == len(by_ffmpeg(path))
+    assert [(one.reason, one.message) for one in audio.damage] == [
+        ("damaged", f"pages of it are missing or repeated at {places}")
+    ]
+
+
+def test_an_ogg_that_was_recorded_from_its_middle_on_is_whole(tmp_path: Path) -> None:
+    pages = pages_of(encode(NOISE, RATE, "OGG", "VORBIS"))
+    path = tmp_path / "late.ogg"
+    path.write_bytes(b"".join([*pages[:2], *pages[4:]]))
+    assert heard_as_by_ffmpeg(path).damage == ()
