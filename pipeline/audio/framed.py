@@ -23,7 +23,8 @@ class OggPages:
     `links` are where each of them begins, and `forms` what the first packet of each says of codec, rate and channels;
     `ended` says that the last one has its end-of-stream page, `cut` that the file stops inside a page, and `damaged`
     how many pages are (a wrong checksum, or bytes between them). `breaks` counts the places where pages are missing or
-    repeated, by their numbers; `late` says that the numbers leap behind the headers, as where recording began late.
+    repeated, by their numbers; `late` says that the numbers leap behind the headers, as where recording began late;
+    `alone` that no two streams run side by side.
     """
 
     links: tuple[int, ...]
@@ -33,6 +34,7 @@ class OggPages:
     damaged: int
     breaks: int
     late: bool
+    alone: bool
 
 
 def ogg_pages(file: BinaryIO) -> OggPages | None:
@@ -44,7 +46,7 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
     base, data, at, whole = 0, b"", 0, False
     links, forms, open_streams = [], [], set()
     cut, damaged, last, begun = False, 0, None, True
-    breaks, late = 0, False
+    breaks, late, alone = 0, False, True
     # The number of the last page of each stream, and whether sound came before it.
     numbers: dict[int, tuple[int, bool]] = {}
     while True:
@@ -76,6 +78,8 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
         if flags & _BOS and begun:
             links.append(base + at)
             forms.append(_ogg_form(data[begin:end]))
+        elif flags & _BOS:
+            alone = False
         begun = not flags & _BOS
         before, sounded = numbers.get(serial, (number - 1, False)) if begun else (number - 1, False)
         if number != before + 1 & 0xFFFFFFFF:
@@ -86,7 +90,7 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
         if flags & _EOS:
             open_streams.discard(serial)
         last, at = serial, end
-    return OggPages(tuple(links), tuple(forms), last not in open_streams, cut, damaged, breaks, late)
+    return OggPages(tuple(links), tuple(forms), last not in open_streams, cut, damaged, breaks, late, alone)
 
 
 def _ogg_form(packet: bytes) -> bytes:

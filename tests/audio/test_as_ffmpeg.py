@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.audio import resample
 from pipeline.audio.decode import DecodedAudio, collect, decode, stream_audio
+from pipeline.audio.vorbis import counts_from_0
 from tests.audio.make import encode
 
 RATE = 22_050
@@ -102,3 +103,39 @@ def test_an_ogg_that_was_recorded_from_its_middle_on_is_whole(tmp_path: Path) ->
     path = tmp_path / "late.ogg"
     path.write_bytes(b"".join([*pages[:2], *pages[4:]]))
     assert heard_as_by_ffmpeg(path).damage == ()
+
+
+@pytest.mark.parametrize("start", [0.5, 8, 13.3])
+@pytest.mark.parametrize("writer", ["libsndfile", "ffmpeg"])
+def test_an_ogg_vorbis_cut_from_another_is_heard_from_its_first_packet_on(
+    tmp_path: Path, start: float, writer: str
+) -> None:
+    (tmp_path / "whole.wav").write_bytes(encode(NOISE, RATE))
+    (tmp_path / "whole.ogg").write_bytes(encode(NOISE, RATE, "OGG", "VORBIS"))
+    if writer == "ffmpeg":
+        ffmpeg(tmp_path, "-i whole.wav -c:a libvorbis whole.ogg")
+    assert counts_from_0(io.BytesIO((tmp_path / "whole.ogg").read_bytes()))
+    ffmpeg(tmp_path, f"-ss {start} -i whole.ogg -c copy part.ogg")
+    audio = heard_as_by_ffmpeg(tmp_path / "part.ogg")
+    assert audio.damage == ()
+    assert len(audio.waveform) / RATE == pytest.approx(20 - start, abs=1.5)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.01, 0.1, 1, 20])
+def test_an_ogg_vorbis_of_any_length_counts_from_its_first_packet(seconds: float) -> None:
+    data = encode(NOISE[: round(seconds * RATE)], RATE, "OGG", "VORBIS")
+    assert counts_from_0(io.BytesIO(data))
+    assert not any(counts_from_0(io.BytesIO(data[:n])) for n in (0, 20, 40, 70, 200, 2000))
+
+
+@pytest.mark.parametrize("order", ["-map 0 -map 1", "-map 1 -map 0"])
+@pytest.mark.parametrize("codec", ["libvorbis", "flac"])
+def test_of_two_streams_side_by_side_the_one_is_heard_that_ffmpeg_chooses(
+    tmp_path: Path, order: str, codec: str
+) -> None:
+    (tmp_path / "mono.wav").write_bytes(encode(NOISE[: 3 * RATE, 0], RATE))
+    (tmp_path / "stereo.wav").write_bytes(encode(NOISE[: 4 * RATE], RATE))
+    ffmpeg(tmp_path, f"-i mono.wav -i stereo.wav {order} -c:a {codec} two.ogg")
+    audio = heard_as_by_ffmpeg(tmp_path / "two.ogg")
+    assert (audio.channels_in, audio.damage) == (2, ())
+    assert len(audio.waveform) == 4 * RATE
