@@ -139,3 +139,45 @@ def test_of_two_streams_side_by_side_the_one_is_heard_that_ffmpeg_chooses(
     audio = heard_as_by_ffmpeg(tmp_path / "two.ogg")
     assert (audio.channels_in, audio.damage) == (2, ())
     assert len(audio.waveform) == 4 * RATE
+
+
+_VIDEO = "-f lavfi -i testsrc=d=6:s=64x64:r=10 -i stereo.wav"
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("longer-video.mkv", f"{_VIDEO} -c:v mpeg4 -c:a aac"),
+        ("longer-video.webm", f"{_VIDEO} -c:v libvpx -c:a libopus"),
+        ("longer-video.wmv", f"{_VIDEO} -c:v wmv2 -c:a wmav2"),
+        ("longer-video.mp4", f"{_VIDEO} -c:v mpeg4 -c:a aac"),
+        ("two-tracks.mka", "-i stereo.wav -i longer.wav -map 0 -map 1 -c:a flac"),
+        ("two-tracks.webm", "-i stereo.wav -i longer.wav -map 0 -map 1 -c:a libopus"),
+        ("two-tracks.wma", "-i stereo.wav -i longer.wav -map 0 -map 1 -c:a wmav2"),
+        ("two-tracks.m4a", "-i stereo.wav -i longer.wav -map 0 -map 1 -c:a aac"),
+        ("late.mka", "-itsoffset 2 -i stereo.wav -c:a flac"),
+        ("late.wma", "-itsoffset 2 -i stereo.wav -c:a wmav2"),
+        ("late.m4a", "-itsoffset 2 -i stereo.wav -c:a aac"),
+        ("late.ts", "-itsoffset 2 -i stereo.wav -c:a aac"),
+        ("alac.caf", "-i stereo.wav -c:a alac"),
+        ("slow-alac.caf", "-i stereo.wav -ar 8000 -c:a alac"),
+        ("slow-alac.m4a", "-i stereo.wav -ar 8000 -c:a alac"),
+        ("slow-aac.m4a", "-i stereo.wav -ar 8000 -c:a aac"),
+    ],
+)
+def test_only_what_the_stream_itself_states_can_be_missing(tmp_path: Path, name: str, command: str) -> None:
+    (tmp_path / "stereo.wav").write_bytes(encode(NOISE[: round(3.3 * RATE)], RATE))
+    (tmp_path / "longer.wav").write_bytes(encode(NOISE[: 5 * RATE, 0], RATE))
+    ffmpeg(tmp_path, f"{command} {name}")
+    data = (tmp_path / name).read_bytes()
+    audio = decode(data, name, RATE)
+    assert (audio.channels_in, audio.damage) == (2, ())
+    at_its_rate = decode(data, name, audio.sample_rate_in).waveform
+    # Versions of FFmpeg differ in what they take for the encoder's own at the beginning of Opus.
+    assert len(at_its_rate) == pytest.approx(len(by_ffmpeg(tmp_path / name)), abs=0.005 * audio.sample_rate_in)
+
+
+def test_bytes_behind_a_w64_are_none_of_its_sound() -> None:
+    data = encode(NOISE[:RATE], RATE, "W64")
+    audio = decode(data * 2, "two.w64", RATE)
+    assert (len(audio.waveform), audio.damage) == (RATE, ())
