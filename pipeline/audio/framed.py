@@ -12,6 +12,7 @@ from pipeline.audio.stream import read_at, size_of
 _OGG_PAGE_HEADER = 27
 _BOS, _EOS = 2, 4
 _PAGE_BYTES = 65_307  # the largest that an Ogg page can be
+_MOST_BLOCKS = 1024  # of metadata before a FLAC file's frames
 _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -21,7 +22,9 @@ class OggPages:
 
     `links` are where each of them begins, and `forms` what the first packet of each says of codec, rate and channels;
     `ended` says that the last one has its end-of-stream page, `cut` that the file stops inside a page, and `damaged`
-    how many pages are (a wrong checksum, or bytes between them).
+    how many pages are (a wrong checksum, or bytes between them). `breaks` counts the places where pages are missing or
+    repeated, by their numbers; `late` says that the numbers leap behind the headers, as where recording began late;
+    `alone` that no two streams run side by side.
     """
 
     links: tuple[int, ...]
@@ -29,6 +32,9 @@ class OggPages:
     ended: bool
     cut: bool
     damaged: int
+    breaks: int
+    late: bool
+    alone: bool
 
 
 def ogg_pages(file: BinaryIO) -> OggPages | None:
@@ -40,6 +46,9 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
     base, data, at, whole = 0, b"", 0, False
     links, forms, open_streams = [], [], set()
     cut, damaged, last, begun = False, 0, None, True
+    breaks, late, alone = 0, False, True
+    # The number of the last page of each stream, and whether sound came before it.
+    numbers: dict[int, tuple[int, bool]] = {}
     while True:
         if len(data) - at < _PAGE_BYTES and not whole:
             more = file.read(1 << 20)
@@ -61,7 +70,7 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
             cut, damaged = cut or following < 0, damaged + (following >= 0)
             at = following if following >= 0 else len(data)
             continue
-        flags, (serial,) = data[at + 5], struct.unpack_from("<I", data, at + 14)
+        flags, granule, serial, number = struct.unpack_from("<BqII", data, at + 5)
         if _page_checksum(data[at:end]) != struct.unpack_from("<I", data, at + 22)[0]:
             damaged += 1
             at = following if 0 <= following < end else end
@@ -69,13 +78,19 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
         if flags & _BOS and begun:
             links.append(base + at)
             forms.append(_ogg_form(data[begin:end]))
+        elif flags & _BOS:
+            alone = False
         begun = not flags & _BOS
+        before, sounded = numbers.get(serial, (number - 1, False)) if begun else (number - 1, False)
+        if number != before + 1 & 0xFFFFFFFF:
+            breaks, late = breaks + (sounded or number <= before), late or not sounded
+        numbers[serial] = number, sounded or granule > 0
         if flags & _BOS:
             open_streams.add(serial)
         if flags & _EOS:
             open_streams.discard(serial)
         last, at = serial, end
-    return OggPages(tuple(links), tuple(forms), last not in open_streams, cut, damaged)
+    return OggPages(tuple(links), tuple(forms), last not in open_streams, cut, damaged, breaks, late, alone)
 
 
 def _ogg_form(packet: bytes) -> bytes:
@@ -114,26 +129,52 @@ def flac_joined(file: BinaryIO, most: int = 32 << 20) -> int | None:
     return None
 
 
+def flac_first_frame(file: BinaryIO) -> int | None:
+    """Return the number of the first sample in a FLAC file, by its first frame's header; None where there is none.
+
+    It is not 0 where a file was cut from another without decoding: what its header states is then the other's length.
+    """
+    at = _after_id3(file)
+    head = read_at(file, at, 42)
+    if head[:4] != b"fLaC" or len(head) < 42:
+        return None
+    at += 4
+    for _ in range(_MOST_BLOCKS):
+        block = read_at(file, at, 4)
+        if len(block) < 4:
+            break
+        at += 4 + int.from_bytes(block[1:], "big")
+        if block[0] & 0x80:
+            found = _frame(read_at(file, at, 16), _fixed_block(head))
+            return None if found is None else found[0]
+    return None
+
+
 def flac_last_frame(file: BinaryIO) -> int | None:
     """Return the frames up to the end of the last FLAC frame in a file, by its own header; None if none is found."""
     head = read_at(file, 0, 42)
-    smallest, largest = struct.unpack_from(">HH", head, 8)
     size = size_of(file)
     begin = max(0, size - (int.from_bytes(head[15:18], "big") or 1 << 16) - (1 << 12))
     tail = read_at(file, begin, size - begin)
     at = len(tail)
     while (at := tail.rfind(b"\xff", 0, at)) >= 0:
-        end = _frame_end(tail[at : at + 16], smallest if smallest == largest else 0)
-        if end is not None:
-            return end
+        found = _frame(tail[at : at + 16], _fixed_block(head))
+        if found is not None:
+            return sum(found)
     return None
+
+
+def _fixed_block(head: bytes) -> int:
+    """The size of all blocks but the last by a FLAC header; 0 where they differ."""
+    smallest, largest = struct.unpack_from(">HH", head, 8)
+    return int(smallest) if smallest == largest else 0
 
 
 _FLAC_BLOCKS = {1: 192, **{k: 576 << (k - 2) for k in range(2, 6)}, **{k: 256 << (k - 8) for k in range(8, 16)}}
 
 
-def _frame_end(header: bytes, fixed_block: int) -> int | None:
-    """The number of the frame after a FLAC frame (RFC 9639, section 9.1); None where these bytes are no header."""
+def _frame(header: bytes, fixed_block: int) -> tuple[int, int] | None:
+    """Where a FLAC frame begins and its samples (RFC 9639, section 9.1); None where these bytes are no header."""
     if len(header) < 6 or header[1] & 0xFE != 0xF8 or header[3] & 1 or header[2] >> 4 == 0 or header[2] & 15 == 15:
         return None
     length = max(1, 8 - (header[4] ^ 0xFF).bit_length())
@@ -151,9 +192,9 @@ def _frame_end(header: bytes, fixed_block: int) -> int | None:
     if at >= len(header) or _crc8(header[:at]) != header[at]:
         return None
     # Frames of a fixed size are counted, else samples are.
-    if not header[1] & 1 and not fixed_block:
+    if not header[1] & 1 and not fixed_block and number:
         return None
-    return number + block if header[1] & 1 else number * fixed_block + block
+    return (number if header[1] & 1 else number * fixed_block), block
 
 
 def _crc8(data: bytes) -> int:

@@ -75,6 +75,9 @@ def _missing(file: BinaryIO, size: int, pages: OggPages | None) -> list[Damage]:
     if pages is not None and pages.damaged:
         what = "a page of it is" if pages.damaged == 1 else f"{pages.damaged} pages of it are"
         return [Damage("damaged", f"{what} damaged", 0.0)]
+    if pages is not None and pages.breaks:
+        where = "one place" if pages.breaks == 1 else f"{pages.breaks} places"
+        return [Damage("damaged", f"pages of it are missing or repeated at {where}", 0.0)]
     if pages is not None and pages.cut:
         return [Damage("truncated", "the Ogg stream stops inside a page")]
     return []

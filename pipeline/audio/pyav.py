@@ -11,8 +11,8 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from pipeline.audio.containers import stated_end
-from pipeline.audio.framed import mp3_header
-from pipeline.audio.stream import AudioFault, AudioStream, Damage, check_format
+from pipeline.audio.framed import flac_first_frame, mp3_header
+from pipeline.audio.stream import AudioFault, AudioStream, Damage, check_format, size_of
 
 # Playlists and scripts (hls, concat, dash...) can name other files and hosts: only self-contained demuxers.
 _DEMUXERS = (
@@ -30,6 +30,8 @@ _STATES = {
     **dict.fromkeys(("wav", "w64", "aiff", "au", "caf", "flac", "nistsphere", "tta", "wv", "ape"), 0.02),
     **{"mov,mp4,m4a,3gp,3g2,mj2": 0.1, "matroska,webm": 0.1, "asf": 0.3},
 }
+# Those whose length is that of all their streams, which begins where the timeline does.
+_STATES_WHOLE = frozenset({"matroska,webm", "asf"})
 _SIZED = frozenset({"wav", "w64", "aiff", "au", "caf"})
 # What an encoder puts before and behind the sound of an MP3, which its count of frames contains.
 _MP3_SLACK_S = 0.25
@@ -81,15 +83,35 @@ def open_pyav(file: BinaryIO, name: str) -> AudioStream:
 
     kind, place = container.format.name, file.tell()
     slack = _STATES.get(kind, 0.0)
-    seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-    seconds = (seconds or ((container.duration or 0) - max(0, container.start_time or 0)) / 1e6) if slack else 0.0
-    if kind in _SIZED and stated_end(file) is None:
+    seconds = 0.0
+    if slack and kind not in _STATES_WHOLE and stream.duration and stream.time_base:
+        seconds = float(stream.duration * stream.time_base)
+    elif slack and _is_alone(stream, container):
+        seconds = ((container.duration or 0) - max(0, container.start_time or 0)) / 1e6
+    if kind == "caf":
+        # It counts packets, the last of which may hold less than the others.
+        slack = max(slack, stream.codec_context.frame_size / sample_rate)
+    if kind in _SIZED:
+        end = stated_end(file)
+        # FFmpeg reckons the length of W64 by the file's size.
+        if end is None or (kind == "w64" and end < size_of(file)):
+            seconds = 0.0
+    if kind == "flac" and flac_first_frame(file):
+        # Cut from a longer file, whose length its header states.
         seconds = 0.0
     if kind == "mp3" and mp3 is not None and mp3.frames is not None:
         # FFmpeg makes a guess of its own where the header and the size of the file differ.
         slack, seconds = _MP3_SLACK_S, mp3.frames * (1152 if sample_rate >= 32_000 else 576) / sample_rate
     file.seek(place)
     return AudioStream(sample_rate, channels, round(seconds * sample_rate) or None, blocks, slack_s=slack)
+
+
+def _is_alone(stream: av.AudioStream, container: av.container.InputContainer) -> bool:
+    """Whether a container holds nothing else that lasts: pictures of a cover and attached files do not."""
+    return all(
+        one.type == "attachment" or one.disposition & Disposition.attached_pic or one.index == stream.index
+        for one in container.streams
+    )
 
 
 def _frames(

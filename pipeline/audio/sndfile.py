@@ -13,11 +13,13 @@ from pipeline.audio.containers import read_wave
 from pipeline.audio.framed import (
     OggPages,
     end_of_frames,
+    flac_first_frame,
     flac_frames,
     flac_last_frame,
     mp3_header,
 )
 from pipeline.audio.stream import AudioStream, check_format, read_at, size_of
+from pipeline.audio.vorbis import counts_from_0
 
 _BLOCK_SAMPLES = 1 << 18
 _PLAIN = {("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")}
@@ -40,10 +42,13 @@ def reads_to_the_end(file: BinaryIO, pages: OggPages | None) -> bool:
         return wave is not None and wave.plain and wave.size is not None and wave.begin + wave.size <= size_of(file)
     if head == b"fLaC":
         stated = flac_frames(file)
-        return stated is not None and flac_last_frame(file) == stated
+        # libsndfile finds its place by the frames' numbers, which count from 0 only where none were cut off.
+        return stated is not None and flac_first_frame(file) == 0 and flac_last_frame(file) == stated
     if pages is not None:
-        whole = pages.ended and not (pages.cut or pages.damaged)
-        return whole and len(pages.links) == 1 and pages.forms[0][:7] == b"\x01vorbis"
+        whole = pages.ended and not (pages.cut or pages.damaged or pages.breaks or pages.late)
+        one = whole and pages.alone and len(pages.links) == 1
+        # libsndfile leaves out what lies before the first sample that is counted.
+        return one and pages.forms[0][:7] == b"\x01vorbis" and counts_from_0(file)
     header = mp3_header(file)
     return header is not None and header.frames is not None and header.end == end_of_frames(file)
 

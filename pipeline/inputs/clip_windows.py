@@ -280,8 +280,15 @@ class _Clips:
         until = "" if stop_s is None else f" to {stop_s:g} s"
         if clip.stop is not None and clip.stop <= clip.begin:
             return "beyond_end", f"the segment from {clip.segment.start_s:g} s{until} ends before it begins"
-        reason, words = self._harm(clip) or ("beyond_end", f"the recording ends after {n:.3f} s")
+        reason, words = self._cut_off(clip) or self._harm(clip) or ("beyond_end", f"the recording ends after {n:.3f} s")
         return reason, f"the segment from {clip.segment.start_s:g} s{until} is not all there: {words}"
+
+    def _cut_off(self, clip: _Clip) -> tuple[str, str] | None:
+        """Why the recording ends before the clip does, if its end is missing and the clip begins before that end."""
+        stated_s = self._form.stated_s
+        if stated_s is not None and clip.segment.start_s >= stated_s:
+            return None
+        return next(((one.reason, one.message) for one in self._damage if one.at_s is None), None)
 
     def _error(self, clip_id: str, clip: _Clip, reason: str, words: str, heard_s: float) -> ClipError:
         segment = clip.segment

@@ -12,7 +12,7 @@ _AUDIO = (
         (0, magic)
         for magic in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"fLaC", b"OggS", b"ID3", b"caff", b".snd")
     ),
-    *((0, magic) for magic in (b"NIST_1A", b"wvPK", b"MAC ", b"TTA1", b"#!AMR", b"MPCK", b"MP+", b"FLV\x01", b".RMF")),
+    *((0, magic) for magic in (b"NIST_1A", b"wvpk", b"MAC ", b"TTA1", b"#!AMR", b"MPCK", b"MP+", b"FLV\x01", b".RMF")),
     *((0, magic) for magic in (b"ajkg", b"DSD ", b"FRM8", b"Creative Voice File", b"riff\x2e\x91\xcf\x11")),
     *((0, magic) for magic in (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"\x00\x00\x01\xba")),
     *((0, magic) for magic in (b"\x0b\x77", b"\x7f\xfe\x80\x01", b"\x64\xa3\x01\x00", b"\x64\xa3\x02\x00")),

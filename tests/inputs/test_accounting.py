@@ -18,6 +18,7 @@ from pipeline.inputs.sniff import SNIFFED_BYTES, kind_by_content
 from pipeline.storage.errors import InputError
 from schemas.draws import Sample, rank_of
 from schemas.run_config import ContentConfig
+from tests.audio.make import encode_av, tone
 from tests.inputs.make import listed, read_all, tar_bytes, write_files, write_parquet
 from tests.s3 import S3Server
 
@@ -48,7 +49,7 @@ SOUNDS = {
     "transport stream": (b"\x47" + bytes(187)) * 30,
     "sphere": b"NIST_1A\n   1024\n",
     "amr": b"#!AMR\n",
-    "wavpack": b"wvPK\0",
+    "wavpack": b"wvpk\xe2\x0e\0\0",
     "au": b".snd\0\0\0\x18",
     "caf": b"caff\0\1",
 }
@@ -67,6 +68,19 @@ OTHERS = {
 @pytest.mark.parametrize("name", SOUNDS)
 def test_sound_is_told_by_its_first_bytes(name: str) -> None:
     assert kind_by_content((SOUNDS[name] + bytes(64))[:SNIFFED_BYTES]) == "audio"
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        *(("wv", "wavpack"), ("tta", "tta"), ("caf", "pcm_s16be"), ("w64", "pcm_s16le"), ("au", "pcm_s16be")),
+        *(("aiff", "pcm_s16be"), ("flv", "libmp3lame"), ("ac3", "ac3"), ("mpegts", "aac")),
+        *(("mp3", "libmp3lame"), ("adts", "aac"), ("matroska", "libopus"), ("mov", "aac"), ("ogg", "libopus")),
+    ],
+)
+def test_what_ffmpeg_writes_is_sound(container: str, codec: str) -> None:
+    data = encode_av(tone(440, 0.5, 48_000), 48_000, container, codec)
+    assert kind_by_content(data[:SNIFFED_BYTES]) == "audio"
 
 
 @pytest.mark.parametrize("name", OTHERS)

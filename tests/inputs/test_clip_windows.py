@@ -111,6 +111,25 @@ def test_segments_beyond_the_end_are_errors_in_part_or_in_whole() -> None:
     assert [item.damaged for item in windows(items) if item.clip_id == "a" * 32] == [True]
 
 
+@pytest.mark.parametrize("data", [WAV, FLAC, MP3], ids=["wav", "flac", "mp3"])
+def test_segments_behind_the_cut_of_a_recording_are_truncated(data: bytes) -> None:
+    segments = (
+        Segment("a" * 32, 0.0, 2.0),
+        Segment("b" * 32, 2.0, 4.0),
+        Segment("c" * 32, 4.0, 6.0),
+        Segment("d" * 32, 5.0, None),
+        Segment("e" * 32, 7.0, 9.0),
+    )
+    items = cut(recording(data[: len(data) // 2], *segments))
+    found = {item.clip_id[0]: item for item in errors(items)}
+    reasons = {name: item.reason for name, item in found.items()}
+    assert reasons == {"b": "truncated", "c": "truncated", "d": "truncated", "e": "beyond_end"}
+    assert found["b"].heard_s == pytest.approx(1.1, abs=0.3)
+    assert found["c"].heard_s == found["d"].heard_s == 0
+    assert found["c"].message.startswith("a.wav: the segment from 4 s to 6 s is not all there: ")
+    assert [item.damaged for item in windows(items) if item.clip_id == "a" * 32] == [False, False]
+
+
 def test_each_channel_is_a_recording() -> None:
     items = windows(cut(recording(), channel="each"))
     for channel in (1, 2):

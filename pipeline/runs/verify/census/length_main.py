@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import av
+from av.stream import Disposition
 
 _SIZE = struct.Struct(">Q")
 _MAX_BYTES = 8 << 30
@@ -23,13 +24,14 @@ _OPTIONS = {
 
 
 def length_of(data: bytes) -> dict[str, Any]:
-    """Return the seconds and channels of a file's first audio stream, by decoding all that can be decoded of it."""
+    """Return the seconds and channels of the audio stream that FFmpeg chooses, by decoding all it can of it."""
     seconds, channels = 0.0, 0
     try:
         with av.open(io.BytesIO(data), mode="r", options=_OPTIONS) as container:
-            if not container.streams.audio:
-                return {"seconds": None, "reason": "it holds no audio stream"}
-            for packet in container.demux(audio=0):
+            streams = [one for one in container.streams.audio if one.codec_context is not None]
+            if not streams:
+                return {"seconds": None, "reason": "it holds no audio stream that can be decoded"}
+            for packet in container.demux(max(streams, key=_rank)):
                 # A damaged packet costs its own samples only.
                 with contextlib.suppress(av.error.InvalidDataError):
                     for frame in packet.decode():
@@ -42,6 +44,11 @@ def length_of(data: bytes) -> dict[str, Any]:
     if not seconds:
         return {"seconds": None, "reason": "its audio stream holds no samples"}
     return {"seconds": seconds, "channels": channels}
+
+
+def _rank(stream: av.AudioStream) -> tuple[bool, int]:
+    """The ffmpeg command takes the stream that is marked as the default, then the one of the most channels."""
+    return bool(stream.disposition & Disposition.default), stream.codec_context.channels
 
 
 def main() -> None:

@@ -1,0 +1,86 @@
+"""Whether an Ogg Vorbis file counts its samples from its first packet on."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pipeline.audio.stream import read_at
+
+_EOS = 4
+_PAGE_HEADER = 27
+# Pages that may come before the first that counts samples, most of them the headers'.
+_MOST_PAGES = 256
+_MODE_BITS, _MOST_MODES = 41, 64
+
+
+def counts_from_0(file: BinaryIO) -> bool:
+    """Whether the first page that counts the samples before its end counts those of all packets before it.
+
+    Files that were cut from others without decoding count from a place before their first sample, or behind it.
+    """
+    headers: list[bytes] = []
+    packet, samples, last_block = b"", 0, 0
+    for ended, granule, pieces in _pages(file):
+        for piece, whole in pieces:
+            packet += piece
+            if not whole:
+                continue
+            if len(headers) < 3:
+                headers.append(packet)
+            else:
+                block = _block_size(headers, packet)
+                samples, last_block = samples + (last_block + block) // 4 * bool(last_block), block
+            packet = b""
+        if last_block and granule >= 0:
+            # The last packet of a file may hold more than there is.
+            return samples == granule or (ended and granule < samples)
+    return False
+
+
+def _pages(file: BinaryIO) -> Iterator[tuple[bool, int, list[tuple[bytes, bool]]]]:
+    """The pages of one stream: whether it is the last, its count of samples, and its packets' pieces, which may end."""
+    at = 0
+    for _ in range(_MOST_PAGES):
+        head = read_at(file, at, _PAGE_HEADER + 255)
+        if len(head) < _PAGE_HEADER or head[:4] != b"OggS":
+            return
+        flags, granule = struct.unpack_from("<Bq", head, 5)
+        sizes = head[_PAGE_HEADER : _PAGE_HEADER + head[26]]
+        data = read_at(file, at + _PAGE_HEADER + len(sizes), sum(sizes))
+        at += _PAGE_HEADER + len(sizes) + len(data)
+        pieces, begin, end = [], 0, 0
+        for size in sizes:
+            end += size
+            if size < 255:
+                pieces.append((data[begin:end], True))
+                begin = end
+        if begin < end:
+            pieces.append((data[begin:], False))
+        yield bool(flags & _EOS), granule, pieces
+
+
+def _block_size(headers: list[bytes], packet: bytes) -> int:
+    """The samples of a packet's block, by the headers (Vorbis I, sections 4.2 and 4.3.1); 0 where it holds none."""
+    flags = _long_blocks(headers[2])
+    if len(headers[0]) < 30 or not packet or packet[0] & 1 or not flags:
+        return 0
+    sizes = headers[0][28]
+    mode = packet[0] >> 1 & ((1 << (len(flags) - 1).bit_length()) - 1)
+    return 1 << (sizes >> 4 if mode < len(flags) and flags[mode] else sizes & 15)
+
+
+def _long_blocks(setup: bytes) -> list[bool]:
+    """Which modes have the long blocks: modes end the header, and their number stands before them."""
+    bits = int.from_bytes(setup, "little")
+    end = bits.bit_length() - 1  # the bit that ends the header is set
+    found = 0
+    for count in range(1, min(_MOST_MODES, (end - 6) // _MODE_BITS) + 1):
+        mode = bits >> (end - _MODE_BITS * count)
+        # The types of window and transform are 0, and there are 64 mappings at most.
+        if mode >> 1 & 0xFFFFFFFF or mode >> 33 & 0xFF > 63:
+            break
+        if (bits >> (end - _MODE_BITS * count - 6) & 63) + 1 == count:
+            found = count
+    return [bool(bits >> (end - _MODE_BITS * (found - number)) & 1) for number in range(found)]
