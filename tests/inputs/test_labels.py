@@ -79,6 +79,28 @@ def test_a_table_is_the_only_source_of_labels(folder: Path) -> None:
     assert truth.describe() == "1 of 3 recordings have a label"
 
 
+def test_a_table_s_labels_are_those_of_the_input_s_own_segments_too(folder: Path) -> None:
+    manifest = folder.parent / "m.csv"
+    manifest.write_text(
+        "path,label,start,end\nin/site1/a.wav,own,0,1\nin/site1/a.wav,own,1,2\nin/site1/b.wav,own,0,1\n"
+    )
+    found = labelled(manifest, "path,label\nin/site1/a.wav,dog\n")
+    assert found == {"in/site1/a.wav": [("dog",), ("dog",)], "in/site1/b.wav": NONE}
+    (folder / "metadata.csv").write_text("file_name,label,start,end\nsite1/a.wav,own,0,1\nsite2/c.wav,own,0,1\n")
+    found = labelled(folder, "path,species\nsite1/a.wav,owl\nsite2/c.wav,\n", label_column="species")
+    assert found == {"site1/a.wav": one("owl"), "site1/b.wav": NONE, "site2/c.wav": NONE}
+    rows = [{"audio": {"bytes": b"x", "path": f"{i}.wav"}, "label": "own", "start": 0.0, "end": 1.0} for i in range(2)]
+    found = labelled(write_parquet(folder.parent / "t.parquet", rows), "path,label\n0.wav,dog\n")
+    assert found == {"0.wav": one("dog"), "1.wav": NONE}
+
+
+def test_a_row_without_the_label_column_has_no_label(folder: Path) -> None:
+    for name in ("a", "b"):
+        (folder / f"site1/{name}.json").write_text('{"label": "sidecar"}')
+    lines = '{"path": "a.wav"}\n{"path": "c.wav", "label": "dog"}\n{"path": "b.wav", "start": 0, "end": 1}\n'
+    assert labelled(folder, lines, "t.jsonl") == {"site1/a.wav": NONE, "site1/b.wav": NONE, "site2/c.wav": one("dog")}
+
+
 @pytest.mark.parametrize(
     ("text", "settings", "message"),
     [
