@@ -18,7 +18,9 @@ from pipeline.inputs import label_table, readers
 from pipeline.inputs.match_names import find_rows
 from pipeline.inputs.recording import RawRecording, ReadFault
 from pipeline.runs.verify import against_input
+from pipeline.runs.verify.census.recordings import rows_of
 from pipeline.runs.verify.verify import Verification, verify
+from schemas.input_config import InputConfig
 from tests.flow.make import content_of, encoded, explain_here, sound, write_folder
 from tests.inputs.make import tar_bytes
 from tests.runs.verify.make import told
@@ -183,3 +185,19 @@ def test_what_is_no_sound_and_what_is_no_recording_are_counted(
     assert str(found.input) == (
         f"{N + 2} recordings in the input, {N + 1} heard in full, 0 in part, 1 in errors, 2 files of other kinds"
     )
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_table_s_marks_are_read_by_other_rules(tmp_path: Path, end: str) -> None:
+    def keys(*lines: str, name: str = "t.csv") -> list[str]:
+        (tmp_path / name).write_text(end.join(lines) + end, newline="")
+        return [row["path"] for row in rows_of(str(tmp_path / name), InputConfig())]
+
+    assert keys("path,label", 'a.wav,"x', 'b.wav,y"') == ["a.wav", "b.wav"]
+    assert keys("path,note,label", 'a.wav,"one', 'two lines",c', "b.wav,,d") == ["a.wav", "b.wav"]
+    for between in ("r.wav,y", "r.wav,y,b,c"):
+        with pytest.raises(ValueError, match="the marks on line 2 take rows until line 4"):
+            keys("path,text,label", 'q.wav,"x,a', between, 's.wav,bye",c')
+        tabs = [line.replace(",", "\t") for line in ("path,text,label", 'q.wav,"x,a', between, 's.wav,bye",c')]
+        with pytest.raises(ValueError, match="the marks on line 2 take rows until line 4"):
+            keys(*tabs, name="t.tsv")

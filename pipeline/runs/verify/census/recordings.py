@@ -12,6 +12,7 @@ import json
 import lzma
 import os
 import posixpath
+import re
 import tarfile
 import zlib
 from collections import defaultdict
@@ -315,10 +316,46 @@ def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
         return
     head = text.split("\n", 1)[0]
     delimiter = reading.delimiter or max("\t,;|", key=head.count)
-    no_marks = reading.quote == "none" or (reading.quote is None and text.count('"') % 2 == 1)
-    how = {"quoting": csv.QUOTE_NONE} if no_marks else {"quotechar": reading.quote or '"', "skipinitialspace": True}
-    for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, **how):
-        yield {(name or "").strip(): (value or "").strip() for name, value in row.items() if name is not None}
+    header, *rows = _cells(text, delimiter, reading.quote) or [[]]
+    for row in rows:
+        pairs = zip(header, row, strict=False)
+        yield {name.strip(): value.strip() for name, value in pairs if name.strip()}
+
+
+def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
+    """The cells of each row: by marks where these cost no line, line by line where each is whole without them.
+
+    Raises ValueError where neither is so and a value of several lines has a row in it.
+    """
+    lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip()]
+    plain = [line.split(delimiter) for line in lines]
+    if quote == "none":
+        return plain
+    rows, took, before = [], [], 0
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote or '"', skipinitialspace=True
+    )
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            rows.append(row)
+            took.append((before, reader.line_num))
+        before = reader.line_num
+    width = len(plain[0]) if plain else 0
+    even = text.count('"') % 2 == 0 and all(len(row) == width for row in rows)
+    if quote is not None or (len(rows) == len(plain) and even):
+        return rows
+    marked = sum(line.lstrip().startswith('"') for line in lines[1:])
+    if all(len(row) == width for row in plain) and 2 * marked < len(lines):
+        return plain
+    every = re.split("\r\n|\n|\r", text)
+    for first, last in took:
+        inside = [line.split(delimiter) for line in every[first + 1 : last]]
+        names = (row[0].strip().lower() for row in inside if len(row) > 1)
+        if not every[first].startswith('"') and (
+            any(len(row) >= width for row in inside) or any(name.endswith(tuple(AUDIO_SUFFIXES)) for name in names)
+        ):
+            raise ValueError(f"the marks on line {first + 1} take rows until line {last}")
+    return rows
 
 
 def _spanned(
