@@ -158,6 +158,29 @@ def test_two_rows_that_may_both_be_a_recording_are_refused(tmp_path: Path) -> No
         labelled(folder, "path,label\nx/001.wav,dog\ny/001.wav,cat\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "one_key", "other"),
+    [
+        ("site1/001.wav", "in/site1/001.wav", "site1/001.wav"),
+        ("1.wav", "1", "1.wav"),
+        ("1.wav", "1.wav", "x/1.wav"),
+        ("x/1.wav", "1.wav", "x/1.wav"),
+        ("x/1.wav", "x/1", "1.wav"),
+    ],
+)
+def test_no_row_about_a_recording_is_dropped_for_another(tmp_path: Path, name: str, one_key: str, other: str) -> None:
+    folder = write_files(tmp_path / "in", [name, "z.wav"])
+    for first, second in ((one_key, other), (other, one_key)):
+        with pytest.raises(InputError, match=r"lines 2 and 3: .* may both be "):
+            labelled(folder, f"path,label\n{first},a\n{second},b\n")
+
+
+def test_rows_of_folders_that_are_not_in_the_input_are_about_none_of_it(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "fold1", ["001.wav", "002.wav"])
+    rows = "".join(f"fold{fold}/00{number}.wav,{fold}\n" for fold in (2, 1, 3) for number in (1, 2))
+    assert labelled(folder, f"path,label\n{rows}") == {"001.wav": one("1"), "002.wav": one("1")}
+
+
 def test_keys_of_tars_are_found_with_the_tar_s_name_where_two_tars_share_them(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
