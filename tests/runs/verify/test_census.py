@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,11 +19,11 @@ from pipeline.inputs import label_table, readers
 from pipeline.inputs.match_names import find_rows
 from pipeline.inputs.recording import RawRecording, ReadFault
 from pipeline.runs.verify import against_input
-from pipeline.runs.verify.census.recordings import rows_of
+from pipeline.runs.verify.census.recordings import Census, recordings_in, rows_of
 from pipeline.runs.verify.verify import Verification, verify
 from schemas.input_config import InputConfig
 from tests.flow.make import content_of, encoded, explain_here, sound, write_folder
-from tests.inputs.make import tar_bytes
+from tests.inputs.make import listed, tar_bytes
 from tests.runs.verify.make import told
 
 Item = RawRecording | ReadFault
@@ -201,3 +202,17 @@ def test_a_table_s_marks_are_read_by_other_rules(tmp_path: Path, end: str) -> No
         tabs = [line.replace(",", "\t") for line in ("path,text,label", 'q.wav,"x,a', between, 's.wav,bye",c')]
         with pytest.raises(ValueError, match="the marks on line 2 take rows until line 4"):
             keys(*tabs, name="t.tsv")
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, gzip.compress])
+def test_tars_that_cat_has_joined_are_counted_to_the_last(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    one, two = ([("1.wav", b"a"), ("1.cls", label)] for label in (b"dog", b"cat"))
+    (tmp_path / "s.tar").write_bytes(pack(tar_bytes(one)) + pack(tar_bytes(two)) + pack(tar_bytes([("2.wav", b"c")])))
+    counted = recordings_in(str(tmp_path / "s.tar"), InputConfig(), Census(), lambda data: True)
+    found = [(one.clip_id, one.name, one.read(), one.labels) for one in counted]
+    assert [one[1:] for one in found] == [
+        ("s.tar: 1", b"a", ("dog",)),
+        ("s.tar: 1#2", b"a", ("cat",)),
+        ("s.tar: 2", b"c", None),
+    ]
+    assert [one[0] for one in found] == [item.clip_id for item in listed(tmp_path / "s.tar")]

@@ -171,18 +171,22 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
         if uri.lower().endswith((".zst", ".tzst")):
             stream = io.BytesIO(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd").read())
         archive = tarfile.open(fileobj=stream, mode="r:*", errors="surrogateescape")  # noqa: SIM115
-        members = archive.getmembers()
+        parts = [archive.getmembers()[:], *_joined(archive)]
     except _DAMAGE as error:
         census.uncounted.append((f"{uri}: {error}", (_digest(uri), _digest(f"{uri}\0\0"))))
         return
-    about: dict[str, dict[str, Any]] = defaultdict(dict)
-    for member in members:
+    members = [(number, member) for number, part in enumerate(parts) for member in part]
+    archive.members[:] = [member for _, member in members]  # type: ignore[attr-defined]
+    about: dict[tuple[int | None, str], dict[str, Any]] = defaultdict(dict)
+    for number, member in members:
         stem, suffix = os.path.splitext(os.path.normpath(member.name))
         if member.isfile() and suffix.lower() in _ABOUT:
-            about[stem].update(_said(_content(archive, member), suffix.lower()))
+            said = _said(_content(archive, member), suffix.lower())
+            about[number, stem].update(said)
+            about[None, stem].update(said)
     keys: set[str] = set()
     names: set[str] = set()
-    for member in members:
+    for number, member in members:
         name = os.path.normpath(member.name)
         stem, suffix = os.path.splitext(name)
         hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
@@ -194,12 +198,36 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
             key = next(f"{stem}#{n}" for n in range(2, len(members) + 2) if f"{stem}#{n}" not in keys)
         keys.add(key)
         names.add(name)
-        labels = labels_of(about[stem], reading) if stem in about else None
+        beside = next((about[one, stem] for one in (number, None) if (one, stem) in about), None)
+        labels = labels_of(beside, reading) if beside is not None else None
 
         def content(member: tarfile.TarInfo = member) -> bytes:
             return _content(archive, member)
 
         yield Counted(_digest(f"{uri}\0{key}"), f"{uri}: {key}", content, labels)
+
+
+def _joined(archive: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:
+    """The members of each archive that `cat` has put behind the end of one."""
+    stream: Any = archive.fileobj
+    at = archive.offset
+    while True:
+        stream.seek(at)
+        block = stream.read(tarfile.BLOCKSIZE)
+        if not block:
+            return
+        if block.count(0) == len(block):
+            at += tarfile.BLOCKSIZE
+            continue
+        stream.seek(at)
+        try:
+            more = tarfile.TarFile(fileobj=stream, errors="surrogateescape")
+        except tarfile.TarError:
+            return
+        yield more.getmembers()
+        if more.offset <= at:
+            return
+        at = more.offset
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
