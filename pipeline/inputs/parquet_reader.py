@@ -153,13 +153,15 @@ class _Rows:
         key = key_of(self._shard, row, path)
         where = f"{printable(self._shard.uri)}, row {row}"
 
-        def fault(reason: ReadReason, words: str, size: int = 0) -> ReadFault:
-            return ReadFault(ordinal, identity, key, reason, f"{where}: {words}", size)
-
         try:
             span = self._times.span(cells, where) if self._times is not None else None
         except InputError as error:
             return ReadFault(ordinal, identity, key, "bad_segment", str(error), 0)
+        segments = (Segment(segment_id(identity, *span), *span),) if span is not None else ()
+
+        def fault(reason: ReadReason, words: str, size: int = 0) -> ReadFault:
+            return ReadFault(ordinal, identity, key, reason, f"{where}: {words}", size, segments)
+
         try:
             data = sound_of(cell, self._kind, self._cell)
         except NoSoundError as error:
@@ -171,7 +173,6 @@ class _Rows:
             return fault("too_large", too_large(len(data), self._max_bytes), len(data))
         named = {name: self._names[name](value) if name in self._names else value for name, value in cells.items()}
         metadata = {name: jsonable(short(value)) for name, value in named.items()}
-        segments = (Segment(segment_id(identity, *span), *span),) if span is not None else ()
         folder = "" if self._described else posixpath.basename(posixpath.dirname(key))
         return RawRecording(ordinal, identity, key, posixpath.basename(key), data, metadata, segments, folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import contextlib
 import csv
@@ -16,8 +17,9 @@ import re
 import tarfile
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import IO, Any
 
 import pyarrow as pa
@@ -31,8 +33,17 @@ from schemas.input_config import InputConfig
 
 _TARS = (".tar.zst", ".tzst", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _BATCH_ROWS = 16
-_DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+# The columns that say from when to when a row is.
+_FROM = ("start", "start_s", "start_time", "start_seconds", "begin", "onset")
+_TO = ("end", "end_s", "end_time", "end_seconds", "stop", "stop_s")
+_FOR = ("duration", "duration_s", "dur")
+_FOLDER_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "metadata.tsv")
+Span = tuple[float, float | None]
+_WHOLE: Span = (0.0, None)
+DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
+_TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+_PACKED = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
+_TABLES = tuple(text + packed for text in _TEXTS for packed in ("", *_PACKED, ".zst"))
 _ABOUT = (".json", ".cls", ".label")
 # Files that are not opened to hear whether they are sound.
 _SILENT = frozenset(
@@ -47,7 +58,8 @@ _SILENT = frozenset(
 class Counted:
     """A recording of the input: its id, what it is called, what reads it, and its labels; None where unknown.
 
-    A segment has its times; its file is read for each.
+    A segment has its times; its file is read for each. `names` are those that a table may have for it, and `whole` is
+    the longest path of it.
     """
 
     clip_id: str
@@ -56,6 +68,8 @@ class Counted:
     labels: tuple[str, ...] | None = None
     span: tuple[float, float | None] = (0.0, None)
     of_file: str = ""
+    names: tuple[str, ...] = ()
+    whole: str = ""
 
     @property
     def file_id(self) -> str:
@@ -82,14 +96,20 @@ def recordings_in(
     Where the suffix of a file tells nothing, `is_sound` says by its contents whether it is one.
     """
     fs, path = open_filesystem(url)
-    if url.lower().endswith(TABLES) and fs.isfile(path):
+    if url.lower().endswith(_TABLES) and fs.isfile(path):
         try:
             yield from _manifest(url, reading)
-        except (*_DAMAGE, csv.Error) as error:
+        except (*DAMAGE, csv.Error) as error:
             census.uncounted.append((f"{posixpath.basename(path)}: {error}", ()))
         return
     files = sorted(_files(url))
     there = {relative for _, relative in files}
+    tables = {
+        relative: bytes(fs.cat_file(f"{root}/{relative}"))
+        for root, relative in files
+        if posixpath.basename(relative).lower() in _FOLDER_TABLES
+    }
+    described = _described(tables, reading, census)
     for root, relative in files:
         full = f"{root}/{relative}"
         suffix = os.path.splitext(relative.lower())[1]
@@ -101,22 +121,74 @@ def recordings_in(
             census.others += 1
         elif _is_special(fs, full):
             if suffix in AUDIO_SUFFIXES:
-                yield Counted(_digest(relative), relative, bytes)
+                yield Counted(_digest(relative), relative, bytes, names=(relative,), whole=full)
             census.others += suffix not in (*AUDIO_SUFFIXES, *_TARS, ".parquet")
         elif relative.lower().endswith(_TARS):
             with fs.open(full, "rb") as stream:
-                yield from _tar(relative, stream, reading, census)
+                for one in _tar(relative, stream, reading, census):
+                    yield _of_archive(one, relative, root)
         elif suffix == ".parquet":
             with fs.open(full, "rb") as stream:
-                yield from _parquet(relative, stream, reading, census)
+                for one in _parquet(relative, stream, reading, census):
+                    yield _of_archive(one, relative, root)
         elif suffix in AUDIO_SUFFIXES or (suffix not in _SILENT and is_sound(read())):
             stem = os.path.splitext(relative)[0]
             said: dict[str, Any] = {}
-            for one in (one for one in _ABOUT if stem + one in there):
-                said |= _said(bytes(fs.cat_file(f"{root}/{stem}{one}")), one)
-            yield Counted(_digest(relative), relative, read, labels_of(said, reading))
+            for about in (about for about in _ABOUT if stem + about in there):
+                said |= _said(bytes(fs.cat_file(f"{root}/{stem}{about}")), about)
+            one = Counted(_digest(relative), relative, read, None, names=(relative,), whole=full)
+            yield from _with_rows(one, described, said, reading)
         elif suffix not in _ABOUT:
             census.others += 1
+
+
+def _described(
+    tables: Mapping[str, bytes], reading: InputConfig, census: Census
+) -> dict[str, dict[Span, list[dict[str, Any]]]]:
+    """What the tables of folders say of the recordings in them, by their paths; the nearest one's words count."""
+    found: dict[str, dict[Span, list[dict[str, Any]]]] = {}
+    for place in sorted(tables, key=lambda place: (place.count("/"), place)):
+        try:
+            rows = list(_rows_in(tables[place], place, reading))
+        except (*DAMAGE, pa.ArrowException, csv.Error) as error:
+            census.uncounted.append((f"{place}: {error}", ()))
+            continue
+        columns = {name.lower(): name for row in rows for name in row}
+        column = next((columns[name] for name in ("file_name", *URI_COLUMNS) if name in columns), "")
+        here: dict[str, dict[Span, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        for row in rows:
+            if row.get(column):
+                path = posixpath.normpath(posixpath.join(posixpath.dirname(place), str(row[column]).replace("\\", "/")))
+                said = {name: value for name, value in row.items() if name != column}
+                here[path][span_of(said, columns.values()) if reading.segments else _WHOLE].append(said)
+        found.update(here)
+    return found
+
+
+def _with_rows(
+    one: Counted,
+    described: Mapping[str, dict[Span, list[dict[str, Any]]]],
+    said: Mapping[str, Any],
+    reading: InputConfig,
+) -> Iterator[Counted]:
+    """A recording with the labels that a table of its folder has for it, or its segments; `said` is its sidecars'."""
+    spans = described.get(one.names[0], {})
+    parted = set(spans) - {_WHOLE}
+    for span, rows in spans.items() if spans else [(_WHOLE, [dict(said)])]:
+        every = [labels_of({**said, **row} if parted else {**row, **said}, reading) for row in rows]
+        known = [labels for labels in every if labels is not None]
+        labels = tuple(dict.fromkeys(label for some in known for label in some)) if known else None
+        name = one.name if span == _WHOLE else f"{one.name} from {span[0]:g} s"
+        yield replace(
+            one, clip_id=segment_id(one.clip_id, span), name=name, labels=labels, span=span, of_file=one.clip_id
+        )
+
+
+def _of_archive(one: Counted, relative: str, root: str) -> Counted:
+    """A recording of an archive, which a table may also name as if that were unpacked."""
+    suffix = next((suffix for suffix in _TARS if relative.lower().endswith(suffix)), ".parquet")
+    inside = f"{relative[: -len(suffix)]}/{one.whole}"
+    return replace(one, names=(*one.names, inside), whole=f"{root}/{inside}")
 
 
 def _is_special(fs: AbstractFileSystem, path: str) -> bool:
@@ -172,7 +244,7 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
             stream = io.BytesIO(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd").read())
         archive = tarfile.open(fileobj=stream, mode="r:*", errors="surrogateescape")  # noqa: SIM115
         parts = [archive.getmembers()[:], *_joined(archive)]
-    except _DAMAGE as error:
+    except DAMAGE as error:
         census.uncounted.append((f"{uri}: {error}", (_digest(uri), _digest(f"{uri}\0\0"))))
         return
     members = [(number, member) for number, part in enumerate(parts) for member in part]
@@ -184,6 +256,12 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
             said = _said(_content(archive, member), suffix.lower())
             about[number, stem].update(said)
             about[None, stem].update(said)
+    tables = {
+        name: _content(archive, member)
+        for _, member in members
+        if posixpath.basename(name := os.path.normpath(member.name)).lower() in _FOLDER_TABLES
+    }
+    described = _described(tables, reading, census)
     keys: set[str] = set()
     names: set[str] = set()
     for number, member in members:
@@ -199,12 +277,14 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
         keys.add(key)
         names.add(name)
         beside = next((about[one, stem] for one in (number, None) if (one, stem) in about), None)
-        labels = labels_of(beside, reading) if beside is not None else None
 
         def content(member: tarfile.TarInfo = member) -> bytes:
             return _content(archive, member)
 
-        yield Counted(_digest(f"{uri}\0{key}"), f"{uri}: {key}", content, labels)
+        names_of_it = (name,) if key == stem else (name, key)
+        identity = _digest(f"{uri}\0{key}")
+        one = Counted(identity, f"{uri}: {key}", content, None, names=names_of_it, whole=name)
+        yield from _with_rows(one, described if beside is None else {}, beside or {}, reading)
 
 
 def _joined(archive: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:
@@ -235,7 +315,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     try:
         file = archive.extractfile(member)
         return file.read() if file is not None else b""
-    except (KeyError, RecursionError, *_DAMAGE):
+    except (KeyError, RecursionError, *DAMAGE):
         return b""
 
 
@@ -265,21 +345,25 @@ def _parquet(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) 
     if column is None or not _holds_sound(schema.field(column).type, column in (reading.audio_column, *marked)):
         census.others += 1
         return
-    names = {name: feature["names"] for name, feature in kinds.items() if feature.get("names")}
+    classes = _class_names(schema)
     row = 0
     try:
         for batch in file.iter_batches(_BATCH_ROWS):
             for said in _rows(batch, column):
                 cell = said.pop(column)
                 data = cell.get("bytes") if isinstance(cell, dict) else cell
-                for name, classes in names.items():
-                    number = said.get(name)
-                    said[name] = classes[number] if isinstance(number, int) and 0 <= number < len(classes) else None
+                said = _with_names(said, classes)
 
                 def content(data: Any = data) -> bytes:
                     return data if isinstance(data, bytes) else b""
 
-                yield from _spanned(_digest(f"{uri}\0{row}"), f"{uri}, row {row}", content, said, reading)
+                path = cell.get("path") if isinstance(cell, dict) else cell if isinstance(cell, str) else None
+                path = (path or "").replace("\\", "/").removeprefix("./")
+                if path.startswith("/") or path[1:3] == ":/":
+                    path = posixpath.basename(path)
+                path = path or f"{posixpath.basename(uri).removesuffix('.parquet')}-{row}"
+                for one in _spanned(_digest(f"{uri}\0{row}"), f"{uri}, row {row}", content, said, reading):
+                    yield replace(one, names=(path,), whole=path)
                 row += 1
     except (pa.ArrowException, OSError) as error:
         lost = tuple(_digest(f"{uri}\0{number}") for number in range(row, file.metadata.num_rows))
@@ -310,7 +394,7 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
     fs, path = open_filesystem(url)
     folder = posixpath.dirname(path)
     rows = list(rows_of(url, reading))
-    columns = {name.lower(): name for name in (rows[0] if rows else {})}
+    columns = {name.lower(): name for row in rows for name in row}
     wanted = [reading.uri_column.lower()] if reading.uri_column else list(URI_COLUMNS)
     column = next((columns[name] for name in wanted if name in columns), "")
     found: dict[tuple[str, tuple[float, float | None]], Counted] = {}
@@ -322,21 +406,31 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
             there, place = open_filesystem(full) if is_url(full) else (fs, full)
             return bytes(there.cat_file(place))
 
-        for one in _spanned(_digest(uri), uri, read, said, reading):
+        for one in _spanned(_digest(uri), uri, read, said, reading, columns.values()):
             before = found.get((uri, one.span))
             both = (*(before.labels or ()), *(one.labels or ())) if before is not None else one.labels
             labels = tuple(dict.fromkeys(both)) if both is not None else None
-            found[uri, one.span] = Counted(one.clip_id, one.name, one.read, labels, one.span, one.of_file)
+            found[uri, one.span] = replace(one, labels=labels, names=(uri,), whole=full)
     yield from found.values()
 
 
 def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a plain table of text; blanks around names and values are left off."""
+    """Yield the rows of a table; blanks around names and values are left off."""
     fs, path = open_filesystem(url)
-    data = bytes(fs.cat_file(path))
-    data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    yield from _rows_in(bytes(fs.cat_file(path)), url, reading)
+
+
+def _rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
+    name, packed = os.path.splitext(url.lower())
+    if packed in _PACKED:
+        data = _PACKED[packed](data)
+    elif packed == ".zst":
+        data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    elif packed == ".parquet":
+        yield from _table_rows(data)
+        return
     text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
-    if url.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson", ".json")):
+    if (url.lower() if packed in _TEXTS else name).endswith((".jsonl", ".ndjson", ".json")):
         lines = (
             json.loads(text) if text.lstrip().startswith("[") else map(json.loads, filter(str.strip, text.split("\n")))
         )
@@ -348,6 +442,28 @@ def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
     for row in rows:
         pairs = zip(header, row, strict=False)
         yield {name.strip(): value.strip() for name, value in pairs if name.strip()}
+
+
+def _table_rows(data: bytes) -> list[dict[str, Any]]:
+    table = pq.read_table(pa.BufferReader(data))
+    classes = _class_names(table.schema)
+    return [_with_names(row, classes) for row in table.to_pylist()]
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of the classes whose numbers columns have."""
+    features: dict[str, Any] = {}
+    with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
+        features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
+    return {name: one["names"] for name, one in features.items() if isinstance(one, dict) and one.get("names")}
+
+
+def _with_names(row: dict[str, Any], classes: Mapping[str, list[str]]) -> dict[str, Any]:
+    named = {name: row.get(name) for name in classes}
+    return row | {
+        name: classes[name][number] if isinstance(number, int) and 0 <= number < len(classes[name]) else None
+        for name, number in named.items()
+    }
 
 
 def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
@@ -387,27 +503,44 @@ def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
 
 
 def _spanned(
-    identity: str, name: str, read: Callable[[], bytes], said: Mapping[str, Any], reading: InputConfig
+    identity: str,
+    name: str,
+    read: Callable[[], bytes],
+    said: Mapping[str, Any],
+    reading: InputConfig,
+    columns: Iterable[str] = (),
 ) -> Iterator[Counted]:
-    span = span_of(said) if reading.segments else (0.0, None)
-    shown = name if span == (0.0, None) else f"{name} from {span[0]:g} s"
+    span = span_of(said, columns) if reading.segments else _WHOLE
+    shown = name if span == _WHOLE else f"{name} from {span[0]:g} s"
     yield Counted(segment_id(identity, span), shown, read, labels_of(said, reading), span, identity)
 
 
-def span_of(said: Mapping[str, Any]) -> tuple[float, float | None]:
-    """The times of a row in seconds; those of the whole recording where it has none."""
-    by_name = {name.lower(): value for name, value in said.items() if value not in (None, "")}
-    for start, stop, is_length in (
-        *(("onset", "offset", False), ("start", "end", False), ("start_s", "end_s", False)),
-        *(("offset", "duration", True), ("start", "duration", True)),
-    ):
-        if start in by_name and stop in by_name:
-            try:
-                begin, end = float(by_name[start]), float(by_name[stop])
-            except (TypeError, ValueError):
-                continue
-            return begin, begin + end if is_length else end
-    return 0.0, None
+def span_of(said: Mapping[str, Any], columns: Iterable[str] = ()) -> Span:
+    """The times of a row in seconds; those of the whole recording where it has none.
+
+    Which columns are times the `columns` of its table say, for a row of JSON may lack some.
+    """
+    there = {name.lower(): name for name in (*columns, *said)}
+    start, stop, length = (next((there[one] for one in some if one in there), None) for some in (_FROM, _TO, _FOR))
+    offset = next((there[one] for one in ("offset", "offset_s") if one in there), None)
+    is_onset = start is not None and start.lower() == "onset"
+    if is_onset and stop is None and offset is not None:
+        stop, length = offset, None
+    elif start is None or (stop is None and length is None):
+        start = offset or (start if is_onset else None)
+    if start is None:
+        return _WHOLE
+    begin, end, lasts = (_number(said.get(name)) if name else None for name in (start, stop, length))
+    if stop is not None:
+        return _WHOLE if begin is None and end is None else (begin or 0.0, end)
+    return _WHOLE if begin is None else (begin, begin + lasts if lasts is not None else None)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def labels_of(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | None:
