@@ -119,7 +119,7 @@ class _Rows:
         others = [name for name in self._columns if name not in (audio, self._rate)]
         self._names = class_names(schema)
         flat = [name for name in others if not pa.types.is_nested(schema.field(name).type)]
-        self._times: TimeColumns | None = time_columns(flat) if shard.segments else None
+        self._times: TimeColumns | None = time_columns(flat) if shard.reading.segments else None
         self._described = bool(set(others) - (self._times.names if self._times else frozenset()))
         self._cell = Cell(root_url, shard.uri)
 

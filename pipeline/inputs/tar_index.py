@@ -119,9 +119,9 @@ def end_of(archive: tarfile.TarFile) -> str:
 class TarIndex:
     """What an archive holds, as far as it can be read: what belongs to a recording need not lie beside it."""
 
-    def __init__(self, url: str, what: str) -> None:
+    def __init__(self, url: str, what: str, reading: InputConfig) -> None:
         self.seekable = False
-        self._url, self._what = url, what
+        self._url, self._what, self._reading = url, what, reading
         self._sidecars: dict[str, list[str]] = defaultdict(list)
         self._texts: dict[str, bytes | None] = {}
         self._sounds: set[str] = set()
@@ -185,7 +185,9 @@ class TarIndex:
         for path in sorted(self._tables, key=lambda path: (path.count("/"), path)):
             folder, shown = posixpath.dirname(path), printable(path)
             try:
-                named = recordings_of(parse_rows(self._tables[path], shown), folder, shown, InputConfig())
+                named = recordings_of(
+                    parse_rows(self._tables[path], shown, self._reading), folder, shown, self._reading
+                )
             except InputError as error:
                 named = {}
                 self._broken[folder] = str(error)

@@ -112,7 +112,7 @@ class _TarReader:
     @cached_property
     def _index(self) -> TarIndex:
         # Only where it is needed: an archive whose sidecars lie beside their recordings is read once.
-        return TarIndex(self._url, f"reading {self._shown}")
+        return TarIndex(self._url, f"reading {self._shown}", self._shard.reading)
 
     def items(self) -> Iterator[_Item]:
         """Yield each sound with its recording, or its fault, or None where it is not wanted; other faults alone."""

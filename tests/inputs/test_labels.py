@@ -256,6 +256,24 @@ def test_metadata_of_a_folder_may_be_of_other_forms(tmp_path: Path, name: str, t
     assert labelled(folder) == {"train/a.wav": one("dog")}
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_metadata_csv_is_read_as_tables_are_said_to_be(tmp_path: Path, packed: bool) -> None:
+    def found(text: str, **settings: Any) -> dict[str, Any]:
+        source = write_files(tmp_path / "in", ["a.wav"])
+        (source / "metadata.csv").write_text(text)
+        if packed:
+            (tmp_path / "s.tar").write_bytes(tar_bytes([("a.wav", b"a"), ("metadata.csv", text.encode())]))
+            source = tmp_path / "s.tar"
+        return {key.removesuffix(".wav"): value for key, value in labelled(source, **settings).items()}
+
+    times = "file_name,start,end,label\na.wav,0,1,dog\na.wav,1,2,cat\n"
+    assert found(times) == {"a": [("dog",), ("cat",)]}
+    assert found(times, segments=False) == {"a": one("dog", "cat")}
+    assert found("file_name:label\na.wav:dog\n", delimiter=":") == {"a": one("dog")}
+    assert found("file_name,label\na.wav,'d,og'\n", quote="'") == {"a": one("d,og")}
+    assert found('file_name,label\na.wav,"dog"\n', quote="none") == {"a": one('"dog"')}
+
+
 def test_a_manifest_s_other_columns_keep_its_folders_from_being_labels(folder: Path) -> None:
     for header, cells, expected in (
         ("path,species", ",owl", NONE),
