@@ -35,7 +35,7 @@ def described_by_folders(
     found = list(entries)
     for path in tables:
         url, folder = join(root_url, path), posixpath.dirname(path)
-        named = recordings_of(read_rows(url), folder, display_url(url), reading)
+        named = recordings_of(read_rows(url, reading), folder, display_url(url), reading)
         matched = {place[name]: one for name, one in named.items() if name in place}
         if not matched:
             continue

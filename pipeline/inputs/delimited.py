@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
+from pipeline.inputs.suffixes import is_audio
 from pipeline.storage.errors import InputError
 
 _DELIMITERS = ",\t;|"
@@ -69,7 +70,7 @@ def _records(text: str, lines: list[str], delimiter: str, quote: str | None) -> 
         return _even(_quoted(text, delimiter, quote))
     try:
         quoted = _even(_quoted(text, delimiter, '"'))
-        _refuse_swallowed(quoted, lines, delimiter, len(plain))
+        _refuse_swallowed(quoted, lines, delimiter)
         return quoted
     except _MalformedError as malformed:
         for other in _other_readings(text, delimiter):
@@ -110,32 +111,38 @@ def _other_readings(text: str, delimiter: str) -> Iterator[_Records]:
         yield _quoted(text.replace('\\"', '""'), delimiter, '"')
 
 
-def _refuse_swallowed(records: _Records, lines: list[str], delimiter: str, n_lines: int) -> None:
-    """Refuse a record of several lines that are whole rows each, but for marks that open and close in different ones.
+def _refuse_swallowed(records: _Records, lines: list[str], delimiter: str) -> None:
+    """Refuse a record of several lines with rows among them, but for marks that open and close in different ones.
 
-    To a CSV reader it is one row: the rows between are lost, and the first has the last one's columns.
+    To a CSV reader it is one row: the rows between are lost, and the first has the last one's columns. A line is a row
+    where it has as many columns as the record, or begins with the name of a recording; one alone is enough, for the
+    others may be malformed. Where every cell of the record is quoted, no mark stands alone.
     """
-    if len(records) == n_lines:
-        return
+    whole = re.compile(rf'(?:\s*"(?:[^"]|"")*"\s*(?:{re.escape(delimiter)}|\Z))+')
     before = 0
     for line, cells in records:
         within = [one for one in lines[before:line] if one.strip()]
-        if len(within) > 1 and all(len(one.split(delimiter)) == len(cells) for one in within):
+        rows = (
+            len(parts) >= len(cells) or (len(parts) > 1 and is_audio(parts[0].strip()))
+            for parts in (one.split(delimiter) for one in within[1:])
+        )
+        if any(rows) and (len(cells) == 1 or not whole.fullmatch("\n".join(within))):
             raise _MalformedError(
                 before + 1,
-                f"a quotation mark in it closes on line {line} only, and each line until there is a whole row; if marks"
-                " are letters, give --quote none, and if a value has several lines, --quote '\"'",
+                f"a quotation mark in it closes on line {line} only, and there are rows until there; if marks are "
+                "letters, give --quote none, and if a value has several lines, --quote '\"'",
             )
         before = line
 
 
 def _is_quoted(plain: _Records) -> bool:
-    """Whether a column stands in quotation marks throughout: then they are no letters."""
-    marked = [
-        sum(cells[column].strip()[:1] == '"' == cells[column].strip()[-1:] for _, cells in plain)
-        for column in range(len(plain[0][1]))
-    ]
-    return max(marked, default=0) > 0.9 * len(plain)
+    """Whether half of a column's values stand in quotation marks: then they are no letters, whatever its name has."""
+    for column in range(len(plain[0][1])):
+        values = [value for _, cells in plain[1:] if (value := cells[column].strip())]
+        marked = sum(len(value) > 1 and value[0] == '"' == value[-1] for value in values)
+        if values and marked >= 0.5 * len(values):
+            return True
+    return False
 
 
 def _even(records: _Records) -> _Records:

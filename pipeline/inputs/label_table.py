@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pipeline.inputs.labels import Annotation, GroundTruth
 from pipeline.inputs.listing import Listing
 from pipeline.inputs.match_names import find_rows
 from pipeline.inputs.names import names_of
 from pipeline.inputs.spelling import folded
-from pipeline.inputs.table_columns import KEY_COLUMNS, LABEL_COLUMNS, LabelTable, by_recording
+from pipeline.inputs.table_columns import KEY_COLUMNS, LABEL_COLUMNS, LabelTable, Named, by_recording
 from pipeline.inputs.table_rows import Row, column_names, pick_column, read_rows
 from pipeline.inputs.times import time_columns
 from pipeline.storage.errors import InputError
@@ -69,7 +70,14 @@ def ground_truth(listing: Listing, reading: InputConfig, table: LabelTable | Non
             f"{table.shown}: none of its {len(table.rows)} recordings is one of the input's {len(names)}; it names "
             f"recordings like {_examples(table.rows)}, the input has {_examples(name.name for name in names)}"
         )
-    annotations = {identity: Annotation(row.metadata(), row.segments(identity)) for identity, row in rows.items()}
+    # Without a value of the table's the label of a sidecar, or of the input's own segments, would stay.
+    unlabelled = {table.label_column: None} if table.label_column is not None else {}
+
+    def annotation(identity: str, row: Named) -> Annotation:
+        parts = (replace(one, metadata=unlabelled | one.metadata) for one in row.segments(identity))
+        return Annotation(unlabelled | row.metadata(), tuple(parts))
+
+    annotations = {identity: annotation(identity, row) for identity, row in rows.items()}
     return GroundTruth(table.label_column, reading.label_separator, annotations, len(names))
 
 

@@ -27,7 +27,10 @@ class LabelledSegment:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a table of labels says of one recording: columns of the whole, or segments with their own."""
+    """What a table of labels says of one recording: columns of the whole, or segments with their own.
+
+    The column of labels is always among them, with None where the table has nothing in it.
+    """
 
     metadata: dict[str, Any] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
@@ -63,9 +66,9 @@ class GroundTruth:
         row = (self.annotations or {}).get(recording.clip_id)
         if row is None:
             return recording
-        return replace(
-            recording, metadata=recording.metadata | row.metadata, segments=row.segments or recording.segments
-        )
+        # What the input says of its own segments gives way to the table too.
+        own = (replace(one, metadata=one.metadata | row.metadata) for one in recording.segments)
+        return replace(recording, metadata=recording.metadata | row.metadata, segments=row.segments or tuple(own))
 
     def lost(self, fault: ReadFault) -> tuple[str, ...]:
         """Return the `clip_id`s of what a fault costs: the recording's, or those of its segments."""

@@ -132,8 +132,9 @@ def _files(url: str, reading: InputConfig, rows_per_shard: int, shard_bytes: int
             for path in by_kind["parquet"]
         }
         planned = {path: plan.result() for path, plan in plans.items()}
-    shards = [replace(shard, segments=reading.segments) for plan in planned.values() for shard in plan]
+    shards = [shard for plan in planned.values() for shard in plan]
     shards += [Shard(shard_id(path, path), "tar", path, sizes[path]) for path in by_kind["tar"]]
+    shards = [replace(shard, reading=reading.reading()) for shard in shards]
     without = [path for path, plan in planned.items() if not plan]
     if len(sizes) == 1 and without and reading.audio_column is None:
         # A table without audio may still name it.

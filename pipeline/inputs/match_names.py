@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from pipeline.inputs.names import RecordingName
 from pipeline.inputs.spelling import folded
@@ -17,7 +18,8 @@ def find_rows(table: LabelTable, names: Sequence[RecordingName], root_url: str) 
 
     Names are compared whole, then without the suffix of audio; then the table's may be the end of a recording's (a bare
     `001.wav`), and last a recording's the end of the table's (a path of another machine). A row that is found in one
-    way is sought in none after it.
+    way is sought in none after it, and one with other folders than a recording has is not about that, where another row
+    has more of them right.
     Raises InputError for a row that may be about several recordings, or two that may be about one.
     """
     forms = [_Forms(name, root_url) for name in names]
@@ -27,9 +29,10 @@ def find_rows(table: LabelTable, names: Sequence[RecordingName], root_url: str) 
         taken: dict[int, str] = {}
         for key, places in level(left, forms).items():
             del left[key]
-            _refuse_several(table, key, [forms[place] for place in sorted(places)])
-            for place in places - found.keys():
-                if (other := taken.setdefault(place, key)) != key:
+            about = {place for place in places if place not in found or forms[place].may_be(key, found[place])}
+            _refuse_several(table, key, [forms[place] for place in sorted(about)])
+            for place in about:
+                if (other := found.get(place, taken.setdefault(place, key))) != key:
                     lines = sorted((table.rows[other].line, table.rows[key].line))
                     raise InputError(
                         f"{table.shown}, lines {lines[0]} and {lines[1]}: {other!r} and {key!r} may both be "
@@ -52,6 +55,19 @@ class _Forms:
     @property
     def stem(self) -> str:
         return without_audio_suffix(self.path)
+
+    def may_be(self, key: str, other: str) -> bool:
+        """Whether a key may name it besides another: it has no wrong folder, or as many right ones."""
+        right = self._right(key)
+        return right == key.count("/") + 1 or right >= self._right(other)
+
+    def _right(self, key: str) -> int:
+        """How many names, from the last one back, a key has in common with the whole path."""
+        pairs = zip(
+            *(without_audio_suffix(path).split("/")[::-1] for path in (key, self.whole)),
+            strict=False,
+        )
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 _Places = dict[str, set[int]]

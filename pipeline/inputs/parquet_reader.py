@@ -119,7 +119,7 @@ class _Rows:
         others = [name for name in self._columns if name not in (audio, self._rate)]
         self._names = class_names(schema)
         flat = [name for name in others if not pa.types.is_nested(schema.field(name).type)]
-        self._times: TimeColumns | None = time_columns(flat) if shard.segments else None
+        self._times: TimeColumns | None = time_columns(flat) if shard.reading.segments else None
         self._described = bool(set(others) - (self._times.names if self._times else frozenset()))
         self._cell = Cell(root_url, shard.uri)
 
@@ -153,13 +153,15 @@ class _Rows:
         key = key_of(self._shard, row, path)
         where = f"{printable(self._shard.uri)}, row {row}"
 
-        def fault(reason: ReadReason, words: str, size: int = 0) -> ReadFault:
-            return ReadFault(ordinal, identity, key, reason, f"{where}: {words}", size)
-
         try:
             span = self._times.span(cells, where) if self._times is not None else None
         except InputError as error:
             return ReadFault(ordinal, identity, key, "bad_segment", str(error), 0)
+        segments = (Segment(segment_id(identity, *span), *span),) if span is not None else ()
+
+        def fault(reason: ReadReason, words: str, size: int = 0) -> ReadFault:
+            return ReadFault(ordinal, identity, key, reason, f"{where}: {words}", size, segments)
+
         try:
             data = sound_of(cell, self._kind, self._cell)
         except NoSoundError as error:
@@ -171,7 +173,6 @@ class _Rows:
             return fault("too_large", too_large(len(data), self._max_bytes), len(data))
         named = {name: self._names[name](value) if name in self._names else value for name, value in cells.items()}
         metadata = {name: jsonable(short(value)) for name, value in named.items()}
-        segments = (Segment(segment_id(identity, *span), *span),) if span is not None else ()
         folder = "" if self._described else posixpath.basename(posixpath.dirname(key))
         return RawRecording(ordinal, identity, key, posixpath.basename(key), data, metadata, segments, folder)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pipeline.inputs.recording import Segment
 from schemas.draws import rank_of
+from schemas.input_config import InputConfig
 
 ShardKind = Literal["files", "tar", "parquet"]
 
@@ -19,6 +20,7 @@ NOT_DRAWN = "not drawn"
 
 # Shared by the entries without metadata, of which there may be millions; nobody writes to it.
 _NOTHING: dict[str, Any] = {}
+_PLAIN = InputConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Entry:
 class Shard:
     """A tar, a range of rows of a Parquet file, or a run of loose files; `uri` is relative to the input root.
 
-    `entries` is used by "files" only, `row_start`, `row_stop`, `audio_column` and `segments` by "parquet" only. Of a
-    sample only the recordings whose rank is below `rank_limit` are read.
+    `entries` is used by "files" only, `row_start`, `row_stop` and `audio_column` by "parquet" only; `reading` says how
+    the tables in it are read. Of a sample only the recordings whose rank is below `rank_limit` are read.
     """
 
     shard_id: str
@@ -58,7 +60,7 @@ class Shard:
     row_start: int = 0
     row_stop: int = 0
     audio_column: str | None = None
-    segments: bool = True
+    reading: InputConfig = _PLAIN
     rank_limit: int | None = None
 
     def draws(self, identity: str) -> bool:

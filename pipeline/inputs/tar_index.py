@@ -32,18 +32,46 @@ _MAX_LINKS = 16
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose archive keeps the error with which its list of members ended.
+    """A member whose archive keeps the error with which its list of members ended, and how often one was joined to it.
 
-    `tarfile` ends in the same silence at the end marker, at a damaged header, and where the file was cut.
+    `tarfile` ends in the same silence at the end marker, at a damaged header, and where the file was cut. What follows
+    an end marker is read on where it is an archive, as `cat` joins them, and left alone where it is anything else.
     """
 
     @classmethod
-    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Member:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
         try:
-            return super().fromtarfile(tarfile)
-        except Exception as error:
-            tarfile.last_error = error  # type: ignore[attr-defined]
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            error.of_archive = buf[257:262] == b"ustar" or is_compressed(bytes(buf[:16]))  # type: ignore[attr-defined]
             raise
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Member:
+        marker: Exception | None = None
+        while True:
+            try:
+                member = super().fromtarfile(tarfile)
+            except _END_MARKER as error:
+                marker = error
+                continue
+            except Exception as error:
+                other = isinstance(error, _HEADER) and not getattr(error, "of_archive", False)
+                last = marker if marker is not None and other else error
+                tarfile.last_error = last  # type: ignore[attr-defined]
+                raise last from None
+            tarfile.joined = joined_of(tarfile) + (marker is not None)  # type: ignore[attr-defined]
+            return member
+
+
+# `_Member` calls an archive as tarfile does, like the module.
+_END_MARKER: type[Exception] = tarfile.EOFHeaderError  # type: ignore[attr-defined]
+_HEADER = tarfile.HeaderError
+
+
+def joined_of(archive: tarfile.TarFile) -> int:
+    """Return how many archives were joined to the first up to the member read last."""
+    return getattr(archive, "joined", 0)
 
 
 @contextmanager
@@ -91,9 +119,9 @@ def end_of(archive: tarfile.TarFile) -> str:
 class TarIndex:
     """What an archive holds, as far as it can be read: what belongs to a recording need not lie beside it."""
 
-    def __init__(self, url: str, what: str) -> None:
+    def __init__(self, url: str, what: str, reading: InputConfig) -> None:
         self.seekable = False
-        self._url, self._what = url, what
+        self._url, self._what, self._reading = url, what, reading
         self._sidecars: dict[str, list[str]] = defaultdict(list)
         self._texts: dict[str, bytes | None] = {}
         self._sounds: set[str] = set()
@@ -157,7 +185,9 @@ class TarIndex:
         for path in sorted(self._tables, key=lambda path: (path.count("/"), path)):
             folder, shown = posixpath.dirname(path), printable(path)
             try:
-                named = recordings_of(parse_rows(self._tables[path], shown), folder, shown, InputConfig())
+                named = recordings_of(
+                    parse_rows(self._tables[path], shown, self._reading), folder, shown, self._reading
+                )
             except InputError as error:
                 named = {}
                 self._broken[folder] = str(error)

@@ -24,6 +24,7 @@ from pipeline.inputs.tar_index import (
     check_whole,
     content,
     end_of,
+    joined_of,
     members_of,
     open_tar,
     sidecar_bytes,
@@ -47,9 +48,13 @@ class _Sound:
 
 @dataclass
 class _Group:
-    """Members that lie beside each other and share a name without suffix; sidecars with what they are about."""
+    """Members that lie beside each other and share a name without suffix; sidecars with what they are about.
+
+    They are of one archive, the `joined`-th after the first.
+    """
 
     stem: str
+    joined: int
     sounds: list[_Sound] = field(default_factory=list)
     sidecars: list[tuple[str, str, bytes | None]] = field(default_factory=list)
 
@@ -107,7 +112,7 @@ class _TarReader:
     @cached_property
     def _index(self) -> TarIndex:
         # Only where it is needed: an archive whose sidecars lie beside their recordings is read once.
-        return TarIndex(self._url, f"reading {self._shown}")
+        return TarIndex(self._url, f"reading {self._shown}", self._shard.reading)
 
     def items(self) -> Iterator[_Item]:
         """Yield each sound with its recording, or its fault, or None where it is not wanted; other faults alone."""
@@ -120,10 +125,10 @@ class _TarReader:
                         stem = self._stem(archive, member, name)
                         if stem is None:
                             continue
-                        if group is None or group.stem != stem:
+                        if group is None or (group.stem, group.joined) != (stem, joined_of(archive)):
                             if group is not None:
                                 yield from self._flush(group)
-                            group = _Group(stem)
+                            group = _Group(stem, joined_of(archive))
                         self._take(group, archive, member, name)
                     damage = end_of(archive)
                 except OSError as error:

@@ -79,6 +79,28 @@ def test_a_table_is_the_only_source_of_labels(folder: Path) -> None:
     assert truth.describe() == "1 of 3 recordings have a label"
 
 
+def test_a_table_s_labels_are_those_of_the_input_s_own_segments_too(folder: Path) -> None:
+    manifest = folder.parent / "m.csv"
+    manifest.write_text(
+        "path,label,start,end\nin/site1/a.wav,own,0,1\nin/site1/a.wav,own,1,2\nin/site1/b.wav,own,0,1\n"
+    )
+    found = labelled(manifest, "path,label\nin/site1/a.wav,dog\n")
+    assert found == {"in/site1/a.wav": [("dog",), ("dog",)], "in/site1/b.wav": NONE}
+    (folder / "metadata.csv").write_text("file_name,label,start,end\nsite1/a.wav,own,0,1\nsite2/c.wav,own,0,1\n")
+    found = labelled(folder, "path,species\nsite1/a.wav,owl\nsite2/c.wav,\n", label_column="species")
+    assert found == {"site1/a.wav": one("owl"), "site1/b.wav": NONE, "site2/c.wav": NONE}
+    rows = [{"audio": {"bytes": b"x", "path": f"{i}.wav"}, "label": "own", "start": 0.0, "end": 1.0} for i in range(2)]
+    found = labelled(write_parquet(folder.parent / "t.parquet", rows), "path,label\n0.wav,dog\n")
+    assert found == {"0.wav": one("dog"), "1.wav": NONE}
+
+
+def test_a_row_without_the_label_column_has_no_label(folder: Path) -> None:
+    for name in ("a", "b"):
+        (folder / f"site1/{name}.json").write_text('{"label": "sidecar"}')
+    lines = '{"path": "a.wav"}\n{"path": "c.wav", "label": "dog"}\n{"path": "b.wav", "start": 0, "end": 1}\n'
+    assert labelled(folder, lines, "t.jsonl") == {"site1/a.wav": NONE, "site1/b.wav": NONE, "site2/c.wav": one("dog")}
+
+
 @pytest.mark.parametrize(
     ("text", "settings", "message"),
     [
@@ -134,6 +156,29 @@ def test_two_rows_that_may_both_be_a_recording_are_refused(tmp_path: Path) -> No
     folder = write_files(tmp_path / "in", ["001.wav"])
     with pytest.raises(InputError, match=r"lines 2 and 3: .x/001\.wav. and .y/001\.wav. may both be .001\.wav."):
         labelled(folder, "path,label\nx/001.wav,dog\ny/001.wav,cat\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "one_key", "other"),
+    [
+        ("site1/001.wav", "in/site1/001.wav", "site1/001.wav"),
+        ("1.wav", "1", "1.wav"),
+        ("1.wav", "1.wav", "x/1.wav"),
+        ("x/1.wav", "1.wav", "x/1.wav"),
+        ("x/1.wav", "x/1", "1.wav"),
+    ],
+)
+def test_no_row_about_a_recording_is_dropped_for_another(tmp_path: Path, name: str, one_key: str, other: str) -> None:
+    folder = write_files(tmp_path / "in", [name, "z.wav"])
+    for first, second in ((one_key, other), (other, one_key)):
+        with pytest.raises(InputError, match=r"lines 2 and 3: .* may both be "):
+            labelled(folder, f"path,label\n{first},a\n{second},b\n")
+
+
+def test_rows_of_folders_that_are_not_in_the_input_are_about_none_of_it(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "fold1", ["001.wav", "002.wav"])
+    rows = "".join(f"fold{fold}/00{number}.wav,{fold}\n" for fold in (2, 1, 3) for number in (1, 2))
+    assert labelled(folder, f"path,label\n{rows}") == {"001.wav": one("1"), "002.wav": one("1")}
 
 
 def test_keys_of_tars_are_found_with_the_tar_s_name_where_two_tars_share_them(tmp_path: Path) -> None:
@@ -209,6 +254,24 @@ def test_metadata_of_a_folder_may_be_of_other_forms(tmp_path: Path, name: str, t
     folder = write_files(tmp_path / "in", ["train/a.wav"])
     (folder / "train" / name).write_text(text)
     assert labelled(folder) == {"train/a.wav": one("dog")}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_metadata_csv_is_read_as_tables_are_said_to_be(tmp_path: Path, packed: bool) -> None:
+    def found(text: str, **settings: Any) -> dict[str, Any]:
+        source = write_files(tmp_path / "in", ["a.wav"])
+        (source / "metadata.csv").write_text(text)
+        if packed:
+            (tmp_path / "s.tar").write_bytes(tar_bytes([("a.wav", b"a"), ("metadata.csv", text.encode())]))
+            source = tmp_path / "s.tar"
+        return {key.removesuffix(".wav"): value for key, value in labelled(source, **settings).items()}
+
+    times = "file_name,start,end,label\na.wav,0,1,dog\na.wav,1,2,cat\n"
+    assert found(times) == {"a": [("dog",), ("cat",)]}
+    assert found(times, segments=False) == {"a": one("dog", "cat")}
+    assert found("file_name:label\na.wav:dog\n", delimiter=":") == {"a": one("dog")}
+    assert found("file_name,label\na.wav,'d,og'\n", quote="'") == {"a": one("d,og")}
+    assert found('file_name,label\na.wav,"dog"\n', quote="none") == {"a": one('"dog"')}
 
 
 def test_a_manifest_s_other_columns_keep_its_folders_from_being_labels(folder: Path) -> None:

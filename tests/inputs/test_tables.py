@@ -54,6 +54,7 @@ def test_common_voice_s_tsv_has_every_row_with_its_own_labels() -> None:
             'path,label,note\na.wav,dog,"two\nlines, of text"\nb.wav,cat,\n',
             [["a.wav", "dog", "two\nlines, of text"], ["b.wav", "cat", ""]],
         ),
+        ('path,note\n"a.wav","x"\n"b.wav","two\nlines, of"\n', [["a.wav", "x"], ["b.wav", "two\nlines, of"]]),
         ('path,note,label\n"a.wav","he said \\"hi\\", and went","dog"\n', [["a.wav", 'he said "hi", and went', "dog"]]),
         (' path , label \n a.wav , "dog" \nb.wav,"cat"\n', [["a.wav", "dog"], ["b.wav", "cat"]]),
         ("path,label\r\na.wav,dog\r\n\r\nb.wav,cat", [["a.wav", "dog"], ["b.wav", "cat"]]),
@@ -77,6 +78,13 @@ def test_a_tsv_with_another_delimiter_and_a_csv_with_tabs() -> None:
         ('path,note,label\na.wav,"x, y",dog\nb.wav,"hi,cat\nc.wav,x,cow\n', 3, "does not pair"),
         ('path,note,label\na.wav,"x, y",dog\nb.wav,"hi,cat\nc.wav,bye",cow\n', 3, "closes on line 4 only"),
         ('"path","label"\n"a.wav","dog"\n"b.wav","ca"t"\n', 3, "does not pair"),
+        ('path,label\n"a.wav","dog"\n"b.wav","ca"t"\n', 3, "does not pair"),
+        ('path,text,label\nq.wav,"x,a\nr.wav,y\ns.wav,bye",c\n', 2, "closes on line 4 only"),
+        ('path,text,label\nq.wav,"x,a\nr.wav,y,b,c\ns.wav,bye",c\n', 2, "closes on line 4 only"),
+        ('path,text,label\nq.wav,"x,a\nr.wav,y\nbye",c\n', 2, "closes on line 4 only"),
+        ('path,text,label\nq.wav,"x,a\ns.wav,y,bye",c\n', 2, "closes on line 3 only"),
+        ('path,label,text\ns/1.wav,"dog","hello\ns/2.wav,"cat",x\ns/3.wav,"dog",y\n', 2, "does not pair"),
+        ('path,label,text\ns/1.wav,"dog","hello\ns/2.wav,"cat",x\ns/3.wav,cow,y\ns/4.wav,,y\n', 2, "does not pair"),
         ("path,label\na.wav,dog,x\n", 2, "more columns than the header line, 3 and not 2"),
         ("path,label\na.wav,dog\nb.wav\n", 3, "fewer columns than the header line, 1 and not 2"),
         ("sep=,\npath,label\na.wav,dog,x\n", 3, "more columns"),
@@ -85,6 +93,12 @@ def test_a_tsv_with_another_delimiter_and_a_csv_with_tabs() -> None:
 def test_a_malformed_row_is_refused_with_its_line(text: str, line: int, why: str) -> None:
     with pytest.raises(InputError, match=f"t, line {line}: .*{why}"):
         rows(text)
+
+
+def test_a_mark_that_takes_rows_of_a_tsv_is_refused() -> None:
+    for between in ("r.wav\ty", "r.wav\ty\tb\tc"):
+        with pytest.raises(InputError, match=r"t, line 2: .*closes on line 4 only"):
+            rows(f'path\ttext\tlabel\nq.wav\t"x\ta\n{between}\ns.wav\tbye"\tc\n', ".tsv")
 
 
 def test_delimiter_and_quoting_may_be_given() -> None:

@@ -215,6 +215,37 @@ def test_a_compressed_tar_cut_short_gives_what_it_had_and_one_fault(tmp_path: Pa
     assert all(isinstance(item, RawRecording) for item in recordings)
 
 
+PACKED = [lambda data: data, gzip.compress, bz2.compress, lzma.compress, zstd]
+
+
+@pytest.mark.parametrize("pack", PACKED)
+def test_tars_that_cat_has_joined_are_read_to_the_last(tmp_path: Path, pack) -> None:  # type: ignore[no-untyped-def]
+    one = tar_bytes([("1.wav", b"a"), ("1.cls", b"dog")])
+    two = tar_bytes([("1.wav", b"b"), ("1.cls", b"cat"), ("2.wav", b"c")])
+    path = tmp_path / "s.tar"
+    path.write_bytes(pack(one) + pack(two) + pack(tar_bytes([("3.wav", b"d")])))
+    items = listed(path)
+    assert heard(items) == {"1": b"a", "1#2": b"b", "2": b"c", "3": b"d"}
+    assert labels(items) == {"1": ("dog",), "1#2": ("cat",), "2": (), "3": ()}
+    listing = list_input(str(path))
+    assert [name.key for name in names_of(listing.root_url, listing.shards)] == ["1", "1#2", "2", "3"]
+
+
+def test_what_follows_an_archive_is_no_member_and_a_damaged_archive_is_said(tmp_path: Path) -> None:
+    one, two = tar_bytes([("1.wav", b"a")]), bytearray(tar_bytes([("2.wav", b"b")]))
+    path = tmp_path / "s.tar"
+    for rubbish in (b"x", b"rubbish" * 1000, b"1.wav" + bytes(507) + b"y" * 512):
+        path.write_bytes(one + rubbish)
+        assert heard(listed(path)) == {"1": b"a"}
+    two[0:1] = b"9"
+    for behind in (bytes(two), gzip.compress(bytes(5000))):
+        path.write_bytes(one + behind)
+        (recording, fault) = listed(path)
+        assert isinstance(recording, RawRecording)
+        assert isinstance(fault, ReadFault)
+        assert (fault.reason, fault.ordinal) == ("shard_truncated", 1)
+
+
 def test_names_are_those_of_the_recordings_and_no_audio_is_held(tmp_path: Path) -> None:
     path = linked(tmp_path / "s.tar", LINKS)
     listing = list_input(str(path))

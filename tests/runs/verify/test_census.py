@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,12 +16,19 @@ import pytest
 
 from pipeline.flow import parts
 from pipeline.inputs import label_table, readers
+from pipeline.inputs.labels import GroundTruth
+from pipeline.inputs.listing import list_input
 from pipeline.inputs.match_names import find_rows
 from pipeline.inputs.recording import RawRecording, ReadFault
+from pipeline.inputs.shards import clip_id
 from pipeline.runs.verify import against_input
+from pipeline.runs.verify.census.check import Heard, count_input
+from pipeline.runs.verify.census.recordings import Census, recordings_in, rows_of
+from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.verify import Verification, verify
+from schemas.input_config import InputConfig
 from tests.flow.make import content_of, encoded, explain_here, sound, write_folder
-from tests.inputs.make import tar_bytes
+from tests.inputs.make import listed, read_all, tar_bytes
 from tests.runs.verify.make import told
 
 Item = RawRecording | ReadFault
@@ -145,8 +153,76 @@ def test_a_reader_that_shifts_labels_by_one_row_is_found(
     assert found.input.in_full == N
 
 
+def text_table(path: Path, names: list[str], column: str = "path,label", packed: bool = False) -> None:
+    lines = [column, *(f"{name},l{number}" for number, name in enumerate(names))]
+    data = ("\n".join(lines) + "\n").encode()
+    path.write_bytes(gzip.compress(data, mtime=0) if packed else data)
+
+
+def other_table(path: Path, names: list[str]) -> None:
+    rows = [{"path": name, "label": f"l{number}"} for number, name in enumerate(names)]
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text(json.dumps(rows) if path.suffix == ".json" else "\n".join(map(json.dumps, rows)))
+
+
 @pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "spelt"),
+    [
+        ("t.csv", "deep/{}.wav"),
+        ("t.csv", "{}.wav"),
+        ("t.csv", "deep/{}"),
+        ("t.csv", "{}"),
+        ("t.csv", "{root}/deep/{}.wav"),
+        ("t.csv", "in/deep/{}.wav"),
+        ("t.csv", "/elsewhere/deep/{}.flac"),
+        ("t.csv", "..\\x\\deep\\{}.wav"),
+        ("t.csv.gz", "{}.wav"),
+        ("t.json", "{}.wav"),
+        ("t.jsonl", "{}.wav"),
+        ("t.parquet", "{}.wav"),
+    ],
+)
+def test_a_table_of_labels_is_compared_however_it_names_the_recordings(
+    tmp_path: Path, name: str, spelt: str, shift: int
+) -> None:
+    root, table = tmp_path / "in", tmp_path / name
+    write_folder(root, {f"deep/{number}.wav": b"" for number in range(4)})
+    names = [spelt.format(number, root=root) for number in range(3)]
+    if name.endswith((".csv", ".csv.gz")):
+        text_table(table, names, packed=name.endswith(".gz"))
+    else:
+        other_table(table, names)
+    labels = [("l0",), ("l1",), ("l2",), ()]
+    labels = labels[shift:] + labels[:shift]
+    heard = {clip_id(f"deep/{number}.wav"): Heard(0.0, labels[number]) for number in range(4)}
+    findings = Findings()
+    reading = InputConfig(labels=str(table))
+    count_input(str(root), {}, reading, heard, frozenset(), findings)
+    assert findings.counts == ({"wrong_label_true": 4} if shift else {})
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("kind", [tar, parquet, manifest])
 def test_a_table_of_labels_is_compared_row_by_row(
+    kind: Callable[[Path], Path], tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch, shift: int
+) -> None:
+    def turned(*args: Any) -> dict[str, Any]:
+        rows = find_rows(*args)
+        return dict(zip(rows, [*rows.values()][shift:] + [*rows.values()][:shift], strict=True))
+
+    monkeypatch.setattr(label_table, "find_rows", turned)
+    source, table = kind(tmp_path / "in"), tmp_path / "labels.csv"
+    names = [f"x/{number}.wav" if kind is parquet else f"x/{number:02d}.wav" for number in range(N)]
+    text_table(table, names)
+    found = run(source, tmp_path / "out", tiny_explainer, monkeypatch, lambda items: items, labels=str(table))
+    assert found.findings.counts == ({"wrong_label_true": N} if shift else {})
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_segments_of_a_table_of_labels_are_compared(
     tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch, shift: int
 ) -> None:
     def turned(*args: Any) -> dict[str, Any]:
@@ -155,9 +231,10 @@ def test_a_table_of_labels_is_compared_row_by_row(
 
     monkeypatch.setattr(label_table, "find_rows", turned)
     source, table = folder(tmp_path / "in"), tmp_path / "labels.csv"
-    table.write_text("path,label\n" + "".join(f"{number:02d}.wav,l{number}\n" for number in range(N)))
+    lines = [f"{n:02d},{start},{stop},l{n}" for n in range(N) for start, stop in (("0", "0.8"), ("0.8", ""))]
+    table.write_text("\n".join(["name,start,end,label", *lines]) + "\n")
     found = run(source, tmp_path / "out", tiny_explainer, monkeypatch, lambda items: items, labels=str(table))
-    assert found.findings.counts == ({"wrong_label_true": N} if shift else {})
+    assert found.findings.counts == ({"wrong_label_true": 2 * N} if shift else {})
 
 
 def test_segments_and_samples_are_counted(tmp_path: Path, tiny_explainer: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,3 +260,94 @@ def test_what_is_no_sound_and_what_is_no_recording_are_counted(
     assert str(found.input) == (
         f"{N + 2} recordings in the input, {N + 1} heard in full, 0 in part, 1 in errors, 2 files of other kinds"
     )
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_table_s_marks_are_read_by_other_rules(tmp_path: Path, end: str) -> None:
+    def keys(*lines: str, name: str = "t.csv") -> list[str]:
+        (tmp_path / name).write_text(end.join(lines) + end, newline="")
+        return [row["path"] for row in rows_of(str(tmp_path / name), InputConfig())]
+
+    assert keys("path,label", 'a.wav,"x', 'b.wav,y"') == ["a.wav", "b.wav"]
+    assert keys("path,note,label", 'a.wav,"one', 'two lines",c', "b.wav,,d") == ["a.wav", "b.wav"]
+    for between in ("r.wav,y", "r.wav,y,b,c"):
+        with pytest.raises(ValueError, match="the marks on line 2 take rows until line 4"):
+            keys("path,text,label", 'q.wav,"x,a', between, 's.wav,bye",c')
+        tabs = [line.replace(",", "\t") for line in ("path,text,label", 'q.wav,"x,a', between, 's.wav,bye",c')]
+        with pytest.raises(ValueError, match="the marks on line 2 take rows until line 4"):
+            keys(*tabs, name="t.tsv")
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, gzip.compress])
+def test_tars_that_cat_has_joined_are_counted_to_the_last(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    one, two = ([("1.wav", b"a"), ("1.cls", label)] for label in (b"dog", b"cat"))
+    (tmp_path / "s.tar").write_bytes(pack(tar_bytes(one)) + pack(tar_bytes(two)) + pack(tar_bytes([("2.wav", b"c")])))
+    counted = recordings_in(str(tmp_path / "s.tar"), InputConfig(), Census(), lambda data: True)
+    found = [(one.clip_id, one.name, one.read(), one.labels) for one in counted]
+    assert [one[1:] for one in found] == [
+        ("s.tar: 1", b"a", ("dog",)),
+        ("s.tar: 1#2", b"a", ("cat",)),
+        ("s.tar: 2", b"c", None),
+    ]
+    assert [one[0] for one in found] == [item.clip_id for item in listed(tmp_path / "s.tar")]
+
+
+SPANS = ["0.5,1", ".25,", ",1"]
+
+
+@pytest.mark.parametrize("table", ["metadata.csv", "metadata.jsonl"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_segments_of_a_folder_s_table_are_counted(tmp_path: Path, table: str, packed: bool) -> None:
+    lines = [
+        "file_name,start,end,label",
+        *(f"d/1.wav,{span},{number}" for number, span in enumerate(SPANS)),
+        "d/2.wav,,,w",
+    ]
+    text = "\n".join(lines)
+    if table == "metadata.jsonl":
+        rows = (dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:])
+        text = "\n".join(json.dumps({name: value for name, value in row.items() if value}) for row in rows)
+    files = {"d/1.wav": b"1", "d/2.wav": b"2", "d/3.wav": b"3", table: text.encode()}
+    source = tmp_path / "in"
+    write_folder(source, files)
+    if packed:
+        (tmp_path / "s.tar").write_bytes(tar_bytes(files))
+        source = tmp_path / "s.tar"
+    counted = list(recordings_in(str(source), InputConfig(), Census(), lambda data: True))
+    listing = list_input(str(source))
+    segments = [one for item in read_all(listing) for one in GroundTruth().segments_of(item)]
+    assert {one.clip_id for one in counted} == {one.clip_id for one in segments}
+    assert len(counted) == 5
+    by_id = {one.clip_id: one.labels for one in segments}
+    assert all(by_id[one.clip_id] == one.labels for one in counted if one.labels is not None)
+    assert sum(one.labels is not None for one in counted) == 4
+
+
+def test_segments_open_at_the_end_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "q.wav").write_bytes(b"q")
+    for columns in (
+        "path,start,end",
+        "path,start,duration",
+        "path,onset,offset",
+        "path,offset,duration",
+        "path,begin,stop",
+    ):
+        (tmp_path / "m.csv").write_text(f"{columns}\nq.wav,.5,\nq.wav,1,2\nq.wav,,\n")
+        counted = recordings_in(str(tmp_path / "m.csv"), InputConfig(), Census(), lambda data: True)
+        ids = {one for item in listed(tmp_path / "m.csv") for one in item.clip_ids}
+        assert {one.clip_id for one in counted} == ids
+        assert len(ids) == 3
+
+
+def test_rows_of_parquet_have_the_ids_of_their_segments_in_errors_too(tmp_path: Path) -> None:
+    audio = pa.array(
+        [{"bytes": b"x", "path": None}, {"bytes": None, "path": "gone.wav"}, {"bytes": None, "path": None}]
+    )
+    columns = {"audio": audio, "start": [0.5, 0.25, 1.0], "end": [None, 1.0, None]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    counted = recordings_in(str(tmp_path / "t.parquet"), InputConfig(), Census(), lambda data: True)
+    items = listed(tmp_path / "t.parquet")
+    lost = [one for item in items if isinstance(item, ReadFault) for one in GroundTruth().lost(item)]
+    heard = [one for item in items if isinstance(item, RawRecording) for one in item.clip_ids]
+    assert [one.clip_id for one in counted] == heard + lost
+    assert len(lost) == 2

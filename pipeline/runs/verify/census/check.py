@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
-import os
-import posixpath
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.inputs.table_columns import KEY_COLUMNS
 from pipeline.runs.verify.census.lengths import Length, LengthPool
-from pipeline.runs.verify.census.recordings import (
-    TABLES,
-    Census,
-    Counted,
-    labels_of,
-    recordings_in,
-    rows_of,
-    segment_id,
-    span_of,
-)
+from pipeline.runs.verify.census.recordings import DAMAGE, Census, Counted, recordings_in
+from pipeline.runs.verify.census.table import Claims, Rows, label_rows
 from pipeline.runs.verify.findings import Findings
 from schemas.input_config import InputConfig
 
@@ -75,11 +65,15 @@ def count_input(
     Labels are compared where `labels` says that what they come from is known.
     """
     found, census = InputCount(), Census()
-    table = _label_rows(reading)
-    by_base: dict[str, list[str]] = defaultdict(list)
-    for key in table:
-        by_base[os.path.splitext(posixpath.basename(key))[0]].append(key)
-        by_base[posixpath.basename(key)].append(key)
+    table: Rows = {}
+    if labels and reading.labels is not None:
+        try:
+            table = label_rows(reading.labels, reading)
+        except (*DAMAGE, csv.Error) as error:
+            census.uncounted.append((f"{reading.labels}: {error}", ()))
+            labels = False
+    claims = Claims(table)
+    named: list[tuple[Counted, tuple[str, ...]]] = []
     waiting: deque[tuple[Counted, list[Heard], Future[Length]]] = deque()
     with LengthPool() as lengths:
 
@@ -90,7 +84,7 @@ def count_input(
             return bool(_ids(clip_id, config, heard, failed))
 
         def parts_of(whole: Counted) -> list[Counted]:
-            return [whole] if reading.labels is None else _labelled(whole, table, by_base, is_there)
+            return [whole] if reading.labels is None else claims.parts(whole, is_there)
 
         def check_first() -> None:
             one, ends, length = waiting.popleft()
@@ -115,17 +109,27 @@ def count_input(
                 message = f"{one.name}: the input has it, and it is neither in predictions nor in errors"
                 findings.add("missing_recording", "predictions", message, one.clip_id)
             own = one.labels if labels else None
+            if labels and reading.labels is not None and own is None and ends:
+                named.append((replace(one, read=bytes), ends[0].labels))
             if own is not None and any(set(end.labels) != set(own) for end in ends):
-                message = f"{one.name}: labelled {list(ends[0].labels)} by the run, {list(own)} by the input"
-                findings.add("wrong_label_true", "predictions", message, one.clip_id)
+                _wrong(one, ends[0].labels, own, findings)
         while waiting:
             check_first()
+    rows = claims.whole([one for one, _ in named])
+    for (one, said), own in zip(named, rows, strict=True):
+        if own is not None and set(said) != set(own):
+            _wrong(one, said, own, findings)
     for words, of_errors in census.uncounted:
         if failed.isdisjoint(of_errors):
             message = f"it cannot be read, and no error says so: {words}"
             findings.add("uncounted_input", words.partition(":")[0], message)
     found.others = census.others
     return found
+
+
+def _wrong(one: Counted, said: tuple[str, ...], own: tuple[str, ...], findings: Findings) -> None:
+    message = f"{one.name}: labelled {list(said)} by the run, {list(own)} by the input"
+    findings.add("wrong_label_true", "predictions", message, one.clip_id)
 
 
 def _read(one: Counted) -> bytes:
@@ -177,46 +181,3 @@ def _drawn(
 
 def _rank(one: Counted) -> int:
     return int.from_bytes(hashlib.sha256(one.file_id.encode()).digest()[:8], "big")
-
-
-# Of each name that the table of labels has: the labels of its segments, or of the whole.
-_Rows = dict[str, dict[tuple[float, float | None], tuple[str, ...]]]
-
-
-def _label_rows(reading: InputConfig) -> _Rows:
-    found: _Rows = defaultdict(dict)
-    if reading.labels is None or not reading.labels.lower().endswith(TABLES):
-        return found
-    for row in rows_of(reading.labels, reading):
-        columns = {name.lower(): name for name in row}
-        keys = [reading.key_column.lower()] if reading.key_column else list(KEY_COLUMNS)
-        key = next((row[columns[name]] for name in keys if name in columns), None)
-        rows = found[posixpath.normpath(str(key).replace("\\", "/"))]
-        span = span_of(row) if reading.segments else (0.0, None)
-        labels = labels_of(row, reading) or ()
-        rows[span] = tuple(dict.fromkeys((*rows.get(span, ()), *labels)))
-    return found
-
-
-def _labelled(
-    one: Counted, table: _Rows, by_base: Mapping[str, list[str]], is_there: Callable[[str], bool]
-) -> list[Counted]:
-    """A recording with the labels that the table has for it, or its segments.
-
-    Where the table names it by more or by less than its path, that is taken only if the run has such a segment.
-    """
-    inside = one.name.rpartition(": ")[2]
-    stem = os.path.splitext(inside)[0]
-    for key in by_base.get(posixpath.basename(stem), ()):
-        rows = table[key]
-        parts = [
-            Counted(
-                segment_id(one.clip_id, span), f"{one.name} from {span[0]:g} s", one.read, labels, span, one.clip_id
-            )
-            for span, labels in rows.items()
-        ]
-        if key in (inside, stem) and set(rows) == {(0.0, None)}:
-            return [replace(one, labels=rows[0.0, None])]
-        if key in (inside, stem) or any(is_there(part.clip_id) for part in parts if part.span != (0.0, None)):
-            return parts
-    return [replace(one, labels=None)]

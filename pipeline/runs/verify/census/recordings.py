@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import contextlib
 import csv
@@ -12,11 +13,13 @@ import json
 import lzma
 import os
 import posixpath
+import re
 import tarfile
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import IO, Any
 
 import pyarrow as pa
@@ -30,8 +33,17 @@ from schemas.input_config import InputConfig
 
 _TARS = (".tar.zst", ".tzst", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _BATCH_ROWS = 16
-_DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+# The columns that say from when to when a row is.
+_FROM = ("start", "start_s", "start_time", "start_seconds", "begin", "onset")
+_TO = ("end", "end_s", "end_time", "end_seconds", "stop", "stop_s")
+_FOR = ("duration", "duration_s", "dur")
+_FOLDER_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "metadata.tsv")
+Span = tuple[float, float | None]
+_WHOLE: Span = (0.0, None)
+DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
+_TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+_PACKED = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
+_TABLES = tuple(text + packed for text in _TEXTS for packed in ("", *_PACKED, ".zst"))
 _ABOUT = (".json", ".cls", ".label")
 # Files that are not opened to hear whether they are sound.
 _SILENT = frozenset(
@@ -46,7 +58,8 @@ _SILENT = frozenset(
 class Counted:
     """A recording of the input: its id, what it is called, what reads it, and its labels; None where unknown.
 
-    A segment has its times; its file is read for each.
+    A segment has its times; its file is read for each. `names` are those that a table may have for it, and `whole` is
+    the longest path of it.
     """
 
     clip_id: str
@@ -55,6 +68,8 @@ class Counted:
     labels: tuple[str, ...] | None = None
     span: tuple[float, float | None] = (0.0, None)
     of_file: str = ""
+    names: tuple[str, ...] = ()
+    whole: str = ""
 
     @property
     def file_id(self) -> str:
@@ -81,14 +96,20 @@ def recordings_in(
     Where the suffix of a file tells nothing, `is_sound` says by its contents whether it is one.
     """
     fs, path = open_filesystem(url)
-    if url.lower().endswith(TABLES) and fs.isfile(path):
+    if url.lower().endswith(_TABLES) and fs.isfile(path):
         try:
             yield from _manifest(url, reading)
-        except (*_DAMAGE, csv.Error) as error:
+        except (*DAMAGE, csv.Error) as error:
             census.uncounted.append((f"{posixpath.basename(path)}: {error}", ()))
         return
     files = sorted(_files(url))
     there = {relative for _, relative in files}
+    tables = {
+        relative: bytes(fs.cat_file(f"{root}/{relative}"))
+        for root, relative in files
+        if posixpath.basename(relative).lower() in _FOLDER_TABLES
+    }
+    described = _described(tables, reading, census)
     for root, relative in files:
         full = f"{root}/{relative}"
         suffix = os.path.splitext(relative.lower())[1]
@@ -100,22 +121,74 @@ def recordings_in(
             census.others += 1
         elif _is_special(fs, full):
             if suffix in AUDIO_SUFFIXES:
-                yield Counted(_digest(relative), relative, bytes)
+                yield Counted(_digest(relative), relative, bytes, names=(relative,), whole=full)
             census.others += suffix not in (*AUDIO_SUFFIXES, *_TARS, ".parquet")
         elif relative.lower().endswith(_TARS):
             with fs.open(full, "rb") as stream:
-                yield from _tar(relative, stream, reading, census)
+                for one in _tar(relative, stream, reading, census):
+                    yield _of_archive(one, relative, root)
         elif suffix == ".parquet":
             with fs.open(full, "rb") as stream:
-                yield from _parquet(relative, stream, reading, census)
+                for one in _parquet(relative, stream, reading, census):
+                    yield _of_archive(one, relative, root)
         elif suffix in AUDIO_SUFFIXES or (suffix not in _SILENT and is_sound(read())):
             stem = os.path.splitext(relative)[0]
             said: dict[str, Any] = {}
-            for one in (one for one in _ABOUT if stem + one in there):
-                said |= _said(bytes(fs.cat_file(f"{root}/{stem}{one}")), one)
-            yield Counted(_digest(relative), relative, read, labels_of(said, reading))
+            for about in (about for about in _ABOUT if stem + about in there):
+                said |= _said(bytes(fs.cat_file(f"{root}/{stem}{about}")), about)
+            one = Counted(_digest(relative), relative, read, None, names=(relative,), whole=full)
+            yield from _with_rows(one, described, said, reading)
         elif suffix not in _ABOUT:
             census.others += 1
+
+
+def _described(
+    tables: Mapping[str, bytes], reading: InputConfig, census: Census
+) -> dict[str, dict[Span, list[dict[str, Any]]]]:
+    """What the tables of folders say of the recordings in them, by their paths; the nearest one's words count."""
+    found: dict[str, dict[Span, list[dict[str, Any]]]] = {}
+    for place in sorted(tables, key=lambda place: (place.count("/"), place)):
+        try:
+            rows = list(_rows_in(tables[place], place, reading))
+        except (*DAMAGE, pa.ArrowException, csv.Error) as error:
+            census.uncounted.append((f"{place}: {error}", ()))
+            continue
+        columns = {name.lower(): name for row in rows for name in row}
+        column = next((columns[name] for name in ("file_name", *URI_COLUMNS) if name in columns), "")
+        here: dict[str, dict[Span, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        for row in rows:
+            if row.get(column):
+                path = posixpath.normpath(posixpath.join(posixpath.dirname(place), str(row[column]).replace("\\", "/")))
+                said = {name: value for name, value in row.items() if name != column}
+                here[path][span_of(said, columns.values()) if reading.segments else _WHOLE].append(said)
+        found.update(here)
+    return found
+
+
+def _with_rows(
+    one: Counted,
+    described: Mapping[str, dict[Span, list[dict[str, Any]]]],
+    said: Mapping[str, Any],
+    reading: InputConfig,
+) -> Iterator[Counted]:
+    """A recording with the labels that a table of its folder has for it, or its segments; `said` is its sidecars'."""
+    spans = described.get(one.names[0], {})
+    parted = set(spans) - {_WHOLE}
+    for span, rows in spans.items() if spans else [(_WHOLE, [dict(said)])]:
+        every = [labels_of({**said, **row} if parted else {**row, **said}, reading) for row in rows]
+        known = [labels for labels in every if labels is not None]
+        labels = tuple(dict.fromkeys(label for some in known for label in some)) if known else None
+        name = one.name if span == _WHOLE else f"{one.name} from {span[0]:g} s"
+        yield replace(
+            one, clip_id=segment_id(one.clip_id, span), name=name, labels=labels, span=span, of_file=one.clip_id
+        )
+
+
+def _of_archive(one: Counted, relative: str, root: str) -> Counted:
+    """A recording of an archive, which a table may also name as if that were unpacked."""
+    suffix = next((suffix for suffix in _TARS if relative.lower().endswith(suffix)), ".parquet")
+    inside = f"{relative[: -len(suffix)]}/{one.whole}"
+    return replace(one, names=(*one.names, inside), whole=f"{root}/{inside}")
 
 
 def _is_special(fs: AbstractFileSystem, path: str) -> bool:
@@ -170,18 +243,28 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
         if uri.lower().endswith((".zst", ".tzst")):
             stream = io.BytesIO(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd").read())
         archive = tarfile.open(fileobj=stream, mode="r:*", errors="surrogateescape")  # noqa: SIM115
-        members = archive.getmembers()
-    except _DAMAGE as error:
+        parts = [archive.getmembers()[:], *_joined(archive)]
+    except DAMAGE as error:
         census.uncounted.append((f"{uri}: {error}", (_digest(uri), _digest(f"{uri}\0\0"))))
         return
-    about: dict[str, dict[str, Any]] = defaultdict(dict)
-    for member in members:
+    members = [(number, member) for number, part in enumerate(parts) for member in part]
+    archive.members[:] = [member for _, member in members]  # type: ignore[attr-defined]
+    about: dict[tuple[int | None, str], dict[str, Any]] = defaultdict(dict)
+    for number, member in members:
         stem, suffix = os.path.splitext(os.path.normpath(member.name))
         if member.isfile() and suffix.lower() in _ABOUT:
-            about[stem].update(_said(_content(archive, member), suffix.lower()))
+            said = _said(_content(archive, member), suffix.lower())
+            about[number, stem].update(said)
+            about[None, stem].update(said)
+    tables = {
+        name: _content(archive, member)
+        for _, member in members
+        if posixpath.basename(name := os.path.normpath(member.name)).lower() in _FOLDER_TABLES
+    }
+    described = _described(tables, reading, census)
     keys: set[str] = set()
     names: set[str] = set()
-    for member in members:
+    for number, member in members:
         name = os.path.normpath(member.name)
         stem, suffix = os.path.splitext(name)
         hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
@@ -193,12 +276,38 @@ def _tar(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> I
             key = next(f"{stem}#{n}" for n in range(2, len(members) + 2) if f"{stem}#{n}" not in keys)
         keys.add(key)
         names.add(name)
-        labels = labels_of(about[stem], reading) if stem in about else None
+        beside = next((about[one, stem] for one in (number, None) if (one, stem) in about), None)
 
         def content(member: tarfile.TarInfo = member) -> bytes:
             return _content(archive, member)
 
-        yield Counted(_digest(f"{uri}\0{key}"), f"{uri}: {key}", content, labels)
+        names_of_it = (name,) if key == stem else (name, key)
+        identity = _digest(f"{uri}\0{key}")
+        one = Counted(identity, f"{uri}: {key}", content, None, names=names_of_it, whole=name)
+        yield from _with_rows(one, described if beside is None else {}, beside or {}, reading)
+
+
+def _joined(archive: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:
+    """The members of each archive that `cat` has put behind the end of one."""
+    stream: Any = archive.fileobj
+    at = archive.offset
+    while True:
+        stream.seek(at)
+        block = stream.read(tarfile.BLOCKSIZE)
+        if not block:
+            return
+        if block.count(0) == len(block):
+            at += tarfile.BLOCKSIZE
+            continue
+        stream.seek(at)
+        try:
+            more = tarfile.TarFile(fileobj=stream, errors="surrogateescape")
+        except tarfile.TarError:
+            return
+        yield more.getmembers()
+        if more.offset <= at:
+            return
+        at = more.offset
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -206,7 +315,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     try:
         file = archive.extractfile(member)
         return file.read() if file is not None else b""
-    except (KeyError, RecursionError, *_DAMAGE):
+    except (KeyError, RecursionError, *DAMAGE):
         return b""
 
 
@@ -236,21 +345,25 @@ def _parquet(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) 
     if column is None or not _holds_sound(schema.field(column).type, column in (reading.audio_column, *marked)):
         census.others += 1
         return
-    names = {name: feature["names"] for name, feature in kinds.items() if feature.get("names")}
+    classes = _class_names(schema)
     row = 0
     try:
         for batch in file.iter_batches(_BATCH_ROWS):
             for said in _rows(batch, column):
                 cell = said.pop(column)
                 data = cell.get("bytes") if isinstance(cell, dict) else cell
-                for name, classes in names.items():
-                    number = said.get(name)
-                    said[name] = classes[number] if isinstance(number, int) and 0 <= number < len(classes) else None
+                said = _with_names(said, classes)
 
                 def content(data: Any = data) -> bytes:
                     return data if isinstance(data, bytes) else b""
 
-                yield from _spanned(_digest(f"{uri}\0{row}"), f"{uri}, row {row}", content, said, reading)
+                path = cell.get("path") if isinstance(cell, dict) else cell if isinstance(cell, str) else None
+                path = (path or "").replace("\\", "/").removeprefix("./")
+                if path.startswith("/") or path[1:3] == ":/":
+                    path = posixpath.basename(path)
+                path = path or f"{posixpath.basename(uri).removesuffix('.parquet')}-{row}"
+                for one in _spanned(_digest(f"{uri}\0{row}"), f"{uri}, row {row}", content, said, reading):
+                    yield replace(one, names=(path,), whole=path)
                 row += 1
     except (pa.ArrowException, OSError) as error:
         lost = tuple(_digest(f"{uri}\0{number}") for number in range(row, file.metadata.num_rows))
@@ -281,7 +394,7 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
     fs, path = open_filesystem(url)
     folder = posixpath.dirname(path)
     rows = list(rows_of(url, reading))
-    columns = {name.lower(): name for name in (rows[0] if rows else {})}
+    columns = {name.lower(): name for row in rows for name in row}
     wanted = [reading.uri_column.lower()] if reading.uri_column else list(URI_COLUMNS)
     column = next((columns[name] for name in wanted if name in columns), "")
     found: dict[tuple[str, tuple[float, float | None]], Counted] = {}
@@ -293,21 +406,31 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
             there, place = open_filesystem(full) if is_url(full) else (fs, full)
             return bytes(there.cat_file(place))
 
-        for one in _spanned(_digest(uri), uri, read, said, reading):
+        for one in _spanned(_digest(uri), uri, read, said, reading, columns.values()):
             before = found.get((uri, one.span))
             both = (*(before.labels or ()), *(one.labels or ())) if before is not None else one.labels
             labels = tuple(dict.fromkeys(both)) if both is not None else None
-            found[uri, one.span] = Counted(one.clip_id, one.name, one.read, labels, one.span, one.of_file)
+            found[uri, one.span] = replace(one, labels=labels, names=(uri,), whole=full)
     yield from found.values()
 
 
 def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a plain table of text; blanks around names and values are left off."""
+    """Yield the rows of a table; blanks around names and values are left off."""
     fs, path = open_filesystem(url)
-    data = bytes(fs.cat_file(path))
-    data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    yield from _rows_in(bytes(fs.cat_file(path)), url, reading)
+
+
+def _rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
+    name, packed = os.path.splitext(url.lower())
+    if packed in _PACKED:
+        data = _PACKED[packed](data)
+    elif packed == ".zst":
+        data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    elif packed == ".parquet":
+        yield from _table_rows(data)
+        return
     text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
-    if url.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson", ".json")):
+    if (url.lower() if packed in _TEXTS else name).endswith((".jsonl", ".ndjson", ".json")):
         lines = (
             json.loads(text) if text.lstrip().startswith("[") else map(json.loads, filter(str.strip, text.split("\n")))
         )
@@ -315,34 +438,109 @@ def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
         return
     head = text.split("\n", 1)[0]
     delimiter = reading.delimiter or max("\t,;|", key=head.count)
-    no_marks = reading.quote == "none" or (reading.quote is None and text.count('"') % 2 == 1)
-    how = {"quoting": csv.QUOTE_NONE} if no_marks else {"quotechar": reading.quote or '"', "skipinitialspace": True}
-    for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, **how):
-        yield {(name or "").strip(): (value or "").strip() for name, value in row.items() if name is not None}
+    header, *rows = _cells(text, delimiter, reading.quote) or [[]]
+    for row in rows:
+        pairs = zip(header, row, strict=False)
+        yield {name.strip(): value.strip() for name, value in pairs if name.strip()}
+
+
+def _table_rows(data: bytes) -> list[dict[str, Any]]:
+    table = pq.read_table(pa.BufferReader(data))
+    classes = _class_names(table.schema)
+    return [_with_names(row, classes) for row in table.to_pylist()]
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of the classes whose numbers columns have."""
+    features: dict[str, Any] = {}
+    with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
+        features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
+    return {name: one["names"] for name, one in features.items() if isinstance(one, dict) and one.get("names")}
+
+
+def _with_names(row: dict[str, Any], classes: Mapping[str, list[str]]) -> dict[str, Any]:
+    named = {name: row.get(name) for name in classes}
+    return row | {
+        name: classes[name][number] if isinstance(number, int) and 0 <= number < len(classes[name]) else None
+        for name, number in named.items()
+    }
+
+
+def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
+    """The cells of each row: by marks where these cost no line, line by line where each is whole without them.
+
+    Raises ValueError where neither is so and a value of several lines has a row in it.
+    """
+    lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip()]
+    plain = [line.split(delimiter) for line in lines]
+    if quote == "none":
+        return plain
+    rows, took, before = [], [], 0
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote or '"', skipinitialspace=True
+    )
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            rows.append(row)
+            took.append((before, reader.line_num))
+        before = reader.line_num
+    width = len(plain[0]) if plain else 0
+    even = text.count('"') % 2 == 0 and all(len(row) == width for row in rows)
+    if quote is not None or (len(rows) == len(plain) and even):
+        return rows
+    marked = sum(line.lstrip().startswith('"') for line in lines[1:])
+    if all(len(row) == width for row in plain) and 2 * marked < len(lines):
+        return plain
+    every = re.split("\r\n|\n|\r", text)
+    for first, last in took:
+        inside = [line.split(delimiter) for line in every[first + 1 : last]]
+        names = (row[0].strip().lower() for row in inside if len(row) > 1)
+        if not every[first].startswith('"') and (
+            any(len(row) >= width for row in inside) or any(name.endswith(tuple(AUDIO_SUFFIXES)) for name in names)
+        ):
+            raise ValueError(f"the marks on line {first + 1} take rows until line {last}")
+    return rows
 
 
 def _spanned(
-    identity: str, name: str, read: Callable[[], bytes], said: Mapping[str, Any], reading: InputConfig
+    identity: str,
+    name: str,
+    read: Callable[[], bytes],
+    said: Mapping[str, Any],
+    reading: InputConfig,
+    columns: Iterable[str] = (),
 ) -> Iterator[Counted]:
-    span = span_of(said) if reading.segments else (0.0, None)
-    shown = name if span == (0.0, None) else f"{name} from {span[0]:g} s"
+    span = span_of(said, columns) if reading.segments else _WHOLE
+    shown = name if span == _WHOLE else f"{name} from {span[0]:g} s"
     yield Counted(segment_id(identity, span), shown, read, labels_of(said, reading), span, identity)
 
 
-def span_of(said: Mapping[str, Any]) -> tuple[float, float | None]:
-    """The times of a row in seconds; those of the whole recording where it has none."""
-    by_name = {name.lower(): value for name, value in said.items() if value not in (None, "")}
-    for start, stop, is_length in (
-        *(("onset", "offset", False), ("start", "end", False), ("start_s", "end_s", False)),
-        *(("offset", "duration", True), ("start", "duration", True)),
-    ):
-        if start in by_name and stop in by_name:
-            try:
-                begin, end = float(by_name[start]), float(by_name[stop])
-            except (TypeError, ValueError):
-                continue
-            return begin, begin + end if is_length else end
-    return 0.0, None
+def span_of(said: Mapping[str, Any], columns: Iterable[str] = ()) -> Span:
+    """The times of a row in seconds; those of the whole recording where it has none.
+
+    Which columns are times the `columns` of its table say, for a row of JSON may lack some.
+    """
+    there = {name.lower(): name for name in (*columns, *said)}
+    start, stop, length = (next((there[one] for one in some if one in there), None) for some in (_FROM, _TO, _FOR))
+    offset = next((there[one] for one in ("offset", "offset_s") if one in there), None)
+    is_onset = start is not None and start.lower() == "onset"
+    if is_onset and stop is None and offset is not None:
+        stop, length = offset, None
+    elif start is None or (stop is None and length is None):
+        start = offset or (start if is_onset else None)
+    if start is None:
+        return _WHOLE
+    begin, end, lasts = (_number(said.get(name)) if name else None for name in (start, stop, length))
+    if stop is not None:
+        return _WHOLE if begin is None and end is None else (begin or 0.0, end)
+    return _WHOLE if begin is None else (begin, begin + lasts if lasts is not None else None)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def labels_of(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | None:
