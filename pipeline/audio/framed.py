@@ -145,7 +145,8 @@ def flac_first_frame(file: BinaryIO) -> int | None:
             break
         at += 4 + int.from_bytes(block[1:], "big")
         if block[0] & 0x80:
-            found = _frame(read_at(file, at, 16), _fixed_block(head))
+            # Where blocks are of a fixed size, only the last is smaller than the largest.
+            found = _frame(read_at(file, at, 16), int.from_bytes(head[10:12], "big"))
             return None if found is None else found[0]
     return None
 

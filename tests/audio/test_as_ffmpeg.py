@@ -59,6 +59,15 @@ def test_a_flac_cut_from_another_is_a_whole_recording(
     assert len(span) >= len(audio.waveform) - 30_000
 
 
+def test_a_flac_cut_from_another_whose_last_block_counts_as_its_smallest(tmp_path: Path) -> None:
+    path = tmp_path / "part.flac"
+    (tmp_path / "whole.flac").write_bytes(encode(NOISE, RATE, "FLAC", "PCM_16"))
+    ffmpeg(tmp_path, "-ss 3 -i whole.flac -c copy part.flac")
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + (640).to_bytes(2, "big") + data[10:])
+    assert heard_as_by_ffmpeg(path).damage == ()
+
+
 def test_of_a_flac_in_segments_only_the_first_seems_to_be_cut_short(tmp_path: Path) -> None:
     (tmp_path / "whole.flac").write_bytes(encode(NOISE, RATE, "FLAC", "PCM_16"))
     ffmpeg(tmp_path, "-i whole.flac -c copy -f segment -segment_time 8 %d.flac")
