@@ -265,6 +265,20 @@ def test_a_file_is_read_once_for_all_of_its_segments(tmp_path: Path) -> None:
     assert [one.clip_id for item in again for one in item.segments] == [ids[3], ids[2]]
 
 
+@pytest.mark.parametrize("times", ["start,end", "start,duration"])
+def test_segments_of_one_id_are_one_with_both_labels(tmp_path: Path, times: str) -> None:
+    write_files(tmp_path, ["q.wav"])
+    starts = ["0.3", "0.30000000000000004", "0.29999999999"]
+    lines = "".join(f"q.wav,{start},0.6,{start}\n" for start in starts)
+    (item,) = manifest(tmp_path, f"path,{times},label\n{lines}")
+    (segment,) = item.segments
+    assert segment.metadata["label"] == starts
+    (item,) = manifest(tmp_path, f"path,{times},label\nq.wav,0,,a\nq.wav,,,b\nq.wav,-0.0,,c\n")
+    assert isinstance(item, RawRecording)
+    assert item.clip_ids == [item.clip_id]
+    assert item.metadata["label"] == ["a", "b", "c"]
+
+
 def test_segments_of_a_file_that_is_not_there_are_told_each(tmp_path: Path) -> None:
     (item,) = manifest(tmp_path, "path,start,end\na.wav,0,1\na.wav,1,2\n")
     assert isinstance(item, ReadFault)

@@ -531,9 +531,10 @@ def span_of(said: Mapping[str, Any], columns: Iterable[str] = ()) -> Span:
     if start is None:
         return _WHOLE
     begin, end, lasts = (_number(said.get(name)) if name else None for name in (start, stop, length))
-    if stop is not None:
-        return _WHOLE if begin is None and end is None else (begin or 0.0, end)
-    return _WHOLE if begin is None else (begin, begin + lasts if lasts is not None else None)
+    if stop is None:
+        end = begin + lasts if begin is not None and lasts is not None else None
+    # To the microsecond, as the ids are.
+    return round(begin or 0.0, 6), None if end is None else round(end, 6)
 
 
 def _number(value: Any) -> float | None:
