@@ -205,6 +205,14 @@ def test_two_rows_of_one_file_give_it_two_labels(tmp_path: Path) -> None:
     assert item.metadata == {"label": ["dog", "cat"], "fold": "1"}  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("other", ["./s/1.wav", "s\\1.wav", "s//1.wav", "s/../s/1.wav", "{folder}/s/1.wav"])
+def test_two_spellings_of_a_file_are_one_recording_with_two_labels(tmp_path: Path, other: str) -> None:
+    write_files(tmp_path, ["s/1.wav"])
+    (item,) = manifest(tmp_path, f"path,label\ns/1.wav,a\n{other.format(folder=tmp_path)},b\n")
+    assert isinstance(item, RawRecording)
+    assert (item.key, item.data, item.metadata) == ("s/1.wav", b"s/1.wav", {"label": ["a", "b"]})
+
+
 def spans(item: RawRecording | ReadFault) -> list[tuple[float, float | None]]:
     return [(one.start_s, one.stop_s) for one in item.segments]
 

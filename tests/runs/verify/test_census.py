@@ -359,3 +359,7 @@ def test_what_is_one_recording_to_a_run_is_one_to_the_count(tmp_path: Path) -> N
     (tmp_path / "m.csv").write_text("\n".join(lines))
     (one,) = recordings_in(str(tmp_path / "m.csv"), InputConfig(), Census(), lambda data: True)
     assert one.labels == ("a", "b")
+    (tmp_path / "m.csv").write_text(f"path,label\nq.wav,a\n./q.wav,b\n.\\q.wav,c\n{tmp_path}/q.wav,d\n")
+    (one,) = recordings_in(str(tmp_path / "m.csv"), InputConfig(), Census(), lambda data: True)
+    assert one.labels == ("a", "b", "c", "d")
+    assert [one.clip_id] == [item.clip_id for item in listed(tmp_path / "m.csv")]

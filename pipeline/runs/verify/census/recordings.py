@@ -15,6 +15,7 @@ import os
 import posixpath
 import re
 import tarfile
+import unicodedata
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -398,8 +399,11 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
     wanted = [reading.uri_column.lower()] if reading.uri_column else list(URI_COLUMNS)
     column = next((columns[name] for name in wanted if name in columns), "")
     found: dict[tuple[str, tuple[float, float | None]], Counted] = {}
+    written: dict[str, str] = {}
     for said in rows if column else ():
         uri = str(said.pop(column))
+        place = uri if is_url(uri) else posixpath.normpath(posixpath.join(folder, uri.replace("\\", "/")))
+        uri = written.setdefault(unicodedata.normalize("NFC", place), uri)
         full = uri if is_url(uri) or uri.startswith("/") else f"{folder}/{uri}"
 
         def read(full: str = full) -> bytes:
