@@ -402,7 +402,11 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
     written: dict[str, str] = {}
     for said in rows if column else ():
         uri = str(said.pop(column))
-        place = uri if is_url(uri) else posixpath.normpath(posixpath.join(folder, uri.replace("\\", "/")))
+        place = (
+            open_filesystem(uri)[1]
+            if is_url(uri)
+            else posixpath.normpath(posixpath.join(folder, uri.replace("\\", "/")))
+        )
         uri = written.setdefault(unicodedata.normalize("NFC", place), uri)
         full = uri if is_url(uri) or uri.startswith("/") else f"{folder}/{uri}"
 
