@@ -5,12 +5,13 @@ from __future__ import annotations
 import posixpath
 
 from pipeline.inputs.shards import Entry, clip_id, printable
+from pipeline.inputs.spelling import folded
 from pipeline.inputs.suffixes import TAR_SUFFIXES
 from pipeline.inputs.table_columns import URI_COLUMNS, by_recording
 from pipeline.inputs.table_rows import Row, column_names, pick_column, read_rows
 from pipeline.inputs.times import time_columns
 from pipeline.storage.errors import InputError, StorageError
-from pipeline.storage.filesystem import display_url, is_url, open_filesystem, split_parent
+from pipeline.storage.filesystem import display_url, is_url, open_filesystem, resolve, split_parent
 from schemas.input_config import InputConfig
 
 
@@ -19,7 +20,7 @@ def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]
 
     The URI stands in `uri_column`, or in the first of uri, path, audio, file... in any capitals; it is relative to the
     table's own folder, or absolute. Columns with times make each row a segment. The other columns become metadata;
-    those of several rows about one recording are put together.
+    those of several rows about one recording are put together, however they spell its path.
     Raises InputError when there is no such column, or a row has no URI, one that is not a single recording, one of a
     scheme that nothing here opens, or times that cannot be.
     """
@@ -33,6 +34,8 @@ def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]
             "name it with --uri-column"
         )
     schemes: set[str] = set()
+    written: dict[str, str] = {}
+    root_url = split_parent(url if is_url(url) else open_filesystem(url)[1])[0]
 
     def uri_of(row: Row) -> str:
         uri = row.columns.get(column)
@@ -46,7 +49,8 @@ def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]
             except StorageError as error:
                 raise InputError(f"{shown}, line {row.line}: {error}") from error
             schemes.add(scheme)
-        return uri
+        # One file may be written in several ways: the first of them names it.
+        return written.setdefault(folded(resolve(root_url, uri)), uri)
 
     times = time_columns(columns) if reading.segments else None
     described = bool(set(columns) - {column} - (times.names if times else frozenset()))

@@ -38,7 +38,8 @@ class Named:
 
     def add(self, span: Span | None, columns: dict[str, Any]) -> None:
         """Take another row into account; where rows say different things of one column, it has a list of them."""
-        if span is None:
+        if span is None or span == (0.0, None):
+            # From the beginning to the end is the whole, and has its id.
             self.whole = columns if self.whole is None else _merged(self.whole, columns)
         else:
             self.parts[span] = columns if span not in self.parts else _merged(self.parts[span], columns)

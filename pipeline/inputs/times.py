@@ -30,13 +30,16 @@ class TimeColumns:
     def span(self, cells: Mapping[str, Any], where: str) -> tuple[float, float | None] | None:
         """Return a row's start and stop in seconds, None for the recording's end; None where it gives no times.
 
+        They are whole microseconds, to which segments have their ids: two that differ by less are one.
+
         Raises InputError, which begins with `where`, for what is no time, or is before 0 or before the start.
         """
         start, stop, length = (_seconds(cells, name, where) for name in (self.start, self.stop, self.length))
         if start is None and (stop is None and (length is None or self.start is not None)):
             return None
-        begin = 0.0 if start is None else start
+        begin = 0.0 if start is None else _whole_us(start)
         end = stop if stop is not None else begin + length if length is not None else None
+        end = None if end is None else _whole_us(end)
         if end is not None and end <= begin:
             raise InputError(
                 f"{where}: the segment from {begin:g} s to {end:g} s has no length; its end comes after its start"
@@ -70,6 +73,11 @@ def time_columns(columns: list[str]) -> TimeColumns | None:
     if start is not None and start.casefold() == "onset":
         return TimeColumns(start, None, None)
     return None
+
+
+def _whole_us(seconds: float) -> float:
+    # Without the sign of a zero.
+    return round(seconds, 6) + 0.0
 
 
 def _seconds(cells: Mapping[str, Any], name: str | None, where: str) -> float | None:

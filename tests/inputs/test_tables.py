@@ -205,6 +205,14 @@ def test_two_rows_of_one_file_give_it_two_labels(tmp_path: Path) -> None:
     assert item.metadata == {"label": ["dog", "cat"], "fold": "1"}  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("other", ["./s/1.wav", "s\\1.wav", "s//1.wav", "s/../s/1.wav", "{folder}/s/1.wav"])
+def test_two_spellings_of_a_file_are_one_recording_with_two_labels(tmp_path: Path, other: str) -> None:
+    write_files(tmp_path, ["s/1.wav"])
+    (item,) = manifest(tmp_path, f"path,label\ns/1.wav,a\n{other.format(folder=tmp_path)},b\n")
+    assert isinstance(item, RawRecording)
+    assert (item.key, item.data, item.metadata) == ("s/1.wav", b"s/1.wav", {"label": ["a", "b"]})
+
+
 def spans(item: RawRecording | ReadFault) -> list[tuple[float, float | None]]:
     return [(one.start_s, one.stop_s) for one in item.segments]
 
@@ -263,6 +271,20 @@ def test_a_file_is_read_once_for_all_of_its_segments(tmp_path: Path) -> None:
     assert len(set(ids)) == len(ids) == 4
     again = manifest(tmp_path, "path,start,end\nb.wav,0,1\na.wav,2.0,3.00\n", "n.csv")
     assert [one.clip_id for item in again for one in item.segments] == [ids[3], ids[2]]
+
+
+@pytest.mark.parametrize("times", ["start,end", "start,duration"])
+def test_segments_of_one_id_are_one_with_both_labels(tmp_path: Path, times: str) -> None:
+    write_files(tmp_path, ["q.wav"])
+    starts = ["0.3", "0.30000000000000004", "0.29999999999"]
+    lines = "".join(f"q.wav,{start},0.6,{start}\n" for start in starts)
+    (item,) = manifest(tmp_path, f"path,{times},label\n{lines}")
+    (segment,) = item.segments
+    assert segment.metadata["label"] == starts
+    (item,) = manifest(tmp_path, f"path,{times},label\nq.wav,0,,a\nq.wav,,,b\nq.wav,-0.0,,c\n")
+    assert isinstance(item, RawRecording)
+    assert item.clip_ids == [item.clip_id]
+    assert item.metadata["label"] == ["a", "b", "c"]
 
 
 def test_segments_of_a_file_that_is_not_there_are_told_each(tmp_path: Path) -> None:

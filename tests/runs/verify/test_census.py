@@ -351,3 +351,15 @@ def test_rows_of_parquet_have_the_ids_of_their_segments_in_errors_too(tmp_path: 
     heard = [one for item in items if isinstance(item, RawRecording) for one in item.clip_ids]
     assert [one.clip_id for one in counted] == heard + lost
     assert len(lost) == 2
+
+
+def test_what_is_one_recording_to_a_run_is_one_to_the_count(tmp_path: Path) -> None:
+    (tmp_path / "q.wav").write_bytes(b"q")
+    lines = ["path,start,end,label", "q.wav,0.3,0.6,a", "q.wav,0.30000000000000004,0.6,b"]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    (one,) = recordings_in(str(tmp_path / "m.csv"), InputConfig(), Census(), lambda data: True)
+    assert one.labels == ("a", "b")
+    (tmp_path / "m.csv").write_text(f"path,label\nq.wav,a\n./q.wav,b\n.\\q.wav,c\n{tmp_path}/q.wav,d\n")
+    (one,) = recordings_in(str(tmp_path / "m.csv"), InputConfig(), Census(), lambda data: True)
+    assert one.labels == ("a", "b", "c", "d")
+    assert [one.clip_id] == [item.clip_id for item in listed(tmp_path / "m.csv")]

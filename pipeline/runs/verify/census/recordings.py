@@ -15,6 +15,7 @@ import os
 import posixpath
 import re
 import tarfile
+import unicodedata
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -398,8 +399,15 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
     wanted = [reading.uri_column.lower()] if reading.uri_column else list(URI_COLUMNS)
     column = next((columns[name] for name in wanted if name in columns), "")
     found: dict[tuple[str, tuple[float, float | None]], Counted] = {}
+    written: dict[str, str] = {}
     for said in rows if column else ():
         uri = str(said.pop(column))
+        place = (
+            open_filesystem(uri)[1]
+            if is_url(uri)
+            else posixpath.normpath(posixpath.join(folder, uri.replace("\\", "/")))
+        )
+        uri = written.setdefault(unicodedata.normalize("NFC", place), uri)
         full = uri if is_url(uri) or uri.startswith("/") else f"{folder}/{uri}"
 
         def read(full: str = full) -> bytes:
@@ -531,9 +539,10 @@ def span_of(said: Mapping[str, Any], columns: Iterable[str] = ()) -> Span:
     if start is None:
         return _WHOLE
     begin, end, lasts = (_number(said.get(name)) if name else None for name in (start, stop, length))
-    if stop is not None:
-        return _WHOLE if begin is None and end is None else (begin or 0.0, end)
-    return _WHOLE if begin is None else (begin, begin + lasts if lasts is not None else None)
+    if stop is None:
+        end = begin + lasts if begin is not None and lasts is not None else None
+    # To the microsecond, as the ids are.
+    return round(begin or 0.0, 6), None if end is None else round(end, 6)
 
 
 def _number(value: Any) -> float | None:
