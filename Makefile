@@ -14,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadfile
 
 # Three processes on two cores: what starts Ray waits more than it computes.
 test: $(INSTALLED) lint
-	$(PYTEST) -n 3 --no-loadscope-reorder
+	$(PYTEST) -n 3
 
 # What can be run after every change: no Ray, no server, no training.
 check: $(INSTALLED) lint

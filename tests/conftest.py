@@ -17,11 +17,6 @@ from tests.flow.make import content_of, explain_here, mixed_recordings, save_tin
 from tests.s3 import S3Server, serve_s3
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest, so that no process is left alone with them: random faults, then all that starts Ray."""
-    items.sort(key=lambda item: (item.get_closest_marker("ray") is None, not item.nodeid.startswith("tests/faults")))
-
-
 @pytest.fixture(scope="session")
 def esc10_dir() -> Path:
     """The folder of ESC-10, 400 recordings in ten folders and `meta/esc10.csv`."""

@@ -68,7 +68,7 @@ def _manifest(folder: Path, good: bytes) -> int:
     uris = [
         "there.wav",
         "missing.wav",
-        "sub/new\nline.wav",
+        "sub/new line.wav",
         "../outside.wav",
         "./there.wav",
         "sub",
