@@ -8,22 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import fail, for_people, shown_command
-from jobs.training_options import (
-    AudioColumn,
-    Delimiter,
-    KeyColumn,
-    LabelColumn,
-    Labels,
-    LabelSeparator,
-    Quote,
-    Segments,
-    UriColumn,
-)
 
 _RESUME = "interrupted: what is measured stays, and the same command resumes from there"
 
 
+@reads_input()
 def evaluate(
     input_url: Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` takes.")],
     out: Annotated[Path, typer.Option(help="Folder for tables, plots and the report.")],
@@ -36,15 +27,7 @@ def evaluate(
         list[str] | None, typer.Option(help="NAME=EXPLAINER: another decoder of the same classifier; repeatable.")
     ] = None,
     refine: Annotated[int | None, typer.Option(help="Also masks improved by so many gradient steps.")] = None,
-    labels: Labels = None,
-    label_column: LabelColumn = None,
-    label_separator: LabelSeparator = None,
-    key_column: KeyColumn = None,
-    uri_column: UriColumn = None,
-    audio_column: AudioColumn = None,
-    segments: Segments = None,
-    delimiter: Delimiter = None,
-    quote: Quote = None,
+    reading: InputOptions = FROM_OPTIONS,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     contaminate: Annotated[
         list[str] | None,
@@ -82,15 +65,7 @@ def evaluate(
             methods=_words(methods),
             against=_against(against),
             refine=refine,
-            labels=labels,
-            label_column=label_column,
-            label_separator=label_separator,
-            key_column=key_column,
-            uri_column=uri_column,
-            audio_column=audio_column,
-            segments=segments,
-            delimiter=delimiter,
-            quote=quote,
+            **reading,
             select=select or None,
             contaminate=contaminate or None,
             curves=_words(curves),

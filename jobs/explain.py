@@ -8,21 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import FAILED, INTERRUPTED, STRICT, console, fail, for_people
 from jobs.run_progress import RunProgress
-from jobs.training_options import (
-    AudioColumn,
-    Delimiter,
-    KeyColumn,
-    LabelColumn,
-    Labels,
-    LabelSeparator,
-    Prompts,
-    Quote,
-    Segments,
-    Template,
-    UriColumn,
-)
+from jobs.training_options import Prompts, Template
 from pipeline.flow.run import run
 from pipeline.inputs.shards import NOT_DRAWN
 from pipeline.runs.summary import summarise
@@ -33,6 +22,7 @@ from schemas.yaml_config import load_config
 RESUME = "interrupted: what is committed stays, and the same command resumes from there"
 
 
+@reads_input()
 def explain(
     input_url: Annotated[
         str,
@@ -51,15 +41,7 @@ def explain(
     targets: Annotated[
         str | None, typer.Option(help="Which classes get a mask: top1, topk:3, all, or 'rain; wind'. [default: top1]")
     ] = None,
-    labels: Labels = None,
-    label_column: LabelColumn = None,
-    label_separator: LabelSeparator = None,
-    key_column: KeyColumn = None,
-    uri_column: UriColumn = None,
-    audio_column: AudioColumn = None,
-    segments: Segments = None,
-    delimiter: Delimiter = None,
-    quote: Quote = None,
+    reading: InputOptions = FROM_OPTIONS,
     sample: Annotated[
         str | None, typer.Option(help="A pilot: a share of the recordings, as 0.01, or so many of them, as 5000.")
     ] = None,
@@ -128,15 +110,7 @@ def explain(
             {
                 "content.explainer": explainer,
                 "content.targets": targets,
-                "content.labels": labels,
-                "content.label_column": label_column,
-                "content.label_separator": label_separator,
-                "content.key_column": key_column,
-                "content.uri_column": uri_column,
-                "content.audio_column": audio_column,
-                "content.segments": segments,
-                "content.delimiter": delimiter,
-                "content.quote": quote,
+                **{f"content.{name}": value for name, value in reading.items()},
                 "content.sample": sample,
                 "content.prompts": prompts,
                 "content.templates": template or None,

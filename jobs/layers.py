@@ -10,8 +10,8 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import console, errors, for_people
-from jobs.training_options import AudioColumn, Delimiter, KeyColumn, Labels, LabelSeparator, Quote, Segments, UriColumn
 from pipeline.inputs.selection import parse_selection
 from pipeline.inputs.window_set import load_windows
 from pipeline.models.checkpoint import load_explainer
@@ -24,19 +24,13 @@ if TYPE_CHECKING:
     from pipeline.layers.study import LayerStudy
 
 
+@reads_input("label_column")
 def layers(
     input_url: Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` takes.")],
     explainer: Annotated[str, typer.Option(help="The classifier: an explainer's name, path or URL.")],
     out: Annotated[str, typer.Option(help="Folder (path or URL) for the tables and the plot.")],
-    labels: Labels = None,
     label_column: Annotated[str | None, typer.Option(help="What to probe for: any column or metadata field.")] = None,
-    label_separator: LabelSeparator = None,
-    key_column: KeyColumn = None,
-    uri_column: UriColumn = None,
-    audio_column: AudioColumn = None,
-    segments: Segments = None,
-    delimiter: Delimiter = None,
-    quote: Quote = None,
+    reading: InputOptions = FROM_OPTIONS,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation. [default: 5]")] = None,
     group: Annotated[
@@ -59,15 +53,8 @@ def layers(
 
     with for_people():
         options = {
-            "labels": labels,
+            **reading,
             "label_column": label_column,
-            "label_separator": label_separator,
-            "key_column": key_column,
-            "uri_column": uri_column,
-            "audio_column": audio_column,
-            "segments": segments,
-            "delimiter": delimiter,
-            "quote": quote,
             "select": tuple(select) if select else None,
             "folds": folds,
             "group": group,

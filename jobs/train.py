@@ -12,30 +12,22 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import console, for_people, shown_command
 from jobs.training_options import (
-    AudioColumn,
     Batch,
     ConfigFile,
     Data,
-    Delimiter,
     Epochs,
-    KeyColumn,
-    LabelColumn,
-    Labels,
-    LabelSeparator,
     Name,
     Out,
     Patience,
     Prompts,
-    Quote,
     Rate,
     Seed,
-    Segments,
     Select,
     Template,
     Test,
-    UriColumn,
     Validation,
     WindowSeconds,
 )
@@ -50,18 +42,11 @@ train_app = typer.Typer(no_args_is_help=True, help="Train a classifier, or a mas
 
 
 @train_app.command()
+@reads_input()
 def classifier(
     data: Data,
     out: Out,
-    labels: Labels = None,
-    label_column: LabelColumn = None,
-    label_separator: LabelSeparator = None,
-    key_column: KeyColumn = None,
-    uri_column: UriColumn = None,
-    audio_column: AudioColumn = None,
-    segments: Segments = None,
-    delimiter: Delimiter = None,
-    quote: Quote = None,
+    reading: InputOptions = FROM_OPTIONS,
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
@@ -83,9 +68,7 @@ def classifier(
             data,
             out,
             recipe=load_config(ClassifierRecipe, config, {"name": name, **loop}),
-            labels=labels,
-            label_column=label_column,
-            reading=_reading(label_separator, key_column, uri_column, audio_column, segments, delimiter, quote),
+            reading=load_config(InputConfig, None, reading),
             select=select or (),
             validation=validation,
             test=test,
@@ -96,6 +79,7 @@ def classifier(
 
 
 @train_app.command()
+@reads_input("label_column", "label_separator")
 def decoder(
     data: Data,
     out: Out,
@@ -117,13 +101,7 @@ def decoder(
         str | None,
         typer.Option(help="An explainer whose decoder to start from (fine-tuning); by default random weights."),
     ] = None,
-    labels: Labels = None,
-    key_column: KeyColumn = None,
-    uri_column: UriColumn = None,
-    audio_column: AudioColumn = None,
-    segments: Segments = None,
-    delimiter: Delimiter = None,
-    quote: Quote = None,
+    reading: InputOptions = FROM_OPTIONS,
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
@@ -151,8 +129,7 @@ def decoder(
             window_s=window_s,
             wordings=wordings,
             start=start,
-            labels=labels,
-            reading=_reading(None, key_column, uri_column, audio_column, segments, delimiter, quote),
+            reading=load_config(InputConfig, None, reading),
             select=select or (),
             validation=validation,
             test=test,
@@ -163,19 +140,12 @@ def decoder(
 
 
 @train_app.command()
+@reads_input()
 def head(
     data: Data,
     out: Out,
     classifier: Annotated[str, typer.Option(help="clap:WHERE, the CLAP whose embeddings are classified.")],
-    labels: Labels = None,
-    label_column: LabelColumn = None,
-    label_separator: LabelSeparator = None,
-    key_column: KeyColumn = None,
-    uri_column: UriColumn = None,
-    audio_column: AudioColumn = None,
-    segments: Segments = None,
-    delimiter: Delimiter = None,
-    quote: Quote = None,
+    reading: InputOptions = FROM_OPTIONS,
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
@@ -194,9 +164,7 @@ def head(
             classifier=classifier,
             name=name,
             window_s=window_s,
-            labels=labels,
-            label_column=label_column,
-            reading=_reading(label_separator, key_column, uri_column, audio_column, segments, delimiter, quote),
+            reading=load_config(InputConfig, None, reading),
             select=select or (),
             validation=validation,
             test=test,
@@ -248,27 +216,6 @@ def _loop(
         "patience": patience,
     }
     return {f"training.loop.{name}": value for name, value in loop.items()}
-
-
-def _reading(
-    label_separator: str | None,
-    key_column: str | None,
-    uri_column: str | None,
-    audio_column: str | None,
-    segments: bool | None,
-    delimiter: str | None,
-    quote: str | None,
-) -> InputConfig:
-    options = {
-        "label_separator": label_separator,
-        "key_column": key_column,
-        "uri_column": uri_column,
-        "audio_column": audio_column,
-        "segments": segments,
-        "delimiter": delimiter,
-        "quote": quote,
-    }
-    return load_config(InputConfig, None, options)
 
 
 def _typed() -> str:

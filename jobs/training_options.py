@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several trainings share."""
 
 from __future__ import annotations
 
@@ -9,28 +9,6 @@ import typer
 
 Data = Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` reads.")]
 Out = Annotated[str, typer.Argument(metavar="OUTPUT", help="Directory (path or URL) that the explainer is written to.")]
-Labels = Annotated[
-    str | None, typer.Option(help="Table (CSV, TSV, JSONL, Parquet) of ground truth: path, label, more; segments too.")
-]
-LabelColumn = Annotated[
-    str | None, typer.Option(help="Column or metadata field of the label; by default label, category, class...")
-]
-LabelSeparator = Annotated[str | None, typer.Option(help="What parts several labels in one value, as ';'.")]
-KeyColumn = Annotated[str | None, typer.Option(help="Column of --labels that names the recordings. [default: found]")]
-UriColumn = Annotated[
-    str | None, typer.Option(help="Column of a manifest that names the recordings. [default: uri, path, file...]")
-]
-AudioColumn = Annotated[str | None, typer.Option(help="Column of Parquet files that holds the audio. [default: found]")]
-Segments = Annotated[
-    bool | None,
-    typer.Option("--segments/--no-segments", help="Whether columns with times make rows segments. [default: segments]"),
-]
-Delimiter = Annotated[
-    str | None, typer.Option(help="Between columns of text tables: a character, tab, comma... [default: found]")
-]
-Quote = Annotated[
-    str | None, typer.Option(help="Around values of text tables: a character, or none where marks are letters.")
-]
 Select = Annotated[list[str] | None, typer.Option(help="Train only where COLUMN=VALUE,VALUE...; repeatable.")]
 Validation = Annotated[
     str, typer.Option(help="Held out to choose the epoch: COLUMN=VALUE,VALUE..., a share like 0.1, or none.")

@@ -46,8 +46,7 @@ def open_chained(file: BinaryIO, name: str, pages: OggPages) -> AudioStream:
                     yield block
                     continue
                 at += len(block)
-                if at > start:
-                    yield block[max(0, start - (at - len(block))) :]
+                yield block
 
     return AudioStream(first.sample_rate, first.channels, None, blocks)
 

@@ -76,17 +76,31 @@ def _wave(file: BinaryIO) -> Wave | None:
     head = read_at(file, 0, 12)
     if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
         return None
-    position, size_64, end, found = 12, 0, size_of(file), None
+    data = _riff_data(file, "<")
+    if data is None or data.format is None:
+        return None
+    return _format(data.format)._replace(begin=data.begin, size=data.size)
+
+
+class _RiffData(NamedTuple):
+    """Where the samples begin, how many bytes are stated of them, and the contents of the `fmt ` chunk before them."""
+
+    begin: int
+    size: int | None
+    format: bytes | None
+
+
+def _riff_data(file: BinaryIO, order: str) -> _RiffData | None:
+    position, size_64, end, form = 12, 0, size_of(file), None
     while position + 8 <= end:
-        chunk, size = struct.unpack("<4sI", read_at(file, position, 8))
+        chunk, size = struct.unpack(f"{order}4sI", read_at(file, position, 8))
         if chunk == b"ds64":
             (size_64,) = struct.unpack("<Q", read_at(file, position + 16, 8))
         elif chunk == b"fmt ":
-            found = _format(read_at(file, position + 8, 40))
+            form = read_at(file, position + 8, 40)
         elif chunk == b"data":
             is_open = size == 0 or (size >= _OPEN_32 and not (size == 0xFFFFFFFF and size_64))
-            stated = None if is_open else size_64 if size == 0xFFFFFFFF else size
-            return found and found._replace(begin=position + 8, size=stated)
+            return _RiffData(position + 8, None if is_open else size_64 if size == 0xFFFFFFFF else size, form)
         position += 8 + size + size % 2
     return None
 
@@ -99,18 +113,10 @@ def _format(chunk: bytes) -> Wave:
 
 
 def _riff(file: BinaryIO) -> int | None:
-    head, end = read_at(file, 0, 12), size_of(file)
+    head = read_at(file, 0, 12)
     order = ">" if head[:4] == b"RIFX" else "<"
-    position, size_64 = 12, None
-    while position + 8 <= end:
-        chunk, size = struct.unpack(f"{order}4sI", read_at(file, position, 8))
-        if chunk == b"ds64":
-            (size_64,) = struct.unpack("<Q", read_at(file, position + 16, 8))
-        if chunk == b"data":
-            if size == 0xFFFFFFFF and size_64:
-                return position + 8 + int(size_64)
-            return None if size == 0 or size >= _OPEN_32 else position + 8 + int(size)
-        position += 8 + size + size % 2
+    if (data := _riff_data(file, order)) is not None:
+        return None if data.size is None else data.begin + data.size
     (whole,) = struct.unpack_from(f"{order}I", head, 4)
     return None if whole == 0 or whole >= _OPEN_32 else 8 + int(whole)
 

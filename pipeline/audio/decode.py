@@ -90,7 +90,7 @@ def stream_audio(
         words = f"{stream.channels} channel{'s' * (stream.channels > 1)}, and --channel asks for number {channel}"
         raise AudioFault("no_such_channel", f"{name}: it has {words}")
     yield from known
-    last = max((span[1] for span in spans), key=lambda stop: float("inf") if stop is None else stop, default=None)
+    last = max((span[1] for span in spans), key=lambda stop: float("inf") if stop is None else stop)
     frames = _Frames(stream, name, channel, max_seconds)
     # By the file's channels, so that a channel has the same samples whether it is read alone or with the others.
     grid = BlockGrid.of(stream.sample_rate, sample_rate, stream.channels)

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -52,13 +52,19 @@ def main() -> None:
                 _limit_memory(own + memory)
             sound = io.BytesIO(data) if size is None else ranged_file(size, _Fetch(requests, replies))
             del data
-            sent = time.monotonic()
-            for header, payload in _replies(sound, **request):
-                now = time.monotonic()
-                send(replies, header, payload, flush=now > sent + _SEND_EVERY_S)
-                sent = now
+            send_in_time(replies, _replies(sound, **request))
             del sound
-            replies.flush()
+
+
+def send_in_time(pipe: BinaryIO, messages: Iterable[tuple[dict[str, Any], bytes | memoryview]]) -> None:
+    """Send headers with their payloads, so that none waits for much longer than a second for others to follow."""
+    sent = time.monotonic()
+    for header, payload in messages:
+        now = time.monotonic()
+        due = now > sent + _SEND_EVERY_S
+        send(pipe, header, payload, flush=due)
+        sent = now if due else sent
+    pipe.flush()
 
 
 class _Fetch:

@@ -138,7 +138,7 @@ class DecoderProcess:
             raise unread.error from None
         except (OSError, EOFError):
             crash = self._end(child)
-            if child.watchdog.barked:
+            if child.watchdog.timed_out:
                 words = f"decoding it makes no progress for {seconds:.0f} s"
                 raise AudioFault("too_slow", f"{request['name']}: {words}") from None
             raise crash from None
@@ -171,10 +171,10 @@ class _SourceError(Exception):
 
 
 class _Watchdog:
-    """Kills a process that keeps its reader waiting for too long; `barked` where that happened."""
+    """Kills a process that keeps its reader waiting for too long; `timed_out` where that happened."""
 
     def __init__(self, pid: int) -> None:
-        self.barked = False
+        self.timed_out = False
         # It wakes at the time that it was told last, finds a later one, and sleeps on: few waits cost it a switch.
         self._pid, self._deadline, self._wakes, self._ended = pid, math.inf, math.inf, False
         self._changed = threading.Condition()
@@ -207,7 +207,7 @@ class _Watchdog:
                     self._wakes = self._deadline
                     self._changed.wait(min(left, _LONGEST_WAIT_S))
                 else:
-                    self.barked = True
+                    self.timed_out = True
                     os.kill(self._pid, signal.SIGKILL)
                     return
 

@@ -16,9 +16,8 @@ from pipeline.audio.containers import read_wave, stated_end
 from pipeline.audio.framed import OggPages, end_of_frames, flac_joined, mp3_header, ogg_pages
 from pipeline.audio.pyav import open_pyav
 from pipeline.audio.sndfile import BrokenError, open_sndfile, reads_to_the_end
-from pipeline.audio.stream import AudioFault, AudioStream, Damage, check_format, read_at, size_of
+from pipeline.audio.stream import LFS_POINTER, AudioFault, AudioStream, Damage, check_format, read_at, size_of
 
-_LFS = b"version https://git-lfs.github.com/spec/"
 # What libsndfile may have read ahead, or not yet, of the last frame that it decoded.
 _UNREAD_BYTES = 2048
 _UNEVEN = Damage("joined", "its streams differ in rate or channels, and so do decoders in what they make of it", 0.0)
@@ -33,7 +32,7 @@ def open_audio(file: BinaryIO, name: str) -> tuple[AudioStream, list[Damage]]:
     size = size_of(file)
     if not size:
         raise AudioFault("empty", f"{name}: the file has no bytes")
-    if read_at(file, 0, len(_LFS)) == _LFS:
+    if read_at(file, 0, len(LFS_POINTER)) == LFS_POINTER:
         raise AudioFault("lfs_pointer", f"{name}: it is a pointer of git LFS, not the recording: run `git lfs pull`")
     wave = read_wave(file)
     if wave is not None:

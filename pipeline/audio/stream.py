@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 MAX_RATE = 1_000_000
 MAX_CHANNELS = 64
+# How a file begins that git LFS has put in another's place.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 Reason = Literal[
     "empty",

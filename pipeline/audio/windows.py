@@ -68,15 +68,14 @@ class Window(NamedTuple):
 def windows_of(
     waveform: NDArray[np.float32], front_end: FrontEndConfig, hop_s: float | None = None, min_tail: float = MIN_TAIL
 ) -> Iterator[Window]:
-    """Yield the windows of a waveform `[n]` at the front end's rate, as runs, trainings and checks all cut them.
+    """Yield the windows of a waveform `[n]` at the front end's rate, as `WindowCutter` cuts those of a stream.
 
     Windows begin `hop_s` seconds apart, by default end to end; `min_tail` is the share of a window that what remains
-    at the end must have. Raises ValueError as `cut_windows` does.
+    at the end must have.
     """
-    n, rate = front_end.window_samples, front_end.sample_rate
-    hop = n if hop_s is None else round(hop_s * rate)
-    for index, span in enumerate(cut_windows(len(waveform), n, hop, round(min_tail * n))):
-        yield Window(index, span, take_window(waveform, span, n))
+    cutter = WindowCutter(front_end, hop_s, min_tail)
+    for window in (*cutter.add(waveform[None]), *cutter.end()):
+        yield window._replace(samples=window.samples[0])
 
 
 class WindowCutter:

@@ -29,17 +29,17 @@ def explain_part(
     listen, masks, audio = (Draw.parse(text) for text in (content.listen, content.masks, content.audio_scores))
     # A batch is filled with silence: one larger than a part would always be.
     batch_size = min(batch_size, content.part_windows)
+    wanted = Wanted(
+        targets=Targets.parse(content.targets),
+        mask=content.mask,
+        refine=content.refine,
+        sides=content.listenables,
+        masks=_taken(masks, ids),
+        listenables=_taken(listen, ids),
+        audio_scores=_taken(audio, ids),
+    )
     windows = None
     while ids and windows is None:
-        wanted = Wanted(
-            targets=Targets.parse(content.targets),
-            mask=content.mask,
-            refine=content.refine,
-            sides=content.listenables,
-            masks=_taken(masks, ids),
-            listenables=_taken(listen, ids),
-            audio_scores=_taken(audio, ids),
-        )
         windows = _explained(explainer, part, wanted, batch_size)
         if windows is None:
             batch_size = batch_size // 2
@@ -52,7 +52,7 @@ def explain_part(
     targets = [labels[index] for index in windows.target_index.flatten()]
     listened, drawn = draw_rows(listen, [ids[w] for w in window], targets)
     # The explainer kept those of all targets of the windows that the draw may take.
-    kept = _rows_of(_taken(listen, ids), count)
+    kept = _rows_of(wanted.listenables, count)
     place = np.searchsorted(kept, listened)
     sides = content.listenables if len(listened) else ()
     return ExplainedPart(
@@ -67,7 +67,7 @@ def explain_part(
         embedding=windows.embedding,
         by_freq=_flat(windows.by_freq),
         by_frame=_flat(windows.by_frame),
-        masked=_rows_of(_taken(masks, ids), count),
+        masked=_rows_of(wanted.masks, count),
         mask=_flat(windows.mask),
         listened=listened,
         listenables={side: _flat(windows.listenables[side])[place] for side in sides},

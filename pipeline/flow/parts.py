@@ -192,7 +192,9 @@ def _items(context: RunContext, shard: Shard, start: Cursor, left_out: Counter[s
 
 
 def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> Iterator[_Item]:
-    begins, begun = Cursor(recording=recording.ordinal), False
+    begins = Cursor(recording=recording.ordinal)
+    # Where it is gone on with, windows of it have been heard and committed.
+    begun = bool(start.window or start.clip)
 
     def failed(clip_id: str, stage: str, reason: str, message: str, heard: float, stated: float | None) -> _Item:
         row = ErrorRow(clip_id, recording.key, stage, reason, message, recording.size_bytes, heard, stated)
@@ -225,4 +227,5 @@ def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> 
         reason, words = os_reason(error)
         if begun:
             raise StorageError(f"{recording.key}: it cannot be read any further: {words}") from error
-        yield failed(recording.clip_id, "read", reason, f"{recording.name}: {words}", 0.0, None)
+        for clip_id in recording.clip_ids:
+            yield failed(clip_id, "read", reason, f"{recording.name}: {words}", 0.0, None)

@@ -116,6 +116,7 @@ def clip_windows(
 class _Clip:
     """A segment that is being cut, or the whole recording: samples `begin` to `stop`, in all of its channels."""
 
+    number: int
     segment: Segment
     begin: int
     stop: int | None
@@ -134,13 +135,16 @@ class _Clips:
         segments = recording.segments or (Segment(recording.clip_id, 0.0, None),)
         self._clips = [
             _Clip(
+                number,
                 segment,
                 round(segment.start_s * rate),
                 None if segment.stop_s is None else round(segment.stop_s * rate),
                 WindowCutter(front_end, config.window_hop_s, config.min_tail, first),
             )
-            for segment in segments
+            for number, segment in enumerate(segments)
         ]
+        # A segment is as long as it says, whatever its recording is.
+        self._max_seconds = None if recording.segments else config.max_clip_seconds
         self._spans = [(clip.begin + clip.cutter.n, clip.stop) for clip in self._clips]
         self._form = AudioFormat(0, 0, None)
         self._damage: list[Damage] = []
@@ -156,7 +160,7 @@ class _Clips:
             self._rate,
             channel=config.channel,
             spans=self._spans,
-            max_seconds=None if recording.segments else config.max_clip_seconds,
+            max_seconds=self._max_seconds,
         )
         try:
             for item in self._checked(decode):
@@ -181,7 +185,7 @@ class _Clips:
     def _checked(self, decode: Callable[[], Iterator[Item]]) -> Iterator[Item]:
         """The items of a recording; where what comes late would refuse all of it, they are looked through first."""
         refuses = self._config.damaged == "refuse"
-        if not refuses and self._config.max_clip_seconds is None:
+        if not refuses and self._max_seconds is None:
             yield from decode()
             return
         held: list[Item] = []
@@ -233,7 +237,7 @@ class _Clips:
                     recording=self._recording.ordinal,
                     window=window.number,
                     # Segments do not come in their order: 0 is the beginning of all of them.
-                    clip=number + (1 + self._clips.index(clip) * len(channels) if self._recording.segments else 0),
+                    clip=number + (1 + clip.number * len(channels) if self._recording.segments else 0),
                     damaged=bool(self._damage),
                 ),
                 clip_id=clip_id,

@@ -144,8 +144,8 @@ def _files(url: str, reading: InputConfig, rows_per_shard: int, shard_bytes: int
     entries, tables = described_by_folders(root_url, entries, [*others, *without], reading)
     used = {*by_kind["audio"], *(shard.uri for shard in shards), *tables}
     used.update(path for entry in entries for path in entry.sidecars)
-    left_out = {path: kinds[path] for path in (*others, *without) if path not in used}
-    left_out |= dict.fromkeys(without, ".parquet without audio")
+    left_out = {path: kinds[path] for path in others if path not in used}
+    left_out |= {path: ".parquet without audio" for path in without if path not in used}
     left_out |= dict.fromkeys(found.hidden, "hidden")
     counts = Counter(left_out.values())
     examples = {kind: printable(path) for path, kind in sorted(left_out.items(), reverse=True)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product, takewhile
 
 from pipeline.inputs.names import RecordingName
 from pipeline.inputs.spelling import folded
@@ -25,9 +25,10 @@ def find_rows(table: LabelTable, names: Sequence[RecordingName], root_url: str) 
     forms = [_Forms(name, root_url) for name in names]
     left = dict(table.rows)
     found: dict[int, str] = {}
-    for level in (_whole, _stems, _ends, _stem_ends, _longer, _longer_stems):
+    cuts: tuple[_Cut, ...] = (str, without_audio_suffix)
+    for level, cut in product((_same, _ends, _longer), cuts):
         taken: dict[int, str] = {}
-        for key, places in level(left, forms).items():
+        for key, places in level(left, forms, cut).items():
             del left[key]
             about = {place for place in places if place not in found or forms[place].may_be(key, found[place])}
             _refuse_several(table, key, [forms[place] for place in sorted(about)])
@@ -73,66 +74,38 @@ class _Forms:
 _Places = dict[str, set[int]]
 
 
-def _whole(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
-    return _where(rows, ((name, place) for place, form in enumerate(forms) for name in form.names))
+# How much of a name counts: all of it, or all but its suffix.
+_Cut = Callable[[str], str]
 
 
-def _stems(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
-    names = ((without_audio_suffix(name), place) for place, form in enumerate(forms) for name in form.names)
-    return _by_stem(rows, names)
+def _same(rows: dict[str, Named], forms: list[_Forms], cut: _Cut) -> _Places:
+    """The recordings of the very name."""
+    return _where(rows, cut, ((cut(name), place) for place, form in enumerate(forms) for name in form.names))
 
 
-def _ends(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
-    return _where(rows, ((end, place) for place, form in enumerate(forms) for end in _ends_of(form.whole)))
+def _ends(rows: dict[str, Named], forms: list[_Forms], cut: _Cut) -> _Places:
+    """The recordings whose path ends so."""
+    return _where(rows, cut, ((end, place) for place, form in enumerate(forms) for end in _ends_of(cut(form.whole))))
 
 
-def _stem_ends(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
-    names = (without_audio_suffix(form.whole) for form in forms)
-    return _by_stem(rows, ((end, place) for place, name in enumerate(names) for end in _ends_of(name)))
-
-
-def _longer(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
+def _longer(rows: dict[str, Named], forms: list[_Forms], cut: _Cut) -> _Places:
+    """The recordings whose name a key ends with; the longest end that is one says most."""
     by_name: _Places = defaultdict(set)
     for place, form in enumerate(forms):
         for name in form.names:
-            by_name[name].add(place)
-    return _first_end(rows, by_name, {key: key for key in rows})
+            by_name[cut(name)].add(place)
+    ends = {key: next((end for end in _ends_of(cut(key)) if end in by_name), None) for key in rows}
+    return {key: set(by_name[end]) for key, end in ends.items() if end is not None}
 
 
-def _longer_stems(rows: dict[str, Named], forms: list[_Forms]) -> _Places:
-    by_name: _Places = defaultdict(set)
-    for place, form in enumerate(forms):
-        for name in form.names:
-            by_name[without_audio_suffix(name)].add(place)
-    return _first_end(rows, by_name, {key: without_audio_suffix(key) for key in rows})
-
-
-def _where(rows: dict[str, Named], names: Iterator[tuple[str, int]]) -> _Places:
-    found: _Places = defaultdict(set)
-    for name, place in names:
-        if name in rows:
-            found[name].add(place)
-    return found
-
-
-def _by_stem(rows: dict[str, Named], names: Iterator[tuple[str, int]]) -> _Places:
+def _where(rows: dict[str, Named], cut: _Cut, names: Iterator[tuple[str, int]]) -> _Places:
     keys: dict[str, list[str]] = defaultdict(list)
     for key in rows:
-        keys[without_audio_suffix(key)].append(key)
+        keys[cut(key)].append(key)
     found: _Places = defaultdict(set)
     for name, place in names:
         for key in keys.get(name, ()):
             found[key].add(place)
-    return found
-
-
-def _first_end(rows: dict[str, Named], by_name: _Places, shortened: dict[str, str]) -> _Places:
-    found: _Places = {}
-    for key in rows:
-        # The longest end that is a recording's name is the one that says most.
-        end = next((end for end in _ends_of(shortened[key]) if end in by_name), None)
-        if end is not None:
-            found[key] = set(by_name[end])
     return found
 
 

@@ -9,14 +9,13 @@ import numpy as np
 import pyarrow as pa
 import soundfile
 
+from pipeline.audio.stream import MAX_CHANNELS, MAX_RATE
 from pipeline.inputs.parquet_file import RATE_NAMES
 from pipeline.inputs.recording import ReadReason
 from pipeline.inputs.shards import printable
 from pipeline.inputs.spelling import folded, spellings
 from pipeline.storage.filesystem import is_plain, join, open_filesystem, resolve, split_parent
 from pipeline.storage.retry import retrying
-
-_MAX_CHANNELS, _MAX_RATE = 64, 1_000_000
 
 
 class NoSoundError(Exception):
@@ -83,11 +82,11 @@ def _wav(array: Any, rate: Any, number: pa.DataType | None) -> bytes:
         samples = np.asarray(array, np.float64)
     except (TypeError, ValueError):
         raise NoSoundError("unreadable", "its array is no list of numbers, or of lists of one length") from None
-    if not isinstance(rate, (int, float)) or not 1 <= rate <= _MAX_RATE or rate != int(rate):
-        raise NoSoundError("unreadable", f"its sampling rate is {rate!r}, not a whole number of Hz up to {_MAX_RATE}")
-    if samples.ndim == 2 and samples.shape[0] <= _MAX_CHANNELS < samples.shape[1]:
+    if not isinstance(rate, (int, float)) or not 1 <= rate <= MAX_RATE or rate != int(rate):
+        raise NoSoundError("unreadable", f"its sampling rate is {rate!r}, not a whole number of Hz up to {MAX_RATE}")
+    if samples.ndim == 2 and samples.shape[0] <= MAX_CHANNELS < samples.shape[1]:
         samples = samples.T
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > _MAX_CHANNELS):
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > MAX_CHANNELS):
         raise NoSoundError("unreadable", f"its array has the shape {list(samples.shape)}, not [n] or [channels, n]")
     if number is not None and pa.types.is_integer(number):
         half = 2.0 ** (number.bit_width - 1)

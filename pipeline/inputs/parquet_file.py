@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.audio.stream import LFS_POINTER
 from pipeline.inputs.arrow_rows import features_of
 from pipeline.inputs.shards import Shard, printable, shard_id
-from pipeline.inputs.sniff import LFS_POINTER
 from pipeline.storage.errors import InputError
 from pipeline.storage.filesystem import open_filesystem, resolve
 from pipeline.storage.retrying_file import RetryingFile

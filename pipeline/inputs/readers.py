@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import replace
 
 from pipeline.inputs.file_reader import read_files
@@ -28,7 +28,8 @@ def read_shard(
 
     Reading from `start = k` yields what reading all and dropping the ordinals below k yields. Only recordings that
     `want` takes by their `clip_id` are read. What is of no recording, or not drawn, is counted in `left_out` by its
-    kind: all of the shard's, once it is read to its end.
+    kind: all of the shard's, once it is read to its end. What must be held in memory, and has more than
+    `max_clip_bytes`, is a fault; the rest is read by ranges where it has more.
     Raises StorageError when the storage stays away for longer than the retries last.
     """
     if shard.kind == "files":
@@ -39,14 +40,14 @@ def read_shard(
 
 def find_recordings(
     listing: Listing,
-    wanted: Collection[str],
+    wanted: Container[str],
     shard_ids: Collection[str] | None = None,
     truth: GroundTruth | None = None,
 ) -> Iterator[RawRecording]:
     """Yield the recordings of an input with these `clip_id`s, of all its shards or of those named.
 
-    A recording with a segment of such an id is one too; `truth` knows those that a table of labels makes. A tar or a
-    Parquet file has to be gone through; only what is wanted of it is read.
+    A recording with a segment of such an id is one too; `truth` knows those that a table of labels makes. A tar has to
+    be gone through, and only what is wanted of it is read; a Parquet file is read whole.
     """
     parents = {
         identity

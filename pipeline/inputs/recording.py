@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -84,25 +84,19 @@ class ReadFault:
     segments: tuple[Segment, ...] = ()
 
 
-class FileIds(Collection[str]):
+class FileIds(Container[str]):
     """The ids of files whose recordings are among `clip_ids`: their own, or where `each` channel is one, theirs."""
 
-    def __init__(self, clip_ids: Collection[str], each: bool) -> None:
+    def __init__(self, clip_ids: Container[str], each: bool) -> None:
         self._clip_ids, self._channels = clip_ids, range(1, MAX_CHANNELS + 1) if each else ()
 
     def of(self, clip_id: str) -> list[str]:
-        """Those of the ids that are a file's or a segment's."""
+        """Return the ids among them under which a run may have this recording or segment."""
         ids = [clip_id, *(channel_clip_id(clip_id, channel) for channel in self._channels)]
         return [one for one in ids if one in self._clip_ids]
 
     def __contains__(self, clip_id: object) -> bool:
         return bool(self.of(str(clip_id)))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._clip_ids)
-
-    def __len__(self) -> int:
-        return len(self._clip_ids)
 
 
 def channel_clip_id(clip_id: str, channel: int) -> str:

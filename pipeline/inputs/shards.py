@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -111,3 +112,16 @@ def printable(name: str) -> str:
     """Return a name as valid Unicode, as tables and JSON need it; bytes that are not UTF-8 become U+FFFD."""
     shown = place_bytes(name).decode("utf-8", "replace")
     return name if shown == name else shown
+
+
+def unused_name(name: str, taken: Container[str]) -> str:
+    """Return a name, numbered from 2 on where it is taken.
+
+    >>> unused_name("a", {"a", "a#2"})
+    'a#3'
+    """
+    key, copies = name, 1
+    while key in taken:
+        copies += 1
+        key = f"{name}#{copies}"
+    return key

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import zlib
 
+from pipeline.audio.stream import LFS_POINTER
+from pipeline.inputs.compressed import is_compressed
+
 SNIFFED_BYTES = 4096
 
 # (offset, bytes): what containers and streams of audio begin with.
@@ -27,12 +30,7 @@ _OTHER = (
     (b"\xff\xd8\xff", "image"),
     (b"GIF8", "image"),
     (b"BM", "image"),
-    (b"\x1f\x8b", "compressed file"),
-    (b"BZh", "compressed file"),
-    (b"\xfd7zXZ\x00", "compressed file"),
-    (b"\x28\xb5\x2f\xfd", "compressed file"),
 )
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # Kilobits a second by layer, for MPEG 1 and for MPEG 2 and 2.5, and samples a second of MPEG 1.
 _BITRATES = {
     (1, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -59,6 +57,8 @@ def kind_by_content(head: bytes) -> str:
         return "parquet"
     if any(head[at : at + len(magic)] == magic for at, magic in _AUDIO) or _framed(head) or _transport(head):
         return "audio"
+    if is_compressed(head):
+        return "compressed file"
     for magic, kind in _OTHER:
         if head.startswith(magic):
             return kind

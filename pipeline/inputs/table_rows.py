@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.audio.stream import LFS_POINTER
 from pipeline.inputs.arrow_rows import named_rows
 from pipeline.inputs.compressed import DAMAGE, decompressed, is_compressed
 from pipeline.inputs.delimited import delimited_rows
-from pipeline.inputs.sniff import LFS_POINTER
 from pipeline.inputs.suffixes import ROW_SUFFIXES, suffix_of, table_suffix
 from pipeline.storage.errors import InputError, storage_errors
 from pipeline.storage.filesystem import display_url, open_filesystem

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from pipeline.audio.stream import LFS_POINTER
 from pipeline.inputs.audio_folder import is_folder_table, recordings_of
 from pipeline.inputs.compressed import DAMAGE, decompressed, is_compressed
 from pipeline.inputs.shards import printable
-from pipeline.inputs.sniff import LFS_POINTER, SNIFFED_BYTES, kind_by_content
+from pipeline.inputs.sniff import SNIFFED_BYTES, kind_by_content
 from pipeline.inputs.spelling import folded
 from pipeline.inputs.suffixes import is_hidden, kind_by_name, sidecar_of, stem_of
 from pipeline.inputs.table_columns import Named

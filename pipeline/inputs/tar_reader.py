@@ -13,7 +13,7 @@ from typing import IO, Any
 from pipeline.audio.ranges import StoredAudio
 from pipeline.inputs.metadata import parse_sidecar
 from pipeline.inputs.recording import MAX_CLIP_BYTES, RawRecording, ReadFault, ReadReason, os_reason, too_large
-from pipeline.inputs.shards import NOT_DRAWN, Shard, clip_id, printable
+from pipeline.inputs.shards import NOT_DRAWN, Shard, clip_id, printable, unused_name
 from pipeline.inputs.sniff import SNIFFED_BYTES, kind_by_content
 from pipeline.inputs.stored_file import HELD_BYTES, StoredFile
 from pipeline.inputs.suffixes import is_audio, is_hidden, kind_by_name, sidecar_of, stem_of, suffix_of
@@ -225,7 +225,7 @@ class _TarReader:
         stem = stem_of(name)
         key = stem if stem not in self._keys else name
         if name in self._names:
-            key = _unused(stem, self._keys)
+            key = unused_name(stem, self._keys)
         self._names.add(name)
         self._keys.add(key)
         return key
@@ -234,7 +234,7 @@ class _TarReader:
         if not group.sounds:
             for about in dict.fromkeys(about for about, *_ in group.sidecars):
                 if not self._index.is_used(about):
-                    key = _unused(about, self._keys)
+                    key = unused_name(about, self._keys)
                     self._keys.add(key)
                     identity = clip_id(f"{self._shard.uri}\0{key}")
                     words = f"{printable(key)}: none of its members is audio"
@@ -284,11 +284,3 @@ class _TarReader:
 
 def _shown_name(sound: _Sound) -> str:
     return printable(posixpath.basename(sound.name))
-
-
-def _unused(stem: str, keys: set[str]) -> str:
-    key, copies = stem, 1
-    while key in keys:
-        copies += 1
-        key = f"{stem}#{copies}"
-    return key

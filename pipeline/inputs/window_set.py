@@ -23,7 +23,7 @@ from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import RawRecording, ReadFault
 from pipeline.inputs.selection import Selection, is_selected, selected
-from pipeline.inputs.shards import Shard
+from pipeline.inputs.shards import Shard, unused_name
 from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
 from schemas.explainer_config import FrontEndConfig
@@ -89,18 +89,15 @@ class WindowSet:
         kept = np.array(
             [row for row, recording in enumerate(self.recording_index) if recording in renumber], dtype=np.int64
         )
-        return WindowSet(
-            # The samples stay on disk, as they may be more than fits in memory.
-            samples=self.samples,
+        # The samples stay on disk, as they may be more than fits in memory.
+        return replace(
+            self,
             rows=kept if self.rows is None else self.rows[kept],
             recording_index=np.array([renumber[self.recording_index[row]] for row in kept]),
             keys=tuple(self.keys[recording] for recording in chosen),
             files=tuple(self.files[recording] for recording in chosen) if self.files else (),
             labels=tuple(self.labels[recording] for recording in chosen),
             metadata=tuple(self.metadata[recording] for recording in chosen),
-            classes=self.classes,
-            skipped=self.skipped,
-            about=self.about,
         )
 
     def digest(self) -> str:
@@ -223,11 +220,11 @@ class _Found:
         """Add a recording, or a segment of one, and return its number."""
         stop = "" if segment.stop_s is None else f"{segment.stop_s:g}"
         name = key if (segment.start_s, segment.stop_s) == (0, None) else f"{key}@{segment.start_s:g}-{stop}"
-        self.keys[name if name not in self.keys else f"{shard_uri}:{name}"] = None
+        self.keys[name if name not in self.keys else unused_name(f"{shard_uri}:{name}", self.keys)] = None
         self.files.append(f"{shard_uri}:{key}")
         self.labels.append(segment.labels)
         self.metadata.append(segment.metadata)
-        return len(self.keys) - 1
+        return len(self.labels) - 1
 
     def describe(self, by_table: bool) -> str:
         """Return in words how many recordings have no label or several; empty where each has one."""

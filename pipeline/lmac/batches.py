@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from pipeline.lmac.scores import AUDIO
 from pipeline.lmac.transfer import Download, Transfer, Upload
 from schemas.targets import Targets
 
-Side = str
+Side = Literal["masked_in", "masked_out"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class _Batches:
     def __init__(self, explainer: Explainer, wanted: Wanted, batch_size: int) -> None:
         self.explainer, self.passes, self.wanted, self.size = explainer, explainer.passes, wanted, batch_size
         self.transfer = Transfer(explainer.device)
-        self.flying: list[Download] = []
+        self.in_flight: list[Download] = []
         self.columns: dict[str, list[Tensor]] = {}
         self.queue = _AudioQueue(explainer.passes, batch_size)
 
@@ -89,9 +89,9 @@ class _Batches:
             # The device is busy with this batch now: the next one goes up, and what the last one came to is taken in.
             if first + self.size < n:
                 coming = self._upload(waveforms, lengths, first + self.size)
-            self._land(1 + 2 * count)
-        self._download(dict(self.queue.flush()))
-        self._land(0)
+            self._collect(1 + 2 * count)
+        self._download(self.queue.take(rest=True))
+        self._collect(0)
         return self._result(n, count)
 
     def _upload(self, waveforms: np.ndarray, lengths: np.ndarray, first: int) -> tuple[Upload, Upload]:
@@ -118,9 +118,7 @@ class _Batches:
             made["mask"] = self._rows(masked.levels[:n], keep)
             if again.any() or (sound_of.any() and wanted.sides):
                 sound, gain_db = passes.listenables(windows, masked)
-                for side, samples, gain in zip(
-                    ("masked_in", "masked_out"), sound.chunk(2), gain_db.chunk(2), strict=True
-                ):
+                for side, samples, gain in zip(get_args(Side), sound.chunk(2), gain_db.chunk(2), strict=True):
                     if side in wanted.sides and sound_of.any():
                         # On the 16-bit grid already: the product is whole.
                         whole = (self._rows(samples[:n], sound_of) * STEPS).to(torch.int16)
@@ -130,7 +128,7 @@ class _Batches:
                     of_window = self._rows(windows.probabilities[:n], again), self._rows(masked.target[:n], again)
                     self.queue.put(inside, outside, *of_window)
             self._download(made)
-            self._download(dict(self.queue.full()))
+            self._download(self.queue.take())
 
     def _rows(self, values: Tensor, chosen: np.ndarray) -> Tensor:
         """The rows of `values` `[n, ...]` that are chosen; the device is not asked how many these are."""
@@ -140,12 +138,12 @@ class _Batches:
 
     def _download(self, values: dict[str, Tensor]) -> None:
         if values:
-            self.flying.append(self.transfer.download(values))
+            self.in_flight.append(self.transfer.download(values))
 
-    def _land(self, still_flying: int) -> None:
+    def _collect(self, still_in_flight: int) -> None:
         """Take in what has come back, but for the last few, which the device may still be at."""
-        while len(self.flying) > still_flying:
-            for name, values in self.flying.pop(0).tensors().items():
+        while len(self.in_flight) > still_in_flight:
+            for name, values in self.in_flight.pop(0).tensors().items():
                 self.columns.setdefault(name, []).append(values)
 
     def _result(self, n: int, count: int) -> ExplainedWindows:
@@ -208,23 +206,15 @@ class _AudioQueue:
         self.waiting.append(rows)
         self.rows += len(rows[0])
 
-    def full(self) -> Iterator[tuple[str, Tensor]]:
-        """The scores `[b]` of what fills a batch, by name; nothing while it does not."""
-        if self.rows >= self.size:
-            whole = [torch.cat(parts) for parts in zip(*self.waiting, strict=True)]
-            self.waiting = [tuple(part[self.size :] for part in whole)]
-            self.rows -= self.size
-            yield from self._scores([part[: self.size] for part in whole], self.size)
-
-    def flush(self) -> Iterator[tuple[str, Tensor]]:
-        """The scores of what is left, in a batch that is filled with silence."""
-        if self.rows:
-            whole = [torch.cat(parts) for parts in zip(*self.waiting, strict=True)]
-            missing = self.size - self.rows
-            filled = [torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) for part in whole]
-            yield from self._scores(filled, self.rows)
-
-    def _scores(self, rows: list[Tensor], n: int) -> Iterator[tuple[str, Tensor]]:
-        inside, outside, probabilities, target = rows
+    def take(self, rest: bool = False) -> dict[str, Tensor]:
+        """The scores `[b]` of what fills a batch, by name; of the `rest`, in one that is filled with silence."""
+        if not self.rows or (self.rows < self.size and not rest):
+            return {}
+        rows = [torch.cat(parts) for parts in zip(*self.waiting, strict=True)]
+        n, missing = min(self.rows, self.size), max(self.size - self.rows, 0)
+        self.waiting, self.rows = [tuple(part[n:] for part in rows)], self.rows - n
+        inside, outside, probabilities, target = (
+            torch.cat([part[:n], part.new_zeros(missing, *part.shape[1:])]) for part in rows
+        )
         scores = self.passes.score_audio(probabilities, target, torch.cat([inside, outside]))
-        yield from ((f"audio/{name}", values[:n]) for name, values in scores.items())
+        return {f"audio/{name}": values[:n] for name, values in scores.items()}

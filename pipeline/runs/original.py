@@ -14,15 +14,33 @@ from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.inputs.recording import FileIds
 from pipeline.runs.run import Run
+from pipeline.storage.errors import InputError
 from schemas.input_config import InputConfig
+
+
+def samples_of(start_s: float, duration_s: float, rate: int) -> tuple[int, int]:
+    """Return the samples, from one to another, of a window whose place in its recording a run states in seconds.
+
+    >>> samples_of(0.5, 1.0, 16_000)
+    (8000, 24000)
+    """
+    start = round(start_s * rate)
+    return start, start + round(duration_s * rate)
 
 
 def read_originals(run: Run, window_ids: Collection[str], input_url: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield windows of a run by their names, with their samples `[n]` at the explainer's rate, in the input's order.
 
     Those whose recording the input does not have are left out.
+    Raises InputError where a table of labels made the run's segments, which the input does not know, StorageError where
+    the input cannot be read, and AudioFault where a recording cannot be decoded any more.
     """
     rate, config = run.record.explainer["sample_rate"], run.record.config
+    if config.get("label_segments"):
+        raise InputError(
+            "a table of labels said what the run's segments are, so the input alone does not have their sound: "
+            "take the listenables, of which both sides together are the original"
+        )
     rows = run.sql(
         "SELECT clip_id, window_id, start_s, duration_s, channel, damaged FROM predictions "
         "WHERE list_contains(?, window_id)",
@@ -36,7 +54,7 @@ def read_originals(run: Run, window_ids: Collection[str], input_url: str) -> Ite
         for recording in find_recordings(list_input(input_url, InputConfig.recorded(config)), files):
             for clip_id in (found for one in recording.clip_ids for found in files.of(one)):
                 windows = by_clip.pop(clip_id, [])
-                spans = [(round(start * rate), round((start + length) * rate)) for _, start, length, *_ in windows]
+                spans = [samples_of(start, length, rate) for _, start, length, *_ in windows]
                 channels = {str(channel or config["channel"]) for *_, channel, _ in windows} or {"mix"}
                 damaged = any(damaged for *_, damaged in windows)
                 waveforms = read_spans(recording, rate, spans, channels.pop(), damaged, decoder.stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -13,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.audio import decoder_process
+from pipeline.audio import decoder_main, decoder_process
 from pipeline.audio.decode import AudioFault, collect, decode
-from pipeline.audio.decoder_process import DecoderProcess, memory_limit, time_limit
+from pipeline.audio.decoder_process import DecoderProcess
 from tests.audio.make import encode, encode_av, tone
 from tests.audio.poison import poison, write_poisoner
 
@@ -166,9 +167,25 @@ def test_a_decoder_that_cannot_start_is_no_clip_s_fault(tmp_path: Path, monkeypa
         collect(decoder.stream(GOOD, "a", 16000))
 
 
-def test_limits_grow_with_the_file_and_are_sound_for_any_setting() -> None:
-    assert time_limit(10**6) < time_limit(10**8)
-    assert memory_limit(10**6) < memory_limit(10**8)
+class Pipe(io.BytesIO):
+    """A pipe that counts how often it is flushed."""
+
+    flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+def test_many_small_messages_do_not_keep_each_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(0.4 * tick for tick in range(100))
+    monkeypatch.setattr(decoder_main.time, "monotonic", lambda: next(clock))
+    pipe = Pipe()
+    # Ten of them in four seconds: after each second but the first they are on their way, and at the end.
+    decoder_main.send_in_time(pipe, [({"n": n}, b"") for n in range(10)])
+    assert pipe.flushed == 4
+
+
+def test_any_limit_of_seconds_is_one() -> None:
     with DecoderProcess() as decoder:
         assert len(collect(decoder.stream(GOOD, "a", 16000, max_seconds=1e300)).waveform) == 8000
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.flow import parts
 from pipeline.flow.parts import Part
+from pipeline.inputs.recording import RawRecording, Segment
+from pipeline.storage.errors import StorageError
+from schemas.records import Cursor
 from schemas.run_config import ContentConfig
 from tests.flow.make import FRONT_END, RATE, all_parts, encoded, mixed_recordings, sound, write_folder
 
@@ -172,3 +176,27 @@ def test_labels_come_from_the_table_alone_or_else_from_the_sidecar_or_the_folder
     assert part.rows[0].metadata == {"label": "table", "take": 3, "fold": "7"}
     (bare,) = all_parts(folder, content(8))
     assert [row.label_true for row in bare.rows] == [("sidecar",), ("sidecar",), ("cat",)]
+
+
+class Gone:
+    """A file too large to be held that is not there any more when it is opened."""
+
+    size_bytes = 1 << 30
+
+    def open(self) -> BinaryIO:
+        raise FileNotFoundError("gone")
+
+
+def test_each_segment_of_a_file_that_cannot_be_opened_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    segments = tuple(Segment(f"{n:032x}", float(n), n + 1.0) for n in range(3))
+    gone = RawRecording(0, "f" * 32, "a.wav", "a.wav", Gone(), segments=segments)
+    monkeypatch.setattr(parts, "read_shard", lambda *arguments, **given: iter([gone]))
+    (only,) = all_parts(write_folder(tmp_path, {"a.wav": encoded(sound(1.0))}), content(4))
+    assert [error.clip_id for error in only.errors] == [segment.clip_id for segment in segments]
+    assert {(error.stage, error.reason) for error in only.errors} == {("read", "missing")}
+    assert (only.recordings, only.rows) == (3, [])
+    # What was heard before is committed: it cannot be unheard.
+    with pytest.raises(StorageError, match="cannot be read any further"):
+        all_parts(str(tmp_path), content(4), start=Cursor(recording=0, window=2))

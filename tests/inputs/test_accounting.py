@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -142,6 +143,14 @@ def test_sidecars_of_loose_files_lie_beside_them(tmp_path: Path) -> None:
         "b.sound": {"label": "cat", "txt": "b.txt"},
     }
     assert listing.counts == {".json": 2}
+
+
+def test_a_table_that_describes_its_folder_is_not_left_out(tmp_path: Path) -> None:
+    write_files(tmp_path, ["train/a.wav"])
+    pq.write_table(pa.table({"file_name": ["a.wav"], "label": ["owl"]}), tmp_path / "train" / "metadata.parquet")
+    listing = list_input(str(tmp_path))
+    assert [item.metadata for item in read_all(listing) if isinstance(item, RawRecording)] == [{"label": "owl"}]
+    assert listing.counts == {}
 
 
 ODD = ["a#b.wav", "a?b.wav", "a%20b.wav", "a[1].wav", "d#1/x.wav", "d?2/x.wav", "d%3/x.wav", "d[4]/x.wav"]

@@ -14,6 +14,7 @@ from pipeline.inputs.selection import SelectionError
 from pipeline.inputs.window_set import TrainingDataError, WindowSet, load_windows
 from schemas.input_config import InputConfig
 from tests.flow.make import encoded, sound, write_folder
+from tests.inputs.make import write_parquet
 from tests.models.make import FRONT_END
 
 COUNT, SEED = 6, 5
@@ -239,3 +240,15 @@ def test_the_digest_follows_samples_and_labels() -> None:
     other[3, 2] += 1
     assert made().digest() == made().digest()
     assert len({made().digest(), made(other).digest(), made().recordings([0, 1]).digest()}) == 3
+
+
+def test_recordings_of_one_name_keep_their_own_labels(tmp_path: Path) -> None:
+    rows = [
+        {"audio": {"bytes": encoded(sound(0.22 * n, seed=n)), "path": f"/{n}/x.wav"}, "label": f"label {n}"}
+        for n in (1, 2, 3, 4)
+    ]
+    write_parquet(tmp_path / "a.parquet", rows)
+    windows = load_windows(str(tmp_path / "a.parquet"), WINDOWED, tmp_path / "scratch", need_labels=True)
+    assert len(set(windows.keys)) == 4
+    assert windows.labels == tuple((f"label {n}",) for n in (1, 2, 3, 4))
+    assert windows.recording_index.tolist() == [n - 1 for n in (1, 2, 3, 4) for _ in range(n)]

@@ -48,6 +48,7 @@ def assert_same(got: ExplainedWindows, which: list[int], every: ExplainedWindows
     """All that is known of these windows is, to the bit, what is known of them in the every."""
     for name in ("target_index", "probabilities", "embedding", "by_freq", "by_frame", "mask"):
         np.testing.assert_array_equal(getattr(got, name), getattr(every, name)[which], name)
+    assert (got.scores.keys(), got.listenables.keys()) == (every.scores.keys(), every.listenables.keys())
     for name, values in got.scores.items():
         np.testing.assert_array_equal(values, every.scores[name][which], name)
     for side, samples in got.listenables.items():
@@ -105,6 +106,7 @@ def test_only_what_is_wanted_is_kept_and_it_is_the_same() -> None:
     assert got.listenables.keys() == {"masked_out"}
     np.testing.assert_array_equal(got.listenables["masked_out"], whole().listenables["masked_out"][sounds])
     np.testing.assert_array_equal(got.by_freq, whole().by_freq)
+    assert got.scores.keys() == whole().scores.keys()
     for name, values in got.scores.items():
         expected = whole().scores[name].copy()
         if name.endswith("_audio"):

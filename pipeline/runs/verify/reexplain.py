@@ -22,6 +22,7 @@ from pipeline.inputs.recording import FileIds, RawRecording
 from pipeline.lmac.batches import Wanted, explain_batches
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import ExplainerError, has_explainer
+from pipeline.runs.original import samples_of
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.window_draw import Window
@@ -133,8 +134,7 @@ def _cut(
     front_end, commit = explainer.config.front_end, output.read_part(window.shard_id, window.part)
     written = _written(output, window, commit)
     for row in written["predictions"]:
-        start = round(row["start_s"] * front_end.sample_rate)
-        span = (start, start + round(row["duration_s"] * front_end.sample_rate))
+        span = samples_of(row["start_s"], row["duration_s"], front_end.sample_rate)
         channel = str(row["channel"] or config["channel"])
         try:
             (waveform,) = read_spans(recording, front_end.sample_rate, [span], channel, row["damaged"], decoder.stream)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.clap_originals import randomised
 from pipeline.models.clap import laion
@@ -76,3 +78,10 @@ def write_small(directory: Path, *, fusion: bool = False, safe: bool = True) -> 
     truncation = "fusion" if fusion else "rand_trunc"
     ClapFeatureExtractor(frequency_min=50, frequency_max=14_000, truncation=truncation).save_pretrained(directory)
     return model
+
+
+def write_laion(path: Path, state: dict[str, Tensor]) -> Path:
+    """Write weights as the training of laion-clap does."""
+    state = {f"module.{name}": weight for name, weight in state.items()}
+    torch.save({"epoch": 3, "score": np.float64(0.5), "optimizer": {"state": {}}, "state_dict": state}, path)
+    return path

@@ -23,7 +23,9 @@ from pipeline.inputs.recording import RawRecording, ReadFault
 from pipeline.inputs.shards import clip_id
 from pipeline.runs.verify import against_input
 from pipeline.runs.verify.census.check import Heard, count_input
-from pipeline.runs.verify.census.recordings import Census, recordings_in, rows_of
+from pipeline.runs.verify.census.counted import Census
+from pipeline.runs.verify.census.recordings import recordings_in
+from pipeline.runs.verify.census.rows import rows_of
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.verify import Verification, verify
 from schemas.input_config import InputConfig

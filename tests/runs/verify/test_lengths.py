@@ -38,7 +38,7 @@ def test_the_stream_is_counted_that_is_heard(
     subprocess.run(command.split(), cwd=tmp_path, check=True)
     data = (tmp_path / name).read_bytes()
     length, heard = length_of(data), decode(data, name, RATE)
-    assert length["channels"] == heard.channels_in == channels
+    assert heard.channels_in == channels
     assert length["seconds"] == pytest.approx(len(heard.waveform) / RATE, abs=1e-4)
     assert length["seconds"] == pytest.approx(seconds, abs=0.1)
 

@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from pipeline.runs.verify.census.counted import DAMAGE, Census, Counted
+from pipeline.runs.verify.census.label_claims import Claims, Rows, label_rows
 from pipeline.runs.verify.census.lengths import Length, LengthPool
-from pipeline.runs.verify.census.recordings import DAMAGE, Census, Counted, recordings_in
-from pipeline.runs.verify.census.table import Claims, Rows, label_rows
+from pipeline.runs.verify.census.recordings import recordings_in
 from pipeline.runs.verify.findings import Findings
 from schemas.input_config import InputConfig
 
@@ -39,13 +41,15 @@ class InputCount:
     in_part: int = 0
     in_errors: int = 0
     not_drawn: int = 0
+    unmeasured: int = 0
     others: int = 0
 
     def __str__(self) -> str:
         drawn = f", {self.not_drawn} not drawn" if self.not_drawn else ""
+        unmeasured = f", {self.unmeasured} whose length FFmpeg does not tell" if self.unmeasured else ""
         return (
             f"{self.recordings} recordings in the input, {self.in_full} heard in full, {self.in_part} in part, "
-            f"{self.in_errors} in errors{drawn}, {self.others} files of other kinds"
+            f"{self.in_errors} in errors{unmeasured}{drawn}, {self.others} files of other kinds"
         )
 
 
@@ -78,7 +82,7 @@ def count_input(
     with LengthPool() as lengths:
 
         def is_sound(data: bytes) -> bool:
-            return lengths.ask("", data).result().seconds is not None
+            return lengths.ask("", lambda: data).result().seconds is not None
 
         def is_there(clip_id: str) -> bool:
             return bool(_ids(clip_id, config, heard, failed))
@@ -88,7 +92,11 @@ def count_input(
 
         def check_first() -> None:
             one, ends, length = waiting.popleft()
-            whole = _check_end(one, ends, length.result(), findings)
+            seconds = length.result().seconds
+            if seconds is None:
+                found.unmeasured += 1
+                return
+            whole = _check_end(one, ends, seconds, findings)
             found.in_full += whole
             found.in_part += not whole
 
@@ -100,7 +108,7 @@ def count_input(
             ends = [heard[identity] for identity in ids if identity in heard]
             in_errors = any(identity in failed for identity in ids)
             if ends and not in_errors:
-                waiting.append((one, ends, lengths.ask(one.file_id, _read(one))))
+                waiting.append((one, ends, lengths.ask(one.file_id, partial(_read, one))))
                 if len(waiting) > lengths.ahead:
                     check_first()
             found.in_part += bool(ends) and in_errors
@@ -140,10 +148,8 @@ def _read(one: Counted) -> bytes:
         return b""
 
 
-def _check_end(one: Counted, ends: Iterable[Heard], length: Length, findings: Findings) -> bool:
-    if length.seconds is None:
-        return True
-    stop = length.seconds if one.span[1] is None else min(one.span[1], length.seconds)
+def _check_end(one: Counted, ends: Iterable[Heard], seconds: float, findings: Findings) -> bool:
+    stop = seconds if one.span[1] is None else min(one.span[1], seconds)
     off = [end for end in ends if abs(end.end_s - stop) > _SLACK_S]
     for end in off:
         message = f"{one.name}: the run accounts for its sound up to {end.end_s:.3f} s, FFmpeg decodes {stop:.3f} s"

@@ -24,8 +24,8 @@ _OPTIONS = {
 
 
 def length_of(data: bytes) -> dict[str, Any]:
-    """Return the seconds and channels of the audio stream that FFmpeg chooses, by decoding all it can of it."""
-    seconds, channels = 0.0, 0
+    """Return the seconds of the audio stream that FFmpeg chooses, by decoding all it can of it."""
+    seconds = 0.0
     try:
         with av.open(io.BytesIO(data), mode="r", options=_OPTIONS) as container:
             streams = [one for one in container.streams.audio if one.codec_context is not None]
@@ -37,13 +37,12 @@ def length_of(data: bytes) -> dict[str, Any]:
                     for frame in packet.decode():
                         # In chained streams the rate may change.
                         seconds += frame.samples / frame.sample_rate
-                        channels = frame.layout.nb_channels
     except (av.error.FFmpegError, ValueError, MemoryError) as error:
         if not seconds:
             return {"seconds": None, "reason": str(error)}
     if not seconds:
         return {"seconds": None, "reason": "its audio stream holds no samples"}
-    return {"seconds": seconds, "channels": channels}
+    return {"seconds": seconds}
 
 
 def _rank(stream: av.AudioStream) -> tuple[bool, int]:

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import IO, NamedTuple
@@ -20,10 +21,9 @@ _SIZE = struct.Struct(">Q")
 
 
 class Length(NamedTuple):
-    """A recording's seconds and channels; None, with the reason, where FFmpeg decodes no sound of it."""
+    """A recording's seconds; None, with the reason, where FFmpeg decodes no sound of it."""
 
     seconds: float | None
-    channels: int = 0
     reason: str = ""
 
 
@@ -52,11 +52,13 @@ class LengthPool:
         """How many recordings may be held while they are asked about."""
         return 2 * self._count
 
-    def ask(self, name: str, data: bytes) -> Future[Length]:
-        """Return what will be the length of a file with these bytes; one of a name that was just asked is known."""
+    def ask(self, name: str, read: Callable[[], bytes]) -> Future[Length]:
+        """Return what will be the length of a file; it is not read again if its name was just asked for."""
         if name and name in self._known:
             return self._known[name]
-        self._known[name] = answer = self._pool.submit(self._of, data)
+        answer = self._pool.submit(self._of, read())
+        if name:
+            self._known[name] = answer
         if len(self._known) > _KNOWN:
             self._known.popitem(last=False)
         return answer
@@ -90,7 +92,7 @@ class _LengthProcess:
             answer = b""
         if not answer:
             self.stop()
-            return Length(None, 0, "FFmpeg crashed on it, or did not end")
+            return Length(None, "FFmpeg crashed on it, or did not end")
         return Length(**json.loads(answer))
 
     def _start(self) -> subprocess.Popen[bytes]:

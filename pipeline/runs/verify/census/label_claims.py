@@ -10,12 +10,13 @@ from dataclasses import replace
 
 from pipeline.inputs.suffixes import AUDIO_SUFFIXES
 from pipeline.inputs.table_columns import KEY_COLUMNS
-from pipeline.runs.verify.census.recordings import Counted, labels_of, rows_of, segment_id, span_of
+from pipeline.runs.verify.census.counted import WHOLE, Counted, Span, segment_id
+from pipeline.runs.verify.census.meaning import labels_of, span_of
+from pipeline.runs.verify.census.rows import rows_of
 from schemas.input_config import InputConfig
 
-_WHOLE = (0.0, None)
 # Of each name that the table has: the labels of its segments, or of the whole.
-Rows = dict[str, dict[tuple[float, float | None], tuple[str, ...]]]
+Rows = dict[str, dict[Span, tuple[str, ...]]]
 
 
 def label_rows(url: str, reading: InputConfig) -> Rows:
@@ -31,7 +32,7 @@ def label_rows(url: str, reading: InputConfig) -> Rows:
             raise ValueError("a row of it names no recording")
         rows = found[_plain(str(row[key]))]
         said = {name: value for name, value in row.items() if name != key}
-        span = span_of(said, (name for name in known if name != key)) if reading.segments else _WHOLE
+        span = span_of(said, (name for name in known if name != key)) if reading.segments else WHOLE
         rows[span] = tuple(dict.fromkeys((*rows.get(span, ()), *(labels_of(said, reading) or ()))))
     return found
 
@@ -47,7 +48,7 @@ class Claims:
         self._parted: set[str] = set()
         self._by_base: dict[str, list[str]] = defaultdict(list)
         for key, spans in rows.items():
-            if set(spans) != {_WHOLE}:
+            if set(spans) != {WHOLE}:
                 self._by_base[_stem(posixpath.basename(key))].append(key)
 
     def parts(self, one: Counted, is_there: Callable[[str], bool]) -> list[Counted]:
@@ -73,7 +74,7 @@ class Claims:
                 )
                 for span, labels in self._rows[key].items()
             ]
-            if key in names or any(is_there(part.clip_id) for part in parts if part.span != _WHOLE):
+            if key in names or any(is_there(part.clip_id) for part in parts if part.span != WHOLE):
                 self._parted.add(one.file_id)
                 return parts
         return [replace(one, labels=None)]
@@ -82,7 +83,7 @@ class Claims:
         """Return the labels of each recording as a whole: none without a row, and None where two rows are as near."""
         names = [sorted({_plain(name) for name in one.names}) for one in recordings]
         ends = [list(_ends(_plain(one.whole))) for one in recordings]
-        left = {key for key, spans in self._rows.items() if set(spans) == {_WHOLE}}
+        left = {key for key, spans in self._rows.items() if set(spans) == {WHOLE}}
         found: dict[int, set[str]] = {}
         for texts, shorten in ((names, False), (ends, False), (names, True)):
             for cut in (str, _stem):
@@ -95,7 +96,7 @@ class Claims:
 
     def _labels(self, keys: set[str], names: list[str]) -> tuple[str, ...] | None:
         if len(keys) == 1:
-            return self._rows[min(keys)][_WHOLE]
+            return self._rows[min(keys)][WHOLE]
         parted = any(_stem(posixpath.basename(name)) in self._by_base for name in names)
         return None if keys or parted else ()
 

@@ -1,0 +1,122 @@
+"""The rows of tables, by plain rules for delimiters and quotation marks."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import contextlib
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.inputs.suffixes import AUDIO_SUFFIXES
+from pipeline.storage.filesystem import open_filesystem
+from schemas.input_config import InputConfig
+
+_TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+_PACKED = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
+TABLES = tuple(text + packed for text in _TEXTS for packed in ("", *_PACKED, ".zst"))
+
+
+def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table; blanks around names and values are left off."""
+    fs, path = open_filesystem(url)
+    yield from rows_in(bytes(fs.cat_file(path)), url, reading)
+
+
+def rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table's contents, whose form its name tells; raises ValueError where they are none."""
+    name, packed = os.path.splitext(url.lower())
+    if packed in _PACKED:
+        data = _PACKED[packed](data)
+    elif packed == ".zst":
+        data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    elif packed == ".parquet":
+        yield from _table_rows(data)
+        return
+    text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    if (url.lower() if packed in _TEXTS else name).endswith((".jsonl", ".ndjson", ".json")):
+        lines = (
+            json.loads(text) if text.lstrip().startswith("[") else map(json.loads, filter(str.strip, text.split("\n")))
+        )
+        yield from lines
+        return
+    head = text.split("\n", 1)[0]
+    delimiter = reading.delimiter or max("\t,;|", key=head.count)
+    header, *rows = _cells(text, delimiter, reading.quote) or [[]]
+    for row in rows:
+        pairs = zip(header, row, strict=False)
+        yield {name.strip(): value.strip() for name, value in pairs if name.strip()}
+
+
+def _table_rows(data: bytes) -> list[dict[str, Any]]:
+    table = pq.read_table(pa.BufferReader(data))
+    classes = class_names(table.schema)
+    return [with_names(row, classes) for row in table.to_pylist()]
+
+
+def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
+    """The cells of each row: by marks where these cost no line, line by line where each is whole without them.
+
+    Raises ValueError where neither is so and a value of several lines has a row in it.
+    """
+    lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip()]
+    plain = [line.split(delimiter) for line in lines]
+    if quote == "none":
+        return plain
+    rows, took, before = [], [], 0
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote or '"', skipinitialspace=True
+    )
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            rows.append(row)
+            took.append((before, reader.line_num))
+        before = reader.line_num
+    width = len(plain[0]) if plain else 0
+    even = text.count('"') % 2 == 0 and all(len(row) == width for row in rows)
+    if quote is not None or (len(rows) == len(plain) and even):
+        return rows
+    marked = sum(line.lstrip().startswith('"') for line in lines[1:])
+    if all(len(row) == width for row in plain) and 2 * marked < len(lines):
+        return plain
+    every = re.split("\r\n|\n|\r", text)
+    for first, last in took:
+        inside = [line.split(delimiter) for line in every[first + 1 : last]]
+        names = (row[0].strip().lower() for row in inside if len(row) > 1)
+        if not every[first].startswith('"') and (
+            any(len(row) >= width for row in inside) or any(name.endswith(tuple(AUDIO_SUFFIXES)) for name in names)
+        ):
+            raise ValueError(f"the marks on line {first + 1} take rows until line {last}")
+    return rows
+
+
+def features_of(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """Return what Hugging Face's metadata say of each column; nothing where there are none."""
+    features: dict[str, Any] = {}
+    with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
+        features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
+    return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+
+
+def class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Return the names of the classes whose numbers columns have."""
+    return {name: feature["names"] for name, feature in features_of(schema).items() if feature.get("names")}
+
+
+def with_names(row: dict[str, Any], classes: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return a row with the names of its classes in place of their numbers; none for a number that has no name."""
+    named = {name: row.get(name) for name in classes}
+    return row | {
+        name: classes[name][number] if isinstance(number, int) and 0 <= number < len(classes[name]) else None
+        for name, number in named.items()
+    }
