@@ -15,11 +15,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline.audio.pcm import from_pcm
+from pipeline.audio.signal import measure_signal
 from pipeline.flow.part_tables import ExplainedPart
 from pipeline.flow.parts import Part, WindowRow
 from pipeline.flow.tasks import commit_part
 from pipeline.models.checkpoint import load_config
 from pipeline.runs.output import RunOutput
+from pipeline.runs.profiles import band_edges_hz
 from schemas.records import Cursor
 from schemas.tables import FAITHFULNESS
 from tests.s3 import S3Server, serve_s3
@@ -34,6 +37,7 @@ def explained_part(windows: int, number: int, rng: np.random.Generator) -> Expla
     coarse = rng.random((windows, front_end.n_freq // 8 + 1, front_end.n_frames // 8 + 1))
     masks = np.kron(coarse, np.ones((8, 8)))[:, : front_end.n_freq, : front_end.n_frames]
     sound = (rng.standard_normal((windows, front_end.window_samples)) * 1000).astype(np.int16)
+    edges_hz = tuple(band_edges_hz(front_end).tolist())
     rows = [
         WindowRow(
             clip_id=f"{number * windows + i:032x}",
@@ -44,8 +48,10 @@ def explained_part(windows: int, number: int, rng: np.random.Generator) -> Expla
             unheard_s=0.0,
             sample_rate_in=44_100,
             channels_in=1,
-            label_true="rain",
-            level_dbfs=-30.0,
+            channel=None,
+            damaged=False,
+            label_true=("rain",),
+            signal=measure_signal(from_pcm(sound[i]), front_end.sample_rate, edges_hz),
             metadata={},
         )
         for i in range(windows)

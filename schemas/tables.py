@@ -12,76 +12,86 @@ import pyarrow as pa
 SCHEMA_VERSION = 2
 
 
-def _field(name: str, kind: pa.DataType, description: str, unit: str = "", nullable: bool = False) -> pa.Field:
+def field_of(name: str, kind: pa.DataType, description: str, unit: str = "", nullable: bool = False) -> pa.Field:
     metadata = {"description": description, **({"unit": unit} if unit else {})}
     return pa.field(name, kind, nullable=nullable, metadata=metadata)
 
 
-def _table(name: str, description: str, fields: list[pa.Field]) -> pa.Schema:
+def table_of(name: str, description: str, fields: list[pa.Field]) -> pa.Schema:
     return pa.schema(
         fields,
         metadata={"lmac_table": name, "schema_version": str(SCHEMA_VERSION), "description": description},
     )
 
 
-CLIP_ID = _field("clip_id", pa.string(), "stable digest of the recording's place in the dataset")
-WINDOW_ID = _field("window_id", pa.string(), "clip_id and the window's number in the recording")
-TARGET = _field("target", pa.string(), "the class that is explained")
+CLIP_ID = field_of("clip_id", pa.string(), "stable digest of the recording's place in the dataset")
+WINDOW_ID = field_of("window_id", pa.string(), "clip_id and the window's number in the recording")
+TARGET = field_of("target", pa.string(), "the class that is explained")
 # Named as Parquet names it, so that a file read back has this very schema.
 FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
 WORDS = pa.list_(pa.field("element", pa.string(), nullable=False))
 
-PREDICTIONS = _table(
+PREDICTIONS = table_of(
     "predictions",
     "one row per window: what the classifier decided",
     [
         CLIP_ID,
         WINDOW_ID,
-        _field(
+        field_of(
             "shard", pa.string(), "tar or Parquet file of the recording, relative to the input; empty for loose files"
         ),
-        _field("key", pa.string(), "the recording's name in its shard"),
-        _field("window_index", pa.int32(), "the window's number in the recording, from 0"),
-        _field("start_s", pa.float64(), "where the window begins in the recording", "s"),
-        _field("duration_s", pa.float64(), "sound in the window, padding excluded", "s"),
-        _field(
+        field_of("key", pa.string(), "the recording's name in its shard"),
+        field_of("window_index", pa.int32(), "the window's number in the recording, from 0"),
+        field_of("start_s", pa.float64(), "where the window begins in the recording", "s"),
+        field_of("duration_s", pa.float64(), "sound in the window, padding excluded", "s"),
+        field_of(
             "unheard_s", pa.float64(), "sound at the recording's end too short for a window, on its last window", "s"
         ),
-        _field("sample_rate_in", pa.int32(), "the recording's own sample rate", "Hz"),
-        _field("channels_in", pa.int32(), "the recording's own number of channels"),
-        _field("channel", pa.int32(), "the channel that was explained, from 1 on; null for a mix of all", "", True),
-        _field("damaged", pa.bool_(), "sound of the recording is known to be missing up to this window: see errors"),
-        _field("label_true", WORDS, "the labels that came with the recording; empty without any"),
-        _field("label", pa.string(), "the most probable class"),
-        _field("label_index", pa.int32(), "its number among the explainer's labels"),
-        _field("probability", pa.float32(), "its probability"),
-        _field("probabilities", FLOATS, "probabilities of all classes, in the order of explainer.labels in _run.json"),
-        _field("embedding", FLOATS, "the classifier's embedding of the window"),
-        _field("level_dbfs", pa.float32(), "RMS level of the window's sound, -120 for digital silence", "dBFS"),
-        _field("metadata", pa.string(), "the input's own columns, as a JSON object"),
+        field_of("sample_rate_in", pa.int32(), "the recording's own sample rate", "Hz"),
+        field_of("channels_in", pa.int32(), "the recording's own number of channels"),
+        field_of("channel", pa.int32(), "the channel that was explained, from 1 on; null for a mix of all", "", True),
+        field_of("damaged", pa.bool_(), "sound of the recording is known to be missing up to this window: see errors"),
+        field_of("label_true", WORDS, "the labels that came with the recording; empty without any"),
+        field_of("label", pa.string(), "the most probable class"),
+        field_of("label_index", pa.int32(), "its number among the explainer's labels"),
+        field_of("probability", pa.float32(), "its probability"),
+        field_of(
+            "probabilities", FLOATS, "probabilities of all classes, in the order of explainer.labels in _run.json"
+        ),
+        field_of("embedding", FLOATS, "the classifier's embedding of the window"),
+        field_of("level_dbfs", pa.float32(), "RMS level of the window's sound, -120 for digital silence", "dBFS"),
+        field_of("clipped", pa.float32(), "share of samples cut flat or at full scale, before mixing and resampling"),
+        field_of("dc_offset", pa.float32(), "mean of the samples, full scale at 1"),
+        field_of("silence", pa.float32(), "share of the sound below -60 dBFS, in spans of 10 ms"),
+        field_of("dropout_s", pa.float32(), "longest gap without any signal that begins and ends in sound", "s"),
+        field_of("bandwidth_hz", pa.float32(), "where the spectrum ends; null without sound", "Hz", True),
+        field_of("noise_floor_dbfs", pa.float32(), "level that a tenth of the spans of 50 ms stay below", "dBFS"),
+        field_of("band_levels_dbfs", FLOATS, "mean level in each mel band, as in masks.band_profile", "dBFS"),
+        field_of("sound_sha256", pa.string(), "digest of the window's samples on the 16-bit grid, padding excluded"),
+        field_of("metadata", pa.string(), "the input's own columns, as a JSON object"),
     ],
 )
 
-MASKS = _table(
+MASKS = table_of(
     "masks",
     "one row per window and target: the part of the sound that speaks for the target",
     [
         CLIP_ID,
         WINDOW_ID,
         TARGET,
-        _field(
+        field_of(
             "mask", pa.binary(), "mask in 255ths as uint8, row-major [n_freq, n_frames]; null if not drawn", "", True
         ),
-        _field("n_freq", pa.int32(), "frequency bins of the mask"),
-        _field("n_frames", pa.int32(), "frames of the mask"),
-        _field("hop_s", pa.float64(), "time between frames; frame t is centred at t * hop_s", "s"),
-        _field("bin_hz", pa.float64(), "frequency between bins; bin f is centred at f * bin_hz", "Hz"),
-        _field("mask_mean", pa.float32(), "mean of the mask over all bins and frames"),
-        _field("energy_kept", pa.float32(), "share of the window's spectral energy that the mask keeps"),
-        _field(
+        field_of("n_freq", pa.int32(), "frequency bins of the mask"),
+        field_of("n_frames", pa.int32(), "frames of the mask"),
+        field_of("hop_s", pa.float64(), "time between frames; frame t is centred at t * hop_s", "s"),
+        field_of("bin_hz", pa.float64(), "frequency between bins; bin f is centred at f * bin_hz", "Hz"),
+        field_of("mask_mean", pa.float32(), "mean of the mask over all bins and frames"),
+        field_of("energy_kept", pa.float32(), "share of the window's spectral energy that the mask keeps"),
+        field_of(
             "band_profile", FLOATS, "mean of the mask in each mel band, low to high; edges: band_edges_hz of the schema"
         ),
-        _field("time_profile", FLOATS, "mean of the mask in each of 50 spans of equal length, first to last"),
+        field_of("time_profile", FLOATS, "mean of the mask in each of 50 spans of equal length, first to last"),
     ],
 )
 
@@ -91,11 +101,11 @@ def _score(name: str, title: str, better: str, description: str, unit: str = "")
 
     Those of the written audio are null where it was not classified.
     """
-    field = _field(name, pa.float32(), description, unit, name.endswith("_audio"))
+    field = field_of(name, pa.float32(), description, unit, name.endswith("_audio"))
     return field.with_metadata({**field.metadata, "title": title, **({"better": better} if better else {})})
 
 
-FAITHFULNESS = _table(
+FAITHFULNESS = table_of(
     "faithfulness",
     "one row per window and target: how far the explanation can be trusted",
     [
@@ -138,15 +148,15 @@ _LISTENABLE_FIELDS = [
     CLIP_ID,
     WINDOW_ID,
     TARGET,
-    _field("kind", pa.string(), "masked_in or masked_out"),
-    _field("duration_s", pa.float64(), "length", "s"),
-    _field("sample_rate", pa.int32(), "sample rate", "Hz"),
-    _field("peak_dbfs", pa.float32(), "highest sample, -120 for digital silence", "dBFS"),
-    _field("loudness_lufs", pa.float32(), "integrated loudness, BS.1770; null if silent or short", "LUFS", True),
-    _field("gain_db", pa.float32(), "0, or how far it was lowered to stay within full scale", "dB"),
-    _field("sha256", pa.string(), "digest of the FLAC"),
+    field_of("kind", pa.string(), "masked_in or masked_out"),
+    field_of("duration_s", pa.float64(), "length", "s"),
+    field_of("sample_rate", pa.int32(), "sample rate", "Hz"),
+    field_of("peak_dbfs", pa.float32(), "highest sample, -120 for digital silence", "dBFS"),
+    field_of("loudness_lufs", pa.float32(), "integrated loudness, BS.1770; null if silent or short", "LUFS", True),
+    field_of("gain_db", pa.float32(), "0, or how far it was lowered to stay within full scale", "dB"),
+    field_of("sha256", pa.string(), "digest of the FLAC"),
     # Nullable, as Hugging Face's own tables have it: else `datasets` takes it for any other struct.
-    _field("audio", AUDIO, "the FLAC: its bytes, and a name for it", nullable=True),
+    field_of("audio", AUDIO, "the FLAC: its bytes, and a name for it", nullable=True),
 ]
 
 
@@ -161,24 +171,26 @@ def _hugging_face(fields: list[pa.Field]) -> str:
 
 _DTYPES = {pa.string(): "string", pa.int32(): "int32", pa.float32(): "float32", pa.float64(): "float64"}
 
-LISTENABLES = _table("listenables", "one row per listenable", _LISTENABLE_FIELDS)
+LISTENABLES = table_of("listenables", "one row per listenable", _LISTENABLE_FIELDS)
 LISTENABLES = LISTENABLES.with_metadata({**LISTENABLES.metadata, "huggingface": _hugging_face(_LISTENABLE_FIELDS)})
 
-ERRORS = _table(
+ERRORS = table_of(
     "errors",
     "one row per recording that could not be used, or not in full",
     [
         CLIP_ID,
-        _field(
+        field_of(
             "shard", pa.string(), "tar or Parquet file of the recording, relative to the input; empty for loose files"
         ),
-        _field("key", pa.string(), "the recording's name in its shard"),
-        _field("stage", pa.string(), "where it failed: read or decode"),
-        _field("reason", pa.string(), "the kind of failure, one word"),
-        _field("message", pa.string(), "what is wrong, for people"),
-        _field("size_bytes", pa.int64(), "encoded size of the recording, null if it could not be read", "B", True),
-        _field("heard_s", pa.float64(), "seconds of it that are explained all the same: in predictions if not 0", "s"),
-        _field("stated_s", pa.float64(), "seconds that its header or segment states, null if none does", "s", True),
+        field_of("key", pa.string(), "the recording's name in its shard"),
+        field_of("stage", pa.string(), "where it failed: read or decode"),
+        field_of("reason", pa.string(), "the kind of failure, one word"),
+        field_of("message", pa.string(), "what is wrong, for people"),
+        field_of("size_bytes", pa.int64(), "encoded size of the recording, null if it could not be read", "B", True),
+        field_of(
+            "heard_s", pa.float64(), "seconds of it that are explained all the same: in predictions if not 0", "s"
+        ),
+        field_of("stated_s", pa.float64(), "seconds that its header or segment states, null if none does", "s", True),
     ],
 )
 

@@ -12,6 +12,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audio.clipping import at_full_scale, at_new_rate, flat_peaks
 from pipeline.audio.framed import flac_last_frame
 from pipeline.audio.open_audio import open_audio
 from pipeline.audio.resample import BlockGrid
@@ -50,10 +51,14 @@ class AudioFormat:
 
 @dataclass(frozen=True)
 class Block:
-    """Samples `[channels, n]` float32, full scale at 1, from sample `start` of the recording on."""
+    """Samples `[channels, n]` float32, full scale at 1, from sample `start` of the recording on.
+
+    `clipped` has for each channel the places in the block of samples that were cut off before mixing and resampling.
+    """
 
     start: int
     samples: NDArray[np.float32]
+    clipped: tuple[NDArray[np.int32], ...] = (np.zeros(0, np.int32),)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def stream_audio(
                 frames.take(max(0, begin - grid.context), begin)
                 yield Block(start, np.zeros((1, 0), np.float32))
             continue
-        waveform = frames.take(max(0, begin - grid.context), end + grid.context)
+        waveform, full = frames.take(max(0, begin - grid.context), end + grid.context)
         yield from frames.met()
         ends = frames.n is not None and frames.n <= end
         if ends and frames.silenced == frames.n:
@@ -115,7 +120,8 @@ def stream_audio(
             if not number and not samples.shape[1]:
                 # Less than half a sample at the new rate; a recording that holds sound has at least one sample.
                 samples = np.zeros((len(waveform), 1), np.float32)
-            yield Block(start, samples)
+            clipped = (full | flat_peaks(waveform))[:, begin - max(0, begin - grid.context) :]
+            yield Block(start, samples, at_new_rate(clipped, stream.sample_rate, sample_rate, samples.shape[1]))
             stop = start + samples.shape[1]
         elif frames.n is not None:
             stop = round(frames.n * sample_rate / stream.sample_rate)
@@ -126,7 +132,7 @@ def stream_audio(
 
 
 class _Frames:
-    """The frames of a stream as `[channels, n]`, mixed or chosen, read as far as they are asked for.
+    """The frames of a stream as `[channels, n]`, mixed or chosen, and which of them are at full scale, as far as asked.
 
     `n` is how many there are, None before the end was reached; `silenced` how many were no numbers, and `damaged`
     whether any damage was met.
@@ -138,12 +144,12 @@ class _Frames:
         self.damaged = False
         self._stream, self._name, self._channel, self._max_seconds = stream, name, channel, max_seconds
         self._blocks: Iterator[NDArray[np.float32] | Damage] | None = None
-        self._held: list[NDArray[np.float32]] = []
+        self._held: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
         self._begin = self._end = 0  # of what is held
         self._met: list[Damage] = []
         self._fault: AudioFault | None = None
 
-    def take(self, begin: int, end: int) -> NDArray[np.float32]:
+    def take(self, begin: int, end: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Frames `begin` to `end`, or to the end of the recording; what lies before `begin` is let go."""
         if self._blocks is None or (self._stream.seekable and begin - self._end > _FAR_FRAMES):
             at = min(begin, self._stream.stated or 0) if self._stream.seekable else 0
@@ -151,11 +157,14 @@ class _Frames:
         while self._end < end and self.n is None:
             self._read(self._blocks, begin)
         if not self._held:
-            return np.zeros((1, 0), np.float32)
-        held = self._held[0] if len(self._held) == 1 else np.concatenate(self._held, axis=1)
-        held = held[:, max(0, begin - self._begin) :]
-        self._held, self._begin = [held], max(begin, self._begin)
-        return held[:, : max(0, end - self._begin)]
+            return np.zeros((1, 0), np.float32), np.zeros((1, 0), np.bool_)
+        frames, full = (
+            (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))[:, max(0, begin - self._begin) :]
+            for parts in zip(*self._held, strict=True)
+        )
+        self._held, self._begin = [(frames, full)], max(begin, self._begin)
+        n = max(0, end - self._begin)
+        return frames[:, :n], full[:, :n]
 
     def met(self) -> list[Damage]:
         """The damage that was met since this was last asked."""
@@ -198,19 +207,21 @@ class _Frames:
         if self._end <= begin:
             self._held, self._begin = [], self._end
             return
+        full = at_full_scale(block)
         if self._channel == "each" or block.shape[1] == 1:
-            chosen = block.T
+            chosen, full = block.T, full.T
         elif self._channel == "mix":
-            chosen = block.mean(axis=1, dtype=np.float64).astype(np.float32)[None]
+            chosen, full = block.mean(axis=1, dtype=np.float64).astype(np.float32)[None], full.any(axis=1)[None]
         else:
-            chosen = block[:, int(self._channel) - 1][None]
+            one = int(self._channel) - 1
+            chosen, full = block[:, one][None], full[:, one][None]
         peak = max(float(chosen.max(initial=0.0)), -float(chosen.min(initial=0.0)))
         if not math.isfinite(peak):
             chosen, peak = self._silenced(chosen, at)
         if peak > _MAX_PEAK:
             self._end = at
             raise AudioFault("undecodable", f"{self._name}: its samples reach {peak:.0e} times full scale")
-        self._held.append(chosen)
+        self._held.append((chosen, full))
 
     def _silenced(self, chosen: NDArray[np.float32], at: int) -> tuple[NDArray[np.float32], float]:
         finite = np.isfinite(chosen)

@@ -96,7 +96,12 @@ def _replies(sound: BinaryIO, name: str, **request: Any) -> Iterator[tuple[dict[
 
 def _message(item: Item) -> tuple[dict[str, Any], bytes | memoryview]:
     if isinstance(item, Block):
-        return {"block": item.start, "channels": len(item.samples)}, np.ascontiguousarray(item.samples).reshape(-1).data
+        counts = [len(channel) for channel in item.clipped]
+        header = {"block": item.start, "clipped": counts}
+        samples = np.ascontiguousarray(item.samples).reshape(-1)
+        if not any(counts):
+            return header, samples.data
+        return header, np.concatenate([samples.view(np.int32), *item.clipped]).data
     kind = "format" if isinstance(item, AudioFormat) else "damage" if isinstance(item, Damage) else "ended"
     return {kind: vars(item)}, b""
 

@@ -288,8 +288,11 @@ def _start() -> _Child:
 
 def _item(reply: dict[str, Any], payload: bytes) -> Item:
     if "block" in reply:
-        samples = np.frombuffer(payload, np.float32).reshape(reply["channels"], -1)
-        return Block(reply["block"], samples)
+        channels, counts = len(reply["clipped"]), reply["clipped"]
+        behind = len(payload) - 4 * sum(counts)
+        samples = np.frombuffer(payload, np.float32, behind // 4).reshape(channels, -1)
+        clipped = np.split(np.frombuffer(payload, np.int32, offset=behind), np.cumsum(counts)[:-1])
+        return Block(reply["block"], samples, tuple(clipped))
     (kind, fields), *_ = reply.items()
     return {"format": AudioFormat, "damage": Damage, "ended": Ended}[kind](**fields)
 

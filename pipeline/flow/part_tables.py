@@ -173,7 +173,7 @@ def _prediction(explained: ExplainedPart, i: int) -> dict[str, Any]:
         "probability": explained.probabilities[i, top],
         "probabilities": explained.probabilities[i],
         "embedding": explained.embedding[i],
-        "level_dbfs": row.level_dbfs,
+        **vars(row.signal),
         "metadata": json.dumps(row.metadata, ensure_ascii=False, sort_keys=True),
     }
 

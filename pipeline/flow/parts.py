@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.audio.decoder_process import DecoderProcess
-from pipeline.audio.level import level_dbfs
+from pipeline.audio.signal import SignalMeasures, measure_signal
 from pipeline.flow.plan import Work
 from pipeline.inputs.clip_windows import ClipError, clip_windows
 from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import RawRecording, ReadFault, os_reason
 from pipeline.inputs.shards import Shard, printable, window_id
+from pipeline.runs.profiles import band_edges_hz
 from pipeline.storage.errors import StorageError
 from schemas.explainer_config import FrontEndConfig
 from schemas.records import Cursor
@@ -54,7 +55,7 @@ class WindowRow:
     channel: int | None
     damaged: bool
     label_true: tuple[str, ...]
-    level_dbfs: float
+    signal: SignalMeasures
     metadata: dict[str, Any]
 
     @property
@@ -193,6 +194,7 @@ def _items(context: RunContext, shard: Shard, start: Cursor, left_out: Counter[s
 
 def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> Iterator[_Item]:
     begins = Cursor(recording=recording.ordinal)
+    rate, edges_hz = context.front_end.sample_rate, tuple(band_edges_hz(context.front_end).tolist())
     # Where it is gone on with, windows of it have been heard and committed.
     begun = bool(start.window or start.clip)
 
@@ -218,7 +220,7 @@ def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> 
                 channel=item.channel,
                 damaged=item.damaged,
                 label_true=context.labels.labels_of(metadata, recording),
-                level_dbfs=level_dbfs(item.samples[: item.length]),
+                signal=measure_signal(item.samples[: item.length], rate, edges_hz, item.clipped),
                 metadata=metadata,
             )
             begun = True

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audio.clipping import ClippedSamples
 from pipeline.audio.decode import AudioFault, AudioFormat, Block, Damage, Item, stream_audio
 from pipeline.audio.ranges import StoredAudio, opened_audio
 from pipeline.audio.windows import Window, WindowCutter
@@ -32,7 +33,8 @@ class ClipWindow:
     """A window of a clip, and where it is found again: `[n]` samples float32, of which `length` are sound.
 
     `start_s` counts from the file's beginning; `channel` is None for a mix; `damaged` says that sound of the recording
-    is known to be missing, at the latest on its last window. `unheard_s` is what remains behind the last one.
+    is known to be missing, at the latest on its last window. `unheard_s` is what remains behind the last one, and
+    `clipped` how many of the samples were cut off.
     """
 
     place: Cursor
@@ -44,6 +46,7 @@ class ClipWindow:
     length: int
     unheard_s: float
     samples: NDArray[np.float32]
+    clipped: int
     sample_rate_in: int
     channels_in: int
     damaged: bool
@@ -121,6 +124,7 @@ class _Clip:
     begin: int
     stop: int | None
     cutter: WindowCutter
+    clipped: ClippedSamples = field(default_factory=ClippedSamples)
     done: bool = False
 
 
@@ -205,6 +209,7 @@ class _Clips:
             at = clip.begin + clip.cutter.n
             stop = end if clip.stop is None else min(end, clip.stop)
             if not clip.done and block.start <= at < stop:
+                clip.clipped.add(block.start, block.clipped)
                 for window in clip.cutter.add(block.samples[:, at - block.start : stop - block.start]):
                     yield from self._windows(clip, window, last=False)
             if not clip.done and clip.stop is not None and end >= clip.stop > clip.begin:
@@ -248,6 +253,7 @@ class _Clips:
                 length=window.span.stop - window.span.start,
                 unheard_s=(clip.cutter.n - window.span.stop) / self._rate if last else 0.0,
                 samples=samples,
+                clipped=clip.clipped.count(number, clip.begin + window.span.start, clip.begin + window.span.stop),
                 sample_rate_in=self._form.sample_rate,
                 channels_in=self._form.channels,
                 damaged=damaged,

@@ -109,11 +109,15 @@ class Run:
         >>> best.columns
         ['target', 'ff']
         """
+        return self.connect().sql(query, params=parameters)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection of your own to the tables, for more than one question."""
         connection = duckdb.connect()
         for name in TABLES:
             connection.register(name, self.table(name))  # type: ignore[arg-type]
         connection.execute(EXPLANATIONS)
-        return connection.sql(query, params=parameters)
+        return connection
 
     def mask(self, window_id: str, target: str | None = None) -> NDArray[np.float32]:
         """The mask `[n_freq, n_frames]` in [0, 1] of a window, for the target or for the only one that it has.

@@ -10,7 +10,8 @@ from schemas.tables import SCHEMA_VERSION, TABLES
 # What others build on; more may stand beside them.
 PROMISED = {
     "predictions": "clip_id window_id shard key window_index start_s duration_s sample_rate_in channels_in label_true "
-    "label label_index probability probabilities embedding level_dbfs metadata",
+    "label label_index probability probabilities embedding level_dbfs clipped dc_offset silence dropout_s bandwidth_hz "
+    "noise_floor_dbfs band_levels_dbfs sound_sha256 metadata",
     "masks": "window_id clip_id target mask n_freq n_frames hop_s bin_hz mask_mean energy_kept "
     "band_profile time_profile",
     "faithfulness": "window_id clip_id target p p_in p_out ai ad ag ff fid_in keep sps comp mask_mean energy_kept "

@@ -22,6 +22,7 @@ KEYS: dict[TableName, tuple[str, ...]] = {
 # In float32, a share or a percentage may come out beyond its end by so much of its range.
 _SLACK = 1e-5
 _SHARE, _PERCENT, _SIGNED, _COUNT, _LENGTH = (0.0, 1.0), (0.0, 100.0), (-1.0, 1.0), (1, inf), (0.0, inf)
+_LEVEL = (-120.0, inf)
 RANGES: dict[TableName, dict[str, tuple[float, float]]] = {
     "predictions": {
         "window_index": (0, inf),
@@ -33,7 +34,13 @@ RANGES: dict[TableName, dict[str, tuple[float, float]]] = {
         "label_index": (0, inf),
         "probability": _SHARE,
         "probabilities": _SHARE,
-        "level_dbfs": (-120.0, inf),
+        "level_dbfs": _LEVEL,
+        "clipped": _SHARE,
+        "silence": _SHARE,
+        "dropout_s": _LENGTH,
+        "bandwidth_hz": _LENGTH,
+        "noise_floor_dbfs": _LEVEL,
+        "band_levels_dbfs": _LEVEL,
     },
     "masks": {
         "n_freq": _COUNT,
