@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from pipeline.audio.level import FLOOR_DBFS, level_dbfs
@@ -101,8 +102,8 @@ def _power(sound: NDArray[np.float32]) -> NDArray[np.float64]:
     missing = -len(sound) % _N_FFT
     if missing or not len(sound):
         sound = np.concatenate([sound, np.zeros(missing or _N_FFT, np.float32)])
-    spectrum = np.fft.rfft(sound.reshape(-1, _N_FFT) * _window())
-    power = np.square(np.abs(spectrum)).mean(axis=0)
+    spectrum = scipy.fft.rfft(sound.reshape(-1, _N_FFT) * _window())
+    power = (np.square(spectrum.real) + np.square(spectrum.imag)).mean(axis=0, dtype=np.float64)
     power[1:-1] *= 2
     scaled: NDArray[np.float64] = power / (_N_FFT * np.square(_window()).sum())
     return scaled
