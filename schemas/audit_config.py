@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.yaml_config import Config
+from schemas.explainer_config import Config
 
 
 class AuditConfig(Config):
