@@ -35,7 +35,7 @@ class SignalMeasures:
     dropout_s: float
     bandwidth_hz: float | None
     noise_floor_dbfs: float
-    band_levels_dbfs: NDArray[np.float32]
+    band_levels_dbfs: tuple[float, ...]
     sound_sha256: str
 
 
@@ -55,7 +55,7 @@ def measure_signal(
         dropout_s=_longest_gap(sound, sample_rate) / sample_rate,
         bandwidth_hz=_bandwidth(power, sample_rate),
         noise_floor_dbfs=_noise_floor(sound, sample_rate),
-        band_levels_dbfs=_decibels(_bands(sample_rate, edges_hz) @ power),
+        band_levels_dbfs=tuple(_decibels(_bands(sample_rate, edges_hz) @ power).tolist()),
         sound_sha256=hashlib.sha256(to_pcm(sound).astype("<i2").tobytes()).hexdigest(),
     )
 

@@ -31,7 +31,7 @@ def test_noise_has_nothing_wrong_with_it() -> None:
 def test_silence_is_silence() -> None:
     found = measured(np.zeros(RATE, np.float32))
     assert (found.silence, found.dropout_s, found.bandwidth_hz, found.noise_floor_dbfs) == (1, 0, None, FLOOR_DBFS)
-    assert (found.band_levels_dbfs == FLOOR_DBFS).all()
+    assert set(found.band_levels_dbfs) == {FLOOR_DBFS}
     half = measured(np.where(np.arange(len(NOISE)) < len(NOISE) // 2, NOISE, 0))
     assert half.silence == pytest.approx(0.5, abs=0.01)
     assert half.noise_floor_dbfs == FLOOR_DBFS
@@ -76,7 +76,7 @@ def test_a_spectrum_that_falls_gently_does_not_end() -> None:
 
 def test_a_tone_lies_in_its_band_with_its_level() -> None:
     tone = 0.5 * np.sin(2 * np.pi * 1100 * np.arange(RATE) / RATE)
-    levels = measured(tone).band_levels_dbfs
+    levels = np.array(measured(tone).band_levels_dbfs)
     assert int(levels.argmax()) == 4  # 1000 to 1250 Hz
     assert levels.max() == pytest.approx(measured(tone).level_dbfs, abs=0.5)
 
@@ -90,7 +90,9 @@ def test_bands_sum_up_to_the_level(n: int, gain: float) -> None:
     assert 0 <= found.dropout_s <= n / RATE
     assert found.noise_floor_dbfs >= FLOOR_DBFS
     if n > 2048 * 8 and found.level_dbfs > -80:
-        assert 10 * np.log10(np.sum(10 ** (found.band_levels_dbfs / 10))) == pytest.approx(found.level_dbfs, abs=1.5)
+        assert 10 * np.log10(np.sum(10 ** (np.array(found.band_levels_dbfs) / 10))) == pytest.approx(
+            found.level_dbfs, abs=1.5
+        )
 
 
 def test_the_digest_is_of_the_samples_on_the_16_bit_grid() -> None:
