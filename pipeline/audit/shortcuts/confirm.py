@@ -1,0 +1,124 @@
+"""A candidate tried on audio: the cue is taken out of recordings that have it, and put into others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audit.shortcuts.cues import Cue, Sound
+
+# The probability of the target for sounds `[n]`, `[len(sounds)]`.
+Classify = Callable[[Sequence[Sound]], NDArray[np.float64]]
+
+_SOUNDS, _RESAMPLES = 24, 2000
+# What a cue must change in the probability, beyond what one elsewhere does, to count as one that is listened to.
+MIN_EFFECT = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference of probabilities with its 95% interval, over so many sounds."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a target's probability, each less what a cue elsewhere of the same size does.
+
+    `taken_out` is of recordings that have the cue, `put_in` of others that do not and are not of the subject.
+    `out_of_others` is what the same does to recordings of the subject that lack the cue, `others_put_in` what their
+    sound does where it is put in, in the cue's place: both None where there are none. `alone_out` and `alone_in` are
+    the changes themselves.
+    """
+
+    taken_out: Difference
+    put_in: Difference
+    alone_out: Difference
+    alone_in: Difference
+    out_of_others: Difference | None
+    others_put_in: Difference | None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the target falls without the cue and rises with it, more than by chance and than by the event."""
+        out, put = self.taken_out, self.put_in
+        if put.low <= 0 or put.mean < MIN_EFFECT or self.alone_in.low <= 0:
+            return False
+        if self.others_put_in is not None and self.others_put_in.mean > put.mean / 2:
+            return False
+        if out.high >= 0 or out.mean > -MIN_EFFECT:
+            return False
+        return self.out_of_others is None or self.out_of_others.mean > out.mean / 2
+
+    @property
+    def effect(self) -> Difference:
+        """How far the cue alone raises the target's probability."""
+        return self.put_in
+
+    def evidence(self) -> dict[str, Any]:
+        """The differences, for programs."""
+        return asdict(self)
+
+
+def try_cue(
+    cue: Cue,
+    having: Sequence[Sound],
+    lacking: Sequence[Sound],
+    others: Sequence[Sound],
+    rate: int,
+    classify: Classify,
+    rng: np.random.Generator,
+) -> Trial:
+    """Try a cue on sounds `[n]` of the subject that have it and that lack it, and on `others` that are not of it."""
+    having, lacking, others = (_some(sounds, rng) for sounds in (having, lacking, others))
+    donors = [having[i % len(having)] for i in range(len(others))]
+    elsewhere = [cue.elsewhere(rng, rate) for _ in range(_SOUNDS)]
+    p_having, p_others = classify(having), classify(others)
+    out = classify([cue.without(sound, rate) for sound in having]) - p_having
+    out_elsewhere = _without(elsewhere, having, rate, classify) - p_having
+    put = classify([cue.within(sound, donor, rate) for sound, donor in zip(others, donors, strict=True)]) - p_others
+    put_elsewhere = (
+        classify([one.within(sound, donor, rate) for one, sound, donor in zip(elsewhere, others, donors, strict=False)])
+        - p_others
+    )
+    of_others, from_others = None, None
+    if len(lacking) >= 3:
+        p_lacking = classify(lacking)
+        without = classify([cue.without(sound, rate) for sound in lacking]) - p_lacking
+        of_others = _difference(without - (_without(elsewhere, lacking, rate, classify) - p_lacking), rng)
+        donors = [lacking[i % len(lacking)] for i in range(len(others))]
+        put_by = [cue.within(sound, donor, rate) for sound, donor in zip(others, donors, strict=True)]
+        # A cutoff is put in by what it is, whoever gives it.
+        if cue.kind != "cutoff":
+            from_others = _difference(classify(put_by) - p_others, rng)
+    return Trial(
+        taken_out=_difference(out - out_elsewhere, rng),
+        put_in=_difference(put - put_elsewhere, rng),
+        alone_out=_difference(out, rng),
+        alone_in=_difference(put, rng),
+        out_of_others=of_others,
+        others_put_in=from_others,
+    )
+
+
+def _some(sounds: Sequence[Sound], rng: np.random.Generator) -> list[Sound]:
+    chosen = rng.permutation(len(sounds))[:_SOUNDS]
+    return [sounds[i] for i in sorted(chosen.tolist())]
+
+
+def _without(cues: Sequence[Cue], sounds: Sequence[Sound], rate: int, classify: Classify) -> NDArray[np.float64]:
+    return classify([one.without(sound, rate) for one, sound in zip(cues, sounds, strict=False)])
+
+
+def _difference(values: NDArray[np.float64], rng: np.random.Generator) -> Difference:
+    draws = rng.integers(0, len(values), size=(_RESAMPLES, len(values)))
+    low, high = np.quantile(values[draws].mean(axis=1), (0.025, 0.975))
+    return Difference(float(values.mean()), float(low), float(high), len(values))

@@ -1,0 +1,150 @@
+"""Cues that recur in recordings of one subject, and in few others: what events of independent recordings do not do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import hypergeom
+
+from pipeline.audit.shortcuts.cues import N_FFT, Background, Cue, Cutoff, Edge, Lines
+from pipeline.audit.shortcuts.traits import EDGE_S, Traits, band_edges
+
+# A cue that fewer recordings have is not looked into, nor one that is as frequent in others.
+MIN_RECORDINGS, _MIN_RATIO = 4, 2.0
+# Tones that mostly come together are one cue.
+_TOGETHER, _MAX_TONES = 0.6, 12
+# Backgrounds are the same where most bands differ by less than this.
+_SAME_DB, _SAME_SHARE = 2.0, 0.6
+# Spectra end at the same edge within so many Hz.
+_EDGE_HZ = 250.0
+_ROUNDS, _COHERENT = 200, 3.0
+_MIN_LIKENESS = 0.3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A cue, which recordings have it `[R]`, and how surprising that is among those of the subject: p, uncorrected."""
+
+    cue: Cue
+    having: NDArray[np.bool_]
+    p: float
+
+
+def recurring(
+    traits: Sequence[Traits],
+    bandwidth_hz: NDArray[np.float64],
+    members: NDArray[np.bool_],
+    rate: int,
+    rng: np.random.Generator,
+) -> Iterator[Candidate]:
+    """Yield cues that recordings of a subject, `members` `[R]`, have in common, among all recordings `[R]`.
+
+    `bandwidth_hz` `[R]` is where their spectra end, NaN where that is unknown.
+    """
+    yield from _tones(np.stack([one.tones for one in traits]), members, rate)
+    yield from _cutoffs(bandwidth_hz, members, rate)
+    yield from _backgrounds(np.stack([one.background for one in traits]), members, rate)
+    yield from _edges(np.stack([one.start for one in traits]), members, "start", rng)
+    yield from _edges(np.stack([one.end for one in traits]), members, "end", rng)
+
+
+def _surprise(having: NDArray[np.bool_], members: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """For columns of `having` `[R, k]`: the p of as many members having it, by Fisher's exact test (one side)."""
+    inside, total = having[members].sum(axis=0), having.sum(axis=0)
+    p: NDArray[np.float64] = hypergeom.sf(inside - 1, len(members), int(members.sum()), total)
+    ratio = inside / max(1, members.sum()) / np.maximum(1e-9, (total - inside) / max(1, (~members).sum()))
+    p[(inside < MIN_RECORDINGS) | (ratio < _MIN_RATIO)] = 1.0
+    return p
+
+
+def _tones(tones: NDArray[np.bool_], members: NDArray[np.bool_], rate: int) -> Iterator[Candidate]:
+    near = tones.copy()
+    near[:, 1:] |= tones[:, :-1]
+    near[:, :-1] |= tones[:, 1:]
+    p = _surprise(near, members)
+    while p.min() < 0.01:
+        first = int(p.argmin())
+        having = near[:, first]
+        others = (
+            near[having & members].mean(axis=0) - near[~having & members].mean(axis=0)
+            if (~having & members).any()
+            else near[having & members].mean(axis=0)
+        )
+        together = np.flatnonzero((others >= _TOGETHER) & (p < 0.01))
+        bins = _peaks(together, tones[having & members].sum(axis=0), first)
+        yield Candidate(Lines(tuple(float(one * rate / N_FFT) for one in bins)), having, float(p[first]))
+        p[together] = 1.0
+        p[max(0, first - 2) : first + 3] = 1.0
+
+
+def _peaks(bins: NDArray[np.int64], counts: NDArray[np.int64], first: int) -> list[int]:
+    """One bin for each run of neighbours, the most frequent; with `first` and the most frequent of all."""
+    runs = np.split(bins, np.flatnonzero(np.diff(bins) > 2) + 1) if len(bins) else []
+    best = [int(run[counts[run].argmax()]) for run in runs]
+    if all(abs(one - first) > 2 for one in best):
+        best.append(first)
+    return sorted(sorted(best, key=lambda one: -int(counts[one]))[:_MAX_TONES])
+
+
+def _cutoffs(bandwidth_hz: NDArray[np.float64], members: NDArray[np.bool_], rate: int) -> Iterator[Candidate]:
+    limited = bandwidth_hz < 0.45 * rate
+    edges = np.unique(np.round(bandwidth_hz[limited & members] / (_EDGE_HZ / 2)) * (_EDGE_HZ / 2))
+    if not len(edges):
+        return
+    having = np.abs(bandwidth_hz[:, None] - edges[None]) <= _EDGE_HZ
+    p = _surprise(having, members)
+    best = int(p.argmin())
+    if p[best] < 0.01:
+        there = having[:, best]
+        yield Candidate(Cutoff(float(np.median(bandwidth_hz[there & members]))), there, float(p[best]))
+
+
+def _backgrounds(levels: NDArray[np.float32], members: NDArray[np.bool_], rate: int) -> Iterator[Candidate]:
+    """The background that most members share, as one of them has it."""
+    edges = band_edges(rate)
+    loud = levels.max(axis=1) > -100
+    p_best, found = 1.0, None
+    for one in np.flatnonzero(members & loud):
+        same = np.abs(levels - levels[one]) <= _SAME_DB
+        having = (same.mean(axis=1) >= _SAME_SHARE) & loud
+        # Itself is no surprise.
+        others = members.copy()
+        others[one] = False
+        rest = np.arange(len(members)) != one
+        p = float(_surprise(having[rest, None], others[rest])[0]) * int(members.sum())
+        if p < p_best:
+            shared = same[having & members].mean(axis=0) >= 0.7
+            p_best, found = p, (having, shared)
+    if found is not None and p_best < 0.01 and found[1].any():
+        having, shared = found
+        bands = np.flatnonzero(shared)
+        cue = Background(float(edges[bands[0]]), float(edges[bands[-1] + 1]))
+        yield Candidate(cue, having, min(1.0, p_best))
+
+
+def _edges(
+    moments: NDArray[np.float32], members: NDArray[np.bool_], at: str, rng: np.random.Generator
+) -> Iterator[Candidate]:
+    """The first or last moment, where members have the same waveform there: averaged, it does not vanish."""
+    mine = moments[members]
+    mine = mine[np.abs(mine).max(axis=1) > 0]
+    if len(mine) < MIN_RECORDINGS:
+        return
+    signs = rng.choice(np.float32([-1, 1]), size=(_ROUNDS, len(mine)))
+    chance = np.square(signs @ mine).sum(axis=1)
+    coherent = float(np.square(mine.sum(axis=0)).sum())
+    z = (coherent - chance.mean()) / max(1e-9, chance.std())
+    p = (1 + int((chance >= coherent).sum())) / (1 + _ROUNDS)
+    if z < _COHERENT or p > 0.01:
+        return
+    total = mine.sum(axis=0)
+    # A recording is held against the others, of which it is one.
+    templates = np.where(members[:, None], total - moments, total)
+    norms = np.linalg.norm(moments, axis=1) * np.linalg.norm(templates, axis=1)
+    having = np.einsum("rn,rn->r", moments, templates) / np.maximum(norms, 1e-9) >= _MIN_LIKENESS
+    surprise = float(_surprise(having[:, None], members)[0])
+    if surprise < 0.01:
+        yield Candidate(Edge(EDGE_S, at), having, surprise)
