@@ -71,7 +71,7 @@ class Run:
     """A run of `lmac explain` that has ended; made by `open_run`."""
 
     def __init__(self, output: RunOutput) -> None:
-        self._output = output
+        self.output = output
         self.url = output.url
         self.record: RunRecord = output.begun()
         self.manifest: Manifest = output.read_manifest()
@@ -96,7 +96,7 @@ class Run:
         if name not in TABLES:
             raise NotInRunError(f"a run has no table {name!r}: choose from {', '.join(TABLES)}")
         fs, root = open_filesystem(self.url)
-        paths = [join(root, file.path) for file in self._output.files(name)]
+        paths = [join(root, file.path) for file in self.output.files(name)]
         return ds.FileSystemDataset.from_paths(
             paths, schema=TABLES[name], format=ds.ParquetFileFormat(), filesystem=pa.fs.PyFileSystem(_Retrying(fs))
         )

@@ -14,6 +14,8 @@ from pipeline.audit.shortcuts.traits import EDGE_S, Traits, band_edges
 
 # A cue that fewer recordings have is not looked into, nor one that is as frequent in others.
 MIN_RECORDINGS, _MIN_RATIO = 4, 2.0
+# What is more probable by chance is no candidate.
+_MAX_P = 0.01
 # Tones that mostly come together are one cue.
 _TOGETHER, _MAX_TONES = 0.6, 12
 # Backgrounds are the same where most bands differ by less than this.
@@ -65,7 +67,7 @@ def _tones(tones: NDArray[np.bool_], members: NDArray[np.bool_], rate: int) -> I
     near[:, 1:] |= tones[:, :-1]
     near[:, :-1] |= tones[:, 1:]
     p = _surprise(near, members)
-    while p.min() < 0.01:
+    while p.min() * len(p) < _MAX_P:
         first = int(p.argmin())
         having = near[:, first]
         others = (
@@ -75,7 +77,9 @@ def _tones(tones: NDArray[np.bool_], members: NDArray[np.bool_], rate: int) -> I
         )
         together = np.flatnonzero((others >= _TOGETHER) & (p < 0.01))
         bins = _peaks(together, tones[having & members].sum(axis=0), first)
-        yield Candidate(Lines(tuple(float(one * rate / N_FFT) for one in bins)), having, float(p[first]))
+        lines = Lines(tuple(float(one * rate / N_FFT) for one in bins))
+        # Every bin was looked at.
+        yield Candidate(lines, having, min(1.0, float(p[first]) * len(p)))
         p[together] = 1.0
         p[max(0, first - 2) : first + 3] = 1.0
 
@@ -83,7 +87,7 @@ def _tones(tones: NDArray[np.bool_], members: NDArray[np.bool_], rate: int) -> I
 def _peaks(bins: NDArray[np.int64], counts: NDArray[np.int64], first: int) -> list[int]:
     """One bin for each run of neighbours, the most frequent; with `first` and the most frequent of all."""
     runs = np.split(bins, np.flatnonzero(np.diff(bins) > 2) + 1) if len(bins) else []
-    best = [int(run[counts[run].argmax()]) for run in runs]
+    best = [int(run[int(counts[run].argmax())]) for run in runs]
     if all(abs(one - first) > 2 for one in best):
         best.append(first)
     return sorted(sorted(best, key=lambda one: -int(counts[one]))[:_MAX_TONES])
@@ -97,9 +101,9 @@ def _cutoffs(bandwidth_hz: NDArray[np.float64], members: NDArray[np.bool_], rate
     having = np.abs(bandwidth_hz[:, None] - edges[None]) <= _EDGE_HZ
     p = _surprise(having, members)
     best = int(p.argmin())
-    if p[best] < 0.01:
+    if p[best] * len(p) < _MAX_P:
         there = having[:, best]
-        yield Candidate(Cutoff(float(np.median(bandwidth_hz[there & members]))), there, float(p[best]))
+        yield Candidate(Cutoff(float(np.median(bandwidth_hz[there & members]))), there, float(p[best]) * len(p))
 
 
 def _backgrounds(levels: NDArray[np.float32], members: NDArray[np.bool_], rate: int) -> Iterator[Candidate]:
@@ -118,7 +122,7 @@ def _backgrounds(levels: NDArray[np.float32], members: NDArray[np.bool_], rate: 
         if p < p_best:
             shared = same[having & members].mean(axis=0) >= 0.7
             p_best, found = p, (having, shared)
-    if found is not None and p_best < 0.01 and found[1].any():
+    if found is not None and p_best < _MAX_P and found[1].any():
         having, shared = found
         bands = np.flatnonzero(shared)
         cue = Background(float(edges[bands[0]]), float(edges[bands[-1] + 1]))
@@ -133,12 +137,12 @@ def _edges(
     mine = mine[np.abs(mine).max(axis=1) > 0]
     if len(mine) < MIN_RECORDINGS:
         return
-    signs = rng.choice(np.float32([-1, 1]), size=(_ROUNDS, len(mine)))
-    chance = np.square(signs @ mine).sum(axis=1)
+    signs = (2 * rng.integers(0, 2, size=(_ROUNDS, len(mine))) - 1).astype(np.float32)
+    chance: NDArray[np.float32] = np.square(signs @ mine).sum(axis=1)
     coherent = float(np.square(mine.sum(axis=0)).sum())
-    z = (coherent - chance.mean()) / max(1e-9, chance.std())
+    z = (coherent - float(chance.mean())) / max(1e-9, float(chance.std()))
     p = (1 + int((chance >= coherent).sum())) / (1 + _ROUNDS)
-    if z < _COHERENT or p > 0.01:
+    if z < _COHERENT or p > _MAX_P:
         return
     total = mine.sum(axis=0)
     # A recording is held against the others, of which it is one.
@@ -146,5 +150,5 @@ def _edges(
     norms = np.linalg.norm(moments, axis=1) * np.linalg.norm(templates, axis=1)
     having = np.einsum("rn,rn->r", moments, templates) / np.maximum(norms, 1e-9) >= _MIN_LIKENESS
     surprise = float(_surprise(having[:, None], members)[0])
-    if surprise < 0.01:
+    if surprise < _MAX_P:
         yield Candidate(Edge(EDGE_S, at), having, surprise)

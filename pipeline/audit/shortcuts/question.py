@@ -1,0 +1,201 @@
+"""The question of an audit for shortcuts: classes and groups that are told by a cue and not by their event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.audit.audited import AuditedRun
+from pipeline.audit.findings import Effect, Finding, Member
+from pipeline.audit.shortcuts.confirm import Classify, Trial, try_cue
+from pipeline.audit.shortcuts.cues import Sound
+from pipeline.audit.shortcuts.profiles import Place, places
+from pipeline.audit.shortcuts.recurring import Candidate, recurring
+from pipeline.audit.shortcuts.sample import Sample, Subject, hear, subjects_of
+from pipeline.audit.shortcuts.traits import traits_of
+from pipeline.lmac.explainer import Explainer
+from pipeline.runs.verify.reexplain import load_recorded
+from schemas.audit_config import AuditConfig
+from schemas.errors import LmacError
+from schemas.targets import Targets
+
+_BATCH = 16
+# Of each subject so many candidates are tried, those that are least probable by chance.
+_TRIED = 5
+_MAX_MEMBERS = 50
+
+
+class ShortcutError(LmacError):
+    """Shortcuts cannot be looked for as asked."""
+
+
+def find_shortcuts(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
+    """Cues that may stand for a class or a group: candidates from the masks, and with `config.confirm` from the audio.
+
+    With `confirm`, cues that recur in recordings of a subject are tried: taken out of those that have them, and put
+    into others. Raises ShortcutError where the input is not given, and what reading it and the explainer raise.
+    """
+    if config.confirm and not config.input_url:
+        raise ShortcutError("to confirm a shortcut its recordings are heard again: give --input, the run's input")
+    subjects = subjects_of(audited, config.group_by)
+    window_s = _window_s(audited)
+    from_masks = places(audited, [one.name for one in subjects if one.name in audited.classes], window_s)
+    if not config.confirm:
+        return [_unconfirmed(one) for one in from_masks]
+    assert config.input_url is not None
+    explainer = load_recorded(audited.run.output, audited.run.record, config.explainer)
+    sample = hear(audited, subjects, config.input_url)
+    found = _tried(audited, config, subjects, sample, explainer, {one.target: one for one in from_masks})
+    named = {one.subject for one in found}
+    return [*found, *(_unconfirmed(one) for one in from_masks if one.target not in named)]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    subject: Subject
+    candidate: Candidate
+    trial: Trial
+    place: Place | None
+
+
+def _tried(
+    audited: AuditedRun,
+    config: AuditConfig,
+    subjects: Sequence[Subject],
+    sample: Sample,
+    explainer: Explainer,
+    from_masks: dict[str, Place],
+) -> list[Finding]:
+    rate = explainer.config.front_end.sample_rate
+    traits = [traits_of(sample.sound(number), rate) for number in range(len(sample.rows))]
+    bandwidth = audited.windows["bandwidth_hz"].to_numpy().astype(np.float64)[sample.rows]
+    rng = np.random.default_rng(config.seed)
+    tried: list[_Tried] = []
+    for subject in subjects:
+        members = sample.numbers(subject)
+        if not (~members).any():
+            continue
+        classify = _classifier_of(explainer, subject.target)
+        candidates = sorted(recurring(traits, bandwidth, members, rate, rng), key=lambda one: one.p)[:_TRIED]
+        place = from_masks.get(subject.name)
+        if place is not None:
+            candidates.append(Candidate(place.cue, members, place.p))
+        for candidate in candidates:
+            having, lacking = members & candidate.having, members & ~candidate.having
+            others = ~members & ~candidate.having
+            if not others.any():
+                continue
+            mine, rest, foreign = ([sample.sound(n) for n in np.flatnonzero(one)] for one in (having, lacking, others))
+            trial = try_cue(candidate.cue, mine, rest, foreign, rate, classify, rng)
+            tried.append(_Tried(subject, candidate, trial, place))
+    adjusted = _adjusted(np.array([one.candidate.p for one in tried]))
+    return _findings(audited, sample, tried, adjusted)
+
+
+def _classifier_of(explainer: Explainer, target: int) -> Classify:
+    n = explainer.config.front_end.window_samples
+
+    def classify(sounds: Sequence[Sound]) -> NDArray[np.float64]:
+        given = []
+        for first in range(0, len(sounds), _BATCH):
+            batch = np.zeros((min(_BATCH, len(sounds) - first), n), np.float32)
+            for row, sound in zip(batch, sounds[first : first + _BATCH], strict=True):
+                row[: len(sound)] = np.clip(sound, -1, 1)
+            waveforms = torch.from_numpy(batch).to(explainer.device)
+            windows = explainer.passes.classify(waveforms, None, Targets(top=1))
+            given.append(windows.probabilities[:, target].double().cpu().numpy())
+        return np.concatenate(given) if given else np.zeros(0)
+
+    return classify
+
+
+def _adjusted(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """p corrected for how many there are (Benjamini and Hochberg 1995)."""
+    if not len(p):
+        return p
+    order = np.argsort(p)
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    result = np.empty_like(p)
+    result[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return result
+
+
+def _findings(
+    audited: AuditedRun, sample: Sample, tried: Sequence[_Tried], adjusted: NDArray[np.float64]
+) -> list[Finding]:
+    """Of each subject the confirmed cues, or the likeliest candidate where there is none."""
+    found = []
+    for subject in dict.fromkeys(one.subject.name for one in tried):
+        mine = [(one, float(p)) for one, p in zip(tried, adjusted, strict=True) if one.subject.name == subject]
+        confirmed = [pair for pair in mine if pair[0].trial.confirmed]
+        best = sorted(confirmed or mine, key=lambda pair: -pair[0].trial.put_in.mean)
+        found += [_finding(audited, sample, one, p) for one, p in (best if confirmed else best[:1])]
+    return found
+
+
+def _finding(audited: AuditedRun, sample: Sample, one: _Tried, p: float) -> Finding:
+    members = np.flatnonzero(sample.numbers(one.subject))
+    having = [n for n in members if one.candidate.having[n]]
+    share, trial, cue = len(having) / len(members), one.trial, one.candidate.cue
+    out, put = trial.alone_out, trial.alone_in
+    target = audited.classes[one.subject.target]
+    called = f"the {one.subject.what} {one.subject.name!r}"
+    of = f"{called} has {cue.words} in {len(having)} of {len(members)} recordings that were heard"
+    moved = f"p of {target!r} changes by {out.mean:+.2f} without it, by {put.mean:+.2f} where it is put into others"
+    statement = f"{of}: {moved}" if trial.confirmed else f"a candidate that was not confirmed: {of}, but {moved}"
+    evidence = {
+        **cue.evidence(),
+        "words": cue.words,
+        "heard": len(members),
+        "having": len(having),
+        "p_of_recurrence": one.candidate.p,
+        "trial": trial.evidence(),
+        "masks": one.place.evidence if one.place is not None else None,
+    }
+    windows = [int(sample.rows[n]) for n in having]
+    return Finding(
+        kind="shortcut",
+        subject=f"{one.subject.name}: {cue.words}",
+        statement=statement,
+        n=round(share * len(one.subject.rows)),
+        share=share * len(one.subject.rows) / max(1, len(set(audited.clip_ids))),
+        weight=_weight(trial, share),
+        effect=Effect(put.mean, f"change of p({target}) where the cue is put into others", put.low, put.high),
+        p_adjusted=p,
+        confirmed=trial.confirmed,
+        evidence=evidence,
+        members=[
+            Member(audited.clip_ids[row], audited.window_ids[row], float(audited.windows["probability"][row].as_py()))
+            for row in windows[:_MAX_MEMBERS]
+        ],
+    )
+
+
+def _weight(trial: Trial, share: float) -> float:
+    return 0.5 + 0.5 * min(1.0, max(0.0, trial.put_in.mean)) * share**0.5 if trial.confirmed else 0.05
+
+
+def _unconfirmed(place: Place) -> Finding:
+    where = place.cue.words.replace("a steady background", "the band")
+    return Finding(
+        kind="shortcut",
+        subject=f"{place.target}: {where}",
+        statement=f"a candidate: masks of {place.target!r} stand out at {where}, more than those of other classes; "
+        "--confirm with --input tries it on audio",
+        n=place.n,
+        share=0.0,
+        weight=0.05,
+        effect=place.effect,
+        p_adjusted=place.p,
+        confirmed=None,
+        evidence=place.evidence,
+    )
+
+
+def _window_s(audited: AuditedRun) -> float:
+    front_end = audited.run.record.explainer
+    return float(front_end["window_s"])
