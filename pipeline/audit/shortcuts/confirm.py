@@ -16,7 +16,7 @@ Classify = Callable[[Sequence[Sound]], NDArray[np.float64]]
 
 _SOUNDS, _RESAMPLES = 24, 2000
 # What a cue must change in the probability, beyond what one elsewhere does, to count as one that is listened to.
-MIN_EFFECT = 0.05
+MIN_EFFECT, LARGE_EFFECT = 0.05, 0.2
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,17 @@ class Trial:
 
     @property
     def confirmed(self) -> bool:
-        """Whether the target falls without the cue and rises with it, more than by chance and than by the event."""
+        """Whether the target falls without the cue and rises with it, more than by chance and more than by the event.
+
+        One of the two must be of a size that matters; where the event stands in for a cue that is gone, p hardly falls.
+        """
         out, put = self.taken_out, self.put_in
-        if put.low <= 0 or put.mean < MIN_EFFECT or self.alone_in.low <= 0:
+        falls, rises = out.high < 0, put.low > 0 and self.alone_in.low > 0
+        if self.others_put_in is not None and self.others_put_in.mean > max(0.02, put.mean / 2):
             return False
-        if self.others_put_in is not None and self.others_put_in.mean > put.mean / 2:
+        if self.out_of_others is not None and self.out_of_others.mean < min(-0.02, out.mean / 2):
             return False
-        if out.high >= 0 or out.mean > -MIN_EFFECT:
-            return False
-        return self.out_of_others is None or self.out_of_others.mean > out.mean / 2
+        return (falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT) or (rises and put.mean >= LARGE_EFFECT)
 
     @property
     def effect(self) -> Difference:

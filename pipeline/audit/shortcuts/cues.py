@@ -212,11 +212,9 @@ class Cutoff(Cue):
         spectrum = transform(sound)
         edge = round(self.hz * N_FFT / rate)
         below = np.abs(spectrum[max(1, edge - 60) : max(2, edge - 20)])
-        level = np.median(below) if below.size else 0.0
-        noise = np.random.default_rng(len(sound)).standard_normal((2, *spectrum[edge:].shape))
-        filled = spectrum.copy()
-        filled[edge:] = spectrum[edge:] + (noise[0] + 1j * noise[1]).astype(np.complex64) * np.float32(0.7 * level)
-        return inverse(filled, len(sound))
+        noise = transform(np.random.default_rng(len(sound)).standard_normal(len(sound)).astype(np.float32))
+        spectrum[edge:] += noise[edge:] * np.float32(np.median(below) / np.median(np.abs(noise)))
+        return inverse(spectrum, len(sound))
 
     def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
         """The sound low-passed at the edge."""

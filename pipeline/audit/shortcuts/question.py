@@ -197,5 +197,5 @@ def _unconfirmed(place: Place) -> Finding:
 
 
 def _window_s(audited: AuditedRun) -> float:
-    front_end = audited.run.record.explainer
-    return float(front_end["window_s"])
+    """The length of the explainer's windows in seconds, by the masks."""
+    return float(audited.connection.sql("SELECT coalesce(max(n_frames * hop_s), 1.0) FROM masks").fetchall()[0][0])
