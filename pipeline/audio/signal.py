@@ -22,6 +22,9 @@ _FLOOR_SPAN_S, _FLOOR_SHARE = 0.05, 0.1
 _N_FFT = 2048
 # A spectrum ends where it falls by so much within so many Hz, and stays below.
 _DROP_DB, _DROP_HZ, _SMOOTH_HZ = 20.0, 1000.0, 150.0
+# Below that a bin is empty.
+_EMPTY_DBFS = -130.0
+_HEARD_DBFS, _QUIET_SHARE = -90.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,18 @@ def measure_signal(
 
     `edges_hz` are those of the bands whose levels are given, one more than there are bands.
     """
-    power = _power(sound)
+    frames = _power(sound)
     return SignalMeasures(
         level_dbfs=level_dbfs(sound),
         clipped=clipped / max(1, len(sound)),
         dc_offset=float(sound.mean(dtype=np.float64)) if len(sound) else 0.0,
         silence=_silence(sound, sample_rate),
         dropout_s=_longest_gap(sound, sample_rate) / sample_rate,
-        bandwidth_hz=_bandwidth(power, sample_rate),
+        bandwidth_hz=_bandwidth(frames, sample_rate),
         noise_floor_dbfs=_noise_floor(sound, sample_rate),
-        band_levels_dbfs=tuple(_decibels(_bands(sample_rate, edges_hz) @ power).tolist()),
+        band_levels_dbfs=tuple(
+            _decibels(_bands(sample_rate, edges_hz) @ frames.mean(axis=0, dtype=np.float64)).tolist()
+        ),
         sound_sha256=hashlib.sha256(to_pcm(sound).astype("<i2").tobytes()).hexdigest(),
     )
 
@@ -97,15 +102,15 @@ def _rms(sound: NDArray[np.float32]) -> float:
     return math.sqrt(float(np.mean(np.square(sound, dtype=np.float64))))
 
 
-def _power(sound: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mean power in each bin `[n_fft / 2 + 1]`, so scaled that the bins sum up to the power of the sound."""
+def _power(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Power in each frame and bin `[frames, n_fft / 2 + 1]`, so scaled that bins sum up to the power of the frame."""
     missing = -len(sound) % _N_FFT
     if missing or not len(sound):
         sound = np.concatenate([sound, np.zeros(missing or _N_FFT, np.float32)])
     spectrum = scipy.fft.rfft(sound.reshape(-1, _N_FFT) * _window())
-    power = (np.square(spectrum.real) + np.square(spectrum.imag)).mean(axis=0, dtype=np.float64)
-    power[1:-1] *= 2
-    scaled: NDArray[np.float64] = power / (_N_FFT * np.square(_window()).sum())
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    power[:, 1:-1] *= 2
+    scaled: NDArray[np.float32] = power / np.float32(_N_FFT * np.square(_window()).sum())
     return scaled
 
 
@@ -125,13 +130,18 @@ def _bands(sample_rate: int, edges_hz: tuple[float, ...]) -> NDArray[np.float64]
     return np.clip(overlap / step, 0, 1)
 
 
-def _bandwidth(power: NDArray[np.float64], sample_rate: int) -> float | None:
-    """Hz where the spectrum ends: at half the sample rate, or where it falls steeply and does not rise again."""
+def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
+    """Hz where the spectrum ends: at half the sample rate, or where it falls steeply and does not rise again.
+
+    It is looked for in the quieter frames, as what ends in the loud ones alone is the event.
+    """
     step = sample_rate / _N_FFT
     width, reach = max(1, round(_SMOOTH_HZ / step)), max(1, round(_DROP_HZ / step))
-    if power.sum() <= 10 ** (FLOOR_DBFS / 10):
+    heard = frames[frames.sum(axis=1) > 10 ** (_HEARD_DBFS / 10)]
+    if not len(heard):
         return None
-    levels = _decibels(np.convolve(power, np.ones(width) / width, mode="same"), floor=-200.0).astype(np.float64)
+    power = np.quantile(heard, _QUIET_SHARE, axis=0)
+    levels = _decibels(np.convolve(power, np.ones(width) / width, mode="same"), floor=_EMPTY_DBFS).astype(np.float64)
     # The highest level at or above each bin.
     above = np.maximum.accumulate(levels[::-1])[::-1]
     falls = levels[:-reach] - above[reach:] >= _DROP_DB

@@ -71,7 +71,9 @@ def test_a_spectrum_that_falls_gently_does_not_end() -> None:
     pink = np.fft.irfft(np.fft.rfft(NOISE) / np.sqrt(np.maximum(np.arange(len(NOISE) // 2 + 1), 1)))
     assert measured(pink / np.abs(pink).max()).bandwidth_hz == RATE / 2
     gentle = sosfiltfilt(butter(1, 3000, fs=RATE, output="sos"), NOISE)
-    assert measured(gentle).bandwidth_hz == RATE / 2
+    ends = measured(gentle).bandwidth_hz
+    assert ends is not None
+    assert ends > 0.45 * RATE  # at half the sample rate such a filter has a zero
 
 
 def test_a_tone_lies_in_its_band_with_its_level() -> None:

@@ -9,15 +9,15 @@ RATE, SECONDS = 16_000, 2.0
 N = round(RATE * SECONDS)
 
 
-def recording(seed: int) -> NDArray[np.float32]:
-    """A burst of some band at some time over noise of some colour and level."""
+def recording(seed: int, low_hz: float = 200, high_hz: float = 4000) -> NDArray[np.float32]:
+    """A burst about a frequency between these, at some time, over noise of some colour and level."""
     rng = np.random.default_rng(seed)
     hz = np.fft.rfftfreq(N, 1 / RATE)
     tilt = rng.uniform(0.2, 1.2)
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(N)) / np.maximum(hz, 50) ** tilt)
     noise *= 10 ** (rng.uniform(-60, -40) / 20) / np.sqrt(np.mean(noise**2))
     start, length = rng.integers(0, N // 2), rng.integers(N // 20, N // 3)
-    middle = rng.uniform(200, 4000)
+    middle = rng.uniform(low_hz, high_hz)
     burst = np.fft.irfft(np.fft.rfft(rng.standard_normal(N)) * (np.abs(hz - middle) < middle / 2))
     burst *= 0.1 / np.sqrt(np.mean(burst**2))
     noise[start : start + length] += burst[start : start + length] * np.hanning(length)
