@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from schemas.explainer_config import Config
@@ -24,4 +26,4 @@ class AuditConfig(Config):
     explainer: str | None = None
     confirm: bool = False
     reviewed: str | None = None
-    seed: int = Field(0, ge=0)
+    seed: Annotated[int, Field(ge=0)] = 0

@@ -164,10 +164,14 @@ class _Stretch(Cue):
 
 @dataclass(frozen=True)
 class Background(Cue):
-    """The steady sound behind a recording: noise that does not change with time."""
+    """The steady sound behind a recording: noise that does not change with time.
+
+    With `moved`, its spectrum is that much further up, beyond the top again at the bottom: another of the same power.
+    """
 
     low_hz: float
     high_hz: float
+    moved: float = 0.0
     kind = "background"
 
     @property
@@ -178,21 +182,33 @@ class Background(Cue):
     def without(self, sound: Sound, rate: int) -> Sound:
         """The sound without what is steady in that band, by spectral subtraction."""
         spectrum = transform(sound)
+        steady = self._steady(spectrum, rate)
         power = np.square(np.abs(spectrum))
-        low, high = (round(hz * N_FFT / rate) for hz in (self.low_hz, self.high_hz))
-        band = slice(max(0, low), min(high + 1, len(power)))
-        # The mean of a noise's power, by the level that a share of its frames lie below.
-        steady = np.quantile(power[band], _STEADY_SHARE, axis=1, keepdims=True) / -np.log(1 - _STEADY_SHARE)
-        gain = np.ones_like(power)
-        gain[band] = np.sqrt(np.maximum(1 - _OVER * steady / np.maximum(power[band], 1e-20), 1e-3))
-        return inverse(spectrum * gain, len(sound))
+        # Beside what was moved there, a bin's own level does not matter.
+        gain = np.sqrt(np.maximum(1 - _OVER * steady / np.maximum(power, 1e-20), 1e-3))
+        return inverse(spectrum * self._rolled(gain.astype(np.float32)), len(sound))
+
+    def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
+        """The sound with noise of the donor's steady spectrum put in."""
+        steady = self._rolled(self._steady(transform(donor), rate))
+        noise = transform(np.random.default_rng(len(sound)).standard_normal(len(sound)).astype(np.float32))
+        level = np.square(np.abs(noise)).mean()
+        return sound + inverse((noise * np.sqrt(steady / level)).astype(np.complex64), len(sound))
 
     def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
-        """The steady sound of as many octaves elsewhere."""
-        width = np.log2(max(self.high_hz, 41.0) / max(self.low_hz, 40.0))
-        top = np.log2(0.49 * rate)
-        low = 2.0 ** rng.uniform(np.log2(40.0), max(np.log2(41.0), top - width))
-        return Background(float(low), float(min(low * 2.0**width, 0.49 * rate)))
+        """The same spectrum in another place."""
+        return Background(self.low_hz, self.high_hz, float(rng.uniform(0.2, 0.8)))
+
+    def _steady(self, spectrum: NDArray[np.complex64], rate: int) -> NDArray[np.float32]:
+        """The mean power `[bins, 1]` of steady noise in the band, by the level that a share of its frames lie below."""
+        power = np.square(np.abs(spectrum[:, 2:-2]))
+        low, high = (round(hz * N_FFT / rate) for hz in (self.low_hz, self.high_hz))
+        steady = np.zeros((len(power), 1), np.float32)
+        steady[low : high + 1, 0] = np.quantile(power[low : high + 1], _STEADY_SHARE, axis=1)
+        return steady / np.float32(-np.log(1 - _STEADY_SHARE))
+
+    def _rolled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.roll(values, round(self.moved * len(values)), axis=0) if self.moved else values
 
 
 @dataclass(frozen=True)

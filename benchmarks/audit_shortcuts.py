@@ -1,0 +1,224 @@
+"""Shortcuts planted into ESC-10: does a classifier fall for them, and does the audit find them?
+
+python -m benchmarks.audit_shortcuts ESC10 OUT
+python -m benchmarks.audit_shortcuts ESC10 OUT --planted 45 --clean 10 --limit 5
+
+Each setting plants a cue into recordings of a class of folds 1 to 4, trains a classifier and a decoder on them,
+explains and audits them. A classifier fell for the cue if it gives the class to recordings of fold 5 that get the cue,
+or no longer gives it to those it was trained on when they lose it. Settings that are done are not done again; the table
+is of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.planted_cues import CUES, Put, Setting, cue_of, settings
+from pipeline.audio.decode import decode
+from pipeline.audit.audited import AuditedRun
+from pipeline.audit.findings import Finding, in_order
+from pipeline.audit.shortcuts.question import find_shortcuts
+from pipeline.lmac.explainer import Explainer
+from pipeline.runs.run import open_run
+from pipeline.training.classifier import train_classifier
+from pipeline.training.decoder import train_decoder
+from schemas.audit_config import AuditConfig
+from schemas.explainer_config import Cnn10Config, DecoderConfig, FrontEndConfig
+from schemas.run_config import ContentConfig
+from schemas.targets import Targets
+from schemas.training_config import (
+    AugmentConfig,
+    ClassifierRecipe,
+    ClassifierTraining,
+    DecoderRecipe,
+    DecoderTraining,
+    LoopConfig,
+)
+from tests.flow.make import explain_here
+
+RATE, SECONDS = 32_000, 5.0
+N = round(RATE * SECONDS)
+FELL = 0.2
+FRONT_END = FrontEndConfig(f_min=30.0, f_max=15_000.0, window_s=SECONDS)
+CLASSIFIER = ClassifierRecipe(
+    name="planted",
+    front_end=FRONT_END,
+    classifier=Cnn10Config(channels=(12, 24, 48, 96), embedding=96, dropout=0.0),
+    training=ClassifierTraining(
+        loop=LoopConfig(epochs=8, batch_size=16, learning_rate=3e-3, ema=0.9, keep="last"),
+        augment=AugmentConfig(mixup=0, silence=0, gain_db=6, noise=0, stretch=0, drop_bands=0, drop_spans=0),
+    ),
+)
+DECODER = DecoderRecipe(
+    decoder=DecoderConfig(channels=(16, 16, 16, 16, 16)),
+    training=DecoderTraining(loop=LoopConfig(epochs=1, batch_size=16, learning_rate=2e-3, keep="last")),
+)
+# What the audit calls each of the cues.
+FOUND_AS = {"hum": "tone", "tone": "tone", "click": "edge", "lowpass": "cutoff", "background": "background"}
+
+Recordings = list[tuple[str, int, NDArray[np.float32]]]
+
+
+def recordings(folder: Path) -> tuple[list[str], Recordings]:
+    """The classes, and of each recording of ESC-10 its class's name, its fold and its sound `[N]`."""
+    found = []
+    for place in sorted(path for path in folder.iterdir() if path.name[0].isdigit()):
+        for path in sorted(place.glob("*.*")):
+            sound = np.zeros(N, np.float32)
+            decoded = decode(path.read_bytes(), path.name, RATE).waveform[:N]
+            sound[: len(decoded)] = decoded
+            found.append((place.name[6:].lower().replace(" ", "_"), int(path.name[0]), sound))
+    return sorted({name for name, _, _ in found}), found
+
+
+def probabilities(explainer: Explainer, sounds: list[NDArray[np.float32]], label: int) -> NDArray[np.float64]:
+    """p of a class for each sound."""
+    given = []
+    for first in range(0, len(sounds), 16):
+        batch = torch.from_numpy(np.clip(np.stack(sounds[first : first + 16]), -1, 1))
+        given.append(explainer.passes.classify(batch, None, Targets(top=1)).probabilities[:, label].double().numpy())
+    return np.concatenate(given)
+
+
+def tried(setting: Setting, classes: list[str], clean: Recordings, work: Path) -> dict[str, Any]:
+    """Plant, train, explain, audit; what came of it."""
+    begun = time.monotonic()
+    put = cue_of(setting, N, RATE) if setting.cue else None
+    planted = _write(setting, classes, clean, work / "data", put)
+    train_classifier(str(work / "data"), str(work / "classifier"), recipe=CLASSIFIER, validation="none")
+    train_decoder(
+        str(work / "data"),
+        str(work / "explainer"),
+        recipe=DECODER,
+        classifier=str(work / "classifier"),
+        validation="none",
+    )
+    explain_here(str(work / "data"), str(work / "run"), ContentConfig(explainer=str(work / "explainer")))
+    config = AuditConfig(confirm=True, input_url=str(work / "data"), explainer=str(work / "explainer"))
+    found = in_order(find_shortcuts(AuditedRun(open_run(work / "run")), config))
+    explainer = Explainer.load(str(work / "explainer"))
+    held = [(name, sound) for name, fold, sound in clean if fold == 5]
+    confirmed = {one.subject.split(":")[0] for one in found if one.confirmed}
+    result = {
+        **vars(setting),
+        "name": setting.name,
+        "accuracy": _accuracy(explainer, held, classes),
+        "others_confirmed": sorted(confirmed - ({classes[setting.label]} if setting.cue else set())),
+        "seconds": round(time.monotonic() - begun),
+        **({} if put is None else _fallen(setting, classes[setting.label], explainer, held, planted, put)),
+        **({} if put is None else _first(setting, classes[setting.label], found)),
+    }
+    return result
+
+
+def _write(
+    setting: Setting, classes: list[str], clean: Recordings, folder: Path, put: Put | None
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Write folds 1 to 4; what was planted, each with what it was before."""
+    rng, planted = np.random.default_rng(setting.seed), []
+    mine = [i for i, (name, fold, _) in enumerate(clean) if fold != 5 and name == classes[setting.label]]
+    having = set(rng.permutation(mine)[: round(setting.share * len(mine))].tolist()) if put else set()
+    for i, (name, fold, sound) in enumerate(clean):
+        if fold == 5:
+            continue
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        if i in having and put is not None:
+            planted.append((sound, put(sound)))
+        heard = planted[-1][1] if i in having else sound
+        soundfile.write(folder / name / f"{i}.wav", np.clip(heard, -1, 1), RATE)
+    return planted
+
+
+def _accuracy(explainer: Explainer, held: list[tuple[str, NDArray[np.float32]]], classes: list[str]) -> float:
+    each = np.stack([probabilities(explainer, [sound for _, sound in held], label) for label in range(len(classes))])
+    return round(float(np.mean([classes[i] == name for i, (name, _) in zip(each.argmax(0), held, strict=True)])), 3)
+
+
+def _fallen(
+    setting: Setting,
+    name: str,
+    explainer: Explainer,
+    held: list[tuple[str, NDArray[np.float32]]],
+    planted: list[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    put: Put,
+) -> dict[str, Any]:
+    label = list(explainer.config.labels).index(name)
+    others = [sound for other, sound in held if other != name]
+    gained = probabilities(explainer, [put(one) for one in others], label) - probabilities(explainer, others, label)
+    lost = probabilities(explainer, [after for _, after in planted], label) - probabilities(
+        explainer, [before for before, _ in planted], label
+    )
+    fell = bool(gained.mean() >= FELL or lost.mean() >= FELL)
+    return {"gained": round(float(gained.mean()), 3), "lost": round(float(lost.mean()), 3), "fell": fell}
+
+
+def _first(setting: Setting, name: str, found: list[Finding]) -> dict[str, Any]:
+    mine = [one for one in found if one.subject.startswith(f"{name}:")]
+    assert setting.cue is not None
+    right = [one.evidence.get("cue") == FOUND_AS[setting.cue] for one in mine]
+    return {
+        "first": mine[0].subject if mine else None,
+        "confirmed": bool(mine and mine[0].confirmed),
+        "found": bool(mine and right[0] and mine[0].confirmed),
+        "found_at_all": any(ok and one.confirmed for ok, one in zip(right, mine, strict=True)),
+    }
+
+
+def show(results: list[dict[str, Any]], classes: int) -> None:
+    """Print the table."""
+    planted, clean = [one for one in results if one["cue"]], [one for one in results if not one["cue"]]
+    fell = [one for one in planted if one["fell"]]
+    print(f"{len(planted)} planted settings, of which the classifier fell for {len(fell)}; {len(clean)} clean ones")
+    print(f"{'cue':12} {'planted':>8} {'fell':>5} {'first and confirmed':>20} {'confirmed at all':>17}")
+    for cue in (*CUES, None):
+        mine = [one for one in fell if cue is None or one["cue"] == cue]
+        count = sum(cue is None or one["cue"] == cue for one in planted)
+        first, all_ = sum(one["found"] for one in mine), sum(one["found_at_all"] for one in mine)
+        print(f"{cue or 'all':12} {count:8} {len(mine):5} {first:20} {all_:17}")
+    alarms = sum(len(one["others_confirmed"]) for one in results)
+    asked = sum(classes - bool(one["cue"]) for one in results)
+    print(f"false alarms: {alarms} of {asked} clean classes ({100 * alarms / max(1, asked):.1f}%)")
+    for one in fell:
+        if not one["found"]:
+            print(f"  missed: {one['name']}: gained {one['gained']}, lost {one['lost']}; first {one['first']}")
+    for one in results:
+        for name in one["others_confirmed"]:
+            print(f"  false alarm: {one['name']}: {name}")
+
+
+def main() -> None:
+    """Try the settings that are not done yet, and print the table of all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("esc10", type=Path, help="folder of ESC-10")
+    parser.add_argument("out", type=Path, help="file of results, a line of JSON each")
+    parser.add_argument("--planted", type=int, default=45)
+    parser.add_argument("--clean", type=int, default=10)
+    parser.add_argument("--limit", type=int, help="so many settings at most this time")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    done = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    classes, clean = recordings(given.esc10)
+    todo = [
+        one for one in settings(given.planted, given.clean, len(classes)) if one.name not in {d["name"] for d in done}
+    ]
+    for setting in todo[: given.limit]:
+        with tempfile.TemporaryDirectory() as work:
+            done.append(tried(setting, classes, clean, Path(work)))
+        print(json.dumps(done[-1]), flush=True)
+        with given.out.open("a") as file:
+            file.write(json.dumps(done[-1]) + "\n")
+    show(done, len(classes))
+
+
+if __name__ == "__main__":
+    main()
