@@ -64,7 +64,7 @@ PREDICTIONS = table_of(
         field_of("dc_offset", pa.float32(), "mean of the samples, full scale at 1"),
         field_of("silence", pa.float32(), "share of the sound below -60 dBFS, in spans of 10 ms"),
         field_of("dropout_s", pa.float32(), "longest gap without any signal that begins and ends in sound", "s"),
-        field_of("bandwidth_hz", pa.float32(), "where the spectrum ends; null without sound", "Hz", True),
+        field_of("bandwidth_hz", pa.float32(), "where the spectrum ends; null where all is silence", "Hz", True),
         field_of("noise_floor_dbfs", pa.float32(), "level that a tenth of the spans of 50 ms stay below", "dBFS"),
         field_of("band_levels_dbfs", FLOATS, "mean level in each mel band, as in masks.band_profile", "dBFS"),
         field_of("sound_sha256", pa.string(), "digest of the window's samples on the 16-bit grid, padding excluded"),

@@ -24,7 +24,7 @@ _N_FFT = 2048
 _DROP_DB, _DROP_HZ, _SMOOTH_HZ = 20.0, 1000.0, 150.0
 # Below that a bin is empty.
 _EMPTY_DBFS = -130.0
-_HEARD_DBFS, _QUIET_SHARE = -90.0, 0.25
+_QUIET_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
     """
     step = sample_rate / _N_FFT
     width, reach = max(1, round(_SMOOTH_HZ / step)), max(1, round(_DROP_HZ / step))
-    heard = frames[frames.sum(axis=1) > 10 ** (_HEARD_DBFS / 10)]
+    heard = frames[frames.sum(axis=1) > 10 ** (SILENCE_DBFS / 10)]
     if not len(heard):
         return None
     power = np.quantile(heard, _QUIET_SHARE, axis=0)

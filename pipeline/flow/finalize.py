@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from pipeline.flow.plan import InconsistentCommitsError
 from pipeline.inputs.shards import Shard
+from pipeline.runs.croissant import CROISSANT, describe
 from pipeline.runs.drawn import DrawnListenables
 from pipeline.runs.manifest import ManifestBuilder
 from pipeline.runs.output import RunOutput
@@ -70,6 +71,7 @@ def finalize(
     confirm()
     builder.add_left_out(left_out)
     manifest = builder.write(quarantined)
+    output.write_bytes(CROISSANT, describe(output.begun(), output.files()))
     # Shards that were given up may be tried again: then the draw is made anew.
     output.sweep_orphans(builder.paths | (set() if manifest.complete else candidates))
     if manifest.complete:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audit.shortcuts.cues import Cue, Sound
+from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 
 # The probability of the target for sounds `[n]`, `[len(sounds)]`.
 Classify = Callable[[Sequence[Sound]], NDArray[np.float64]]

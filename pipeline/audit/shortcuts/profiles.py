@@ -12,7 +12,9 @@ from scipy.stats import mannwhitneyu
 
 from pipeline.audit.audited import AuditedRun, rows_of
 from pipeline.audit.findings import Effect
-from pipeline.audit.shortcuts.cues import Background, Cue, Edge
+from pipeline.audit.shortcuts.cues.background import Background
+from pipeline.audit.shortcuts.cues.cue import Cue
+from pipeline.audit.shortcuts.cues.moments import Edge
 from pipeline.audit.shortcuts.sample import MIN_SUBJECT
 from schemas.tables import TIME_SPANS
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Effect, Finding, Member
 from pipeline.audit.shortcuts.confirm import Classify, Trial, try_cue
-from pipeline.audit.shortcuts.cues import Sound
+from pipeline.audit.shortcuts.cues.cue import Sound
 from pipeline.audit.shortcuts.profiles import Place, places
 from pipeline.audit.shortcuts.recurring import Candidate, recurring
 from pipeline.audit.shortcuts.sample import Sample, Subject, hear, subjects_of

@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from pipeline.audit.shortcuts.cues import N_FFT, Background, Cue, Cutoff, Edge, Lines
+from pipeline.audit.shortcuts.cues.background import Background
+from pipeline.audit.shortcuts.cues.cue import Cue
+from pipeline.audit.shortcuts.cues.cutoff import Cutoff
+from pipeline.audit.shortcuts.cues.moments import Edge
+from pipeline.audit.shortcuts.cues.spectrum import N_FFT
+from pipeline.audit.shortcuts.cues.tones import Lines
 from pipeline.audit.shortcuts.traits import EDGE_S, Traits, band_edges
 
 # A cue that fewer recordings have is not looked into, nor one that is as frequent in others.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audit.audited import AuditedRun
-from pipeline.audit.shortcuts.cues import Sound
+from pipeline.audit.shortcuts.cues.cue import Sound
 from pipeline.runs.original import read_originals
 from schemas.draws import rank_of
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from pipeline.audit.shortcuts.cues import N_FFT, Sound, transform
+from pipeline.audit.shortcuts.cues.cue import Sound
+from pipeline.audit.shortcuts.cues.spectrum import N_FFT, transform
 
 # A steady tone stands out of the bins beside it by so many dB, in the frames that are quiet.
 _PROMINENCE_DB, _BESIDE, _QUIET_SHARE = 6.0, 31, 0.25

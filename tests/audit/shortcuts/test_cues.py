@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import ellip, sosfiltfilt
 
-from pipeline.audit.shortcuts.cues import Background, Cue, Cutoff, Edge, Lines, inverse, transform
+from pipeline.audit.shortcuts.cues.background import Background
+from pipeline.audit.shortcuts.cues.cue import Cue
+from pipeline.audit.shortcuts.cues.cutoff import Cutoff
+from pipeline.audit.shortcuts.cues.moments import Edge
+from pipeline.audit.shortcuts.cues.spectrum import inverse, transform
+from pipeline.audit.shortcuts.cues.tones import Lines
 from tests.audit.shortcuts.sounds import RATE, N, recording, rms, tone
 
 CUES: list[Cue] = [Lines((440.0, 880.0)), Edge(0.05), Edge(0.05, "end"), Background(100, 4000), Cutoff(3000)]

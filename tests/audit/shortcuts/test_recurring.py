@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from scipy.signal import ellip, sosfiltfilt
 
 from pipeline.audio.signal import measure_signal
-from pipeline.audit.shortcuts.cues import Background, Cutoff, Edge, Lines
+from pipeline.audit.shortcuts.cues.background import Background
+from pipeline.audit.shortcuts.cues.cutoff import Cutoff
+from pipeline.audit.shortcuts.cues.moments import Edge
+from pipeline.audit.shortcuts.cues.tones import Lines
 from pipeline.audit.shortcuts.recurring import Candidate, recurring
 from pipeline.audit.shortcuts.traits import traits_of
 from tests.audit.shortcuts.sounds import RATE, N, recording, tone

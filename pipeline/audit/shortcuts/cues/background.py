@@ -1,0 +1,87 @@
+"""The steady background of a recording as a cue: the noise of a place or a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audit.shortcuts.cues.cue import Cue, Sound
+from pipeline.audit.shortcuts.cues.spectrum import N_FFT, inverse, transform
+
+# A share of the frames lies below the level that steady noise is measured at; so many times its power is taken out.
+_STEADY_SHARE, _OVER = 0.3, 3.0
+
+
+@dataclass(frozen=True)
+class Background(Cue):
+    """The steady sound behind a recording: noise that does not change with time."""
+
+    low_hz: float
+    high_hz: float
+    kind = "background"
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"a steady background from {self.low_hz:.0f} to {self.high_hz:.0f} Hz"
+
+    def without(self, sound: Sound, rate: int) -> Sound:
+        """The sound without what is steady in that band, by spectral subtraction."""
+        spectrum = transform(sound)
+        steady = self.steady(spectrum, rate)
+        power = np.square(np.abs(spectrum))
+        gain = np.sqrt(np.maximum(1 - _OVER * steady / np.maximum(power, 1e-20), 1e-3))
+        return inverse(spectrum * gain.astype(np.float32), len(sound))
+
+    def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
+        """The sound with noise of the donor's steady spectrum put in."""
+        return sound + _noise_like(self.steady(transform(donor), rate), len(sound))
+
+    def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
+        """As much sound taken out evenly; noise of the same power in another place put in."""
+        return _OtherNoise(self, float(rng.uniform(0.2, 0.8)))
+
+    def steady(self, spectrum: NDArray[np.complex64], rate: int) -> NDArray[np.float32]:
+        """The mean power `[bins, 1]` of steady noise in the band, by the level that a share of its frames lie below."""
+        power = np.square(np.abs(spectrum[:, 2:-2]))
+        low, high = (round(hz * N_FFT / rate) for hz in (self.low_hz, self.high_hz))
+        steady = np.zeros((len(power), 1), np.float32)
+        steady[low : high + 1, 0] = np.quantile(power[low : high + 1], _STEADY_SHARE, axis=1)
+        return steady / np.float32(-np.log(1 - _STEADY_SHARE))
+
+
+@dataclass(frozen=True)
+class _OtherNoise(Cue):
+    """A background's spectrum moved up by a share of all bins, those beyond the top to the bottom."""
+
+    background: Background
+    moved: float
+    kind = "noise"
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return "noise of another spectrum"
+
+    def without(self, sound: Sound, rate: int) -> Sound:
+        """The sound lowered to the power that it has without the background."""
+        without = self.background.without(sound, rate)
+        return sound * np.float32(np.linalg.norm(without) / max(float(np.linalg.norm(sound)), 1e-9))
+
+    def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
+        """The sound with noise of the moved spectrum put in."""
+        steady = self.background.steady(transform(donor), rate)
+        return sound + _noise_like(np.roll(steady, round(self.moved * len(steady)), axis=0), len(sound))
+
+    def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
+        """Another one."""
+        return _OtherNoise(self.background, float(rng.uniform(0.2, 0.8)))
+
+
+def _noise_like(power: NDArray[np.float32], n: int) -> Sound:
+    """Noise `[n]` of a mean power `[bins, 1]`."""
+    noise = transform(np.random.default_rng(n).standard_normal(n).astype(np.float32))
+    level = np.square(np.abs(noise)).mean()
+    return inverse((noise * np.sqrt(power / level)).astype(np.complex64), n)

@@ -1,0 +1,42 @@
+"""A part of a sound that a classifier may listen to in place of the event: it is taken out, and put into others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Sound = NDArray[np.float32]
+
+
+class Cue(ABC):
+    """A part of a sound that may be what a classifier listens to, at a rate in Hz."""
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What it is, for people."""
+
+    @abstractmethod
+    def without(self, sound: Sound, rate: int) -> Sound:
+        """The sound `[n]` with the cue taken out."""
+
+    @abstractmethod
+    def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
+        """A cue of the same size in another place, drawn by chance."""
+
+    def of(self, donor: Sound, rate: int) -> Sound:
+        """What the cue is in a sound `[n]`: what is taken out of it."""
+        return donor - self.without(donor, rate)
+
+    def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
+        """The sound `[n]` with the cue of a donor `[n]` put in."""
+        return sound + self.of(donor, rate)
+
+    def evidence(self) -> dict[str, Any]:
+        """What it is, for programs."""
+        return {"cue": self.kind, **vars(self)}

@@ -1,0 +1,73 @@
+"""An empty spectrum above a frequency as a cue: what was low-passed or upsampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.audit.shortcuts.cues.cue import Cue, Sound
+from pipeline.audit.shortcuts.cues.spectrum import N_FFT, inverse, transform
+
+
+@dataclass(frozen=True)
+class Cutoff(Cue):
+    """An empty spectrum above `hz`: low-passed or upsampled sound."""
+
+    hz: float
+    kind = "cutoff"
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"an empty spectrum above {self.hz:.0f} Hz"
+
+    def without(self, sound: Sound, rate: int) -> Sound:
+        """The sound with faint noise above, at the level that the spectrum has below the edge."""
+        spectrum = transform(sound)
+        edge = round(self.hz * N_FFT / rate)
+        below = np.abs(spectrum[max(1, edge - 60) : max(2, edge - 20)])
+        noise = transform(np.random.default_rng(len(sound)).standard_normal(len(sound)).astype(np.float32))
+        spectrum[edge:] += noise[edge:] * np.float32(np.median(below) / np.median(np.abs(noise)))
+        return inverse(spectrum, len(sound))
+
+    def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
+        """The sound low-passed at the edge."""
+        spectrum = transform(sound)
+        spectrum[round(self.hz * N_FFT / rate) :] *= np.float32(1e-3)
+        return inverse(spectrum, len(sound))
+
+    def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
+        """A gap of a third of an octave below the edge."""
+        high = self.hz * 2.0 ** -rng.uniform(0.5, 3.0)
+        return _Gap(float(high / 2 ** (1 / 3)), float(high))
+
+
+@dataclass(frozen=True)
+class _Gap(Cue):
+    """A band without sound."""
+
+    low_hz: float
+    high_hz: float
+    kind = "gap"
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"a gap from {self.low_hz:.0f} to {self.high_hz:.0f} Hz"
+
+    def without(self, sound: Sound, rate: int) -> Sound:
+        """The sound as it is: there is no gap in it."""
+        return sound
+
+    def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
+        """The sound with the band taken out."""
+        spectrum = transform(sound)
+        low, high = (round(hz * N_FFT / rate) for hz in (self.low_hz, self.high_hz))
+        spectrum[low : high + 1] *= np.float32(1e-3)
+        return inverse(spectrum, len(sound))
+
+    def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
+        """Another gap."""
+        factor = 2.0 ** rng.uniform(-1, 1)
+        return _Gap(self.low_hz * factor, self.high_hz * factor)

@@ -1,0 +1,67 @@
+"""Steady tones as a cue: a hum with its harmonics, a pilot tone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.audit.shortcuts.cues.cue import Cue, Sound
+from pipeline.audit.shortcuts.cues.spectrum import N_FFT, hann, inverse, transform
+
+
+@dataclass(frozen=True)
+class Lines(Cue):
+    """Steady tones at `hz`: a hum with its harmonics, a pilot tone."""
+
+    hz: tuple[float, ...]
+    kind = "tone"
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        named = [f"{one:.0f}" for one in self.hz[:4]]
+        more = f" and {len(self.hz) - 4} more" if len(self.hz) > 4 else ""
+        return f"a steady tone at {', '.join(named)}{more} Hz"
+
+    def without(self, sound: Sound, rate: int) -> Sound:
+        """The sound with these tones brought down to the level beside them, where they are steady."""
+        spectrum = transform(sound)
+        power = np.square(np.abs(spectrum))
+        gain = np.ones_like(power)
+        for hz in self.hz:
+            middle = round(hz * N_FFT / rate)
+            here = slice(max(1, middle - 3), middle + 4)
+            beside = np.r_[max(1, middle - 12) : max(1, middle - 4), middle + 5 : min(middle + 13, power.shape[0])]
+            level = np.median(power[beside], axis=0)
+            gain[here] = np.minimum(gain[here], np.sqrt(level / np.maximum(power[here], 1e-20)))
+        return inverse(spectrum * gain, len(sound))
+
+    def elsewhere(self, rng: np.random.Generator, rate: int) -> Lines:
+        """As many tones, each moved by the same factor of a third of an octave to two octaves."""
+        factor = 2.0 ** (rng.uniform(0.33, 2.0) * rng.choice((-1, 1)))
+        top = 0.48 * rate
+        moved = [one * factor if 40 < one * factor < top else one / factor for one in self.hz]
+        return Lines(tuple(min(max(one, 40.0), top) for one in moved))
+
+    def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
+        """The sound with tones of the donor's levels put in."""
+        return sound + _tones(self.hz, self.levels(donor, rate), len(sound), rate)
+
+    def levels(self, donor: Sound, rate: int) -> list[float]:
+        """The amplitude of each tone in a sound, as its quieter frames have it."""
+        magnitude = np.abs(transform(donor))
+        scale = 2.0 / hann().sum()
+        levels = []
+        for hz in self.hz:
+            middle = round(hz * N_FFT / rate)
+            levels.append(float(np.quantile(magnitude[max(1, middle - 1) : middle + 2].max(axis=0), 0.3)) * scale)
+        return levels
+
+
+def _tones(hz: tuple[float, ...], levels: list[float], n: int, rate: int) -> Sound:
+    t = np.arange(n) / rate
+    made = np.zeros(n)
+    for one, level in zip(hz, levels, strict=True):
+        made += level * np.sin(2 * np.pi * one * t)
+    return made.astype(np.float32)
