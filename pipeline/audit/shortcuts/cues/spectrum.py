@@ -23,7 +23,7 @@ def hann() -> NDArray[np.float32]:
 def transform(sound: Sound) -> NDArray[np.complex64]:
     """The short-time spectrum `[N_FFT / 2 + 1, frames]` of a sound `[n]`."""
     padded = np.pad(sound, (N_FFT, N_FFT + -len(sound) % HOP))
-    frames = np.lib.stride_tricks.slidinghann_view(padded, N_FFT)[::HOP]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
     return np.asarray(scipy.fft.rfft(frames * hann(), axis=1).T, np.complex64)
 
 
