@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from pipeline.audit.shortcuts.cues.background import Background
+from pipeline.audit.shortcuts.cues.background import Background, bands
 from pipeline.audit.shortcuts.cues.cue import Cue
 from pipeline.audit.shortcuts.cues.cutoff import Cutoff
 from pipeline.audit.shortcuts.cues.moments import Edge
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT
 from pipeline.audit.shortcuts.cues.tones import Lines
-from pipeline.audit.shortcuts.traits import EDGE_S, Traits, band_edges
+from pipeline.audit.shortcuts.traits import EDGE_S, Traits
 
 # A cue that fewer recordings have is not looked into, nor one that is as frequent in others.
 MIN_RECORDINGS, _MIN_RATIO = 4, 2.0
@@ -113,7 +113,7 @@ def _cutoffs(bandwidth_hz: NDArray[np.float64], members: NDArray[np.bool_], rate
 
 def _backgrounds(levels: NDArray[np.float32], members: NDArray[np.bool_], rate: int) -> Iterator[Candidate]:
     """The background that most members share, as one of them has it."""
-    edges = band_edges(rate)
+    edges = bands(rate)
     loud = levels.max(axis=1) > -100
     p_best, found = 1.0, None
     for one in np.flatnonzero(members & loud):
@@ -129,8 +129,9 @@ def _backgrounds(levels: NDArray[np.float32], members: NDArray[np.bool_], rate: 
             p_best, found = p, (having, shared)
     if found is not None and p_best < _MAX_P and found[1].any():
         having, shared = found
-        bands = np.flatnonzero(shared)
-        cue = Background(float(edges[bands[0]]), float(edges[bands[-1] + 1]))
+        places = np.flatnonzero(shared)
+        usual = tuple(np.median(levels[~having], axis=0).round(1).tolist()) if (~having).any() else ()
+        cue = Background(float(edges[places[0]]), float(edges[places[-1] + 1]), usual)
         yield Candidate(cue, having, min(1.0, p_best))
 
 

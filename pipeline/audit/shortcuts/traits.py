@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from pipeline.audit.shortcuts.cues.background import QUIET_SHARE, bands
 from pipeline.audit.shortcuts.cues.cue import Sound
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT, transform
 
 # A steady tone stands out of the bins beside it by so many dB, in the frames that are quiet.
-_PROMINENCE_DB, _BESIDE, _QUIET_SHARE = 6.0, 31, 0.25
+_PROMINENCE_DB, _BESIDE = 6.0, 31
 _LOWEST_HZ = 30.0
-# Bands of the steady background: a sixth of an octave each.
-_BANDS_FROM_HZ, _BANDS_OCTAVE = 60.0, 6
 _FLOOR = 1e-14
 # The part at each end that is compared between recordings.
 EDGE_S = 0.05
@@ -36,7 +35,7 @@ class Traits:
 def traits_of(sound: Sound, rate: int) -> Traits:
     """The traits of a sound `[n]`."""
     power = np.square(np.abs(transform(sound)[:, 2:-2]))
-    quiet = np.quantile(power, _QUIET_SHARE, axis=1)
+    quiet = np.quantile(power, QUIET_SHARE, axis=1)
     levels = 10 * np.log10(quiet + _FLOOR)
     beside = median_filter(levels, _BESIDE, mode="nearest")
     peaks = np.zeros(len(levels), np.bool_)
@@ -47,15 +46,8 @@ def traits_of(sound: Sound, rate: int) -> Traits:
     return Traits(peaks, _background(quiet, rate), _moment(sound[:n], n), _moment(sound[::-1][:n], n))
 
 
-def band_edges(rate: int) -> NDArray[np.float64]:
-    """The edges in Hz of the bands that `Traits.background` has."""
-    octaves = np.log2(rate / 2 / _BANDS_FROM_HZ)
-    edges: NDArray[np.float64] = _BANDS_FROM_HZ * 2.0 ** (np.arange(int(octaves * _BANDS_OCTAVE) + 1) / _BANDS_OCTAVE)
-    return edges
-
-
 def _background(quiet: NDArray[np.float64], rate: int) -> NDArray[np.float32]:
-    bins = np.round(band_edges(rate) * N_FFT / rate).astype(int)
+    bins = np.round(bands(rate) * N_FFT / rate).astype(int)
     means = [quiet[low : max(high, low + 1)].mean() for low, high in pairwise(bins.tolist())]
     return (10 * np.log10(np.array(means) + _FLOOR)).astype(np.float32)
 

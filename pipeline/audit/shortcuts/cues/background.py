@@ -10,16 +10,24 @@ from numpy.typing import NDArray
 from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT, inverse, transform
 
-# A share of the frames lies below the level that steady noise is measured at; so many times its power is taken out.
-_STEADY_SHARE, _OVER = 0.3, 3.0
+# A share of the frames lies below the level that steady noise is measured at, which is this much of its mean; so many
+# times its power is taken out.
+QUIET_SHARE, _OVER = 0.25, 3.0
+_OF_MEAN = float(-np.log(1 - QUIET_SHARE))
+_BANDS_FROM_HZ, _BANDS_OCTAVE = 60.0, 6
 
 
 @dataclass(frozen=True)
 class Background(Cue):
-    """The steady sound behind a recording: noise that does not change with time."""
+    """The steady sound behind a recording: noise that does not change with time, as far as it is more than usual.
+
+    `usual_db` is the level of a bin in each of the `bands` of a rate, in the quieter frames of recordings without it;
+    where it is empty, silence is usual.
+    """
 
     low_hz: float
     high_hz: float
+    usual_db: tuple[float, ...] = ()
     kind = "background"
 
     @property
@@ -28,12 +36,12 @@ class Background(Cue):
         return f"a steady background from {self.low_hz:.0f} to {self.high_hz:.0f} Hz"
 
     def without(self, sound: Sound, rate: int) -> Sound:
-        """The sound without what is steady in that band, by spectral subtraction."""
+        """The sound with what is steady in that band brought down to what is usual, by spectral subtraction."""
         spectrum = transform(sound)
-        steady = self.steady(spectrum, rate)
-        power = np.square(np.abs(spectrum))
-        gain = np.sqrt(np.maximum(1 - _OVER * steady / np.maximum(power, 1e-20), 1e-3))
-        return inverse(spectrum * gain.astype(np.float32), len(sound))
+        power = np.maximum(np.square(np.abs(spectrum)), 1e-20)
+        left = np.minimum(np.maximum(self._usual(len(power), rate), 1e-3 * power), power)
+        kept = np.maximum(power - _OVER * self.steady(spectrum, rate), left)
+        return inverse(spectrum * np.sqrt(kept / power).astype(np.float32), len(sound))
 
     def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
         """The sound with noise of the donor's steady spectrum put in."""
@@ -44,12 +52,27 @@ class Background(Cue):
         return _OtherNoise(self, float(rng.uniform(0.2, 0.8)))
 
     def steady(self, spectrum: NDArray[np.complex64], rate: int) -> NDArray[np.float32]:
-        """The mean power `[bins, 1]` of steady noise in the band, by the level that a share of its frames lie below."""
+        """The mean power `[bins, 1]` of steady noise in the band, beyond what is usual."""
         power = np.square(np.abs(spectrum[:, 2:-2]))
         low, high = (round(hz * N_FFT / rate) for hz in (self.low_hz, self.high_hz))
         steady = np.zeros((len(power), 1), np.float32)
-        steady[low : high + 1, 0] = np.quantile(power[low : high + 1], _STEADY_SHARE, axis=1)
-        return steady / np.float32(-np.log(1 - _STEADY_SHARE))
+        # By the level that a share of its frames lie below: powers of noise are spread exponentially.
+        steady[low : high + 1, 0] = np.quantile(power[low : high + 1], QUIET_SHARE, axis=1) / _OF_MEAN
+        return np.maximum(steady - self._usual(len(power), rate), 0)
+
+    def _usual(self, bins: int, rate: int) -> NDArray[np.float32]:
+        usual = np.zeros((bins, 1), np.float32)
+        edges = np.round(bands(rate) * N_FFT / rate).astype(int)
+        for low, high, level in zip(edges[:-1], edges[1:], self.usual_db, strict=False):
+            usual[low : max(high, low + 1)] = 10 ** (level / 10) / _OF_MEAN
+        return usual
+
+
+def bands(rate: int) -> NDArray[np.float64]:
+    """The edges in Hz of bands of a sixth of an octave, in which backgrounds are compared."""
+    octaves = np.log2(rate / 2 / _BANDS_FROM_HZ)
+    edges: NDArray[np.float64] = _BANDS_FROM_HZ * 2.0 ** (np.arange(int(octaves * _BANDS_OCTAVE) + 1) / _BANDS_OCTAVE)
+    return edges
 
 
 @dataclass(frozen=True)
