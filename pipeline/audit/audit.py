@@ -19,6 +19,7 @@ from pipeline.audit.correction import corrected
 from pipeline.audit.findings import Finding, in_order, tables_of
 from pipeline.audit.given_labels import given_labels
 from pipeline.audit.groups import with_groups
+from pipeline.audit.label_error import label_error
 from pipeline.audit.marks import Mark, load_marks, marked_labels, reviewed_table
 from pipeline.runs.output import AUDIT, RunOutput
 from pipeline.runs.run import Run, open_run
@@ -29,6 +30,7 @@ from schemas.yaml_config import load_config
 # Its findings; those that were tested have a raw `p`, and all that was tested is among them.
 Question = Callable[[AuditedRun, AuditConfig], list[Finding]]
 QUESTIONS: dict[Kind, Question] = {
+    "label_error": label_error,
     "broken_audio": broken_audio,
 }
 REVIEWED = f"{AUDIT}/reviewed.csv"
