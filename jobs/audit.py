@@ -147,11 +147,14 @@ def _print(run: str, found: Audit, reviewed: bool) -> None:
     shown.add_column("effect, 95%", no_wrap=True)
     shown.add_column("p", justify="right", no_wrap=True)
     shown.add_column("confirmed", no_wrap=True)
-    for one in found.findings:
+    listed = [one for one in found.findings if one.kind != "typical"]
+    for one in listed:
         # A name from the input may look like markup.
         shown.add_row(*(escape(cell) for cell in _cells(one)))
-    if found.findings:
+    if listed:
         Console(highlight=False, width=console.width if console.is_terminal else _WIDTH).print(shown)
+    if classes := len(found.findings) - len(listed):
+        console.print(f"typical: recordings to listen to of {classes} classes are among the members", markup=False)
     for kind, notes in found.notes.items():
         for note in notes:
             console.print(f"{kind}: {note}", markup=False)

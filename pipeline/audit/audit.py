@@ -21,6 +21,9 @@ from pipeline.audit.given_labels import given_labels
 from pipeline.audit.groups import with_groups
 from pipeline.audit.label_error import label_error
 from pipeline.audit.marks import Mark, load_marks, marked_labels, reviewed_table
+from pipeline.audit.odd_one_out import odd_one_out
+from pipeline.audit.typical import typical
+from pipeline.audit.unfaithful import unfaithful
 from pipeline.runs.output import AUDIT, RunOutput
 from pipeline.runs.run import Run, open_run
 from schemas.audit_config import AuditConfig
@@ -32,6 +35,9 @@ Question = Callable[[AuditedRun, AuditConfig], list[Finding]]
 QUESTIONS: dict[Kind, Question] = {
     "label_error": label_error,
     "broken_audio": broken_audio,
+    "unfaithful": unfaithful,
+    "odd_one_out": odd_one_out,
+    "typical": typical,
 }
 REVIEWED = f"{AUDIT}/reviewed.csv"
 

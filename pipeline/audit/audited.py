@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.audit.findings import Member
 from pipeline.audit.questions import question
 from pipeline.runs.run import Run
 from schemas.audit_tables import Kind
@@ -103,6 +104,12 @@ class AuditedRun:
     def of_recordings(self, column: Sequence[Any]) -> list[Any]:
         """A column that says the same of all windows of a recording, of recordings `[R]`."""
         return [column[first] for first in self.first_windows.tolist()]
+
+    def member(self, recording: int, score: float, suggestion: str | None = None) -> Member:
+        """A recording, by its place among `recordings`, as a member of a finding, with its first window."""
+        return Member(
+            self.recordings[recording], self.window_ids[self.first_windows[recording]], float(score), suggestion
+        )
 
     def mean_by_recording(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """The mean of `[W, ...]` over the windows of each recording, `[R, ...]` float32."""

@@ -158,7 +158,8 @@ def _findings(
         n, of = len(wrong), int((y == number).sum())
         other, times = Counter(suggested).most_common(1)[0]
         seem = "seems" if n == 1 else "seem"
-        mostly = f"{other!r}" if times == n else f"something else, {times} of them {other!r}"
+        mostly = f"something else, {times} of them {other!r}" if times > 1 else "something else"
+        mostly = repr(other) if times == n else mostly
         findings.append(
             Finding(
                 kind="label_error",

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.audit.audited import AuditedRun
-from pipeline.audit.findings import Finding, Member
+from pipeline.audit.findings import Finding
 from pipeline.audit.heard_before import trained_on
 from pipeline.audit.probes import FOLDS, folds_of, groups_of_same_sound
 from pipeline.audit.proportion import proportion
@@ -82,7 +82,7 @@ def _finding(
     order = np.argsort(-scores, kind="stable")
     suggestion = f"not {label}" if there else f"also {label}"
     members = [
-        Member(about.recordings[row], about.window_ids[about.first_windows[row]], float(score), suggestion)
+        about.member(row, score, suggestion)
         for row, score in zip(rows[order].tolist(), scores[order].tolist(), strict=True)
     ]
     n = len(rows)
