@@ -22,7 +22,7 @@ _SAID = {
     "dropout": "{n} with gaps without any signal in the midst of sound",
     "band_limited": "{n} low-passed: their spectrum ends far below the rest and below what the sample rate allows",
     "level": "{n} far louder or softer than the rest",
-    "wrong_speed": "{n} may be played too fast or too slow: their spectrum is that of their label, shifted as a whole",
+    "wrong_speed": "{n} may be played too fast or too slow, by their length or their spectrum beside the others'",
 }
 # A steep slope of a sound is no low-pass: behind one all bands lie so far below the loudest, or below this level.
 _BELOW_DB, _NOTHING_DBFS = 45.0, -85.0
@@ -34,11 +34,15 @@ def broken_audio(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     All but the speed is asked by `questions/broken_audio.sql`, which says by which bounds.
     """
     by_fault: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in [*about.ask("broken_audio"), *wrong_speed(about)]:
-        if row["clip_id"] not in about.found_right:
-            by_fault[row["fault"]].append(row)
+    for row in about.ask("broken_audio"):
+        by_fault[row["fault"]].append(row)
     if "band_limited" in by_fault:
         by_fault["band_limited"] = _low_passed(about, by_fault["band_limited"])
+    slow, suspects = _told_apart(wrong_speed(about), by_fault)
+    by_fault["band_limited"] = [row for row in by_fault["band_limited"] if row["clip_id"] not in slow]
+    by_fault["wrong_speed"] = suspects
+    for fault, rows in by_fault.items():
+        by_fault[fault] = [row for row in rows if row["clip_id"] not in about.found_right]
     return [_finding(about, fault, rows) for fault, rows in by_fault.items() if rows]
 
 
@@ -65,6 +69,19 @@ def _finding(about: AuditedRun, fault: str, rows: list[dict[str, Any]]) -> Findi
         },
         members=members,
     )
+
+
+def _told_apart(
+    suspects: list[dict[str, Any]], by_fault: dict[str, list[dict[str, Any]]]
+) -> tuple[set[str], list[dict[str, Any]]]:
+    """The recordings that end low in frequency as they are too slow, and the suspects of a wrong speed.
+
+    What is slowed down ends lower, and is not low-passed besides; but a suspect by its spectrum alone that has another
+    fault of the signal has its strange spectrum from that.
+    """
+    broken = {row["clip_id"] for fault in ("silent", "clipped", "band_limited") for row in by_fault[fault]}
+    kept = [row for row in suspects if row["by"] == "length" or row["clip_id"] not in broken]
+    return {row["clip_id"] for row in kept if row["by"] == "length" and row["measured"] < 1}, kept
 
 
 def _low_passed(about: AuditedRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Nearest neighbours among the windows of different recordings, by an index: exact up to some thousands, then by cells."""
+"""Nearest neighbours among windows of different recordings, by an index: exact up to some thousands, then by cells."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def nearest(
 def _index(vectors: NDArray[np.float32]) -> faiss.Index:
     n, dimensions = vectors.shape
     if n <= EXACT:
-        index = faiss.IndexFlatIP(dimensions)
-        index.add(vectors)
-        return index
+        flat = faiss.IndexFlatIP(dimensions)
+        flat.add(vectors)
+        return flat
     cells = round(_CELLS * n**0.5)
     # Half precision: half the memory, and errors far below the differences that matter.
     index = faiss.IndexIVFScalarQuantizer(
