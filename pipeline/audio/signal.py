@@ -22,6 +22,8 @@ _FLOOR_SPAN_S, _FLOOR_SHARE = 0.05, 0.1
 _N_FFT = 2048
 # A spectrum ends where it falls by so much within so many Hz, and stays below.
 _DROP_DB, _DROP_HZ, _SMOOTH_HZ = 20.0, 1000.0, 150.0
+# In a bin there is nothing below this: the rounding to 16 bits lies lower, and ends at a resampler's edge by itself.
+_NOTHING_DBFS = -125.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _bandwidth(power: NDArray[np.float64], sample_rate: int) -> float | None:
     width, reach = max(1, round(_SMOOTH_HZ / step)), max(1, round(_DROP_HZ / step))
     if power.sum() <= 10 ** (FLOOR_DBFS / 10):
         return None
-    levels = _decibels(np.convolve(power, np.ones(width) / width, mode="same"), floor=-200.0).astype(np.float64)
+    levels = _decibels(np.convolve(power, np.ones(width) / width, mode="same"), floor=_NOTHING_DBFS).astype(np.float64)
     # The highest level at or above each bin.
     above = np.maximum.accumulate(levels[::-1])[::-1]
     falls = levels[:-reach] - above[reach:] >= _DROP_DB

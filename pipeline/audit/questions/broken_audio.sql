@@ -42,19 +42,16 @@ recordings AS (
     WHERE duration_s > 0
     GROUP BY clip_id
 ),
--- Padding with silence makes no recording soft: the level is that of the rest.
 heard AS (
-    SELECT *, level_dbfs - 10 * log10(1 - silence) AS sound_dbfs
-    FROM recordings, (SELECT silence AS bound FROM bounds)
-    WHERE silence < bound
+    SELECT * FROM recordings, (SELECT silence AS bound FROM bounds) WHERE silence < bound
 ),
 median_of AS (
-    SELECT median(sound_dbfs) AS sound_dbfs, median(bandwidth_hz) AS bandwidth_hz, max(bandwidth_hz) AS widest_hz
+    SELECT median(level_dbfs) AS level_dbfs, median(bandwidth_hz) AS bandwidth_hz, max(bandwidth_hz) AS widest_hz
     FROM heard
 ),
 -- 1.4826 makes the median distance of a normal distribution its standard deviation.
 spread_of AS (
-    SELECT greatest(1.4826 * median(abs(heard.sound_dbfs - median_of.sound_dbfs)), any_value(level_spread_db)) AS level
+    SELECT greatest(1.4826 * median(abs(heard.level_dbfs - median_of.level_dbfs)), any_value(level_spread_db)) AS level
     FROM heard, median_of, bounds
 ),
 faults AS (
@@ -77,7 +74,7 @@ faults AS (
     FROM heard h, median_of m, bounds b
     WHERE h.bandwidth_hz < b.bandwidth * least(h.highest_hz, m.widest_hz) AND h.bandwidth_hz < b.bandwidth * m.bandwidth_hz
     UNION ALL
-    SELECT clip_id, key, 'level', h.sound_dbfs, 'dBFS', abs(h.sound_dbfs - m.sound_dbfs) / s.level / b.level, loudest
-    FROM heard h, median_of m, spread_of s, bounds b WHERE abs(h.sound_dbfs - m.sound_dbfs) > b.level * s.level
+    SELECT clip_id, key, 'level', h.level_dbfs, 'dBFS', abs(h.level_dbfs - m.level_dbfs) / s.level / b.level, loudest
+    FROM heard h, median_of m, spread_of s, bounds b WHERE abs(h.level_dbfs - m.level_dbfs) > b.level * s.level
 )
 SELECT * FROM faults ORDER BY fault, score DESC, clip_id

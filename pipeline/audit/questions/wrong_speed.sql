@@ -11,7 +11,7 @@
 WITH bounds AS (
     SELECT
         0.8 AS alike,              -- so large a share of the recordings has one length
-        0.001 AS tolerance         -- of a length, besides 2 ms
+        0.002 AS tolerance         -- of a length, besides 2 ms
 ),
 rates AS (SELECT unnest([8000, 16000, 22050, 32000, 44100, 48000]) AS hz),
 ratios AS (SELECT DISTINCT a.hz / b.hz AS speed FROM rates a, rates b WHERE a.hz != b.hz),
