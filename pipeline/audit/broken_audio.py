@@ -24,8 +24,9 @@ _SAID = {
     "level": "{n} far louder or softer than the rest",
     "wrong_speed": "{n} may be played too fast or too slow, by their length or their spectrum beside the others'",
 }
-# A steep slope of a sound is no low-pass: behind one all bands lie so far below the loudest, or below this level.
-_BELOW_DB, _NOTHING_DBFS = 45.0, -85.0
+# A steep slope of a sound is no low-pass: behind one all bands lie so far below the loudest, or below this level, which
+# says nothing of a recording that is softer itself.
+_BELOW_DB, _NOTHING_DBFS, _SOFT_DBFS = 45.0, -85.0, -58.0
 
 
 def broken_audio(about: AuditedRun, config: AuditConfig) -> list[Finding]:
@@ -92,6 +93,7 @@ def _low_passed(about: AuditedRun, rows: list[dict[str, Any]]) -> list[dict[str,
     # The filter's slope may reach into the first band above its end.
     behind = edges[:-1][None, :] >= 1.1 * np.array([row["measured"] for row in rows])[:, None]
     highest = np.where(behind, levels, -np.inf).max(axis=1)
-    nothing = (highest <= _NOTHING_DBFS) | (highest <= levels.max(axis=1) - _BELOW_DB)
+    loudest = levels.max(axis=1)
+    nothing = ((highest <= _NOTHING_DBFS) & (loudest >= _SOFT_DBFS)) | (highest <= loudest - _BELOW_DB)
     # Without a band above it the end itself is all that is known.
     return [row for row, empty in zip(rows, nothing | ~behind.any(axis=1), strict=True) if empty]

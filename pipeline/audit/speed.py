@@ -17,8 +17,8 @@ _POINTS, _FLOOR_DBFS = 80, -100.0
 _SPEEDS = (2.0, 0.5, 1.5, 2 / 3, 44_100 / 16_000, 16_000 / 44_100)
 _NEAREST = 5
 # As it is, a suspect is so many robust standard deviations (of the log) farther from its label's other recordings than
-# these are from each other; at another speed it is no farther than the median of them and this.
-_FAR, _FITS = 3.5, 0.5
+# these are from each other; at another speed it is no farther than the median and half a one, or a fifth.
+_FAR, _FITS, _FITS_AT_LEAST = 3.5, 0.5, 0.2
 
 
 def wrong_speed(about: AuditedRun) -> list[dict[str, Any]]:
@@ -47,42 +47,45 @@ def shifted_spectra(
     With the speed, and how far they are from their label as they are, 1 at the bound. Levels are taken relative to
     their mean, so that loudness does not count.
     """
-    centres = (edges_hz[:-1] + edges_hz[1:]) / 2
-    grid = np.geomspace(max(centres[0], 100.0), centres[-1], _POINTS)
-    octaves = np.log2(grid[1] / grid[0])
-    spectra = np.stack([np.interp(np.log(grid), np.log(centres), row) for row in np.maximum(levels, _FLOOR_DBFS)])
-    shifts = [round(np.log2(speed) / octaves) for speed in _SPEEDS]
+    centres = np.log((edges_hz[:-1] + edges_hz[1:]) / 2)
+    grid = np.linspace(max(centres[0], np.log(100.0)), centres[-1], _POINTS)
+    levels = np.maximum(levels, _FLOOR_DBFS)
+
+    def spectra(rows: NDArray[np.int64], speed: float = 1.0) -> NDArray[np.float64]:
+        """`[n, points]` of recordings as if they were played so many times slower; nan where nothing was measured."""
+        at = grid + np.log(speed)
+        found = np.stack([np.interp(at, centres, levels[row]) for row in rows])
+        found[:, (at < centres[0]) | (at > centres[-1])] = np.nan
+        return found
+
     found = []
     for label in sorted({one for one in labels if one is not None}):
         rows = np.flatnonzero([one == label for one in labels])
         # Silence has no spectrum.
-        rows = rows[spectra[rows].max(axis=1) > _FLOOR_DBFS]
+        rows = rows[levels[rows].max(axis=1) > _FLOOR_DBFS]
         if len(rows) < _ENOUGH:
             continue
-        others = spectra[rows[:: -(-len(rows) // _COMPARED)]]
-        as_it_is = np.log(_distances(spectra[rows], others, 0))
-        spread = 1.4826 * float(np.median(np.abs(as_it_is - np.median(as_it_is))))
-        z = (as_it_is - np.median(as_it_is)) / max(spread, 1e-6)
+        others = spectra(rows[:: -(-len(rows) // _COMPARED)])
+        as_it_is = np.log(_distances(spectra(rows), others))
+        spread = max(1.4826 * float(np.median(np.abs(as_it_is - np.median(as_it_is)))), 1e-6)
+        z = (as_it_is - np.median(as_it_is)) / spread
         for place in np.flatnonzero(z > _FAR).tolist():
-            own = spectra[rows[place]][None]
-            at_speeds = np.log([_distances(own, others, shift)[0] for shift in shifts])
-            if at_speeds.min() < np.median(as_it_is) + _FITS * spread:
-                found.append((int(rows[place]), _SPEEDS[int(at_speeds.argmin())], float(z[place] / _FAR)))
+            own = rows[place : place + 1]
+            at_speeds = np.log([_distances(spectra(own, speed), others)[0] for speed in _SPEEDS])
+            if at_speeds.min() < np.median(as_it_is) + max(_FITS * spread, _FITS_AT_LEAST):
+                found.append((int(own[0]), _SPEEDS[int(at_speeds.argmin())], float(z[place] / _FAR)))
     return found
 
 
-def _distances(spectra: NDArray[np.float64], others: NDArray[np.float64], shift: int) -> NDArray[np.float64]:
-    """The mean RMS difference in dB to the nearest of the others, of each spectrum shifted down by so many points."""
-    if shift > 0:
-        spectra, others = spectra[:, shift:], others[:, :-shift]
-    elif shift < 0:
-        spectra, others = spectra[:, :shift], others[:, -shift:]
-    a = spectra - spectra.mean(axis=1, keepdims=True)
-    b = others - others.mean(axis=1, keepdims=True)
+def _distances(spectra: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean RMS difference in dB to the nearest of the others, of each spectrum, where it was measured."""
+    there = ~np.isnan(spectra[0])
+    a, b = spectra[:, there], others[:, there]
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     squares = np.square(a).mean(axis=1)[:, None] + np.square(b).mean(axis=1)[None] - 2 * (a @ b.T) / a.shape[1]
     near = np.sort(np.sqrt(np.maximum(squares, 0.0)), axis=1)
     # A spectrum may be among the others itself.
-    first = (near[:, 0] < 1e-6).astype(np.int64)[:, None]
+    first = (near[:, 0] < 1e-4).astype(np.int64)[:, None]
     chosen = np.take_along_axis(near, np.arange(_NEAREST)[None] + first, axis=1)
     return np.asarray(np.maximum(chosen.mean(axis=1), 1e-3))
 
