@@ -21,6 +21,10 @@ from schemas.audit_config import AuditConfig
 
 # A label of fewer recordings is not judged: a probe learns too little of it in each fold.
 ENOUGH = 10
+# A judge that agrees with fewer labels names many that are right.
+_WEAK = 0.8
+# So probable another class is named whatever confident learning counts.
+_SURE = 0.9
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     groups = groups_of_same_sound([digests[row] for row in rows])
     embeddings = about.mean_by_recording(about.embeddings)[rows]
     found = judge(embeddings, y, groups, config.seed, None if own is None else own[rows])
+    if found.agreement < _WEAK:
+        about.note(
+            "label_error",
+            f"what judges the labels agrees with only {found.agreement:.0%} of them: many that are named may be right",
+        )
     told = {"probabilities": found.how, "agreement": found.agreement, "not judged": few, **trained_on(about, config)}
     return _findings(about, judged, rows, y, found, told)
 
@@ -79,7 +88,8 @@ def judge(
 
     The probabilities are those of `probes.probe_labels`, of which the classifier's `own` `[n, C]`, where it has not
     heard the recordings, take the probes' place. As many labels as confident learning counts off the diagonal
-    (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068) are wrong, those that have the lowest probability.
+    (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068) are wrong, those that have the lowest probability, and those
+    that another class has with 0.9, which a class of sure and right labels would else hide.
     """
     from cleanlab.filter import find_label_issues
 
@@ -93,7 +103,8 @@ def judge(
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     wrong = find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1)
     # Without another class that is likelier there is nothing to suggest.
-    return Judged(probabilities, np.asarray(wrong) & (probabilities.argmax(axis=1) != labels), agreement, how)
+    wrong = (np.asarray(wrong) | (probabilities.max(axis=1) >= _SURE)) & (probabilities.argmax(axis=1) != labels)
+    return Judged(probabilities, wrong, agreement, how)
 
 
 def sound_digests(about: AuditedRun) -> list[list[str]]:

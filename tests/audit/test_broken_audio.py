@@ -52,7 +52,9 @@ def test_each_fault_is_found_where_it_is_and_as_nothing_else(tmp_path: Path) -> 
         assert [member.clip_id for member in one.members] == [clip_id(f"{fault}.wav")]
         assert (one.n, one.share) == (1, pytest.approx(1 / 37))
         assert one.members[0].score >= 1
-        assert one.effect is not None and one.effect.low is not None and one.effect.low < one.share
+        assert one.effect is not None
+        assert one.effect.low is not None
+        assert one.effect.low < one.share
 
 
 def test_of_a_long_recording_the_window_with_the_fault_is_named_and_the_recording_counted_once(tmp_path: Path) -> None:
