@@ -26,6 +26,8 @@ from pipeline.runs.run import open_run
 Sound = NDArray[np.float64]
 Fault = Callable[[Sound, int, np.random.Generator], tuple[Sound, int]]
 EACH, LABELS = 20, "labels.csv"
+# Others than those on which the bounds were mended (0 to 2).
+FIRST_SEED = 10
 
 
 def silent(x: Sound, rate: int, rng: np.random.Generator) -> tuple[Sound, int]:
@@ -131,7 +133,7 @@ def main() -> None:
         folder = Path(scratch)
         plant(arguments.esc10, folder / "clean", None)
         before = found_in(folder / "clean", folder)
-        for seed in range(arguments.seeds):
+        for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
             planted = plant(arguments.esc10, folder / f"seed{seed}", seed)
             found = found_in(folder / f"seed{seed}", folder)
             for name in {*planted, *found}:

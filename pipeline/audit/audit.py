@@ -85,9 +85,8 @@ def audit(
     written to, InputError for a table of labels or marks, and AuditError for a column that no recording has.
 
     >>> from lmac import audit
-    >>> found = audit("explained", kinds=["broken_audio"])
-    >>> found.asked, found.recordings
-    (('broken_audio',), 5)
+    >>> found = audit("explained", split="fold")  # doctest: +SKIP
+    >>> [(one.kind, one.statement) for one in found.findings[:3]]  # doctest: +SKIP
     """
     options = {**(config.model_dump(exclude_unset=True) if config else {}), **settings}
     config = load_config(AuditConfig, None, options)

@@ -48,7 +48,7 @@ def probe_labels(
     recordings of other groups, by cosine.
     """
     n_classes = int(labels.max()) + 1
-    strength = _best_strength(features, labels, groups, seed)
+    strength = best_strength(features, labels, groups, seed)
     foldings = [seed + number for number in range(_FOLDINGS if len(labels) <= _FEW else 1)]
     everything = np.ones(len(labels), bool)
     first = _mean_out_of_fold(features, labels, groups, everything, strength, foldings)
@@ -136,9 +136,10 @@ def _sampled(rows: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int,
     return np.sort(order[place < np.repeat(take, counts)])
 
 
-def _best_strength(
+def best_strength(
     features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> float:
+    """The strength of the penalty, as scikit-learn's C, whose probabilities out of fold have the least log loss."""
     rows = _sampled(np.arange(len(labels)), labels, int(labels.max()) + 1, seed)
     if len(rows) > _FEW:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _FEW // 2, replace=False))
