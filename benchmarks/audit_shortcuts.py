@@ -27,7 +27,7 @@ from benchmarks.planted_cues import CUES, Put, Setting, cue_of, settings
 from pipeline.audio.decode import decode
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding, in_order
-from pipeline.audit.shortcuts.question import find_shortcuts
+from pipeline.audit.shortcuts.question import shortcut
 from pipeline.lmac.explainer import Explainer
 from pipeline.runs.run import open_run
 from pipeline.training.classifier import train_classifier
@@ -105,7 +105,7 @@ def tried(setting: Setting, classes: list[str], clean: Recordings, work: Path) -
     )
     explain_here(str(work / "data"), str(work / "run"), ContentConfig(explainer=str(work / "explainer")))
     config = AuditConfig(confirm=True, input_url=str(work / "data"), explainer=str(work / "explainer"))
-    found = in_order(find_shortcuts(AuditedRun(open_run(work / "run")), config))
+    found = in_order(shortcut(AuditedRun(open_run(work / "run")), config))
     explainer = Explainer.load(str(work / "explainer"))
     held = [(name, sound) for name, fold, sound in clean if fold == 5]
     confirmed = {one.subject.split(":")[0] for one in found if one.confirmed}

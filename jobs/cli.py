@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from jobs.audit import audit
 from jobs.check import check_app
 from jobs.clean import clean
 from jobs.data import data_app
@@ -25,6 +26,7 @@ app = typer.Typer(
     help="Audit large audio datasets by ear: which part of the sound made a classifier decide, as masks and audio.",
 )
 app.command()(explain)
+app.command()(audit)
 app.command()(evaluate)
 app.command()(demo)
 app.command()(schema)

@@ -17,7 +17,8 @@ from schemas.errors import LmacError
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-FAILED, STRICT, INTERRUPTED = 1, 3, 130
+# STRICT: there were recordings that `explain --strict` minds; FOUND: an audit found more than its `--fail-on` allows.
+FAILED, STRICT, FOUND, INTERRUPTED = 1, 3, 4, 130
 
 
 def fail(message: str, code: int = FAILED) -> typer.Exit:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.audit.audit import Audit, audit
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.flow.run import explain_dataset
     from pipeline.lmac.explainer import Explainer
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from schemas.errors import LmacError
 
 __all__ = [
+    "Audit",
     "Explainer",
     "Explanation",
     "LmacError",
     "Run",
+    "audit",
     "evaluate",
     "explain_dataset",
     "extract",
@@ -39,9 +42,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audit": "pipeline.audit.audit",
     "Explainer": "pipeline.lmac.explainer",
     "Explanation": "pipeline.lmac.explanation",
     "Run": "pipeline.runs.run",
+    "audit": "pipeline.audit.audit",
     "evaluate": "pipeline.evaluation.evaluate",
     "explain_dataset": "pipeline.flow.run",
     "extract": "pipeline.runs.extract",

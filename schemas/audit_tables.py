@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import pyarrow as pa
 
 from schemas.tables import CLIP_ID, WINDOW_ID, field_of, table_of
+
+Kind = Literal["label_error", "shortcut", "duplicate", "broken_audio", "unfaithful", "odd_one_out", "typical"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 FINDINGS = table_of(
     "findings",
     "one row per finding, the weightiest first",
     [
         field_of("finding", pa.string(), "stable id of the finding, from its kind and subject"),
-        field_of(
-            "kind", pa.string(), "label_error, shortcut, duplicate, broken_audio, unfaithful, odd_one_out, typical"
-        ),
+        field_of("kind", pa.string(), ", ".join(KINDS)),
         field_of("subject", pa.string(), "what it is about: a class, a group of recordings, a kind of fault"),
         field_of("statement", pa.string(), "what was found, in a sentence"),
         field_of("n", pa.int64(), "recordings that it is about"),

@@ -22,8 +22,8 @@ _FLOOR_SPAN_S, _FLOOR_SHARE = 0.05, 0.1
 _N_FFT = 2048
 # A spectrum ends where it falls by so much within so many Hz, and stays below.
 _DROP_DB, _DROP_HZ, _SMOOTH_HZ = 20.0, 1000.0, 150.0
-# Below that a bin is empty.
-_EMPTY_DBFS = -130.0
+# In a bin there is nothing below this: the rounding to 16 bits lies lower, and ends at a resampler's edge by itself.
+_EMPTY_DBFS = -125.0
 _QUIET_SHARE = 0.25
 
 

@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.audit.findings import Member
+from pipeline.audit.questions import question
 from pipeline.runs.run import Run
+from schemas.audit_tables import Kind
+from schemas.errors import LmacError
 
 # Read by themselves: of a million windows they take gigabytes.
 _LARGE = ("probabilities", "embedding")
+_RELABELLED = """
+    CREATE VIEW predictions AS
+    SELECT recorded.* REPLACE (coalesce(given.labels, []) AS label_true)
+    FROM recorded_predictions recorded LEFT JOIN given_labels given USING (clip_id)
+"""
+
+
+class AuditError(LmacError):
+    """An audit is asked for what the run does not have, or its marks cannot be read."""
 
 
 class AuditedRun:
-    """The windows of a run, sorted by `window_id`; arrays and columns are in that order."""
+    """The windows of a run, sorted by `window_id`, and its recordings, sorted by `clip_id`.
 
-    def __init__(self, run: Run) -> None:
+    Arrays and columns are in the order of windows `[W]`, those that say so of recordings `[R]`. `labels`, by `clip_id`,
+    take the place of the run's own, in the tables that SQL sees as well. The recordings `found_right` were marked so by
+    a person. In `notes` questions say what they could not tell, and why.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        labels: Mapping[str, Sequence[str]] | None = None,
+        found_right: frozenset[str] = frozenset(),
+    ) -> None:
         self.run = run
         self.classes = run.classes
+        self.found_right = found_right
+        self.notes: dict[Kind, list[str]] = defaultdict(list)
+        self._columns: dict[str, list[str | None]] = {}
         self.connection: duckdb.DuckDBPyConnection = run.connect()
+        if labels is not None:
+            self._relabel(labels)
 
     @cached_property
     def windows(self) -> pa.Table:
@@ -41,7 +72,7 @@ class AuditedRun:
 
     @cached_property
     def labels(self) -> list[list[str]]:
-        """The labels that came with each window's recording; an empty list where it has none."""
+        """The labels of each window's recording; an empty list where it has none."""
         return [list(one) for one in self.windows["label_true"].to_pylist()]
 
     @cached_property
@@ -53,6 +84,81 @@ class AuditedRun:
     def embeddings(self) -> NDArray[np.float32]:
         """The classifier's embeddings, `[W, D]` float32."""
         return self._matrix("predictions", "embedding")
+
+    @cached_property
+    def recordings(self) -> list[str]:
+        """The ids of the recordings `[R]`, ascending."""
+        return list(dict.fromkeys(self.clip_ids))
+
+    @cached_property
+    def recording_of_window(self) -> NDArray[np.int64]:
+        """Which of the recordings each window is of."""
+        place = {clip_id: number for number, clip_id in enumerate(self.recordings)}
+        return np.array([place[clip_id] for clip_id in self.clip_ids], np.int64)
+
+    @cached_property
+    def first_windows(self) -> NDArray[np.int64]:
+        """The first window of each recording `[R]`."""
+        return np.unique(self.recording_of_window, return_index=True)[1]
+
+    def of_recordings(self, column: Sequence[Any]) -> list[Any]:
+        """A column that says the same of all windows of a recording, of recordings `[R]`."""
+        return [column[first] for first in self.first_windows.tolist()]
+
+    def member(self, recording: int, score: float, suggestion: str | None = None) -> Member:
+        """A recording, by its place among `recordings`, as a member of a finding, with its first window."""
+        return Member(
+            self.recordings[recording], self.window_ids[self.first_windows[recording]], float(score), suggestion
+        )
+
+    def mean_by_recording(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """The mean of `[W, ...]` over the windows of each recording, `[R, ...]` float32."""
+        sums = np.add.reduceat(np.asarray(values, np.float32), self.first_windows, axis=0)
+        counts = np.bincount(self.recording_of_window).astype(np.float32)
+        return np.asarray(sums / counts.reshape(-1, *[1] * (sums.ndim - 1)), np.float32)
+
+    def column(self, name: str) -> list[str | None]:
+        """What a column of the recordings' own metadata says of each `[R]`; None where it says nothing.
+
+        Raises AuditError where no recording has such a column.
+        """
+        if name in self._columns:
+            return self._columns[name]
+        rows = self.connection.execute(
+            "SELECT json_extract_string(any_value(metadata), '$.' || json_quote(?)) FROM predictions "
+            "GROUP BY clip_id ORDER BY clip_id",
+            [name],
+        ).fetchall()
+        found = [value or None for (value,) in rows]
+        if not any(found):
+            known = "SELECT DISTINCT unnest(json_keys(metadata)) AS name FROM predictions ORDER BY 1 LIMIT 50"
+            names = [str(one) for (one,) in self.connection.sql(known).fetchall()]
+            raise AuditError(
+                f"no recording has a column {name!r} in its metadata; there are: {', '.join(names) or 'none'}"
+            )
+        self._columns[name] = found
+        return found
+
+    def ask(self, name: str) -> list[dict[str, Any]]:
+        """The rows that a question in SQL, `questions/<name>.sql`, has for an answer."""
+        rows: list[dict[str, Any]] = self.connection.sql(question(name)).to_arrow_table().to_pylist()
+        return rows
+
+    def note(self, kind: Kind, text: str) -> None:
+        """Say what a question could not tell."""
+        self.notes[kind].append(text)
+
+    def _relabel(self, labels: Mapping[str, Sequence[str]]) -> None:
+        given = pa.table(
+            {
+                "clip_id": pa.array(list(labels), pa.string()),
+                "labels": pa.array([list(one) for one in labels.values()], pa.list_(pa.string())),
+            }
+        )
+        self.connection.register("given_labels", given)
+        self.connection.register("recorded_predictions", self.run.table("predictions"))
+        self.connection.unregister("predictions")
+        self.connection.execute(_RELABELLED)
 
     def _matrix(self, table: str, column: str) -> NDArray[np.float32]:
         found = self.connection.sql(f"SELECT {column} FROM {table} ORDER BY window_id").to_arrow_table()[column]

@@ -6,14 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import pyarrow as pa
 
-from schemas.audit_tables import FINDINGS, MEMBERS
-
-Kind = Literal["label_error", "shortcut", "duplicate", "broken_audio", "unfaithful", "odd_one_out", "typical"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+from schemas.audit_tables import FINDINGS, MEMBERS, Kind
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,10 @@ class Member:
 class Finding:
     """Something that is wrong, or stands out, with its evidence.
 
-    `n` counts recordings, `share` is of those that were asked about. `p_adjusted` is None where nothing was tested,
-    `confirmed` where it was not tried on audio. The `members` come the clearest first.
+    `n` counts recordings, `share` is of those that were asked about. `p` is that of the test alone, None where nothing
+    was tested; a question gives all that it tested, and the audit corrects for it, keeps what remains, and sets
+    `p_adjusted`. `confirmed` is None where it was not tried on audio. A `candidate` is said, but not claimed. The
+    `weight` is that of `weight.weigh`. The `members` come the clearest first.
     """
 
     kind: Kind
@@ -51,8 +50,10 @@ class Finding:
     share: float
     weight: float
     effect: Effect | None = None
+    p: float | None = None
     p_adjusted: float | None = None
     confirmed: bool | None = None
+    candidate: bool = False
     evidence: Mapping[str, Any] = field(default_factory=dict)
     members: Sequence[Member] = ()
 

@@ -44,12 +44,10 @@ def _names(root_url: str, shard: Shard) -> Iterator[RecordingName]:
         return
     names = names_in_tar(root_url, shard) if shard.kind == "tar" else names_in_parquet(root_url, shard)
     for identity, key, file in names:
-        yield RecordingName(
-            identity, key, posixpath.join(posixpath.dirname(key), file), _unpacked(printable(shard.uri))
-        )
+        yield RecordingName(identity, key, posixpath.join(posixpath.dirname(key), file), unpacked(printable(shard.uri)))
 
 
-def _unpacked(uri: str) -> str:
+def unpacked(uri: str) -> str:
     """Return the folder that a shard would be unpacked to."""
     suffix = next((one for one in sorted(TAR_SUFFIXES, key=len, reverse=True) if uri.lower().endswith(one)), "")
     return uri[: len(uri) - len(suffix)] if suffix else posixpath.splitext(uri)[0]

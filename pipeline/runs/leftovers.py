@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from pipeline.runs.output import RunOutput, StoredFile
+from pipeline.runs.output import AUDIT, RunOutput, StoredFile
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_TEMPORARY = re.compile(rf"({AUDIT}/)?\.[0-9a-f]{{32}}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def find_leftovers(output: RunOutput, older_than: timedelta) -> Leftovers:
     kept = output.explainer_folder(record.explainer["digest"])
     found = [file for file in content if file.path not in named]
     found += [file for file in explainers if not file.path.startswith(f"{kept}/")]
-    found += [file for file in root if _TEMPORARY.fullmatch(file.path)]
+    found += [file for file in (*root, *output.stored(AUDIT)) if _TEMPORARY.fullmatch(file.path)]
     latest = datetime.now(timezone.utc) - older_than
     found.sort(key=lambda file: file.path)
     old = [file for file in found if file.modified is not None and file.modified <= latest]

@@ -23,6 +23,8 @@ from schemas.records import RECORD_VERSION, CommitRecord, FileRecord, Manifest, 
 _RUN, _MANIFEST, _SUCCESS, _COMMITS = "_run.json", "_manifest.json", "_SUCCESS", "_commits"
 FILES = "_manifest.parquet"
 CANDIDATES = "_candidates"
+# Findings of `lmac audit`: no part of the run, written anew by each audit.
+AUDIT = "audit"
 _COMMIT = re.compile(rf"{_COMMITS}/([^/]+)/(\d+)\.json")
 _CONTENT = (*get_args(TableName), CANDIDATES)
 _EXPLAINER = "explainer"

@@ -17,10 +17,10 @@ from pipeline.audit.shortcuts.profiles import Place, places
 from pipeline.audit.shortcuts.recurring import Candidate, recurring
 from pipeline.audit.shortcuts.sample import Sample, Subject, hear, subjects_of
 from pipeline.audit.shortcuts.traits import traits_of
+from pipeline.audit.weight import REFUTED, STAKES, weigh
 from pipeline.lmac.explainer import Explainer
 from pipeline.runs.verify.reexplain import load_recorded
 from schemas.audit_config import AuditConfig
-from schemas.errors import LmacError
 from schemas.targets import Targets
 
 _BATCH = 16
@@ -29,29 +29,22 @@ _TRIED = 5
 _MAX_MEMBERS = 50
 
 
-class ShortcutError(LmacError):
-    """Shortcuts cannot be looked for as asked."""
-
-
-def find_shortcuts(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
+def shortcut(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
     """Cues that may stand for a class or a group: candidates from the masks, and with `config.confirm` from the audio.
 
     With `confirm`, cues that recur in recordings of a subject are tried: taken out of those that have them, and put
-    into others. Raises ShortcutError where the input is not given, and what reading it and the explainer raise.
+    into others. Raises what reading the run's input and its explainer raise.
     """
-    if config.confirm and not config.input_url:
-        raise ShortcutError("to confirm a shortcut its recordings are heard again: give --input, the run's input")
     subjects = subjects_of(audited, config.group_by)
     window_s = _window_s(audited)
     from_masks = places(audited, [one.name for one in subjects if one.name in audited.classes], window_s)
-    if not config.confirm:
-        return [_unconfirmed(one) for one in from_masks]
-    assert config.input_url is not None
+    if not config.confirm or config.input_url is None:
+        return [_unconfirmed(audited, one) for one in from_masks]
     explainer = load_recorded(audited.run.output, audited.run.record, config.explainer)
     sample = hear(audited, subjects, config.input_url)
     found = _tried(audited, config, subjects, sample, explainer, {one.target: one for one in from_masks})
     named = {one.subject for one in found}
-    return [*found, *(_unconfirmed(one) for one in from_masks if one.target not in named)]
+    return [*found, *(_unconfirmed(audited, one) for one in from_masks if one.target not in named)]
 
 
 @dataclass(frozen=True)
@@ -92,8 +85,7 @@ def _tried(
             mine, rest, foreign = ([sample.sound(n) for n in np.flatnonzero(one)] for one in (having, lacking, others))
             trial = try_cue(candidate.cue, mine, rest, foreign, rate, classify, rng)
             tried.append(_Tried(subject, candidate, trial, place))
-    adjusted = _adjusted(np.array([one.candidate.p for one in tried]))
-    return _findings(audited, sample, tried, adjusted)
+    return _findings(audited, sample, tried)
 
 
 def _classifier_of(explainer: Explainer, target: int) -> Classify:
@@ -113,31 +105,18 @@ def _classifier_of(explainer: Explainer, target: int) -> Classify:
     return classify
 
 
-def _adjusted(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p corrected for how many there are (Benjamini and Hochberg 1995)."""
-    if not len(p):
-        return p
-    order = np.argsort(p)
-    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
-    result = np.empty_like(p)
-    result[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return result
-
-
-def _findings(
-    audited: AuditedRun, sample: Sample, tried: Sequence[_Tried], adjusted: NDArray[np.float64]
-) -> list[Finding]:
+def _findings(audited: AuditedRun, sample: Sample, tried: Sequence[_Tried]) -> list[Finding]:
     """Of each subject the confirmed cues, or the likeliest candidate where there is none."""
     found = []
     for subject in dict.fromkeys(one.subject.name for one in tried):
-        mine = [(one, float(p)) for one, p in zip(tried, adjusted, strict=True) if one.subject.name == subject]
-        confirmed = [pair for pair in mine if pair[0].trial.confirmed]
-        best = sorted(confirmed or mine, key=lambda pair: -pair[0].trial.put_in.mean)
-        found += [_finding(audited, sample, one, p) for one, p in (best if confirmed else best[:1])]
+        mine = [one for one in tried if one.subject.name == subject]
+        confirmed = [one for one in mine if one.trial.confirmed]
+        best = sorted(confirmed or mine, key=lambda one: -one.trial.put_in.mean)
+        found += [_finding(audited, sample, one) for one in (best if confirmed else best[:1])]
     return found
 
 
-def _finding(audited: AuditedRun, sample: Sample, one: _Tried, p: float) -> Finding:
+def _finding(audited: AuditedRun, sample: Sample, one: _Tried) -> Finding:
     members = np.flatnonzero(sample.numbers(one.subject))
     having = [n for n in members if one.candidate.having[n]]
     share, trial, cue = len(having) / len(members), one.trial, one.candidate.cue
@@ -157,16 +136,18 @@ def _finding(audited: AuditedRun, sample: Sample, one: _Tried, p: float) -> Find
         "masks": one.place.evidence if one.place is not None else None,
     }
     windows = [int(sample.rows[n]) for n in having]
+    of_all = share * len(one.subject.rows) / len(audited.recordings)
     return Finding(
         kind="shortcut",
         subject=f"{one.subject.name}: {cue.words}",
         statement=statement,
         n=round(share * len(one.subject.rows)),
-        share=share * len(one.subject.rows) / max(1, len(set(audited.clip_ids))),
-        weight=_weight(trial, share),
+        share=of_all,
+        weight=weigh(STAKES["shortcut"], of_all, _certainty(trial)),
         effect=Effect(put.mean, f"change of p({target}) where the cue is put into others", put.low, put.high),
-        p_adjusted=p,
+        p=one.candidate.p,
         confirmed=trial.confirmed,
+        candidate=not trial.confirmed,
         evidence=evidence,
         members=[
             Member(audited.clip_ids[row], audited.window_ids[row], float(audited.windows["probability"][row].as_py()))
@@ -175,11 +156,13 @@ def _finding(audited: AuditedRun, sample: Sample, one: _Tried, p: float) -> Find
     )
 
 
-def _weight(trial: Trial, share: float) -> float:
-    return 0.5 + 0.5 * min(1.0, max(0.0, trial.put_in.mean)) * share**0.5 if trial.confirmed else 0.05
+def _certainty(trial: Trial) -> float:
+    """The more a confirmed cue moves the classifier, the more it weighs."""
+    return 0.5 + 0.5 * min(1.0, max(trial.put_in.mean, -trial.taken_out.mean)) if trial.confirmed else REFUTED
 
 
-def _unconfirmed(place: Place) -> Finding:
+def _unconfirmed(audited: AuditedRun, place: Place) -> Finding:
+    share = place.n / len(audited.recordings)
     where = place.cue.words.replace("a steady background", "the band")
     return Finding(
         kind="shortcut",
@@ -187,11 +170,12 @@ def _unconfirmed(place: Place) -> Finding:
         statement=f"a candidate: masks of {place.target!r} stand out at {where}, more than those of other classes; "
         "--confirm with --input tries it on audio",
         n=place.n,
-        share=0.0,
-        weight=0.05,
+        share=share,
+        # Masks of a class lie somewhere: that is hardly more than a hint.
+        weight=weigh(STAKES["shortcut"], share, REFUTED),
         effect=place.effect,
-        p_adjusted=place.p,
-        confirmed=None,
+        p=place.p,
+        candidate=True,
         evidence=place.evidence,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ class Subject:
 def subjects_of(audited: AuditedRun, group_by: Sequence[str]) -> list[Subject]:
     """Classes, by the labels or without any by the decisions, and groups by columns of metadata, as rows of the first
     windows of recordings; those that are too small are left out."""
-    first = np.flatnonzero(audited.windows["window_index"].to_numpy() == 0)
+    first = audited.first_windows
     decided = audited.windows["label_index"].to_numpy()
     labels = audited.labels
     by_class: dict[str, list[int]] = defaultdict(list)
@@ -42,12 +41,11 @@ def subjects_of(audited: AuditedRun, group_by: Sequence[str]) -> list[Subject]:
         for name in labels[row] or ([] if any(labels) else [audited.classes[decided[row]]]):
             by_class[name].append(row)
     subjects = [_subject(name, "class", rows, decided, audited.classes) for name, rows in sorted(by_class.items())]
-    metadata = [json.loads(one) for one in audited.windows["metadata"].to_pylist()] if group_by else []
     for column in group_by:
         by_value: dict[str, list[int]] = defaultdict(list)
-        for row in first.tolist():
-            if (value := metadata[row].get(column)) not in (None, ""):
-                by_value[str(value)].append(row)
+        for row, value in zip(first.tolist(), audited.column(column), strict=True):
+            if value is not None:
+                by_value[value].append(row)
         for value, rows in sorted(by_value.items()):
             subjects.append(_subject(f"{column}={value}", "group", rows, decided, audited.classes))
     return [one for one in subjects if len(one.rows) >= MIN_SUBJECT]

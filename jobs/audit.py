@@ -1,0 +1,178 @@
+"""`lmac audit`: what is wrong with a run's dataset and its classifier."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
+from jobs.messages import FOUND, console, fail, for_people
+from pipeline.storage.filesystem import display_url
+from schemas.audit_tables import KINDS
+
+if TYPE_CHECKING:
+    from pipeline.audit.audit import Audit
+    from pipeline.audit.findings import Finding
+
+_BOUND = re.compile(r"([a-z_]+)\s*>\s*([0-9]*\.?[0-9]+)")
+# Of a table that goes into a file or another program.
+_WIDTH = 100
+
+
+@reads_input("uri_column", "audio_column", "segments")
+def audit(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
+    reading: InputOptions = FROM_OPTIONS,
+    kinds: Annotated[
+        str | None, typer.Option(help=f"Questions to ask, with commas. [default: all: {', '.join(KINDS)}]")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(help="Columns of the recordings' metadata whose values are groups, with commas.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Column of the metadata that says to which split a recording belongs.")
+    ] = None,
+    heard_before: Annotated[
+        Literal["yes", "no", "unknown"] | None,
+        typer.Option(help="Whether the classifier was trained on these recordings. [default: unknown]"),
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Try candidates on audio: take cues out and put them in. Needs --input.")
+    ] = False,
+    input_url: Annotated[str | None, typer.Option("--input", help="The run's input, to read sound again.")] = None,
+    explainer: Annotated[
+        str | None, typer.Option(help="For --confirm: the explainer of the run. [default: the one saved with it]")
+    ] = None,
+    reviewed: Annotated[
+        str | None, typer.Option(help="Marks saved from a report (clip_id, mark, label, note); see docs/audit.md.")
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"KIND>SHARE of recordings, or KIND>COUNT: exit with {FOUND} where it is exceeded; repeatable."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of folds and samples. [default: 0]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Ask what is wrong with the dataset and the classifier of RUN; print findings, the weightiest first.
+
+    They are written to RUN/audit/ as tables: findings, and the windows that each is about.
+    """
+    # Imported on use: scikit-learn takes as long to import as all else of a command's start.
+    from pipeline.audit.audit import audit as audit_run
+
+    bounds = [_bound(text) for text in fail_on or []]
+    with for_people(), Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+        found = audit_run(
+            run,
+            step=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
+            **{name: value for name, value in reading.items() if value is not None},
+            kinds=_words(kinds),
+            group_by=_words(group_by),
+            split=split,
+            heard_before=heard_before,
+            confirm=confirm or None,
+            input_url=input_url,
+            explainer=explainer,
+            reviewed=reviewed,
+            seed=seed,
+        )
+    if as_json:
+        typer.echo(json.dumps(_as_json(found), indent=2, ensure_ascii=False))
+    else:
+        _print(run, found, reviewed is not None)
+    exceeded = [text for text, kind, bound in bounds if _exceeds(found, kind, bound)]
+    for text in exceeded:
+        kind = text.partition(">")[0].strip()
+        count = found.concerned(kind)  # type: ignore[arg-type]
+        fail(f"--fail-on {text}: {count} of {found.recordings} recordings ({count / found.recordings:.1%})")
+    if exceeded:
+        raise typer.Exit(FOUND)
+
+
+def _words(text: str | None) -> list[str] | None:
+    return [word.strip() for word in text.split(",") if word.strip()] if text is not None else None
+
+
+def _bound(text: str) -> tuple[str, str, float | int]:
+    """A condition with its kind and its bound: a share, or from 1 on and without a point a number of recordings."""
+    match = _BOUND.fullmatch(text.strip())
+    if match is None or match[1] not in KINDS:
+        raise fail(
+            f"--fail-on {text!r}: write a kind, > and a share of recordings or a number of them, as in "
+            f"'label_error>0.05' or 'duplicate>10'; the kinds are {', '.join(KINDS)}"
+        )
+    bound = int(match[2]) if match[2].isdecimal() else float(match[2])
+    if isinstance(bound, float) and bound > 1:
+        raise fail(f"--fail-on {text!r}: a share is at most 1, and a number of recordings has no point")
+    return text, match[1], bound
+
+
+def _exceeds(found: Audit, kind: Any, bound: float | int) -> bool:
+    value = found.concerned(kind) if isinstance(bound, int) else found.share(kind)
+    return value > bound
+
+
+def _as_json(found: Audit) -> dict[str, Any]:
+    findings = [
+        {"finding": one.id, **{name: value for name, value in vars(one).items() if name not in ("members", "effect")}}
+        | {"effect": vars(one.effect) if one.effect else None}
+        | {"members": [vars(member) for member in one.members]}
+        for one in found.findings
+    ]
+    shares = {kind: found.share(kind) for kind in found.asked}
+    return {
+        "recordings": found.recordings,
+        "asked": found.asked,
+        "shares": shares,
+        "notes": found.notes,
+        "findings": findings,
+    }
+
+
+def _print(run: str, found: Audit, reviewed: bool) -> None:
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown.add_column("kind", no_wrap=True)
+    shown.add_column("finding", ratio=1)
+    shown.add_column("n", justify="right", no_wrap=True)
+    shown.add_column("effect, 95%", no_wrap=True)
+    shown.add_column("p", justify="right", no_wrap=True)
+    shown.add_column("confirmed", no_wrap=True)
+    listed = [one for one in found.findings if one.kind != "typical"]
+    for one in listed:
+        # A name from the input may look like markup.
+        shown.add_row(*(escape(cell) for cell in _cells(one)))
+    if listed:
+        Console(highlight=False, width=console.width if console.is_terminal else _WIDTH).print(shown)
+    if classes := len(found.findings) - len(listed):
+        console.print(f"typical: recordings to listen to of {classes} classes are among the members", markup=False)
+    for kind, notes in found.notes.items():
+        for note in notes:
+            console.print(f"{kind}: {note}", markup=False)
+    asked = ", ".join(found.asked)
+    console.print(
+        f"{len(found.findings) or 'no'} finding{'s' * (len(found.findings) != 1)} in {found.recordings} recordings;"
+        f" asked about: {asked}",
+        markup=False,
+    )
+    tables = "findings, members and reviewed labels" if reviewed else "findings and members"
+    console.print(f"{tables}: {display_url(run.rstrip('/'))}/audit", markup=False)
+
+
+def _cells(one: Finding) -> tuple[str, ...]:
+    effect = one.effect
+    value = "" if effect is None else f"{effect.value:.2g}"
+    if effect is not None and effect.low is not None and effect.high is not None:
+        value += f" [{effect.low:.2g}, {effect.high:.2g}]"
+    p = "" if one.p_adjusted is None else "<0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}"
+    confirmed = {True: "yes", False: "no", None: ""}[one.confirmed]
+    return one.kind, one.statement, str(one.n), value, p, confirmed

@@ -1,0 +1,157 @@
+"""An audit of a run: every question asked in turn, and what was found written beside the run's tables."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.audit.audited import AuditedRun
+from pipeline.audit.broken_audio import broken_audio
+from pipeline.audit.correction import corrected
+from pipeline.audit.findings import Finding, in_order, tables_of
+from pipeline.audit.given_labels import given_labels
+from pipeline.audit.groups import with_groups
+from pipeline.audit.label_error import label_error
+from pipeline.audit.marks import Mark, load_marks, marked_labels, reviewed_table
+from pipeline.audit.odd_one_out import odd_one_out
+from pipeline.audit.shortcuts.question import shortcut
+from pipeline.audit.typical import typical
+from pipeline.audit.unfaithful import unfaithful
+from pipeline.runs.output import AUDIT, RunOutput
+from pipeline.runs.run import Run, open_run
+from schemas.audit_config import AuditConfig
+from schemas.audit_tables import Kind
+from schemas.yaml_config import load_config
+
+# Its findings; those that were tested have a raw `p`, and all that was tested is among them.
+Question = Callable[[AuditedRun, AuditConfig], list[Finding]]
+QUESTIONS: dict[Kind, Question] = {
+    "label_error": label_error,
+    "shortcut": shortcut,
+    "broken_audio": broken_audio,
+    "unfaithful": unfaithful,
+    "odd_one_out": odd_one_out,
+    "typical": typical,
+}
+REVIEWED = f"{AUDIT}/reviewed.csv"
+
+Step = Callable[[str, int, int], object]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found, the weightiest first, in so many `recordings`; `asked` are the kinds that were asked about.
+
+    `notes` say by kind what could not be told, and why.
+    """
+
+    findings: list[Finding]
+    recordings: int
+    asked: tuple[Kind, ...]
+    notes: dict[Kind, list[str]] = field(default_factory=dict)
+
+    def concerned(self, kind: Kind) -> int:
+        """How many recordings findings of a kind are about; each counts once, and mere candidates do not count."""
+        found = [one for one in self.findings if one.kind == kind and not one.candidate]
+        members = {member.clip_id for one in found for member in one.members}
+        # The members of a finding may be examples.
+        return max([len(members), *(one.n for one in found)])
+
+    def share(self, kind: Kind) -> float:
+        """The same as a share of all recordings."""
+        return self.concerned(kind) / self.recordings if self.recordings else 0.0
+
+
+def audit(
+    run_url: str | os.PathLike[str],
+    config: AuditConfig | None = None,
+    *,
+    step: Step = lambda what, done, of: None,
+    **settings: Any,
+) -> Audit:
+    """Ask what is wrong with a run's dataset and classifier, and write the findings to `audit/` in its output.
+
+    `settings` are fields of `AuditConfig` by name, laid over `config`. The p of all tests of an audit are corrected
+    together (Benjamini and Hochberg), and what does not remain is not a finding. `audit/findings.parquet` and
+    `audit/members.parquet` take the place of an earlier audit's; with `reviewed` marks there is `audit/reviewed.csv`,
+    a table of labels to train with. `step` is told which question is asked, how many are answered, and of how many.
+    Raises ConfigError for a setting that does not fit, StorageError where there is no finished run or it cannot be
+    written to, InputError for a table of labels or marks, and AuditError for a column that no recording has.
+
+    >>> from lmac import audit
+    >>> found = audit("explained", split="fold")  # doctest: +SKIP
+    >>> [(one.kind, one.statement) for one in found.findings[:3]]  # doctest: +SKIP
+    """
+    options = {**(config.model_dump(exclude_unset=True) if config else {}), **settings}
+    config = load_config(AuditConfig, None, options)
+    run = open_run(run_url)
+    about, marks = _opened(run, config)
+    for name in (*config.group_by, *([config.split] if config.split else [])):
+        about.column(name)
+    asked = tuple(kind for kind in QUESTIONS if kind in config.kinds)
+    found: list[Finding] = []
+    for number, kind in enumerate(asked):
+        step(kind, number, len(asked))
+        found += QUESTIONS[kind](about, config)
+    step("writing", len(asked), len(asked))
+    findings = in_order([with_groups(about, one, config.group_by) for one in _unmarked(corrected(found), about)])
+    result = Audit(findings, len(about.recordings), asked, dict(about.notes))
+    output = RunOutput(run.url)
+    _write(output, result, run, config)
+    if marks:
+        output.write_bytes(REVIEWED, reviewed_table(about, marks).encode())
+    return result
+
+
+def _opened(run: Run, config: AuditConfig) -> tuple[AuditedRun, dict[str, Mark]]:
+    """The run with the labels that count: a person's, else those of the table that is given, else its own."""
+    labels = given_labels(run, config.reading())
+    about = AuditedRun(run, labels)
+    if config.reviewed is None:
+        return about, {}
+    marks = load_marks(config.reviewed)
+    labels = marked_labels(about, marks)
+    right = frozenset(clip_id for clip_id, mark in marks.items() if mark.mark == "right")
+    return AuditedRun(run, labels, right), marks
+
+
+def _unmarked(findings: Sequence[Finding], about: AuditedRun) -> list[Finding]:
+    """Findings without the members that a person found right, and none that had no others."""
+    kept = []
+    for one in findings:
+        members = [member for member in one.members if member.clip_id not in about.found_right]
+        if members or not one.members:
+            kept.append(replace(one, members=members))
+    return kept
+
+
+def _write(output: RunOutput, result: Audit, run: Run, config: AuditConfig) -> None:
+    # No paths: they may be this machine's.
+    settings = config.model_dump(mode="json", exclude={"labels", "input_url", "explainer", "reviewed"})
+    about = {
+        "lmac_version": metadata.version("lmac"),
+        "recordings": result.recordings,
+        "asked": result.asked,
+        "notes": result.notes,
+        "settings": settings,
+        "manifest": run.manifest.files.sha256,
+    }
+    tables = tables_of(result.findings)
+    # The members first: who sees a finding finds them.
+    for name in ("members", "findings"):
+        output.write_bytes(f"{AUDIT}/{name}.parquet", _parquet(tables[name], about))
+
+
+def _parquet(table: pa.Table, about: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    told = {**table.schema.metadata, "audit": json.dumps(about, ensure_ascii=False)}
+    pq.write_table(table.replace_schema_metadata(told), buffer, compression="zstd")
+    return buffer.getvalue()

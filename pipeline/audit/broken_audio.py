@@ -1,0 +1,99 @@
+"""Recordings whose signal is broken: silent, clipped, with gaps, low-passed, far too loud, of another speed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from pipeline.audit.audited import AuditedRun, rows_of
+from pipeline.audit.findings import Finding, Member
+from pipeline.audit.proportion import proportion
+from pipeline.audit.speed import wrong_speed
+from pipeline.audit.weight import CANDIDATE, STAKES, weigh
+from schemas.audit_config import AuditConfig
+
+# What is said of `n` recordings, and what a person should think of.
+_SAID = {
+    "silent": "{n} without any sound above -60 dBFS",
+    "clipped": "{n} clipped: peaks are cut off flat or at full scale",
+    "dc_offset": "{n} with a constant offset, as a faulty input leaves it",
+    "dropout": "{n} with gaps without any signal in the midst of sound",
+    "band_limited": "{n} low-passed: their spectrum ends far below the rest and below what the sample rate allows",
+    "level": "{n} far louder or softer than the rest",
+    "wrong_speed": "{n} may be played too fast or too slow, by their length or their spectrum beside the others'",
+}
+# A steep slope of a sound is no low-pass: behind one all bands lie so far below the loudest, or below this level, which
+# says nothing of a recording that is softer itself.
+_BELOW_DB, _NOTHING_DBFS, _SOFT_DBFS = 45.0, -85.0, -58.0
+
+
+def broken_audio(about: AuditedRun, config: AuditConfig) -> list[Finding]:
+    """A finding for each kind of fault, about the recordings that have it; `score` is 1 at the bound.
+
+    All but the speed is asked by `questions/broken_audio.sql`, which says by which bounds.
+    """
+    by_fault: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in about.ask("broken_audio"):
+        by_fault[row["fault"]].append(row)
+    if "band_limited" in by_fault:
+        by_fault["band_limited"] = _low_passed(about, by_fault["band_limited"])
+    slow, suspects = _told_apart(wrong_speed(about), by_fault)
+    by_fault["band_limited"] = [row for row in by_fault["band_limited"] if row["clip_id"] not in slow]
+    by_fault["wrong_speed"] = suspects
+    for fault, rows in by_fault.items():
+        by_fault[fault] = [row for row in rows if row["clip_id"] not in about.found_right]
+    return [_finding(about, fault, rows) for fault, rows in by_fault.items() if rows]
+
+
+def _finding(about: AuditedRun, fault: str, rows: list[dict[str, Any]]) -> Finding:
+    rows = sorted(rows, key=lambda row: (-row["score"], row["clip_id"]))
+    n, of = len(rows), len(about.recordings)
+    measured = [row["measured"] for row in rows]
+    members = [
+        Member(row["clip_id"], row["window_id"], row["score"], f"{row['measured']:.3g} {row['unit']}") for row in rows
+    ]
+    certainty = CANDIDATE if fault == "wrong_speed" else 1.0
+    return Finding(
+        kind="broken_audio",
+        subject=fault,
+        statement=_SAID[fault].format(n=f"{n} recording{'s' * (n != 1)}"),
+        n=n,
+        share=n / of,
+        weight=weigh(STAKES["broken_audio"], n / of, certainty),
+        effect=proportion(n, of, "of all recordings"),
+        evidence={
+            "measured": {"unit": rows[0]["unit"], "from": min(measured), "median": float(np.median(measured))}
+            | {"to": max(measured)},
+            "of": of,
+        },
+        members=members,
+    )
+
+
+def _told_apart(
+    suspects: list[dict[str, Any]], by_fault: dict[str, list[dict[str, Any]]]
+) -> tuple[set[str], list[dict[str, Any]]]:
+    """The recordings that end low in frequency as they are too slow, and the suspects of a wrong speed.
+
+    What is slowed down ends lower, and is not low-passed besides; but a suspect by its spectrum alone that has another
+    fault of the signal has its strange spectrum from that.
+    """
+    broken = {row["clip_id"] for fault in ("silent", "clipped", "band_limited") for row in by_fault[fault]}
+    kept = [row for row in suspects if row["by"] == "length" or row["clip_id"] not in broken]
+    return {row["clip_id"] for row in kept if row["by"] == "length" and row["measured"] < 1}, kept
+
+
+def _low_passed(about: AuditedRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those rows behind whose end of the spectrum there is nothing."""
+    edges = np.asarray(about.run.record.explainer["band_edges_hz"])
+    place = {window_id: number for number, window_id in enumerate(about.window_ids)}
+    levels = rows_of(about.windows["band_levels_dbfs"].take([place[row["window_id"]] for row in rows]))
+    # The filter's slope may reach into the first band above its end.
+    behind = edges[:-1][None, :] >= 1.1 * np.array([row["measured"] for row in rows])[:, None]
+    highest = np.where(behind, levels, -np.inf).max(axis=1)
+    loudest = levels.max(axis=1)
+    nothing = ((highest <= _NOTHING_DBFS) & (loudest >= _SOFT_DBFS)) | (highest <= loudest - _BELOW_DB)
+    # Without a band above it the end itself is all that is known.
+    return [row for row, empty in zip(rows, nothing | ~behind.any(axis=1), strict=True) if empty]

@@ -1,0 +1,41 @@
+"""p of many tests at once: what remains of each when all of an audit's tests are taken into account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.audit.findings import Finding
+
+# Of the findings with a p, so large a share may be false.
+FALSE_DISCOVERIES = 0.05
+
+
+def adjusted(p: ArrayLike) -> NDArray[np.float64]:
+    """p values `[n]` adjusted to bound the share of false discoveries (Benjamini and Hochberg 1995).
+
+    >>> adjusted([0.01, 0.02, 0.5]).tolist()
+    [0.03, 0.03, 0.5]
+    """
+    values = np.asarray(p, np.float64)
+    order = np.argsort(values, kind="stable")[::-1]
+    ranks = np.arange(len(values), 0, -1)
+    steps = np.minimum.accumulate(values[order] * len(values) / ranks)
+    result = np.empty_like(values)
+    result[order] = np.minimum(steps, 1.0)
+    return result
+
+
+def corrected(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings without a `p` as they are, and those that remain after correction for all that have one."""
+    tested = [one for one in findings if one.p is not None]
+    values = adjusted([one.p for one in tested if one.p is not None])
+    kept = [
+        replace(one, p_adjusted=float(value))
+        for one, value in zip(tested, values, strict=True)
+        if value <= FALSE_DISCOVERIES
+    ]
+    return [one for one in findings if one.p is None] + kept

@@ -1,0 +1,192 @@
+"""Labels that seem wrong: cleanlab's confident learning on probabilities that were made without the recording."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audit.audited import AuditedRun
+from pipeline.audit.findings import Finding, Member
+from pipeline.audit.heard_before import trained_on
+from pipeline.audit.label_sets import wrong_label_sets
+from pipeline.audit.probes import groups_of_same_sound, probe_labels
+from pipeline.audit.proportion import proportion
+from pipeline.audit.weight import STAKES, weigh
+from schemas.audit_config import AuditConfig
+
+# A label of fewer recordings is not judged: a probe learns too little of it in each fold.
+ENOUGH = 10
+# A judge that agrees with fewer labels names many that are right.
+_WEAK = 0.8
+# So probable another class is named whatever confident learning counts.
+_SURE = 0.9
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Probabilities `[n, C]` of each recording's classes, which of its labels seem `wrong` `[n]`, and how it was done.
+
+    `agreement` is the share of recordings that are judged to be what their label says, before any is doubted.
+    """
+
+    probabilities: NDArray[np.float64]
+    wrong: NDArray[np.bool_]
+    agreement: float
+    how: str
+
+
+def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
+    """A finding for each label of which recordings seem to be something else, with what they seem to be.
+
+    Windows of a recording are averaged. Recordings of several labels are judged label by label (`label_sets.py`), those
+    of one by `judge`. Labels of fewer than ten recordings are not judged, which a note says.
+    """
+    labels = about.of_recordings(about.labels)
+    counts = Counter(label for own in labels for label in own)
+    judged = sorted(label for label, count in counts.items() if count >= ENOUGH)
+    few = {label: count for label, count in sorted(counts.items()) if count < ENOUGH}
+    if few:
+        about.note("label_error", f"not judged, as they have fewer than {ENOUGH} recordings: {_listed(few)}")
+    if not counts:
+        about.note("label_error", "no recording has a label: give a table of them with --labels")
+        return []
+    digests = sound_digests(about)
+    if any(len(own) > 1 for own in labels):
+        return wrong_label_sets(about, config, labels, digests, judged, few)
+    if len(judged) < 2:
+        about.note("label_error", "labels are judged against each other, and there are not two with enough recordings")
+        return []
+    place = {label: number for number, label in enumerate(judged)}
+    rows = np.array([number for number, own in enumerate(labels) if own and own[0] in place])
+    y = np.array([place[labels[row][0]] for row in rows])
+    own = _own_probabilities(about, config, judged)
+    groups = groups_of_same_sound([digests[row] for row in rows])
+    embeddings = about.mean_by_recording(about.embeddings)[rows]
+    found = judge(embeddings, y, groups, config.seed, None if own is None else own[rows])
+    if found.agreement < _WEAK:
+        about.note(
+            "label_error",
+            f"what judges the labels agrees with only {found.agreement:.0%} of them: many that are named may be right",
+        )
+    told = {"probabilities": found.how, "agreement": found.agreement, "not judged": few, **trained_on(about, config)}
+    return _findings(about, judged, rows, y, found, told)
+
+
+def judge(
+    embeddings: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    seed: int = 0,
+    own: NDArray[np.float64] | None = None,
+) -> Judged:
+    """Judge the `labels` `[n]`, classes 0 to C - 1, of recordings with `embeddings` `[n, D]`.
+
+    The probabilities are those of `probes.probe_labels`, of which the classifier's `own` `[n, C]`, where it has not
+    heard the recordings, take the probes' place. As many labels as confident learning counts off the diagonal
+    (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068) are wrong, those that have the lowest probability, and those
+    that another class has with 0.9, which a class of sure and right labels would else hide.
+    """
+    from cleanlab.filter import find_label_issues
+
+    probed = probe_labels(embeddings, labels, groups, seed)
+    probabilities, agreement = probed.probabilities, probed.agreement
+    how = f"{int(groups.max()) + 1} groups of recordings, out of fold: probes on the embeddings, and neighbours"
+    if own is not None:
+        probabilities = (2 * own + probed.neighbours) / 3
+        agreement = float((own.argmax(axis=1) == labels).mean())
+        how = "the classifier's own, which has not heard the recordings, and neighbours by the embeddings"
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    wrong = find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1)
+    # Without another class that is likelier there is nothing to suggest.
+    wrong = (np.asarray(wrong) | (probabilities.max(axis=1) >= _SURE)) & (probabilities.argmax(axis=1) != labels)
+    return Judged(probabilities, wrong, agreement, how)
+
+
+def sound_digests(about: AuditedRun) -> list[list[str]]:
+    """The digests of the windows of each recording `[R]`, those of silence excepted."""
+    found: list[list[str]] = [[] for _ in about.recordings]
+    columns = (about.windows[name].to_pylist() for name in ("sound_sha256", "silence"))
+    for recording, digest, silence in zip(about.recording_of_window.tolist(), *columns, strict=True):
+        if silence < 1:
+            found[recording].append(digest)
+    return found
+
+
+def best_windows(about: AuditedRun, recordings: Sequence[int], suggestions: Sequence[str]) -> tuple[list[str], int]:
+    """The window of each recording to listen to: one that is explained for the suggested class, else its first.
+
+    And how many are so explained.
+    """
+    clips = [about.recordings[recording] for recording in recordings]
+    rows = about.connection.execute(
+        "SELECT clip_id, target, min(window_id) FROM masks JOIN (SELECT unnest(?) AS clip_id, unnest(?) AS target) "
+        "USING (clip_id, target) GROUP BY ALL",
+        [clips, list(suggestions)],
+    ).fetchall()
+    explained = {(clip_id, target): window for clip_id, target, window in rows}
+    first = {clip: about.window_ids[about.first_windows[one]] for clip, one in zip(clips, recordings, strict=True)}
+    windows = [explained.get((clip, name), first[clip]) for clip, name in zip(clips, suggestions, strict=True)]
+    return windows, sum(key in explained for key in zip(clips, suggestions, strict=True))
+
+
+def _own_probabilities(about: AuditedRun, config: AuditConfig, labels: list[str]) -> NDArray[np.float64] | None:
+    """The classifier's own probabilities `[R, C]` of these labels where they may judge, else None."""
+    if config.heard_before != "no":
+        return None
+    if lacking := [label for label in labels if label not in about.classes]:
+        about.note("label_error", f"{lacking[0]!r} is no class of the classifier, so probes judge the labels")
+        return None
+    chosen = about.mean_by_recording(about.probabilities)[:, [about.classes.index(label) for label in labels]]
+    return np.asarray(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1e-9), np.float64)
+
+
+def _findings(
+    about: AuditedRun,
+    classes: list[str],
+    rows: NDArray[np.int64],
+    y: NDArray[np.int64],
+    found: Judged,
+    told: dict[str, Any],
+) -> list[Finding]:
+    right = np.array([about.recordings[row] in about.found_right for row in rows])
+    findings = []
+    for number, label in enumerate(classes):
+        wrong = np.flatnonzero(found.wrong & ~right & (y == number))
+        if not len(wrong):
+            continue
+        wrong = wrong[np.argsort(found.probabilities[wrong, number], kind="stable")]
+        suggested = [classes[one] for one in found.probabilities[wrong].argmax(axis=1)]
+        windows, explained = best_windows(about, rows[wrong].tolist(), suggested)
+        members = [
+            Member(about.recordings[rows[one]], window, float(1 - found.probabilities[one, number]), other)
+            for one, window, other in zip(wrong, windows, suggested, strict=True)
+        ]
+        n, of = len(wrong), int((y == number).sum())
+        other, times = Counter(suggested).most_common(1)[0]
+        seem = "seems" if n == 1 else "seem"
+        mostly = f"something else, {times} of them {other!r}" if times > 1 else "something else"
+        mostly = repr(other) if times == n else mostly
+        findings.append(
+            Finding(
+                kind="label_error",
+                subject=label,
+                statement=f"{n} of {of} recordings labelled {label!r} {seem} to be {mostly}",
+                n=n,
+                share=n / of,
+                weight=weigh(STAKES["label_error"], n / len(about.recordings), found.agreement),
+                effect=proportion(n, of, f"of the recordings labelled {label!r}"),
+                evidence={**told, "suggested": dict(Counter(suggested)), "suggestion explained": explained, "of": of},
+                members=members,
+            )
+        )
+    return findings
+
+
+def _listed(counts: dict[str, int]) -> str:
+    shown = [f"{label!r} ({count})" for label, count in list(counts.items())[:10]]
+    return ", ".join(shown) + (f" and {len(counts) - 10} more" if len(counts) > 10 else "")

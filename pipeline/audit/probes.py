@@ -1,0 +1,162 @@
+"""Probabilities of labels that were made without the recording: probes on embeddings, out of fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from pipeline.audit.duplicates.neighbours import nearest, unit_vectors
+
+FOLDS, NEIGHBOURS = 5, 10
+# Strengths of the L2 penalty, of which the one that predicts best out of fold is taken, from the strongest on.
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+# Foldings that are averaged, and up to how many recordings that is worth its time.
+_FOLDINGS, _FEW = 3, 10_000
+# Recordings that a probe learns from at most, fewer where there are many classes.
+_LEARNT, _LEARNT_TIMES_CLASSES = 20_000, 1_000_000
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Probabilities `[n, C]` of `probes` and of `neighbours`, and how often the probes name the given label."""
+
+    probes: NDArray[np.float64]
+    neighbours: NDArray[np.float64]
+    agreement: float
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Both together; probes count twice, as they are made in two ways."""
+        return (2 * self.probes + self.neighbours) / 3
+
+
+def probe_labels(
+    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
+) -> Probed:
+    """Probabilities of the classes 0 to C - 1 for each of `n` recordings, by probes that did not learn from it.
+
+    `features` `[n, D]` are standardised, a multinomial logistic regression learns their `labels` `[n]` in folds that
+    keep `groups` `[n]` together. It is done again without the recordings whose label it doubted the first time, so that
+    wrong labels teach nothing; both are averaged. The neighbours' part is the share of a label among the ten nearest
+    recordings of other groups, by cosine.
+    """
+    n_classes = int(labels.max()) + 1
+    strength = best_strength(features, labels, groups, seed)
+    foldings = [seed + number for number in range(_FOLDINGS if len(labels) <= _FEW else 1)]
+    everything = np.ones(len(labels), bool)
+    first = _mean_out_of_fold(features, labels, groups, everything, strength, foldings)
+    agrees = first.argmax(axis=1) == labels
+    # A class whose every label is doubted would be gone.
+    kept = agrees | ~np.isin(labels, np.flatnonzero(np.bincount(labels[agrees], minlength=n_classes) >= FOLDS))
+    second = _mean_out_of_fold(features, labels, groups, kept, strength, foldings)
+    return Probed((first + second) / 2, _neighbours(features, labels, groups, n_classes), float(agrees.mean()))
+
+
+def groups_of_same_sound(digests: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    """A group number for each recording; those that share a window's digest, straight or by others, have one."""
+    numbers: dict[str, int] = {}
+    pairs = [
+        (recording, numbers.setdefault(digest, len(numbers))) for recording, own in enumerate(digests) for digest in own
+    ]
+    n, rows, columns = len(digests), [one for one, _ in pairs], [len(digests) + other for _, other in pairs]
+    graph = coo_matrix((np.ones(len(pairs), np.int8), (rows, columns)), shape=(n + len(numbers),) * 2)
+    return np.asarray(connected_components(graph, directed=False)[1][:n], np.int64)
+
+
+def folds_of(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int, folds: int = FOLDS) -> NDArray[np.int64]:
+    """The fold of each recording: groups stay together, and each label is dealt out evenly, by its first recording."""
+    rng = np.random.default_rng(seed)
+    unique, first, of = np.unique(groups, return_index=True, return_inverse=True)
+    fold = np.empty(len(unique), np.int64)
+    start = 0
+    for label in np.unique(labels[first]):
+        own = rng.permutation(np.flatnonzero(labels[first] == label))
+        fold[own] = (start + np.arange(len(own))) % folds
+        start += len(own)
+    return fold[of]
+
+
+def _mean_out_of_fold(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    kept: NDArray[np.bool_],
+    strength: float,
+    foldings: Sequence[int],
+) -> NDArray[np.float64]:
+    made = [_out_of_fold(features, labels, groups, kept, strength, seed) for seed in foldings]
+    return np.asarray(np.mean(made, axis=0))
+
+
+def _out_of_fold(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    kept: NDArray[np.bool_],
+    strength: float,
+    seed: int,
+) -> NDArray[np.float64]:
+    n_classes = int(labels.max()) + 1
+    result = np.zeros((len(labels), n_classes))
+    for train, test in _splits(labels, groups, seed):
+        learnt = _sampled(train[kept[train]], labels, n_classes, seed)
+        scaler = StandardScaler().fit(features[learnt])
+        model = LogisticRegression(C=strength, max_iter=300).fit(scaler.transform(features[learnt]), labels[learnt])
+        result[np.ix_(test, model.classes_)] = model.predict_proba(scaler.transform(features[test]))
+    return result
+
+
+def _splits(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    fold = folds_of(labels, groups, seed)
+    for number in range(FOLDS):
+        test = fold == number
+        if test.any() and len(np.unique(labels[~test])) > 1:
+            yield np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def _sampled(rows: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int, seed: int) -> NDArray[np.int64]:
+    """At most so many rows as a probe can learn from in its time, of each label the same share, but ten or all."""
+    limit = min(_LEARNT, max(_LEARNT_TIMES_CLASSES // n_classes, 10 * n_classes))
+    if len(rows) <= limit:
+        return rows
+    order = np.random.default_rng(seed).permutation(rows)
+    order = order[np.argsort(labels[order], kind="stable")]
+    counts = np.bincount(labels[order], minlength=n_classes)
+    take = np.minimum(counts, np.maximum(10, counts * limit // len(rows)))
+    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(order[place < np.repeat(take, counts)])
+
+
+def best_strength(
+    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> float:
+    """The strength of the penalty, as scikit-learn's C, whose probabilities out of fold have the least log loss."""
+    rows = _sampled(np.arange(len(labels)), labels, int(labels.max()) + 1, seed)
+    if len(rows) > _FEW:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, _FEW // 2, replace=False))
+    x, groups = features[rows], groups[rows]
+    y = np.unique(labels[rows], return_inverse=True)[1]
+    losses = []
+    for strength in _STRENGTHS:
+        made = _out_of_fold(x, y, groups, np.ones(len(y), bool), strength, seed)
+        losses.append(-np.log(np.maximum(made[np.arange(len(y)), y], 1e-9)).mean())
+    return _STRENGTHS[int(np.argmin(losses))]
+
+
+def _neighbours(
+    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], n_classes: int
+) -> NDArray[np.float64]:
+    near, _ = nearest(unit_vectors(features.copy()), groups, NEIGHBOURS)
+    votes = np.zeros((len(labels), n_classes))
+    rows, places = np.nonzero(near >= 0)
+    np.add.at(votes, (rows, labels[near[rows, places]]), 1.0)
+    return np.asarray(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1.0))

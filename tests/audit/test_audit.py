@@ -1,0 +1,220 @@
+"""An audit as a whole: its order, its correction, its tables, its labels and marks, on disk and on S3."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import lmac
+from pipeline.audit import audit as module
+from pipeline.audit.audited import AuditedRun, AuditError
+from pipeline.audit.correction import adjusted
+from pipeline.audit.findings import Finding, Member
+from pipeline.audit.weight import CANDIDATE, STAKES, weigh
+from pipeline.inputs.shards import clip_id
+from pipeline.runs.leftovers import find_leftovers
+from pipeline.runs.output import RunOutput
+from pipeline.storage.errors import InputError
+from schemas.audit_config import AuditConfig
+from schemas.audit_tables import AUDIT_TABLES
+from schemas.yaml_config import ConfigError
+from tests.audit.make import made_run, window
+from tests.conftest import TinyRun
+from tests.s3 import S3Server
+
+
+def broken(folder: Path) -> str:
+    """Twenty recordings at two sites, five of them clipped."""
+    rows = [
+        window(f"{number}.wav", clipped=0.01 * (number < 5), metadata={"site": "A" if number < 8 else "B"})
+        for number in range(20)
+    ]
+    return made_run(folder / "run", rows)
+
+
+def read(url: str, name: str) -> Any:
+    return pq.read_table(io.BytesIO(RunOutput(url).read_bytes(f"audit/{name}.parquet")))
+
+
+def test_findings_are_written_as_the_schema_says_and_replaced_by_the_next_audit(tmp_path: Path) -> None:
+    url = broken(tmp_path)
+    found = lmac.audit(url)
+    assert {one.kind for one in found.findings} == {"broken_audio", "typical"}
+    for name, schema in AUDIT_TABLES.items():
+        assert read(url, name).schema.equals(schema)
+    rows = read(url, "findings").to_pylist()
+    assert [row["finding"] for row in rows] == [one.id for one in found.findings]
+    assert [row["weight"] for row in rows] == sorted((row["weight"] for row in rows), reverse=True)
+    told = json.loads(read(url, "findings").schema.metadata[b"audit"])
+    assert (told["recordings"], told["settings"]["seed"]) == (20, 0)
+    lmac.audit(url, kinds=["unfaithful"])
+    assert read(url, "findings").num_rows == read(url, "members").num_rows == 0
+
+
+def test_an_audit_is_the_same_every_time(tmp_path: Path) -> None:
+    url = broken(tmp_path)
+    first = {name: (lmac.audit(url), read(url, name))[1] for name in AUDIT_TABLES}
+    lmac.audit(url)
+    assert all(read(url, name).equals(table) for name, table in first.items())
+
+
+def test_a_run_with_an_audit_is_still_whole_and_has_no_leftovers(tiny_run: TinyRun, tmp_path: Path) -> None:
+    url = str(shutil.copytree(tiny_run.output, tmp_path / "run"))
+    lmac.audit(url)
+    left = Path(url, "audit", f".{'0' * 32}.tmp")
+    left.write_bytes(b"")
+    assert not lmac.verify(url, tiny_run.source).findings
+    assert [file.path for file in find_leftovers(RunOutput(url), timedelta(0)).files] == [f"audit/{left.name}"]
+    named = {file.path for file in RunOutput(url).files()}
+    assert RunOutput(url).sweep_orphans(named) == []
+    assert lmac.open_run(url).sql("SELECT count(*) FROM predictions").fetchall() == [(10,)]
+
+
+def test_a_weight_grows_with_the_stakes_the_share_and_the_certainty() -> None:
+    assert weigh(STAKES["shortcut"], 0.5) > weigh(STAKES["shortcut"], 0.5, CANDIDATE) > 0
+    assert weigh(STAKES["label_error"], 0.1) > weigh(STAKES["label_error"], 0.01)
+    # What is typical comes last, however many it is about, and one wrong label of a thousand before it.
+    assert weigh(STAKES["typical"], 1.0) < weigh(STAKES["label_error"], 0.001)
+
+
+def test_p_is_corrected_over_all_tests_of_an_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert adjusted([0.04, 0.01, 0.03, 0.9]).tolist() == pytest.approx([0.04 * 4 / 3, 0.04, 0.04 * 4 / 3, 0.9])
+    assert adjusted([]).tolist() == []
+
+    def asks(kind: Any, values: Sequence[float | None]) -> module.Question:
+        return lambda about, config: [
+            Finding(kind, str(number), "", 1, 0.1, weight=0.1, p=p) for number, p in enumerate(values)
+        ]
+
+    questions = {"shortcut": asks("shortcut", [0.001, 0.03, 0.9]), "duplicate": asks("duplicate", [0.02, None])}
+    monkeypatch.setattr(module, "QUESTIONS", questions)
+    found = {(one.kind, one.subject): one.p_adjusted for one in lmac.audit(broken(tmp_path)).findings}
+    assert found == {
+        ("shortcut", "0"): pytest.approx(0.004),
+        ("shortcut", "1"): pytest.approx(0.04),
+        ("duplicate", "0"): pytest.approx(0.04),
+        ("duplicate", "1"): None,
+    }
+
+
+def test_shares_count_each_recording_once(tmp_path: Path) -> None:
+    rows = [
+        window(f"{number}.wav", clipped=0.01 * (number < 5), dc_offset=0.1 * (3 <= number < 7)) for number in range(20)
+    ]
+    found = lmac.audit(made_run(tmp_path / "run", rows), kinds=["broken_audio"])
+    assert (found.concerned("broken_audio"), found.share("broken_audio")) == (7, 0.35)
+    assert found.concerned("label_error") == 0
+
+
+def test_the_evidence_says_which_groups_a_finding_is_of(tmp_path: Path) -> None:
+    (one,) = lmac.audit(broken(tmp_path), kinds=["broken_audio"], group_by=["site"]).findings
+    assert one.evidence["groups"] == {"site": {"A": {"n": 5, "of": 8}}}
+    with pytest.raises(AuditError, match="no recording has a column 'device' in its metadata; there are: site"):
+        lmac.audit(broken(tmp_path / "other"), split="device")
+
+
+def test_labels_of_a_table_take_the_place_of_the_runs_in_arrays_and_in_sql(tmp_path: Path) -> None:
+    rows = [window(f"a/{number}.wav", label_true=["bark"]) for number in range(4)]
+    url = made_run(tmp_path / "run", rows)
+    table = tmp_path / "labels.csv"
+    table.write_text("file,what\n0.wav,rain\n/elsewhere/a/1.wav,rain;siren\nunknown.wav,rain\n")
+    asked = AuditConfig(labels=str(table), label_column="what", label_separator=";")
+    about, _ = module._opened(lmac.open_run(url), asked)
+    by_key = dict(zip(about.windows["key"].to_pylist(), about.labels, strict=True))
+    assert by_key == {"a/0.wav": ["rain"], "a/1.wav": ["rain", "siren"], "a/2.wav": [], "a/3.wav": []}
+    query = "SELECT count(*) FROM predictions WHERE list_contains(label_true, 'rain')"
+    assert about.connection.sql(query).fetchall() == [(2,)]
+    table.write_text("file,label\nother.wav,rain\n")
+    with pytest.raises(InputError, match="none of its 1 recordings is one of the 4"):
+        lmac.audit(url, labels=str(table))
+    table.write_text("file,label,start,end\na/0.wav,rain,0,1\n")
+    with pytest.raises(InputError, match="it names segments"):
+        lmac.audit(url, labels=str(table))
+
+
+def test_marks_leave_out_what_is_right_and_make_a_table_to_train_with(tmp_path: Path) -> None:
+    rows = [window(f"{number}.wav", clipped=0.01 * (number < 3), label_true=["bark"]) for number in range(6)]
+    url = made_run(tmp_path / "run", rows)
+    marks = tmp_path / "marks.csv"
+    lines = [
+        (0, "right", "", ""),
+        (1, "wrong", "rain", 'it pours, "heavily"'),
+        (2, "wrong", "", ""),
+        (3, "unsure", "", ""),
+    ]
+    with marks.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [("clip_id", "mark", "label", "note"), *((clip_id(f"{number}.wav"), *rest) for number, *rest in lines)]
+        )
+    found = lmac.audit(url, reviewed=str(marks), kinds=["broken_audio"])
+    assert [member.clip_id for member in found.findings[0].members] == sorted(clip_id(f"{n}.wav") for n in (1, 2))
+    table = list(csv.DictReader(io.StringIO(RunOutput(url).read_bytes("audit/reviewed.csv").decode())))
+    assert [(row["key"], row["label"], row["mark"]) for row in table] == [
+        ("0.wav", "bark", "right"),
+        ("1.wav", "rain", "wrong"),
+        ("2.wav", "", "wrong"),
+        ("3.wav", "", "unsure"),
+        ("4.wav", "bark", ""),
+        ("5.wav", "bark", ""),
+    ]
+    assert table[1]["note"] == 'it pours, "heavily"'
+    # It is a table of labels as all commands take it.
+    again = lmac.audit(url, labels=f"{url}/audit/reviewed.csv", kinds=["typical"])
+    assert {one.subject: one.n for one in again.findings} == {"bark": 3, "rain": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,mark\nx,right\n", "it has no column 'clip_id', only clip, mark"),
+        ("clip_id,mark\nx,good\n", "line 2: the mark 'good' is none of right, wrong, unsure"),
+        ("clip_id,mark\nx,right\n", "none of the 1 marked recordings is in the run"),
+    ],
+)
+def test_marks_that_cannot_be_meant_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "marks.csv").write_text(text)
+    with pytest.raises(AuditError, match=message):
+        lmac.audit(broken(tmp_path), reviewed=str(tmp_path / "marks.csv"))
+
+
+def test_members_that_are_examples_go_where_they_are_right_and_the_finding_stays() -> None:
+    about = type("About", (), {"found_right": frozenset("a")})()
+    both = Finding("shortcut", "x", "", 9, 0.1, 0.1, members=[Member("a", "a-0", 1.0), Member("b", "b-0", 0.5)])
+    alone = Finding("shortcut", "y", "", 1, 0.1, 0.1, members=[Member("a", "a-0", 1.0)])
+    (kept,) = module._unmarked([both, alone], about)
+    assert [member.clip_id for member in kept.members] == ["b"]
+    assert kept.n == 9
+
+
+def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="give the run's input"):
+        lmac.audit(broken(tmp_path), confirm=True)
+    with pytest.raises(ConfigError, match="kinds"):
+        lmac.audit(broken(tmp_path / "kinds"), kinds=["duplicates"])
+
+
+def test_a_recording_of_several_windows_is_one_row_of_recordings(tmp_path: Path) -> None:
+    rows = [window(key, index, embedding=[float(index), 1.0]) for key in ("b.wav", "a.wav") for index in range(3)]
+    about = AuditedRun(lmac.open_run(made_run(tmp_path / "run", rows)))
+    assert about.recordings == sorted({row["clip_id"] for row in rows})
+    assert about.recording_of_window.tolist() == [0, 0, 0, 1, 1, 1]
+    assert about.mean_by_recording(about.embeddings).tolist() == [[1.0, 1.0]] * 2
+    assert about.of_recordings(about.window_ids) == [f"{one}-00000" for one in about.recordings]
+
+
+@pytest.mark.slow
+def test_an_audit_on_s3_is_that_of_the_disk(s3_server: S3Server, tmp_path: Path) -> None:
+    remote = f"{s3_server.bucket_url}/run"
+    rows = [window(f"{number}.wav", clipped=0.01 * (number < 5)) for number in range(20)]
+    for url in (made_run(remote, rows), made_run(tmp_path / "run", rows)):
+        lmac.audit(url)
+    assert read(remote, "members").equals(read(str(tmp_path / "run"), "members"))
