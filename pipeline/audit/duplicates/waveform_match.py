@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 RATE = 8000
 # What makes a copy, see docs/duplicates.md: correlation of the waveforms, height of the whitened peak as a share of the
 # spectrum and over the next one, and the share of both sounds' energy that lies where they overlap.
-MIN_CORRELATION, MIN_PEAK, MIN_DISTINCT, MIN_ENERGY = 0.8, 0.05, 1.5, 0.2
+MIN_CORRELATION, MIN_PEAK, MIN_DISTINCT, MIN_ENERGY = 0.7, 0.05, 1.5, 0.2
 # The overlap is at least so much of the shorter sound.
 _MIN_OVERLAP = 0.5
 # Below this, hum and rumble; a bin so far below the mean is rounding, and its phase means nothing.
