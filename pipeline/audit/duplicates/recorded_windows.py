@@ -22,7 +22,7 @@ _WINDOWS = """
 _RECORDINGS = """
     SELECT
         CASE WHEN shard = '' THEN key ELSE shard || '/' || key END AS name,
-        min(json_extract_string(metadata, '$.' || json_quote(?))) AS part
+        min(json_extract_string(metadata, '$.' || json_quote(?::VARCHAR))) AS part
     FROM predictions GROUP BY shard, key ORDER BY shard, key
 """
 
@@ -54,7 +54,7 @@ class RecordedWindows:
         """The windows of a run, and the recordings' values of the metadata column `split`."""
         table = audited.connection.sql(_WINDOWS).to_arrow_table()
         recording = table["recording"].to_numpy().astype(np.int64)
-        rows = audited.connection.execute(_RECORDINGS, [split or ""]).fetchall()
+        rows = audited.connection.execute(_RECORDINGS, [split or None]).fetchall()
         found: list[set[str]] = [set() for _ in rows]
         for number, labels in zip(recording.tolist(), audited.labels, strict=True):
             found[number].update(labels)
@@ -68,7 +68,7 @@ class RecordedWindows:
             sound=table["sound"].to_numpy().astype(np.int64),
             heard=table["heard"].to_numpy(),
             names=[str(name) for name, _ in rows],
-            splits=[part if split else None for _, part in rows],
+            splits=[part for _, part in rows],
             labels=[tuple(sorted(one)) for one in found],
         )
 

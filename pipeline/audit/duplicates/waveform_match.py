@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 RATE = 8000
 # What makes a copy, see docs/duplicates.md: correlation of the waveforms, height of the whitened peak as a share of the
 # spectrum and over the next one, and the share of both sounds' energy that lies where they overlap.
-MIN_CORRELATION, MIN_PEAK, MIN_DISTINCT, MIN_ENERGY = 0.7, 0.05, 1.5, 0.2
+MIN_CORRELATION, MIN_PEAK, MIN_DISTINCT, MIN_ENERGY = 0.7, 0.15, 2.0, 0.2
 # The overlap is at least so much of the shorter sound.
 _MIN_OVERLAP = 0.5
 # Below this, hum and rumble; a bin so far below the mean is rounding, and its phase means nothing.
 _LOWEST_HZ, _ROUNDING = 60.0, 1e-3
 # A peak's own surroundings, and soft ends: hard ones are clicks at the same place in all sounds.
-_PEAK_S, _FADE_S = 0.01, 0.02
+_PEAK_S, _FADE_S = 0.01, 0.1
 # Lags between samples that are tried: at a wrong fraction the highest frequencies cancel.
 _STEPS, _REACH = 8, 64
 _LAGS = np.arange(-3 * _STEPS // 2, 3 * _STEPS // 2 + 1)[:, None] / _STEPS - np.arange(-_REACH, _REACH + 1)
@@ -79,7 +79,7 @@ class Sound:
     def whitened(self, n_fft: int) -> NDArray[np.complex64]:
         """The spectrum `[n_fft / 2 + 1]` with all magnitudes 1, 0 below the lowest frequency."""
         if self._spectrum is None or self._spectrum[0] != n_fft:
-            samples, n = self.samples.copy(), min(round(_FADE_S * RATE), len(self.samples) // 2)
+            samples, n = self.samples.copy(), min(round(_FADE_S * RATE), len(self.samples) // 4)
             fade = (0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / max(n, 1))).astype(np.float32)
             samples[:n] *= fade
             samples[len(samples) - n :] *= fade[::-1]
