@@ -8,7 +8,7 @@ themselves are correlated. Gain and polarity play no part in either.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,10 @@ RATE = 8000
 # What makes a copy, see docs/duplicates.md: correlation of the waveforms, height of the whitened peak as a share of the
 # spectrum and over the next one, and the share of both sounds' energy that lies where they overlap.
 MIN_CORRELATION, MIN_PEAK, MIN_DISTINCT, MIN_ENERGY = 0.7, 0.15, 2.0, 0.2
+# Or, in place of the correlation, so many seconds and such a share of the shorter sound in which pieces agree nearly
+# fully: two recordings may be cut together from the same one.
+_PIECE_S, _PIECE_CORRELATION = 0.25, 0.9
+MIN_AGREES_S, MIN_AGREES = 1.0, 0.2
 # The overlap is at least so much of the shorter sound.
 _MIN_OVERLAP = 0.5
 # Below this, hum and rumble; a bin so far below the mean is rounding, and its phase means nothing.
@@ -37,7 +41,9 @@ class Match:
     """Two sounds at the lag where they agree best: the second's time plus `lag_s` is the first's.
 
     `correlation` is that of the waveforms in [0, 1], `peak` the share of the spectrum that agrees, `distinct` how many
-    times the next peak it is, `energy` the share of both sounds' energy that lies in the overlap.
+    times the next peak it is, `energy` the share of both sounds' energy that lies in the overlap. `agrees_s` are the
+    seconds of the overlap in which pieces of a quarter of a second correlate by 0.9 or more, `agrees` their share of
+    the shorter sound; both are 0 where it is clear without them.
     """
 
     correlation: float
@@ -45,12 +51,15 @@ class Match:
     peak: float
     distinct: float
     energy: float
+    agrees_s: float = 0.0
+    agrees: float = 0.0
 
     @property
     def is_copy(self) -> bool:
         """Whether all of it speaks for a copy."""
+        in_part = self.agrees_s >= MIN_AGREES_S and self.agrees >= MIN_AGREES
         return (
-            self.correlation >= MIN_CORRELATION
+            (self.correlation >= MIN_CORRELATION or in_part)
             and self.peak >= MIN_PEAK
             and self.distinct >= MIN_DISTINCT
             and self.energy >= MIN_ENERGY
@@ -101,8 +110,9 @@ def match(one: Sound, other: Sound) -> Match:
     agreement = scipy.fft.irfft(one.whitened(n_fft) * np.conj(other.whitened(n_fft)), n_fft)
     heights = np.abs(agreement, out=agreement)
     # Lags from -(longest) to the longest at which enough of both overlaps.
-    shortest = max(1, round(_MIN_OVERLAP * min(len(a), len(b))))
-    low, high = shortest - len(b), len(a) - shortest
+    shorter = min(len(a), len(b))
+    least = max(1, round(_MIN_OVERLAP * shorter))
+    low, high = least - len(b), len(a) - least
     heights = np.concatenate([heights[low:], heights[: high + 1]]) if low < 0 else heights[low : high + 1]
     place = int(heights.argmax())
     lag, width = low + place, round(_PEAK_S * RATE)
@@ -120,15 +130,41 @@ def match(one: Sound, other: Sound) -> Match:
     # What falls here is no copy in any case, and most pairs do: the costly part is left out.
     if share < MIN_PEAK or distinct < MIN_DISTINCT or min(energies) <= 0:
         return Match(0.0, lag / RATE, share, distinct, float(energy))
-    correlation = _between_samples(a[start:stop], b[start - lag : stop - lag]) / float(np.sqrt(np.prod(energies)))
-    return Match(min(1.0, correlation), lag / RATE, share, distinct, float(energy))
+    a, b = a[start:stop], b[start - lag : stop - lag]
+    product, fraction = _between_samples(a, b)
+    correlation = min(1.0, product / float(np.sqrt(np.prod(energies))))
+    found = Match(correlation, lag / RATE, share, distinct, float(energy))
+    if correlation >= MIN_CORRELATION:
+        return found
+    agreeing = _agreeing_pieces(a, _moved(b, fraction))
+    return replace(found, agrees_s=agreeing * _PIECE_S, agrees=agreeing * _PIECE_S * RATE / shorter)
 
 
-def _between_samples(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """The largest absolute scalar product of two pieces, one of them moved by up to a sample and a half."""
+def _between_samples(a: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[float, float]:
+    """The largest absolute scalar product of two pieces, one moved by up to a sample and a half, and by how much."""
     n_fft = _points(len(a) + 2 * _REACH)
     products = scipy.fft.irfft(scipy.fft.rfft(a, n_fft) * np.conj(scipy.fft.rfft(b, n_fft)), n_fft)
-    return float(np.abs(_INTERPOLATION @ np.concatenate([products[-_REACH:], products[: _REACH + 1]])).max())
+    between = np.abs(_INTERPOLATION @ np.concatenate([products[-_REACH:], products[: _REACH + 1]]))
+    best = int(between.argmax())
+    return float(between[best]), (best - len(between) // 2) / _STEPS
+
+
+def _moved(sound: NDArray[np.float32], samples: float) -> NDArray[np.float32]:
+    """A sound `[n]` later by a part of a sample."""
+    n_fft = _points(len(sound) + 2 * _REACH)
+    turn = np.exp(-2j * np.pi / n_fft * samples * np.arange(n_fft // 2 + 1)).astype(np.complex64)
+    moved: NDArray[np.float32] = scipy.fft.irfft(scipy.fft.rfft(sound, n_fft) * turn, n_fft)[: len(sound)]
+    return moved
+
+
+def _agreeing_pieces(a: NDArray[np.float32], b: NDArray[np.float32]) -> int:
+    """How many pieces of two sounds `[n]` of one length correlate nearly fully."""
+    length = round(_PIECE_S * RATE)
+    whole = len(a) // length * length
+    a, b = a[:whole].reshape(-1, length), b[:whole].reshape(-1, length)
+    energies = np.einsum("pn,pn->p", a, a) * np.einsum("pn,pn->p", b, b)
+    products = np.abs(np.einsum("pn,pn->p", a, b))
+    return int(((products >= _PIECE_CORRELATION * np.sqrt(energies)) & (energies > 0)).sum())
 
 
 def _points(least: int) -> int:

@@ -11,7 +11,15 @@ import soxr
 from numpy.typing import NDArray
 
 from benchmarks.planted_copies import KINDS, mono, mp3
-from pipeline.audit.duplicates.waveform_match import MIN_DISTINCT, MIN_PEAK, NO_MATCH, RATE, Sound, match
+from pipeline.audit.duplicates.waveform_match import (
+    MIN_CORRELATION,
+    MIN_DISTINCT,
+    MIN_PEAK,
+    NO_MATCH,
+    RATE,
+    Sound,
+    match,
+)
 from tests.audit.duplicates.make import barks, delayed, rain
 
 Make = Callable[[float, int], NDArray[np.float32]]
@@ -106,3 +114,15 @@ def test_real_recordings_match_their_copies_and_no_other_of_their_class(esc10_di
         for kind, change in KINDS.items():
             copy = Sound(soxr.resample(change(sound, rate, np.random.default_rng(number)), rate, RATE))
             assert [match(one, copy).is_copy for one in sounds] == [one == number for one in range(len(sounds))], kind
+
+
+def test_two_sounds_cut_together_from_one_are_copies_in_part() -> None:
+    shared = rain(2.0, 1)
+    one = np.concatenate([rain(1.0, 2), shared, rain(2.0, 3)])
+    found = match(Sound(one), Sound(np.concatenate([rain(1.4, 4), shared, rain(1.6, 5)])))
+    assert found.is_copy
+    assert found.correlation < MIN_CORRELATION
+    assert found.agrees_s == pytest.approx(2.0, abs=0.3)
+    assert found.lag_s == pytest.approx(-0.4)
+    less = shared[: RATE * 3 // 4]
+    assert not match(Sound(one), Sound(np.concatenate([rain(1.4, 4), less, rain(2.85, 5)]))).is_copy
