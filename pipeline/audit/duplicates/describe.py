@@ -19,7 +19,7 @@ _NAMED = 50
 
 def same_samples(windows: RecordedWindows, found: CopyGroups) -> Finding:
     """The finding of recordings with the very samples of another."""
-    said = f"{_recordings(found)} {_have(found)} samples of another, bit for bit, in {_groups(found.groups)}"
+    said = f"{_recordings(found)} have the samples of another, bit for bit, in {_groups(found.groups)}"
     return _finding(windows, found, "same samples", said, confirmed=True)
 
 
@@ -29,7 +29,7 @@ def near_copies(windows: RecordedWindows, found: CopyGroups, not_compared: int) 
     `not_compared` pairs of neighbours were further ones than are compared by their sound.
     """
     said = (
-        f"{_recordings(found)} {_have(found)} waveform of another at another level, cut, moved, encoded again or with "
+        f"{_recordings(found)} have the waveform of another at another level, cut, moved, encoded again or with "
         f"noise, in {_groups(found.groups)}"
     )
     if not_compared:
@@ -51,7 +51,7 @@ def leakage(windows: RecordedWindows, found: CopyGroups, split: str) -> list[Fin
         links = {one: [_across(windows, found, group, one)] for group in groups for one in group}
         part = CopyGroups(groups, links)
         counts = {name: sum(windows.splits[one] == name for one in part.recordings) for name in names}
-        said = f"{_recordings(part)} in {_groups(groups)} of copies {_lie(part)} across {split} {' and '.join(names)}"
+        said = f"{_recordings(part)} in {_groups(groups)} of copies lie across {split} {' and '.join(names)}"
         subject = f"leakage across {split}: {', '.join(names)}"
         findings.append(_finding(windows, part, subject, said, confirmed=True, more={"by_split": counts}))
     return findings
@@ -120,17 +120,8 @@ def _named(windows: RecordedWindows, group: Sequence[int]) -> dict[str, list[str
 
 
 def _recordings(found: CopyGroups) -> str:
-    n = len(found.recordings)
-    return f"{n} recording{'s' * (n != 1)}"
+    return f"{len(found.recordings)} recordings"
 
 
 def _groups(groups: Sequence[list[int]]) -> str:
     return f"{len(groups)} group{'s' * (len(groups) != 1)}"
-
-
-def _have(found: CopyGroups) -> str:
-    return "has the" if len(found.recordings) == 1 else "have the"
-
-
-def _lie(found: CopyGroups) -> str:
-    return "lies" if len(found.recordings) == 1 else "lie"
