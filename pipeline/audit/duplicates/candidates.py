@@ -14,6 +14,8 @@ from pipeline.audit.duplicates.neighbours import nearest, unit_vectors
 NEIGHBOURS, PER_RECORDINGS = 4, 3
 # Pairs that are compared by their sound, the likeliest first: about two milliseconds each.
 MAX_PAIRS = 20_000
+# How far below the loudest band a spectrum's shape reaches.
+_DEPTH_DB = 20.0
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Candidates:
 
 def spectral_shapes(band_levels_dbfs: NDArray[np.float32]) -> NDArray[np.float32]:
     """The levels of mel bands `[W, bands]` in dB about their mean: what a gain does not change."""
-    # A band without any signal lies at the floor, however loud the rest: that says nothing of the shape.
-    levels = np.maximum(band_levels_dbfs, band_levels_dbfs.max(axis=1, keepdims=True) - 80)
+    # What lies far below the loudest band is where noise and codecs change most.
+    levels = np.maximum(band_levels_dbfs, band_levels_dbfs.max(axis=1, keepdims=True) - _DEPTH_DB)
     shapes: NDArray[np.float32] = levels - levels.mean(axis=1, keepdims=True)
     return shapes
 
@@ -41,8 +43,8 @@ def find_candidates(
 ) -> Candidates:
     """Pairs of windows of different recordings that are neighbours by any of the descriptions `[W, D]` each.
 
-    The descriptions are changed in place. An embedding moves when the level falls towards the floor of a log-mel, a
-    spectrum's shape when noise fills its empty bands: together they miss next to nothing.
+    The descriptions are changed in place. An embedding moves when the level falls towards the floor of a log-mel, and
+    with noise; a spectrum's shape when what is cut off sounded otherwise: together they miss next to nothing.
     """
     units = [unit_vectors(one) for one in descriptions]
     ranked = []
