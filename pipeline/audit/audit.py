@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.broken_audio import broken_audio
 from pipeline.audit.correction import corrected
+from pipeline.audit.duplicates.ask import duplicates
 from pipeline.audit.findings import Finding, in_order, tables_of
 from pipeline.audit.given_labels import given_labels
 from pipeline.audit.groups import with_groups
@@ -36,6 +37,7 @@ Question = Callable[[AuditedRun, AuditConfig], list[Finding]]
 QUESTIONS: dict[Kind, Question] = {
     "label_error": label_error,
     "shortcut": shortcut,
+    "duplicate": duplicates,
     "broken_audio": broken_audio,
     "unfaithful": unfaithful,
     "odd_one_out": odd_one_out,

@@ -1,0 +1,57 @@
+"""Sound of a run's windows, from its input where that is given, else from both sides of its listenables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.runs.original import read_originals
+from pipeline.runs.run import Listenable, Run
+
+_BATCH_ROWS = 64
+
+
+def has_both_sides(run: Run) -> bool:
+    """Whether a run's listenables, kept and removed, are the original again where both were drawn."""
+    sides = set(run.record.config["listenables"])
+    return run.record.explainer["mask_domain"] == "magnitude" and {"masked_in", "masked_out"} <= sides
+
+
+def read_windows(
+    run: Run, window_ids: Collection[str], input_url: str | None
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield windows by their ids with their samples `[n]` at the explainer's rate, in any order, each once.
+
+    Those that the input does not have, or for which not both sides were drawn, are left out. A run whose segments came
+    from a table is read from its listenables, as the input does not know them. Raises what reading the input raises.
+    """
+    if input_url is not None and not run.record.config.get("label_segments"):
+        yield from read_originals(run, window_ids, input_url)
+    elif has_both_sides(run):
+        yield from _sums_of_sides(run, window_ids)
+
+
+def _sums_of_sides(run: Run, window_ids: Collection[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    other_side: dict[tuple[str, str], tuple[str, NDArray[np.float32]]] = {}
+    done: set[str] = set()
+    for batch in run.table("listenables").to_batches(
+        filter=pc.field("window_id").isin(list(window_ids)),
+        batch_size=_BATCH_ROWS,
+        batch_readahead=1,
+        fragment_readahead=1,
+    ):
+        for row in batch.to_pylist():
+            window_id, key = row["window_id"], (row["window_id"], row["target"])
+            # The sides of any target are the same original.
+            if window_id in done or row["kind"] not in ("masked_in", "masked_out"):
+                continue
+            # A side that would have left full scale was lowered as a whole.
+            waveform = Listenable(row["audio"]["bytes"], row).waveform / np.float32(10 ** (row["gain_db"] / 20))
+            if key in other_side and other_side[key][0] != row["kind"]:
+                done.add(window_id)
+                yield window_id, waveform + other_side.pop(key)[1]
+            else:
+                other_side[key] = row["kind"], waveform
