@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.broken_audio import broken_audio
 from pipeline.audit.correction import corrected
-from pipeline.audit.duplicates.ask import duplicates
+from pipeline.audit.duplicates import duplicates
 from pipeline.audit.findings import Finding, in_order, tables_of
 from pipeline.audit.given_labels import given_labels
 from pipeline.audit.groups import with_groups

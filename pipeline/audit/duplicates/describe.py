@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from pipeline.audit.duplicates.copy_groups import CopyGroups, Link, spanning
 from pipeline.audit.duplicates.recorded_windows import RecordedWindows
 from pipeline.audit.findings import Effect, Finding, Member
+from pipeline.audit.weight import CANDIDATE, LEAKAGE, STAKES, weigh
 
-# What is at stake if all recordings are concerned: copies across a split make a test's figures worth nothing. What was
-# not heard counts half.
-_COPIES, _LEAKAGE, _UNHEARD = 0.5, 1.0, 0.5
 # Groups that the evidence names.
 _NAMED = 50
 
@@ -87,14 +84,15 @@ def _finding(
         )
         for link, one in sorted(firsts, key=lambda pair: (-pair[0].correlation, pair[1]))
     ]
-    stakes = _LEAKAGE if subject.startswith("leakage") else _COPIES
+    stakes = LEAKAGE if subject.startswith("leakage") else STAKES["duplicate"]
     return Finding(
         kind="duplicate",
         subject=subject,
         statement=statement,
         n=n,
         share=n / total,
-        weight=stakes * (_UNHEARD if confirmed is None else 1.0) * math.sqrt(n / total),
+        weight=weigh(stakes, n / total, CANDIDATE if confirmed is None else 1.0),
+        candidate=confirmed is None,
         effect=Effect(n / total, "of all recordings"),
         confirmed=confirmed,
         evidence={

@@ -16,7 +16,7 @@ _BATCH_ROWS = 64
 
 def has_both_sides(run: Run) -> bool:
     """Whether a run's listenables, kept and removed, are the original again where both were drawn."""
-    sides = set(run.record.config["listenables"])
+    sides = set(run.record.config.get("listenables", ()))
     return run.record.explainer["mask_domain"] == "magnitude" and {"masked_in", "masked_out"} <= sides
 
 
