@@ -12,8 +12,8 @@ from pipeline.audit.duplicates.neighbours import nearest, unit_vectors
 
 # Neighbours of a window in each description, and pairs of windows for two recordings.
 NEIGHBOURS, PER_RECORDINGS = 4, 3
-# Pairs that are compared by their sound, the likeliest first: about two milliseconds each.
-MAX_PAIRS = 20_000
+# Pairs that are compared by their sound, the likeliest first: about three milliseconds each.
+MAX_PAIRS = 10_000
 # How far below the loudest band a spectrum's shape reaches.
 _DEPTH_DB = 20.0
 
