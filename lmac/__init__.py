@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.audit.report.write import report
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.flow.run import explain_dataset
     from pipeline.lmac.explainer import Explainer
@@ -32,6 +33,7 @@ __all__ = [
     "explain_dataset",
     "extract",
     "open_run",
+    "report",
     "train_classifier",
     "train_decoder",
     "train_head",
@@ -46,6 +48,7 @@ _HOMES = {
     "explain_dataset": "pipeline.flow.run",
     "extract": "pipeline.runs.extract",
     "open_run": "pipeline.runs.run",
+    "report": "pipeline.audit.report.write",
     "train_classifier": "pipeline.training.classifier",
     "train_decoder": "pipeline.training.decoder",
     "train_head": "pipeline.training.head",
