@@ -17,6 +17,7 @@ from pipeline.runs.run import Run
 BINS = 10
 _CONFUSED = 5
 _EXAMPLES = 24
+_BATCH_ROWS = 8192
 _MEANS = ("p", "p_in", "p_out", "ff", "ad", "fid_in", "mask_mean", "energy_kept")
 
 Profiles = tuple[NDArray[np.float64], NDArray[np.int64]]  # sums [classes, n], explanations [classes]
@@ -40,11 +41,12 @@ def class_pages(
     hits = {name: counts.get(name, 0) for name, counts in missed.items()}
     means = _rows(
         connection,
-        f"SELECT target, count(*), {', '.join(f'avg({one})' for one in _MEANS)} FROM faithfulness GROUP BY 1",
+        f"SELECT target, count(*), {', '.join(f'avg({one})' for one in _MEANS)} FROM faithfulness "
+        "JOIN predictions USING (window_id) WHERE target = label GROUP BY 1",
     )
     touched = _touched(connection)
     names = sorted({*decided, *truth, *means})
-    bands, times = (_profiles(run, column, names) for column in ("band_profile", "time_profile"))
+    bands, times = (_profiles(connection, column, names) for column in ("band_profile", "time_profile"))
     place = {finding["finding"]: i for i, finding in enumerate(findings)}
     pages = []
     for c, name in enumerate(names):
@@ -112,11 +114,17 @@ def _touched(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     return found
 
 
-def _profiles(run: Run, column: str, names: Sequence[str]) -> Profiles:
-    """Sums `[C, n]` of the profiles of each class, and their numbers `[C]`, a few thousand rows at a time."""
+def _profiles(connection: duckdb.DuckDBPyConnection, column: str, names: Sequence[str]) -> Profiles:
+    """Sums `[C, n]` of the profiles of each class and their numbers `[C]`, of windows that are called so.
+
+    A few thousand rows are read at a time.
+    """
     place = {name: c for c, name in enumerate(names)}
     sums, counts = np.zeros((len(names), 0)), np.zeros(len(names), np.int64)
-    for batch in run.table("masks").to_batches(columns=["target", column], batch_size=8192):
+    called = connection.sql(
+        f"SELECT target, {column} FROM masks JOIN predictions USING (window_id) WHERE target = label"
+    )
+    for batch in called.fetch_arrow_reader(_BATCH_ROWS):
         if not batch.num_rows:
             continue
         targets = batch.column("target").dictionary_encode()

@@ -27,7 +27,8 @@ def six_numbers(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Figure]
     )
     held, explained = _one(
         connection,
-        f"SELECT count(*) FILTER (p - p_out >= {DROP} AND p - p_in <= {WRITTEN}), count(*) FROM faithfulness",
+        f"SELECT count(*) FILTER (p - p_out >= {DROP} AND p - p_in <= {WRITTEN}), count(*) FROM faithfulness "
+        "JOIN predictions USING (window_id) WHERE target = label",
     )
     manifest, summary = run.manifest, run.summary()
     lost = manifest.errors - manifest.partly

@@ -16,6 +16,7 @@ RANGE_DB = 70.0
 # The darkest colour of the map: where the veil is whole, it looks as silence does.
 VEIL = (0, 0, 4)
 _ALPHAS = 16
+_APART = 0.06
 _COLOURS = (matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
 _TICKS_HZ = (100, 200, 500, 1000, 2000, 4000, 8000, 16_000, 32_000)
 
@@ -33,9 +34,13 @@ class Axes:
 
     def ticks(self) -> list[tuple[int, float]]:
         """Frequencies in Hz to name beside a picture, and how far up they lie, from 0 to 1."""
-        low, high = self.rows_hz[0], self.rows_hz[-1]
-        heights = np.linspace(0, 1, HEIGHT + 1)
-        return [(hz, float(np.interp(hz, self.rows_hz, heights))) for hz in _TICKS_HZ if low * 1.1 < hz < high * 0.95]
+        heights = np.interp(_TICKS_HZ, self.rows_hz, np.linspace(0, 1, HEIGHT + 1))
+        named: list[tuple[int, float]] = []
+        for hz, height in zip(_TICKS_HZ, heights, strict=True):
+            # Names are a line of text high: those too near to another, or to an end, are left out.
+            if 0.03 < height < 0.97 and (not named or height - named[-1][1] > _APART):
+                named.append((hz, float(height)))
+        return named
 
     def spectrogram(self, waveform: NDArray[np.float32], sample_rate: int) -> bytes:
         """The levels of a waveform `[n]`, as JPEG: the loudest place is white, 70 dB below it black."""

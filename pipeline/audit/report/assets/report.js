@@ -39,7 +39,7 @@
     element.append(...children.filter((child) => child !== null && child !== undefined && child !== "").map((child) => child.nodeType ? child : String(child)));
     return element;
   }
-  const fill = (id, ...children) => $(id).replaceChildren(...children);
+  const fill = (id, ...children) => $(id).replaceChildren(...children.filter(Boolean));
   const pairs = (id, rows, empty) => fill(id, ...(rows.length ? rows : [[empty, ""]]).map(([words, value]) =>
     make("tr", {}, make("th", { scope: "row" }, words), make("td", {}, value === null ? "–" : value))));
   const two = (p) => (p === null || p === undefined ? "–" : p > 0 && p < 0.005 ? "<0.01" : p.toFixed(2));
@@ -210,7 +210,8 @@
   const list = { clips: null, texts: [], order: [], at: 0, from: -1, to: -1, wanted: {} };
   const FIELDS = { q: "q", called: "f-called", label: "f-label", finding: "f-finding", mark: "f-mark", sort: "f-sort" };
   const BOXES = { differs: "f-differs", sound: "f-sound" };
-  const rowHeight = () => (matchMedia("(max-width: 640px)").matches ? 68 : 44);
+  const narrow = () => matchMedia("(max-width: 640px)").matches;
+  const rowHeight = () => (narrow() ? 68 : 44);
 
   async function openList() {
     if (list.clips) return list.clips;
@@ -397,7 +398,7 @@
     $("no-sound").hidden = !$("player").hidden;
     player.open(sounds, one.length);
     player.show();
-    $("words").textContent = each ? `${each.target}: ${each.words}.` : "No class of this clip was explained.";
+    $("words").textContent = each ? `For ${each.target}, the mask ${each.words}.` : "No class of this clip was explained.";
     fill("warnings", ...(each ? each.warnings.map((words) => make("li", {}, words)) : []));
     pairs("clip-scores", each ? Object.entries(each.scores).map(([name, value]) => [name.replaceAll("_", " "), short(value)]) : [], "none");
     all("[data-target]").forEach((button) => button.setAttribute("aria-pressed", Number(button.dataset.target) === t));
@@ -461,7 +462,7 @@
     return n < 1 ? (n < 0 ? 1 : 0) : (n - 1 + (hz - edges[n - 1]) / (edges[n] - edges[n - 1])) / (edges.length - 1);
   }
   function chart(name, { own, others }, ticks, where) {
-    const [W, H] = [480, 170];
+    const [W, H] = narrow() ? [320, 150] : [480, 170];
     if (!own.length) { fill(`chart-${name}`); $(`chart-${name}-words`).textContent = "Nothing of this class was explained."; return; }
     const top = Math.max(...own, ...others, 0.05);
     const line = (values) => values.map((value, n) => `${n ? "L" : "M"}${(((n + 0.5) / values.length) * W).toFixed(1)} ${(H - (value / top) * H).toFixed(1)}`).join("");
@@ -479,7 +480,7 @@
       : `Highest at ${where(most, own.length)}: ${two(own[most])}. There is no other class to compare with.`;
   }
   function histogram(id, counts) {
-    const [W, H, most] = [480, 150, Math.max(...counts, 1)];
+    const [W, H, most] = [320, 150, Math.max(...counts, 1)];
     const width = W / counts.length;
     const words = counts.map((n, b) => `${b / 10} to ${(b + 1) / 10}: ${n}`).join("; ");
     fill(id, make("svg", { viewBox: `-4 -18 ${W + 8} ${H + 40}`, role: "img", "aria-label": `Windows by probability. ${words}` },
