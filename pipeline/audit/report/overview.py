@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from pipeline.audit.report.words import DROP, WRITTEN, percent
+from pipeline.audit.report.words import DROP, WRITTEN, figure
 from pipeline.runs.run import Run
 
 
@@ -39,12 +39,12 @@ def six_numbers(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Figure]
         Figure(*_length(seconds), "explained by ear"),
         Figure(f"{decided:,}", "classes heard", f"of {len(run.classes):,} that the classifier knows"),
         Figure(
-            "none" if accuracy is None else percent(accuracy),
+            "none" if accuracy is None else figure(accuracy),
             "of labels agree with the call" if accuracy is not None else "labels to compare with",
             f"{summary.labelled:,} windows have a label that the classifier knows",
         ),
         Figure(
-            percent(held / explained) if explained else "none",
+            figure(held / explained) if explained else "none",
             "of explanations hold",
             "the kept part alone gives the call, and without it the call drops",
         ),

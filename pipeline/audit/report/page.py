@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.audit.report.words import percent, probability
+from pipeline.audit.report.words import figure, percent, probability
 
 _PACKAGE = "pipeline.audit.report"
 
@@ -18,7 +18,12 @@ def render(values: Mapping[str, Any]) -> bytes:
     environment = Environment(
         loader=PackageLoader(_PACKAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"count": lambda n: f"{n:,}", "percent": percent, "probability": probability}
+    environment.filters |= {
+        "count": lambda n: f"{n:,}",
+        "figure": figure,
+        "percent": percent,
+        "probability": probability,
+    }
     return environment.get_template("report.html").render(values).encode()
 
 

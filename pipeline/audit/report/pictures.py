@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 320, 128
 RANGE_DB = 70.0
 # The darkest colour of the map: where the veil is whole, it looks as silence does.
 VEIL = (0, 0, 4)
-_ALPHAS = 16
+_ALPHAS = 8
 _APART = 0.06
 _COLOURS = (matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
 _TICKS_HZ = (100, 200, 500, 1000, 2000, 4000, 8000, 16_000, 32_000)

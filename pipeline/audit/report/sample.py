@@ -35,19 +35,23 @@ class Sample:
     windows: int
     from_findings: int
 
-    def rule(self, pictured: int) -> str:
-        """The rule in words, where `pictured` of the windows have sound and pictures."""
-        if len(self.window_ids) == self.windows:
-            shown = f"All {self.windows:,} windows of the run are shown."
+    def rule(self, pictured: int, heard: int) -> str:
+        """The rule in words, where so many windows may have pictures, and the sound of so many is there."""
+        shown, windows = len(self.window_ids), self.windows
+        if shown == windows:
+            sentences = [f"All {windows:,} windows of the run are shown."]
         else:
-            shown = (
-                f"{len(self.window_ids):,} of the run's {self.windows:,} windows are shown. "
-                "The members of findings come first, the clearest of each finding in turn; then each class in turn "
-                "gives the window whose id has the lowest hash (SHA-256), so every run draws the same."
+            sentences = [
+                f"{shown:,} of the run's {windows:,} windows are shown.",
+                "The members of findings come first, the clearest of each finding in turn; then each class in turn gives "
+                "the window whose id has the lowest hash (SHA-256), so every report of the run draws the same.",
+            ]
+        if pictured < shown or heard < shown:
+            sentences.append(
+                f"Pictures are of the first {pictured:,} in this order, and sound is of {heard:,} of these, as far as "
+                "the run keeps it and the report has room."
             )
-        if pictured == len(self.window_ids):
-            return shown
-        return f"{shown} The first {pictured:,} in this order have sound and pictures."
+        return " ".join(sentences)
 
 
 def choose(connection: duckdb.DuckDBPyConnection, count: int) -> Sample:

@@ -54,6 +54,17 @@ def percent(share: float) -> str:
     return "more than 99%" if share > 0.99 else f"{share:.0%}"
 
 
+def figure(share: float) -> str:
+    """A share in [0, 1] for a table: 100% is all of it, and 0% nothing.
+
+    >>> figure(0.994), figure(0.9999), figure(1.0), figure(0.001)
+    ('99%', '>99%', '100%', '<1%')
+    """
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
 def probability(p: float) -> str:
     """A probability with two decimals, and more where these would make it certain or impossible.
 

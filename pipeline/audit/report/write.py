@@ -95,7 +95,7 @@ def report(
             "classes": classes,
             "windows": windows,
             "media": media,
-            "rule": sample.rule(media.pictured),
+            "rule": sample.rule(media.pictured, media.heard),
             "numbers": six_numbers(opened, connection),
             "ticks": media.axes.ticks() if media.axes else [],
             "per_file": PER_FILE,

@@ -598,7 +598,7 @@
   if ($("more-findings")) $("more-findings").addEventListener("click", () => { all("[data-more]").forEach((one) => { one.hidden = false; }); $("more-findings").hidden = true; });
   addEventListener("resize", () => { if (page.name === "clips" && list.clips) drawRows(true); });
   addEventListener("hashchange", route);
-  fade(60);
+  fade(75);
   showMarks();
   route();
 })();
