@@ -49,7 +49,8 @@ def main() -> None:
             done = subprocess.run(
                 [sys.executable, "-c", REPORT, run, out], stdout=subprocess.PIPE, text=True, check=True
             )
-            shown, heard, files, size, seconds, peak = done.stdout.split()
+            print(done.stdout) if len(done.stdout.splitlines()) > 1 else None
+            shown, heard, files, size, seconds, peak = done.stdout.splitlines()[-1].split()
             silent = int(size) - sum(file.stat().st_size for file in (out / "sounds").iterdir())
             counts = f"{windows:10d} {written:11.1f} {shown:>7} {heard:>6} {files:>6}"
             sizes = f"{int(size) / 1e6:7.1f} {silent / 1e6:10.1f}"

@@ -12,9 +12,8 @@ MEMBERS_SHARE = 0.5
 _MEMBERS = """
     SELECT window_id FROM (
         SELECT window_id, weight, row_number() OVER (PARTITION BY finding ORDER BY score DESC, window_id) AS place
-        FROM members JOIN findings USING (finding)
+        FROM members JOIN findings USING (finding) WHERE window_id IN (SELECT window_id FROM predictions)
     )
-    WHERE window_id IN (SELECT window_id FROM predictions)
     GROUP BY window_id ORDER BY min(place), max(weight) DESC, window_id LIMIT ?
 """
 # The ranks of schemas.draws: what a run keeps of each target comes first here too.
@@ -43,8 +42,8 @@ class Sample:
         else:
             sentences = [
                 f"{shown:,} of the run's {windows:,} windows are shown.",
-                "The members of findings come first, the clearest of each finding in turn; then each class in turn gives "
-                "the window whose id has the lowest hash (SHA-256), so every report of the run draws the same.",
+                "The members of findings come first, the clearest of each finding in turn; then each class in turn "
+                "gives the window whose id has the lowest hash (SHA-256), so every report of the run draws the same.",
             ]
         if pictured < shown or heard < shown:
             sentences.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,10 @@ HOSTILE = "<img src=x onerror=window.hacked=1>/</script><script>window.hacked=2<
 SPAN = 1 << 64
 
 
-def few(folder: Path, **settings: object) -> str:
-    """A run of sixteen windows with both sides, explained in this process."""
-    explainer = save_tiny(folder / "tiny")
-    source = write_folder(folder / "few-in", short_clips(16))
-    explain_here(
-        source, str(folder / "few"), content_of(explainer, **{"listenables": ("masked_in", "masked_out"), **settings})
-    )
+def few(folder: Path, recordings: Mapping[str, bytes] | None = None, **settings: object) -> str:
+    """A run explained in this process, by default of sixteen windows with both sides."""
+    source = write_folder(folder / "few-in", short_clips(16) if recordings is None else recordings)
+    explain_here(source, str(folder / "few"), content_of(save_tiny(folder / "tiny"), **settings))
     return str(folder / "few")
 
 
