@@ -15,6 +15,13 @@ from schemas.records import TableName
 _BATCH_ROWS = 16
 
 
+def windows_in(run: Run, table: TableName, window_ids: Collection[str]) -> set[str]:
+    """Which of these windows have rows in a table."""
+    wanted = pc.field("window_id").isin(list(window_ids))
+    found = run.table(table).to_table(columns=["window_id"], filter=wanted)["window_id"]
+    return set(pc.unique(found).to_pylist())
+
+
 def rows_of_windows(run: Run, table: TableName, window_ids: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table that are of these windows, a file after the other.
 

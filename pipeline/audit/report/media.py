@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.audit.report.few_rows import rows_of_windows
+from pipeline.audit.report.few_rows import rows_of_windows, windows_in
 from pipeline.audit.report.pictures import Axes
 from pipeline.audit.report.sounds import Heard, estimated_bytes, listen
 from pipeline.audit.report.windows import Windows
@@ -16,26 +16,34 @@ from schemas.report_config import ReportConfig
 
 
 class Media:
-    """What can be heard and seen of the first `pictured` windows, and where it lies: paths relative to the report."""
+    """What can be heard and seen of the windows at `places`, and where it lies: paths relative to the report.
+
+    These are the first windows shown of which there is sound, as many as the budget for sound lets one expect.
+    """
 
     def __init__(self, run: Run, windows: Windows, config: ReportConfig, input_url: str | None) -> None:
-        self.pictured = _pictured(run, windows, config, input_url is not None)
         self.axes = _axes(run)
         self.heard = 0
         self._budget = config.sound_mb * 1e6
         self._windows = windows
         self._paths: dict[int, dict[str, Any]] = {}
-        targets = windows.targets(self.pictured)
         self._heard: dict[str, Heard] = {}
         self._veils: dict[tuple[str, str], bytes] = {}
+        count = _affordable(run, windows, config, input_url is not None)
+        keeps = set() if input_url is not None else windows_in(run, "listenables", list(windows.by_id))
+        # Without any sound there are masks to be seen.
+        candidates = [i for i, row in enumerate(windows.rows) if not keeps or row["window_id"] in keeps]
+        self.places = candidates[:count]
         if self.axes is not None:
+            targets = windows.targets(self.places)
             self._heard = listen(run, targets, input_url, self.axes.spectrogram)
             self._veils = dict(_veils(run, targets, self.axes))
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield all files with their paths, the first windows first, and sound only as far as its budget goes."""
         spent = 0
-        for i, row in enumerate(self._windows.rows[: self.pictured]):
+        for i in self.places:
+            row = self._windows.rows[i]
             found = self._heard.pop(row["window_id"], Heard())
             spent += found.size
             sounding = bool(found.size) and spent <= self._budget
@@ -84,7 +92,7 @@ class Media:
         return {name: paths[name] for name in ("picture", "original") if name in paths} | sounds
 
 
-def _pictured(run: Run, windows: Windows, config: ReportConfig, from_input: bool) -> int:
+def _affordable(run: Run, windows: Windows, config: ReportConfig, from_input: bool) -> int:
     """How many windows have sound and pictures: as many as the budget for sound lets one expect."""
     count = min(config.pictured, len(windows.rows))
     if not config.sound_mb or not count:

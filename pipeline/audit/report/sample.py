@@ -47,8 +47,8 @@ class Sample:
             ]
         if pictured < shown or heard < shown:
             sentences.append(
-                f"Pictures are of the first {pictured:,} in this order, and sound is of {heard:,} of these, as far as "
-                "the run keeps it and the report has room."
+                f"There are pictures of {pictured:,} and sound of {heard:,}: the first in this order whose sound "
+                "the run keeps, as far as the report has room."
             )
         return " ".join(sentences)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -69,9 +70,9 @@ class Windows:
             self.members[row.pop("place")].append(row)
         self.by_id = {row["window_id"]: place for place, row in enumerate(self.rows)}
 
-    def targets(self, count: int) -> dict[str, list[str]]:
-        """The targets that are shown of each of the first `count` windows."""
-        return {self.rows[i]["window_id"]: [one["target"] for one in self.explanations[i]] for i in range(count)}
+    def targets(self, places: Sequence[int]) -> dict[str, list[str]]:
+        """The targets that are shown of each of the windows at these places."""
+        return {self.rows[i]["window_id"]: [one["target"] for one in self.explanations[i]] for i in places}
 
     def columns(self, findings: Sequence[str], media: Sequence[int]) -> dict[str, Any]:
         """The list of all windows, a column each, short where names repeat.
@@ -90,6 +91,7 @@ class Windows:
         columns = {
             "clip": [clips.setdefault(row["clip_id"], len(clips)) for row in self.rows],
             "key": [row["key"] for row in self.rows],
+            "key_rank": _ranks([row["key"] for row in self.rows]),
             "start": [round(row["start_s"], 2) for row in self.rows],
             "label": [number(row["label"]) for row in self.rows],
             "p": [round(row["probability"], 3) for row in self.rows],
@@ -124,6 +126,20 @@ class Windows:
                 if one["finding"] in findings
             ],
         }
+
+
+def _ranks(names: Sequence[str]) -> list[int]:
+    """The place of each name among all of them as people order names: 9 before 10, whatever the case."""
+    order = sorted(range(len(names)), key=lambda i: _natural(names[i]))
+    ranks = [0] * len(names)
+    for rank, i in enumerate(order):
+        ranks[i] = rank
+    return ranks
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [(int(part) if place % 2 else 0, "" if place % 2 else part) for place, part in enumerate(parts)]
 
 
 def _rounded(value: float | None) -> float | None:

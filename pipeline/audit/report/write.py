@@ -23,8 +23,8 @@ from pipeline.storage.filesystem import display_url, join
 from schemas.report_config import ReportConfig
 
 PER_FILE = 100
-# Of a finding, and of how many of its clearest windows; and of a run without findings.
-EXAMPLES, CLEAREST, TO_HEAR = 3, 12, 6
+# Of a finding, and of a run without findings.
+EXAMPLES, TO_HEAR = 3, 6
 FOLDER = "report"
 
 Step = Callable[[str], None]
@@ -69,6 +69,8 @@ def report(
     url = join(opened.url, FOLDER) if out is None else os.fspath(out)
     step("reading tables")
     connection = opened.connect()
+    # Where a question takes seconds, DuckDB draws a bar on stdout.
+    connection.execute("SET enable_progress_bar = false")
     audited = register_audit(connection, opened.url)
     findings = findings_of(connection)
     sample = choose(connection, config.windows)
@@ -91,11 +93,11 @@ def report(
             "identity": _identity(opened),
             "audited": audited,
             "findings": [_with_examples(one, members.get(one["finding"], []), windows, media) for one in findings],
-            "to_hear": [i for i in range(media.pictured) if media.level(i)][:TO_HEAR],
+            "to_hear": [i for i in media.places if media.level(i)][:TO_HEAR],
             "classes": classes,
             "windows": windows,
             "media": media,
-            "rule": sample.rule(media.pictured, media.heard),
+            "rule": sample.rule(len(media.places), media.heard),
             "numbers": six_numbers(opened, connection),
             "ticks": media.axes.ticks() if media.axes else [],
             "per_file": PER_FILE,
@@ -106,7 +108,7 @@ def report(
         page=join(url, PAGE),
         windows=sample.windows,
         shown=len(windows.rows),
-        pictured=media.pictured,
+        pictured=len(media.places),
         heard=media.heard,
         findings=len(findings) if audited else None,
         files=folder.files,
@@ -115,8 +117,8 @@ def report(
 
 
 def _with_examples(finding: dict[str, Any], members: Sequence[int], windows: Windows, media: Media) -> dict[str, Any]:
-    """A finding with its windows shown, and three examples of them: the clearest, those first that can be heard."""
-    clearest = sorted(members[:CLEAREST], key=lambda i: -media.level(i))[:EXAMPLES]
+    """A finding with its windows shown, and three examples: the clearest of those that can be heard."""
+    clearest = sorted(members, key=lambda i: -media.level(i))[:EXAMPLES]
     notes = {
         i: one["suggestion"] or ""
         for i in clearest

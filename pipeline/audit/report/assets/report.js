@@ -6,6 +6,7 @@
   const settings = document.body.dataset;
   const PER_FILE = Number(settings.perFile);
   const MARKS = ["right", "wrong", "unsure"];
+  const ROWS = 2 ** 18; // more than a report ever lists
   const SIDES = ["original", "kept", "removed"];
 
   // ---------------------------------------------------------------- data, loaded on demand by script tags
@@ -249,24 +250,21 @@
     }
     const down = (wanted.sort || "").startsWith("-");
     const column = (wanted.sort || "").replace("-", "");
-    if (!(column in c) && column !== "truth") return rows;
-    // Text is compared as numbers: the ranks of all names, worked out once.
-    const values = list[`by-${column}`] ??= ranks(c, column);
-    // What has no value comes last in either direction.
-    return rows.sort((a, b) => {
-      const first = values[a], second = values[b];
-      if (Number.isNaN(first) || Number.isNaN(second)) return Number.isNaN(first) - Number.isNaN(second) || a - b;
-      return (down ? second - first : first - second) || a - b;
-    });
+    if (!["key", "label", "p", "truth", "ff", "kept", "findings"].includes(column)) return rows;
+    const places = list[`by-${column}`] ??= placesOf(c, column);
+    // One number holds a row's place and the row, so that numbers alone are sorted; what has no value comes last.
+    const keys = Float64Array.from(rows, (i) => (places[i] < 0 ? 2 * ROWS : down ? ROWS - places[i] : places[i]) * ROWS + i);
+    return Array.from(keys.sort(), (key) => key % ROWS);
   }
-  function ranks(c, column) {
-    const text = { key: (i) => c.key[i], label: (i) => c.names[c.label[i]], truth: (i) => c.names[c.truth[i][0]] ?? "" }[column];
-    if (column === "findings") return c.findings.map((found) => (found.length ? found[0] : NaN));
-    if (!text) return c[column].map((value) => (value === null ? NaN : value));
+  // Where each row stands in a column, as whole numbers from 0 on; -1 where it has no value.
+  function placesOf(c, column) {
+    if (column === "key") return c.key_rank;
+    if (column === "findings") return c.findings.map((found) => (found.length ? found[0] : -1));
+    if (column !== "label" && column !== "truth") return c[column].map((value) => (value === null ? -1 : Math.round((value + 1) * 1000)));
     const compare = new Intl.Collator("en", { numeric: true }).compare;
-    const unique = [...new Set(c.key.map((_, i) => text(i)))].sort(compare);
-    const rank = new Map(unique.map((value, place) => [value, place]));
-    return c.key.map((_, i) => (text(i) === "" ? NaN : rank.get(text(i))));
+    const place = [];
+    c.names.map((_, n) => n).sort((a, b) => compare(c.names[a], c.names[b])).forEach((n, at) => { place[n] = at; });
+    return c[column].map((one) => (column === "label" ? place[one] : one.length ? place[one[0]] : -1));
   }
 
   async function showList(wanted) {
