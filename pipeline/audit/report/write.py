@@ -59,10 +59,10 @@ def report(
     what is being done. Raises StorageError where the run has not ended or `out` holds something else, InputError where
     the input cannot give a window again.
 
-    >>> from lmac import report
-    >>> made = report("explained", "heard")
-    >>> made.shown, made.page
-    (10, 'heard/index.html')
+    >>> from lmac import open_run, report
+    >>> made = report(open_run("explained").url, "heard")
+    >>> made.page, made.shown, made.heard
+    ('heard/index.html', 10, 10)
     """
     config = config or ReportConfig()
     opened = open_run(run)

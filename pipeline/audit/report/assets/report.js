@@ -5,7 +5,6 @@
   const all = (query, root = document) => [...root.querySelectorAll(query)];
   const settings = document.body.dataset;
   const PER_FILE = Number(settings.perFile);
-  const MARKS = ["right", "wrong", "unsure"];
   const ROWS = 2 ** 18; // more than a report ever lists
   const SIDES = ["original", "kept", "removed"];
 
