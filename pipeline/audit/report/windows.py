@@ -14,7 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.audit.audited import rows_of
+from pipeline.audit.report.few_rows import batches_of_windows
 from pipeline.audit.report.words import in_words, warnings
+from pipeline.runs.run import Run
+from schemas.tables import PREDICTIONS
 
 MAX_TARGETS = 3
 _PROBABLE = 5
@@ -38,16 +41,11 @@ _FACTS = {
 class Windows:
     """What the tables say of the windows shown, in the order of `window_ids`, read once."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, window_ids: Sequence[str], classes: Sequence[str]
-    ) -> None:
-        self.classes = list(classes)
+    def __init__(self, run: Run, connection: duckdb.DuckDBPyConnection, window_ids: Sequence[str]) -> None:
+        self.classes = run.classes
         shown = pa.table({"window_id": pa.array(window_ids, pa.string()), "place": range(len(window_ids))})
         connection.register("shown", shown)
         try:
-            table = connection.sql(
-                "SELECT * EXCLUDE (band_levels_dbfs) FROM predictions JOIN shown USING (window_id) ORDER BY place"
-            ).to_arrow_table()
             scores = connection.sql(
                 f"SELECT place, target, {', '.join(_EXPLAINED)} FROM faithfulness JOIN shown USING (window_id) "
                 f"QUALIFY row_number() OVER (PARTITION BY window_id ORDER BY p DESC, target) <= {MAX_TARGETS} "
@@ -59,9 +57,10 @@ class Windows:
             ).to_arrow_table()
         finally:
             connection.unregister("shown")
+        table = _predictions(run, window_ids)
         self.embeddings: NDArray[np.float32] = rows_of(table["embedding"])
         self._probabilities = rows_of(table["probabilities"])
-        self.rows: list[dict[str, Any]] = table.drop_columns(["embedding", "probabilities", "place"]).to_pylist()
+        self.rows: list[dict[str, Any]] = table.drop_columns(["embedding", "probabilities"]).to_pylist()
         self.explanations: list[list[dict[str, Any]]] = [[] for _ in self.rows]
         for row in scores.to_pylist():
             self.explanations[row.pop("place")].append(row)
@@ -126,6 +125,16 @@ class Windows:
                 if one["finding"] in findings
             ],
         }
+
+
+def _predictions(run: Run, window_ids: Sequence[str]) -> pa.Table:
+    """The rows of `predictions` in the order of `window_ids`; a join would read the embeddings of the whole run."""
+    columns = [name for name in PREDICTIONS.names if name != "band_levels_dbfs"]
+    batches = batches_of_windows(run, "predictions", window_ids, columns)
+    schema = pa.schema([PREDICTIONS.field(name) for name in columns])
+    table = pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)
+    place = {window_id: i for i, window_id in enumerate(table["window_id"].to_pylist())}
+    return table.take(pa.array([place[one] for one in window_ids], pa.int64()))
 
 
 def _ranks(names: Sequence[str]) -> list[int]:

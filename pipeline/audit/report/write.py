@@ -74,7 +74,7 @@ def report(
     audited = register_audit(connection, opened.url)
     findings = findings_of(connection)
     sample = choose(connection, config.windows)
-    windows = Windows(connection, sample.window_ids, opened.classes)
+    windows = Windows(opened, connection, sample.window_ids)
     folder = ReportFolder(url)
     step("reading sound")
     media = Media(opened, windows, config, None if input_url is None else os.fspath(input_url))

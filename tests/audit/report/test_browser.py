@@ -247,6 +247,18 @@ def test_the_keyboard_reaches_everything(opened: Opened) -> None:
     page.wait_for_function("() => location.hash === '#/clips?q=folder-1'")
 
 
+def test_the_list_is_where_it_was_left(opened: Opened) -> None:
+    page = opened.go("clips?sort=-p")
+    page.evaluate("() => { document.getElementById('viewport').scrollTop = 44 * 5000; }")
+    link = page.locator('[data-place="5004"] a')
+    link.click()
+    page.wait_for_selector("#clip-near > *")
+    assert page.locator("#clip-back").text_content() == "Clips, 5,005 of 10,000"
+    page.locator("#clip-back").click()
+    page.wait_for_selector('[data-place="5004"]')
+    assert page.evaluate("() => location.hash") == "#/clips?sort=-p"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_fits_and_can_be_read_by_all(browser: Any, folder: Path, width: int, scheme: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from schemas.report_config import ReportConfig
 from tests.audit.report.conftest import Read
 from tests.audit.report.make import HOSTILE, audited, few, many
 from tests.jobs.test_cli import run as lmac
+from tests.s3 import S3Server
 
 pytestmark = pytest.mark.slow
 
@@ -192,6 +194,17 @@ def test_an_earlier_report_is_replaced_and_anything_else_is_left_alone(base_run:
     with pytest.raises(StorageError, match="holds something else than a report: give --out a new or empty folder"):
         report(base_run, mine)
     assert [file.name for file in mine.iterdir()] == ["index.html"]
+
+
+def test_a_run_in_a_bucket_has_its_report_beside_it(base_run: str, s3_server: S3Server, data: Read) -> None:
+    shutil.copytree(base_run, s3_server.bucket_dir / "run", ignore=shutil.ignore_patterns("report"))
+    url = f"{s3_server.bucket_url}/run"
+    for _ in range(2):
+        made = report(url, config=ReportConfig(pictured=3))
+        assert (made.page, made.heard) == (f"{url}/report/index.html", 3)
+    folder = s3_server.bucket_dir / "run" / "report"
+    assert len(data(folder, "clips")["key"]) == 16
+    assert made.bytes == sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def test_the_command_says_what_it_wrote(wide: str, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@
   const SIDES = ["original", "kept", "removed"];
 
   // ---------------------------------------------------------------- data, loaded on demand by script tags
-
   const arrived = new Map();
   const loading = new Map();
   window.lmac = (name, data) => arrived.set(name, data);
@@ -29,7 +28,6 @@
   const details = (i) => load(String(Math.floor(i / PER_FILE)).padStart(3, "0")).then((rows) => rows[i % PER_FILE]);
 
   // ---------------------------------------------------------------- elements
-
   function make(tag, attributes = {}, ...children) {
     const svg = ["svg", "path", "rect", "line", "text"].includes(tag);
     const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
@@ -49,7 +47,6 @@
   const say = (words) => { $("said").textContent = words; };
 
   // ---------------------------------------------------------------- marks
-
   const store = `lmac-marks-${settings.identity}`;
   let marks = {};
   let kept = true;
@@ -79,7 +76,6 @@
   }
 
   // ---------------------------------------------------------------- sound: one clip alone, or three sides in step
-
   const single = new Audio();
   let pressed = null;
   function playOne(button) {
@@ -175,7 +171,6 @@
   };
 
   // ---------------------------------------------------------------- cards
-
   function card(clips, i, paths, note) {
     const has = paths && paths.explanations[0] ? { original: paths.original, ...paths.explanations[0].sounds } : { original: paths && paths.original };
     const key = clips.key[i];
@@ -206,7 +201,6 @@
   }
 
   // ---------------------------------------------------------------- the list of clips
-
   const list = { clips: null, texts: [], order: [], at: 0, from: -1, to: -1, wanted: {} };
   const FIELDS = { q: "q", called: "f-called", label: "f-label", finding: "f-finding", mark: "f-mark", sort: "f-sort" };
   const BOXES = { differs: "f-differs", sound: "f-sound" };
@@ -266,7 +260,7 @@
     return c[column].map((one) => (column === "label" ? place[one] : one.length ? place[one[0]] : -1));
   }
 
-  async function showList(wanted) {
+  async function showList(wanted, moved) {
     await openList();
     list.wanted = wanted;
     for (const [name, id] of Object.entries(FIELDS)) if (document.activeElement !== $(id)) $(id).value = wanted[name] || "";
@@ -280,6 +274,8 @@
       ? head.setAttribute("aria-sort", wanted.sort.startsWith("-") ? "descending" : "ascending") : head.removeAttribute("aria-sort"));
     list.at = Math.min(list.at, Math.max(0, list.order.length - 1));
     drawRows(true);
+    // Back from a clip, the list is where it was left.
+    if (moved) $("viewport").scrollTop = Math.max(0, (list.at + 1) * rowHeight() - $("viewport").clientHeight / 2);
   }
   function drawRows(anew) {
     const height = rowHeight();
@@ -338,7 +334,6 @@
   }
 
   // ---------------------------------------------------------------- a clip
-
   const open = { i: -1, clip: "", one: null, target: 0 };
 
   async function showClip(i) {
@@ -424,7 +419,6 @@
   }
 
   // ---------------------------------------------------------------- a class
-
   async function showClass(c) {
     const [{ classes, edges_hz: edges }, clips] = await Promise.all([load("classes"), openList()]);
     const one = classes[c];
@@ -488,7 +482,6 @@
   }
 
   // ---------------------------------------------------------------- pages and keys
-
   const page = { name: "", id: NaN };
   const query = (wanted) => { const text = new URLSearchParams(wanted).toString(); return text ? `?${text}` : ""; };
   const title = (words) => { document.title = words ? `${words} · ${settings.name}` : `${settings.name}: report`; };
@@ -513,7 +506,7 @@
     title({ clips: "Clips" }[name]);
     if (moved && event) { scrollTo(0, 0); $("main").focus({ preventScroll: true }); }
     try {
-      if (name === "clips") await showList(Object.fromEntries(new URLSearchParams(search_ || "")));
+      if (name === "clips") await showList(Object.fromEntries(new URLSearchParams(search_ || "")), moved);
       if (name === "clip") await showClip(Number(id));
       if (name === "class") await showClass(Number(id));
     } catch (error) {
