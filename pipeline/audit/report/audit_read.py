@@ -65,9 +65,13 @@ def effect_in_words(row: dict[str, Any]) -> str:
     """
     parts = []
     if row["effect"] is not None:
-        low, high = row["effect_low"], row["effect_high"]
-        span = f" (95%: {low:.3g} to {high:.3g})" if low is not None and high is not None else ""
-        parts.append(f"{row['effect']:.3g}{span} {row['effect_unit']}".rstrip())
+        # A part of something is read in percent, whatever else as it is.
+        form = "{:.1%}" if row["effect_unit"].startswith("of ") else "{:.3g}"
+        value, low, high = (
+            None if row[name] is None else form.format(row[name]) for name in ("effect", "effect_low", "effect_high")
+        )
+        span = f" (95%: {low} to {high})" if low is not None and high is not None else ""
+        parts.append(f"{value}{span} {row['effect_unit']}".rstrip())
     if row["p_adjusted"] is not None:
         value = row["p_adjusted"]
         parts.append(f"p {'< 0.001' if value < 0.001 else f'= {value:.2g}'}, adjusted")

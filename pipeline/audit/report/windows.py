@@ -173,4 +173,4 @@ def members_by_finding(members: Sequence[Sequence[dict[str, Any]]]) -> dict[str,
     for i, of_window in enumerate(members):
         for one in of_window:
             found[one["finding"]].append((-one["score"], i))
-    return {finding: [i for _, i in sorted(places)] for finding, places in found.items()}
+    return {finding: list(dict.fromkeys(i for _, i in sorted(places))) for finding, places in found.items()}

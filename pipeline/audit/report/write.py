@@ -117,15 +117,16 @@ def report(
 
 
 def _with_examples(finding: dict[str, Any], members: Sequence[int], windows: Windows, media: Media) -> dict[str, Any]:
-    """A finding with its windows shown, and three examples: the clearest of those that can be heard."""
-    clearest = sorted(members, key=lambda i: -media.level(i))[:EXAMPLES]
-    notes = {
-        i: one["suggestion"] or ""
-        for i in clearest
-        for one in windows.members[i]
-        if one["finding"] == finding["finding"]
-    }
-    return {**finding, "members": members, "examples": [(i, notes[i]) for i in clearest]}
+    """A finding with its windows shown, and three examples of different recordings: the clearest that can be heard."""
+    heard_first = sorted(members, key=lambda i: -media.level(i))
+    by_recording = {windows.rows[i]["clip_id"]: i for i in reversed(heard_first)}
+    chosen = [i for i in heard_first if by_recording[windows.rows[i]["clip_id"]] == i][:EXAMPLES]
+    # A window may be in a finding twice, as the least certain and as a wrong one.
+    notes = [
+        [one["suggestion"] for one in windows.members[i] if one["finding"] == finding["finding"] and one["suggestion"]]
+        for i in chosen
+    ]
+    return {**finding, "members": members, "examples": list(zip(chosen, map("; ".join, notes), strict=True))}
 
 
 def _by_class(windows: Windows, media: Media) -> dict[str, list[int]]:

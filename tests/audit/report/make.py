@@ -146,11 +146,16 @@ def audited(url: str, statement: str = "they sound alike", subject: str | None =
         )
         for place, kind in enumerate(kinds)
     ]
+    write_audit(url, findings)
+    return url
+
+
+def write_audit(url: str, findings: Sequence[Finding]) -> None:
+    """Write findings where an audit of a run would."""
     folder = Path(url) / "audit"
     folder.mkdir(exist_ok=True)
     for name, table in tables_of(findings).items():
         pq.write_table(table, folder / f"{name}.parquet")
-    return url
 
 
 def _rows_by_window(table: pa.Table) -> dict[str, list[int]]:

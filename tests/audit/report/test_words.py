@@ -52,6 +52,8 @@ def test_an_effect_without_interval_or_test_says_no_more_than_it_knows() -> None
     row = {"effect": 0.42, "effect_low": None, "effect_high": None, "effect_unit": "drop of p", "p_adjusted": None}
     assert effect_in_words(row) == "0.42 drop of p"
     assert effect_in_words({**row, "effect": None}) == ""
+    part = {"effect": 0.025, "effect_low": 0.0069, "effect_high": 0.0866, "effect_unit": "of all recordings"}
+    assert effect_in_words({**row, **part}) == "2.5% (95%: 0.7% to 8.7%) of all recordings"
     assert effect_in_words({**row, "p_adjusted": 1e-9}).endswith("p < 0.001, adjusted")
 
 

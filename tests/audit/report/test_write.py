@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipeline.audit.findings import Finding, Member
 from pipeline.audit.report.write import report
 from pipeline.runs.run import open_run
 from pipeline.storage.errors import StorageError
 from schemas.report_config import ReportConfig
 from tests.audit.report.conftest import Read
-from tests.audit.report.make import HOSTILE, audited, few, many
+from tests.audit.report.make import HOSTILE, audited, few, many, write_audit
 from tests.jobs.test_cli import run as lmac
 from tests.s3 import S3Server
 
@@ -81,6 +82,26 @@ def test_findings_come_by_weight_with_examples_that_can_be_heard(written: Path) 
         assert len(re.findall(r'data-play="sounds/\d+-original.flac"', finding)) == 3
     assert "confirmed on audio" in page
     assert "0.4 (95%: 0.3 to 0.5) drop of p; p = 0.004, adjusted" in page
+
+
+def test_examples_are_of_different_recordings_and_say_all_that_a_finding_says_of_them(
+    base_run: str, tmp_path: Path
+) -> None:
+    run = many(base_run, str(tmp_path / "run"), 20, CLASSES)
+    ids = open_run(run).sql("SELECT clip_id, window_id FROM predictions ORDER BY window_id").fetchall()
+    members = [
+        Member(*ids[0], 9, "least certain"),
+        Member(*ids[0], 8, "sure and wrong"),
+        Member(*ids[1], 7),
+        Member(*ids[2], 1),
+    ]
+    write_audit(run, [Finding("typical", "rain", "what it sounds like", 3, 0.15, 1.0, members=members)])
+    report(run, tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    finding = page.split('class="finding"')[1].split("</li>")[0]
+    assert len(set(re.findall(r'class="name" href="(#/clip/\d+)"', finding))) == 3
+    assert "least certain; sure and wrong" in finding
+    assert "All 3 clips" in finding
 
 
 def test_a_class_is_set_against_all_others(written: Path, wide: str, data: Read) -> None:
