@@ -21,6 +21,8 @@ from schemas.tables import PREDICTIONS
 
 MAX_TARGETS = 3
 _PROBABLE = 5
+# Of metadata: a report has a size of its own, whatever the input says of itself.
+_MAX_COLUMNS, _MAX_LETTERS = 40, 300
 _EXPLAINED = ("p", "p_in", "p_out", "ff", "ad", "fid_in", "mask_mean", "energy_kept", "p_in_audio", "p_out_audio")
 # What a window's page tells of its recording, and the words for it.
 _FACTS = {
@@ -156,15 +158,19 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _metadata(text: str) -> list[list[str]]:
-    """The input's own columns as pairs of a name and what it says, nested values as JSON."""
+    """The input's own columns as pairs of a name and what it says, nested values as JSON; what is long is cut."""
     try:
         found = json.loads(text)
     except ValueError:
         return []
-    values = found.items() if isinstance(found, dict) else ()
-    return [
-        [name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)] for name, value in values
-    ]
+    if not isinstance(found, dict):
+        return []
+    values = {name: one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for name, one in found.items()}
+    return [[_cut(name), _cut(value)] for name, value in list(values.items())[:_MAX_COLUMNS]]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_LETTERS else f"{text[:_MAX_LETTERS]} …"
 
 
 def members_by_finding(members: Sequence[Sequence[dict[str, Any]]]) -> dict[str, list[int]]:

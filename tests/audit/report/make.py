@@ -41,6 +41,7 @@ def many(
     part_windows: int = 128,
     heard: float = 1.0,
     embedding: int = 32,
+    note: str = "",
     key_of: Callable[[int], str] = lambda i: f"folder-{i % 97:02d}/recording {i:06d}.wav",
     seed: int = 0,
 ) -> str:
@@ -87,7 +88,9 @@ def many(
                     "probability": probability,
                     "probabilities": list(probabilities),
                     "embedding": list(embeddings),
-                    "metadata": [json.dumps({"site": f"site {i % 7}", key_of(i): key_of(i)}) for i in range(count)],
+                    "metadata": [
+                        json.dumps({"site": f"site {i % 7}", key_of(i): key_of(i), "note": note}) for i in range(count)
+                    ],
                 },
             ),
             "masks": _with(tables["masks"].take(source), of_call),

@@ -16,6 +16,7 @@ from schemas.report_config import ReportConfig
 from tests.audit.report.browser import PAGES, Opened, started
 from tests.audit.report.conftest import Read
 from tests.audit.report.make import HOSTILE, audited, many
+from tests.conftest import TinyRun
 from tests.flow.make import RATE
 
 pytestmark = pytest.mark.slow
@@ -274,4 +275,17 @@ def test_every_page_fits_and_can_be_read_by_all(browser: Any, folder: Path, widt
             if one["impact"] in ("serious", "critical")
         ]
         assert serious == [], where
+    opened.context.close()
+
+
+def test_the_windows_of_a_recording_lead_to_each_other(browser: Any, tiny_run: TinyRun, tmp_path: Path) -> None:
+    report(tiny_run.output, tmp_path / "out")
+    opened = Opened(browser, tmp_path / "out")
+    page = opened.go("clips?q=läuft")
+    page.locator("#spacer a").first.click()
+    page.locator("#clip-calls a", has_text="its 3 windows").click()
+    page.wait_for_function("() => document.querySelectorAll('#spacer .row').length === 3")
+    keys = page.locator("#spacer .c-key").all_text_contents()
+    assert [key.rpartition(" at ")[2] for key in keys[1:]] == ["1 s", "2 s"]
+    assert opened.errors == []
     opened.context.close()

@@ -129,6 +129,13 @@ def test_the_report_of_more_windows_is_no_larger(wide: str, base_run: str, tmp_p
     assert "100 of the run&#39;s 1,200 windows are shown" in (tmp_path / "b" / "index.html").read_text("utf-8")
 
 
+def test_long_metadata_are_cut(base_run: str, tmp_path: Path, data: Read) -> None:
+    report(many(base_run, str(tmp_path / "run"), 20, CLASSES, note="x" * 100_000), tmp_path / "out")
+    found = dict(data(tmp_path / "out", "000")[0]["metadata"])
+    assert found["note"] == "x" * 300 + " …"
+    assert found["site"].startswith("site ")
+
+
 def test_sound_stays_within_its_budget(wide: str, tmp_path: Path) -> None:
     made = report(wide, tmp_path / "out", config=ReportConfig(windows=100, pictured=100, sound_mb=1))
     size = sum(file.stat().st_size for file in (tmp_path / "out" / "sounds").iterdir())

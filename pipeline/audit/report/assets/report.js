@@ -243,7 +243,7 @@
     }
     const down = (wanted.sort || "").startsWith("-");
     const column = (wanted.sort || "").replace("-", "");
-    if (!["key", "label", "p", "truth", "ff", "kept", "findings"].includes(column)) return rows;
+    if (!["key", "start", "label", "p", "truth", "ff", "kept", "findings"].includes(column)) return rows;
     const places = list[`by-${column}`] ??= placesOf(c, column);
     // One number holds a row's place and the row, so that numbers alone are sorted; what has no value comes last.
     const keys = Float64Array.from(rows, (i) => (places[i] < 0 ? 2 * ROWS : down ? ROWS - places[i] : places[i]) * ROWS + i);
@@ -349,6 +349,8 @@
     title(clips.key[i]);
     $("clip-title").textContent = clips.key[i];
     fill("clip-calls", ...called(clips, i), make("span", { class: "of" }, span), one.damaged ? make("span", { class: "of differs" }, "sound is missing up to here") : null);
+    const windows = clips.clip.filter((clip) => clip === clips.clip[i]).length;
+    if (windows > 1) $("clip-calls").append(make("span", { class: "of" }, make("a", { href: `#/clips${query({ q: clips.key[i], sort: "start" })}` }, `its ${windows} windows`)));
     $("clip-back").textContent = `Clips, ${(place + 1).toLocaleString("en")} of ${list.order.length.toLocaleString("en")}`;
     $("clip-back").href = `#/clips${query(list.wanted)}`;
     step("clip-previous", "clip", list.order[place - 1]);
