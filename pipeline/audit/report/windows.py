@@ -95,7 +95,7 @@ class Windows:
             "key_rank": _ranks([row["key"] for row in self.rows]),
             "start": [round(row["start_s"], 2) for row in self.rows],
             "label": [number(row["label"]) for row in self.rows],
-            "p": [round(row["probability"], 3) for row in self.rows],
+            "p": [round(row["probability"], 4) for row in self.rows],
             "truth": [[number(one) for one in row["label_true"]] for row in self.rows],
             "ff": [_rounded(one.get("ff")) for one in explained],
             "kept": [_rounded(one.get("energy_kept")) for one in explained],
@@ -154,7 +154,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return None if value is None else round(value, 4)
 
 
 def _metadata(text: str) -> list[list[str]]:
