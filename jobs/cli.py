@@ -13,6 +13,7 @@ from jobs.evaluate import evaluate
 from jobs.explain import explain
 from jobs.extract import extract
 from jobs.layers import layers
+from jobs.report import report
 from jobs.schema import schema
 from jobs.status import status
 from jobs.train import train_app
@@ -34,6 +35,7 @@ app.command()(layers)
 app.command()(verify)
 app.command()(status)
 app.command()(extract)
+app.command()(report)
 app.command()(clean)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.audit.audit import Audit, audit
+    from pipeline.audit.report.write import report
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.flow.run import explain_dataset
     from pipeline.lmac.explainer import Explainer
@@ -35,6 +36,7 @@ __all__ = [
     "explain_dataset",
     "extract",
     "open_run",
+    "report",
     "train_classifier",
     "train_decoder",
     "train_head",
@@ -51,6 +53,7 @@ _HOMES = {
     "explain_dataset": "pipeline.flow.run",
     "extract": "pipeline.runs.extract",
     "open_run": "pipeline.runs.run",
+    "report": "pipeline.audit.report.write",
     "train_classifier": "pipeline.training.classifier",
     "train_decoder": "pipeline.training.decoder",
     "train_head": "pipeline.training.head",

@@ -114,6 +114,8 @@ class Run:
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own to the tables, for more than one question."""
         connection = duckdb.connect()
+        # It would be drawn on stdout, into what programs read there.
+        connection.execute("SET enable_progress_bar = false")
         for name in TABLES:
             connection.register(name, self.table(name))  # type: ignore[arg-type]
         connection.execute(EXPLANATIONS)

@@ -1,0 +1,51 @@
+"""`lmac report`: a run as a page that opens from disk, with its findings to hear."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from jobs.messages import console, for_people
+from pipeline.audit.report.write import report as write_report
+from pipeline.storage.filesystem import display_url
+from schemas.report_config import ReportConfig
+
+_DEFAULTS = ReportConfig()
+
+
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
+    out: Annotated[
+        str | None, typer.Option(help="Folder for the report, new or with an earlier one. [default: RUN/report]")
+    ] = None,
+    input_url: Annotated[
+        str | None, typer.Option("--input", help="The run's input, to read original sound where the run lacks a side.")
+    ] = None,
+    windows: Annotated[int, typer.Option(min=1, max=200_000, help="So many windows at most are shown.")] = (
+        _DEFAULTS.windows
+    ),
+    pictured: Annotated[int, typer.Option(min=0, help="So many of them at most have sound and pictures.")] = (
+        _DEFAULTS.pictured
+    ),
+    sound_mb: Annotated[float, typer.Option(min=0, help="Megabytes of sound at most.")] = _DEFAULTS.sound_mb,
+) -> None:
+    """Write a run and the findings of its audit as pages that open from disk and ask nothing of the network."""
+    config = ReportConfig(windows=windows, pictured=pictured, sound_mb=sound_mb)
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with for_people(), bar:
+        task = bar.add_task("opening", total=None)
+        made = write_report(
+            run, out, input_url=input_url, config=config, step=lambda what: bar.update(task, description=what)
+        )
+    shown = f"{made.shown:,} of {made.windows:,} windows, {made.heard:,} of them to hear"
+    found = "no audit yet: see `lmac audit`" if made.findings is None else f"{made.findings:,} findings"
+    console.print(f"{shown}; {found}; {made.files:,} files of {made.bytes / 1e6:.1f} MB", markup=False)
+    console.print(f"open {display_url(made.page)}", markup=False)

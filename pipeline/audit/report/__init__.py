@@ -1,0 +1,1 @@
+"""A run and its findings as a folder of HTML that opens from disk."""

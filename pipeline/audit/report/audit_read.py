@@ -1,0 +1,102 @@
+"""The findings of a run's audit as a report shows them; a run without an audit has none."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.runs.store import FileStore
+from schemas.audit_tables import AUDIT_TABLES
+
+# A kind as a person reads it: what it is called, and what its windows are for.
+KIND_WORDS = {
+    "label_error": ("Wrong label", "Recordings whose label the sound speaks against."),
+    "shortcut": ("Shortcut", "A class that is told by something other than its event."),
+    "duplicate": ("Duplicate", "Recordings that are there more than once."),
+    "broken_audio": ("Broken audio", "Recordings whose sound is damaged."),
+    "unfaithful": ("Untrusted explanation", "Windows whose explanation does not say what the call rests on."),
+    "odd_one_out": ("Odd one out", "Recordings far from all others."),
+    "typical": ("Typical", "What a class sounds like, and where it is least certain."),
+}
+
+
+def register_audit(connection: duckdb.DuckDBPyConnection, run_url: str) -> bool:
+    """Give a connection the tables `findings` and `members` of a run's audit, without rows where there is none.
+
+    Returns whether there is one; raises StorageError where its files cannot be read.
+    """
+    store = FileStore(run_url)
+    there = all(store.exists(f"audit/{name}.parquet") for name in AUDIT_TABLES)
+    for name, schema in AUDIT_TABLES.items():
+        data = store.read_bytes(f"audit/{name}.parquet") if there else None
+        table = schema.empty_table() if data is None else pq.read_table(io.BytesIO(data))
+        connection.register(name, table)
+    return there
+
+
+def findings_of(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The findings of a connection by weight, with words for their kinds, effects and evidence."""
+    table: pa.Table = connection.sql(
+        "SELECT * FROM findings ORDER BY weight DESC, kind, subject, finding"
+    ).to_arrow_table()
+    return [
+        {
+            **row,
+            "kind_words": KIND_WORDS.get(row["kind"], (row["kind"].replace("_", " ").capitalize(), ""))[0],
+            "effect_words": effect_in_words(row),
+            "trial_words": _trial(row["confirmed"]),
+            "evidence_pairs": _evidence(row["evidence"]),
+        }
+        for row in table.to_pylist()
+    ]
+
+
+def effect_in_words(row: dict[str, Any]) -> str:
+    """A finding's effect with its interval and adjusted p, as far as it has them.
+
+    >>> row = {"effect": 0.42, "effect_low": 0.31, "effect_high": 0.55, "effect_unit": "drop of p", "p_adjusted": 0.002}
+    >>> effect_in_words(row)
+    '0.42 (95%: 0.31 to 0.55) drop of p; p = 0.002, adjusted'
+    """
+    parts = []
+    if row["effect"] is not None:
+        # A part of something is read in percent, whatever else as it is.
+        form = "{:.1%}" if row["effect_unit"].startswith("of ") else "{:.3g}"
+        value, low, high = (
+            None if row[name] is None else form.format(row[name]) for name in ("effect", "effect_low", "effect_high")
+        )
+        span = f" (95%: {low} to {high})" if low is not None and high is not None else ""
+        parts.append(f"{value}{span} {row['effect_unit']}".rstrip())
+    if row["p_adjusted"] is not None:
+        value = row["p_adjusted"]
+        parts.append(f"p {'< 0.001' if value < 0.001 else f'= {value:.2g}'}, adjusted")
+    return "; ".join(parts)
+
+
+def _trial(confirmed: bool | None) -> str:
+    return {True: "confirmed on audio", False: "tried on audio, not confirmed", None: ""}[confirmed]
+
+
+def _evidence(text: str) -> list[tuple[str, str]]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return [("evidence", text)]
+    if not isinstance(found, dict):
+        return [("evidence", text)]
+    return [(str(name).replace("_", " "), _shown(value)) for name, value in found.items()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(one, int | float | str) for one in value):
+        return ", ".join(_shown(one) for one in value)
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,40 @@
+"""The nearest windows of other recordings, by the classifier's embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 512
+
+
+def nearest(embeddings: NDArray[np.float32], clip_ids: Sequence[str], count: int = 5) -> list[list[tuple[int, float]]]:
+    """For each row of `embeddings` `[N, D]` its nearest rows of other recordings, with the cosine of their angle.
+
+    Exact; the nearest first, and one window of a recording alone. Fewer where there are no more recordings.
+    """
+    if not len(embeddings):
+        return []
+    recording = np.unique(np.asarray(clip_ids), return_inverse=True)[1]
+    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    # A recording's other windows are left out, and of another's only the first is taken: look a little further.
+    depth = min(len(unit), count * 4)
+    found = []
+    for start in range(0, len(unit), _BLOCK):
+        cosines = unit[start : start + _BLOCK] @ unit.T
+        cosines[recording[start : start + _BLOCK, None] == recording[None, :]] = -np.inf
+        closest = np.argpartition(-cosines, depth - 1, axis=1)[:, :depth]
+        found += [_first(row, near, recording, count) for row, near in zip(cosines, closest, strict=True)]
+    return found
+
+
+def _first(
+    cosines: NDArray[np.float32], near: NDArray[np.int64], recording: NDArray[np.int64], count: int
+) -> list[tuple[int, float]]:
+    ordered = sorted((int(i) for i in near if np.isfinite(cosines[i])), key=lambda i: (-cosines[i], i))
+    once: dict[int, int] = {}
+    for i in ordered:
+        once.setdefault(int(recording[i]), i)
+    return [(i, float(cosines[i])) for i in list(once.values())[:count]]

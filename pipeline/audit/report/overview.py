@@ -1,0 +1,67 @@
+"""A dataset in six numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from pipeline.audit.report.words import DROP, WRITTEN, figure
+from pipeline.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number to be read at a glance, what it counts, and what there is to add."""
+
+    value: str
+    caption: str
+    note: str = ""
+
+
+def six_numbers(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Figure]:
+    """Recordings, sound, classes, agreement with labels, explanations that hold, and what could not be used."""
+    seconds, longest, decided = _one(
+        connection,
+        "SELECT coalesce(sum(duration_s), 0), coalesce(max(duration_s), 0), count(DISTINCT label) FROM predictions",
+    )
+    held, explained = _one(
+        connection,
+        f"SELECT count(*) FILTER (p - p_out >= {DROP} AND p - p_in <= {WRITTEN}), count(*) FROM faithfulness "
+        "JOIN predictions USING (window_id) WHERE target = label",
+    )
+    manifest, summary = run.manifest, run.summary()
+    lost = manifest.errors - manifest.partly
+    accuracy = summary.accuracy
+    partly = f"{manifest.partly:,} more were heard in part" if manifest.partly else "all others were heard in full"
+    return [
+        Figure(f"{manifest.recordings:,}", "recordings", f"in {manifest.windows:,} windows of up to {longest:g} s"),
+        Figure(*_length(seconds), "explained by ear"),
+        Figure(f"{decided:,}", "classes heard", f"of {len(run.classes):,} that the classifier knows"),
+        Figure(
+            "none" if accuracy is None else figure(accuracy),
+            "of labels agree with the call" if accuracy is not None else "labels to compare with",
+            f"{summary.labelled:,} windows have a label that the classifier knows",
+        ),
+        Figure(
+            figure(held / explained) if explained else "none",
+            "of explanations hold",
+            "the kept part alone gives the call, and without it the call drops",
+        ),
+        Figure(
+            f"{lost:,}", "recordings could not be used", partly if lost or manifest.partly else "nothing was left out"
+        ),
+    ]
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[float, ...]:
+    return connection.execute(query).fetchone() or ()
+
+
+def _length(seconds: float) -> tuple[str, str]:
+    """A length of time as a number of a unit that suits it."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            value = seconds / length
+            return (f"{value:,.0f}" if value >= 10 else f"{value:.1f}"), f"{unit} of sound"
+    return f"{seconds:.0f}", "seconds of sound"
