@@ -147,20 +147,24 @@ def _print(run: str, found: Audit, reviewed: bool) -> None:
     shown.add_column("effect, 95%", no_wrap=True)
     shown.add_column("p", justify="right", no_wrap=True)
     shown.add_column("confirmed", no_wrap=True)
-    listed = [one for one in found.findings if one.kind != "typical"]
+    candidates = [one for one in found.findings if one.candidate]
+    typical = [one for one in found.findings if one.kind == "typical"]
+    listed = [one for one in found.findings if one not in candidates and one not in typical]
     for one in listed:
         # A name from the input may look like markup.
         shown.add_row(*(escape(cell) for cell in _cells(one)))
     if listed:
         Console(highlight=False, width=console.width if console.is_terminal else _WIDTH).print(shown)
-    if classes := len(found.findings) - len(listed):
-        console.print(f"typical: recordings to listen to of {classes} classes are among the members", markup=False)
+    for kind in dict.fromkeys(one.kind for one in candidates):
+        console.print(f"{kind}: {_candidates([one for one in candidates if one.kind == kind])}", markup=False)
+    if typical:
+        console.print(f"typical: recordings to listen to of {len(typical)} classes are among the members", markup=False)
     for kind, notes in found.notes.items():
         for note in notes:
             console.print(f"{kind}: {note}", markup=False)
     asked = ", ".join(found.asked)
     console.print(
-        f"{len(found.findings) or 'no'} finding{'s' * (len(found.findings) != 1)} in {found.recordings} recordings;"
+        f"{len(listed) or 'no'} finding{'s' * (len(listed) != 1)} in {found.recordings} recordings;"
         f" asked about: {asked}",
         markup=False,
     )
@@ -176,3 +180,12 @@ def _cells(one: Finding) -> tuple[str, ...]:
     p = "" if one.p_adjusted is None else "<0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}"
     confirmed = {True: "yes", False: "no", None: ""}[one.confirmed]
     return one.kind, one.statement, str(one.n), value, p, confirmed
+
+
+def _candidates(some: list[Finding]) -> str:
+    """How many are said and not claimed, and what to do about them."""
+    refuted = sum(one.confirmed is False for one in some)
+    parts = [f"{refuted} tried on audio and not confirmed"] if refuted else []
+    if untried := len(some) - refuted:
+        parts.append(f"{untried} not tried on audio: give --input" + " with --confirm" * (some[0].kind == "shortcut"))
+    return f"{len(some)} candidate{'s' * (len(some) != 1)}, of which " + ", ".join(parts)

@@ -42,9 +42,7 @@ def shortcut(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
         return [_unconfirmed(audited, one) for one in from_masks]
     explainer = load_recorded(audited.run.output, audited.run.record, config.explainer)
     sample = hear(audited, subjects, config.input_url)
-    found = _tried(audited, config, subjects, sample, explainer, {one.target: one for one in from_masks})
-    named = {one.subject for one in found}
-    return [*found, *(_unconfirmed(audited, one) for one in from_masks if one.target not in named)]
+    return _tried(audited, config, subjects, sample, explainer, {one.target: one for one in from_masks})
 
 
 @dataclass(frozen=True)
@@ -167,8 +165,7 @@ def _unconfirmed(audited: AuditedRun, place: Place) -> Finding:
     return Finding(
         kind="shortcut",
         subject=f"{place.target}: {where}",
-        statement=f"a candidate: masks of {place.target!r} stand out at {where}, more than those of other classes; "
-        "--confirm with --input tries it on audio",
+        statement=f"a candidate: masks of {place.target!r} stand out at {where}, more than those of other classes",
         n=place.n,
         share=share,
         # Masks of a class lie somewhere: that is hardly more than a hint.

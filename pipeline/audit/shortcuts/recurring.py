@@ -26,7 +26,7 @@ _TOGETHER, _MAX_TONES = 0.6, 12
 # Backgrounds are the same where most bands differ by less than this.
 _SAME_DB, _SAME_SHARE = 2.0, 0.6
 # Spectra end at the same edge within so many Hz.
-_EDGE_HZ = 250.0
+_EDGE_HZ, _LOWEST_EDGE_HZ = 250.0, 2000.0
 _ROUNDS, _COHERENT = 200, 3.0
 _MIN_LIKENESS = 0.3
 
@@ -99,7 +99,7 @@ def _peaks(bins: NDArray[np.int64], counts: NDArray[np.int64], first: int) -> li
 
 
 def _cutoffs(bandwidth_hz: NDArray[np.float64], members: NDArray[np.bool_], rate: int) -> Iterator[Candidate]:
-    limited = bandwidth_hz < 0.45 * rate
+    limited = (bandwidth_hz >= _LOWEST_EDGE_HZ) & (bandwidth_hz < 0.45 * rate)
     edges = np.unique(np.round(bandwidth_hz[limited & members] / (_EDGE_HZ / 2)) * (_EDGE_HZ / 2))
     if not len(edges):
         return

@@ -21,7 +21,7 @@ from pipeline.inputs.readers import find_recordings
 from pipeline.inputs.recording import FileIds, RawRecording
 from pipeline.lmac.batches import Wanted, explain_batches
 from pipeline.lmac.explainer import Explainer
-from pipeline.models.checkpoint import ExplainerError, has_explainer
+from pipeline.models.checkpoint import ExplainerError, has_explainer, shipped
 from pipeline.runs.original import samples_of
 from pipeline.runs.output import RunOutput
 from pipeline.runs.verify.findings import Findings
@@ -53,12 +53,14 @@ class _Cut:
 
 
 def load_recorded(output: RunOutput, record: RunRecord, explainer_url: str | None) -> Explainer:
-    """The explainer of a run: the one given, else the one that is saved with the output.
+    """The explainer of a run: the one given, else the one that is saved with the output or ships under its name.
 
     Raises ExplainerError when there is none, or it is another than the run was made with.
     """
     digest, name = record.explainer["digest"], record.explainer["name"]
     saved = join(output.url, output.explainer_folder(digest))
+    if explainer_url is None and not has_explainer(saved) and name in shipped():
+        explainer_url = name
     if explainer_url is None and not has_explainer(saved):
         raise ExplainerError(
             f"the run keeps no explainer of its own (in {output.explainer_folder(digest)}): give the one it was made "

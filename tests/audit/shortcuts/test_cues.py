@@ -38,6 +38,22 @@ def test_sounds_keep_their_length_and_are_finite(cue: Cue) -> None:
             assert one.without(sound, RATE).shape == sound.shape
 
 
+@pytest.mark.parametrize("cue", CUES, ids=lambda cue: cue.words)
+def test_a_cue_goes_from_a_donor_of_any_length(cue: Cue) -> None:
+    sound, rng = recording(1), np.random.default_rng(0)
+    for donor in (recording(2)[: N // 3], np.tile(recording(2), 2)):
+        for one in (cue, cue.elsewhere(rng, RATE)):
+            assert one.within(sound, donor, RATE).shape == sound.shape
+
+
+def test_the_last_moment_is_put_at_the_end() -> None:
+    donor = recording(2)[: N // 2]
+    donor[-200:] = 0.5
+    there = Edge(0.05, "end").within(recording(8), donor, RATE) - recording(8)
+    assert np.abs(there[-200:]).min() > 0.49
+    assert not there[:-2000].any()
+
+
 def test_a_tone_is_taken_out_and_the_rest_stays() -> None:
     for seed in range(5):
         clean, added = recording(seed), tone(1234.0, 0.02)

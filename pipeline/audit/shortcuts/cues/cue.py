@@ -34,8 +34,9 @@ class Cue(ABC):
         return donor - self.without(donor, rate)
 
     def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
-        """The sound `[n]` with the cue of a donor `[n]` put in."""
-        return sound + self.of(donor, rate)
+        """The sound `[n]` with the cue of a donor `[m]` put in, where it is in the donor."""
+        given = self.of(donor, rate)[: len(sound)]
+        return sound + np.pad(given, (0, len(sound) - len(given)))
 
     def evidence(self) -> dict[str, Any]:
         """What it is, for programs."""

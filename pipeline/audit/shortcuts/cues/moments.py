@@ -29,6 +29,15 @@ class Edge(Cue):
         """The sound with silence there, and a short fade beside."""
         return sound * self._gain(len(sound), rate)
 
+    def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
+        """The sound with the donor's first or last moment put in."""
+        given = self.of(donor, rate)
+        n = min(len(sound), len(given))
+        made = sound.copy()
+        here = slice(0, n) if self.at == "start" else slice(len(sound) - n, len(sound))
+        made[here] += given[:n] if self.at == "start" else given[len(given) - n :]
+        return made
+
     def _gain(self, n: int, rate: int) -> NDArray[np.float32]:
         silent, fade = round(self.seconds * rate), round(_FADE_S * rate)
         gain = np.ones(n, np.float32)
