@@ -232,8 +232,11 @@ def _shortfall(stream: AudioStream, file: BinaryIO, n: int, damaged: object) -> 
         return
     heard, stated = n / stream.sample_rate, stream.stated / stream.sample_rate
     words = f"it holds {heard:.3f} s of the {stated:.3f} s that its header states"
-    if read_at(file, 0, 4) == b"fLaC" and flac_last_frame(file) == stream.stated:
+    last = flac_last_frame(file) if read_at(file, 0, 4) == b"fLaC" else None
+    if last == stream.stated:
         yield Damage("damaged", f"{words}: what is missing lies before its end", 0.0)
+    elif last == n:
+        yield Damage("truncated", f"{words}, and ends with a whole frame, as what was cut from a longer file does")
     else:
         yield Damage("truncated", words)
 
