@@ -339,7 +339,7 @@ def _harmed(files: dict[str, bytes]) -> Iterator[Case]:
     for name in (
         *("lame vbr.mp3", "lame no-tag.mp3", "ffmpeg flac", "flac.flac", "oggenc.ogg", "opusenc.opus", "flac ogg.oga"),
         *("ffmpeg aac", "ffmpeg aac.m4a", "ffmpeg aac.mka", "ffmpeg aac.ts", "ffmpeg ac3", "ffmpeg alac.m4a"),
-        *("ffmpeg wma", "ffmpeg opus.webm", "ffmpeg tta", "ffmpeg wv"),
+        *("ffmpeg wma", "ffmpeg opus.webm", "ffmpeg tta", "ffmpeg wv", "ffmpeg pipe flac"),
     ):
         data, at = bytearray(files[name]), len(files[name]) // 2
         data[at : at + 3000] = bytes(3000)

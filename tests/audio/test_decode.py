@@ -324,3 +324,15 @@ def test_a_flac_file_that_may_be_a_piece_of_another_is_said_to_be_whole_as_far_a
     assert len(audio.waveform) == 16000
     assert [one.reason for one in audio.damage] == ["truncated"]
     assert "ends with a whole frame" in audio.damage[0].message
+
+
+def test_a_hole_in_a_flac_file_of_unknown_length_is_known_by_its_frames_numbers() -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 40 * 16000).astype(np.float32)
+    flac = bytearray(encode(noise, 16000, "FLAC"))
+    flac[21:26] = bytes([flac[21] & 0xF0, 0, 0, 0, 0])
+    assert decode(bytes(flac), "a.flac", 16000).damage == ()
+    middle = len(flac) // 2
+    flac[middle : middle + 30000] = bytes(30000)
+    audio = decode(bytes(flac), "a.flac", 16000)
+    assert len(audio.waveform) < len(noise)
+    assert [one.reason for one in audio.damage] == ["damaged"]
