@@ -8,8 +8,11 @@ import posixpath
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from pipeline.inputs.suffixes import AUDIO_SUFFIXES
@@ -17,7 +20,7 @@ from pipeline.inputs.table_columns import URI_COLUMNS
 from pipeline.runs.verify.census.counted import DAMAGE, Census, Counted, digest
 from pipeline.runs.verify.census.folder_tables import FOLDER_TABLES, described_by_tables, with_rows
 from pipeline.runs.verify.census.meaning import spanned
-from pipeline.runs.verify.census.parquet import parquet_recordings
+from pipeline.runs.verify.census.parquet import parquet_recordings, sound_column
 from pipeline.runs.verify.census.rows import TABLES, rows_of
 from pipeline.runs.verify.census.tars import SIDECARS, said_by, tar_recordings
 from pipeline.storage.filesystem import GLOB, is_local, is_url, open_filesystem, refuse_special
@@ -41,10 +44,10 @@ def recordings_in(
     Where the suffix of a file tells nothing, `is_sound` says by its contents whether it is one.
     """
     fs, path = open_filesystem(url)
-    if url.lower().endswith(TABLES) and fs.isfile(path):
+    if fs.isfile(path) and (url.lower().endswith(TABLES) or _is_table_of_names(fs, path, reading)):
         try:
             yield from _manifest(url, reading)
-        except (*DAMAGE, csv.Error) as error:
+        except (*DAMAGE, pa.ArrowException, csv.Error) as error:
             census.uncounted.append((f"{posixpath.basename(path)}: {error}", ()))
         return
     files = sorted(_files(url))
@@ -74,7 +77,7 @@ def recordings_in(
                     yield _of_archive(one, relative, root)
         elif suffix == ".parquet":
             with fs.open(full, "rb") as stream:
-                for one in parquet_recordings(relative, stream, reading, census):
+                for one in parquet_recordings(relative, stream, reading, census, partial(_beside, fs, root, full)):
                     yield _of_archive(one, relative, root)
         elif suffix in AUDIO_SUFFIXES or (suffix not in _SILENT and is_sound(read())):
             stem = os.path.splitext(relative)[0]
@@ -92,6 +95,27 @@ def _of_archive(one: Counted, relative: str, root: str) -> Counted:
     suffix = next((suffix for suffix in _TARS if relative.lower().endswith(suffix)), ".parquet")
     inside = f"{relative[: -len(suffix)]}/{one.whole}"
     return replace(one, names=(*one.names, inside), whole=f"{root}/{inside}")
+
+
+def _is_table_of_names(fs: AbstractFileSystem, path: str, reading: InputConfig) -> bool:
+    """Whether it is a Parquet file without sound, which may name files that have some."""
+    if not path.lower().endswith(".parquet") or _is_special(fs, path):
+        return False
+    try:
+        with fs.open(path, "rb") as stream:
+            return sound_column(pq.read_schema(stream), reading) is None
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def _beside(fs: AbstractFileSystem, root: str, table: str, path: str) -> bytes:
+    """The file of this path from a table's folder, or else from the input's; none where it leads out of them."""
+    if posixpath.normpath(path).startswith(("/", "..")):
+        return b""
+    for folder in (posixpath.dirname(table), root):
+        if fs.isfile(place := posixpath.normpath(posixpath.join(folder, path))):
+            return bytes(fs.cat_file(place))
+    return b""
 
 
 def _is_special(fs: AbstractFileSystem, path: str) -> bool:
@@ -139,7 +163,8 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
     found: dict[tuple[str, tuple[float, float | None]], Counted] = {}
     written: dict[str, str] = {}
     for said in rows if column else ():
-        uri = str(said.pop(column))
+        cell = said.pop(column)
+        uri = str(cell.get("path") if isinstance(cell, dict) else cell)
         place = (
             open_filesystem(uri)[1]
             if is_url(uri)

@@ -50,12 +50,33 @@ def rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, A
         )
         yield from lines
         return
+    text = _without_comments(text)
     head = text.split("\n", 1)[0]
     delimiter = reading.delimiter or max("\t,;|", key=head.count)
     header, *rows = _cells(text, delimiter, reading.quote) or [[]]
     for row in rows:
         pairs = zip(header, row, strict=False)
         yield {name.strip(): value.strip() for name, value in pairs if name.strip()}
+
+
+def _without_comments(text: str) -> str:
+    """A table without the lines of comments that it begins with; the last of them may be its header."""
+    comments = re.match(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\n|\r))*", text)
+    after = text[comments.end() :] if comments is not None else text
+    marked = [line for line in re.split("\r\n|\n|\r", text[: len(text) - len(after)]) if line.startswith("#")]
+    if not marked:
+        return text
+    first = re.split("\r\n|\n|\r", after, maxsplit=1)[0]
+    last, row = (re.sub('"[^"]*"', "", line) for line in (marked[-1], first))
+    delimiter = max("\t,;|", key=row.count)
+    data = any(
+        re.fullmatch(r"[+-]?\d+\.?\d*", cell) or cell.lower().endswith(tuple(AUDIO_SUFFIXES))
+        for cell in (cell.strip().strip('"') for cell in first.split(delimiter))
+    )
+    if last.count(delimiter) == row.count(delimiter) and (data or (delimiter in row and marked[-1][1:2].strip())):
+        header = marked[-1].lstrip("#").strip()
+        return f"{marked[-1] if header.startswith(delimiter) else header}\n{after}"
+    return after
 
 
 def _table_rows(data: bytes) -> list[dict[str, Any]]:
@@ -100,23 +121,33 @@ def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
     return rows
 
 
-def features_of(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+def features_of(schema: pa.Schema) -> dict[str, Any]:
     """Return what Hugging Face's metadata say of each column; nothing where there are none."""
     features: dict[str, Any] = {}
     with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
         features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
-    return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+    return features
 
 
 def class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """Return the names of the classes whose numbers columns have."""
-    return {name: feature["names"] for name, feature in features_of(schema).items() if feature.get("names")}
+    """Return the names of the classes whose numbers columns have, each one or a list of them."""
+    return {name: names for name, feature in features_of(schema).items() if (names := _names_in(feature))}
+
+
+def _names_in(feature: Any) -> list[str]:
+    if isinstance(feature, list) and feature:
+        feature = {"feature": feature[0]}
+    if not isinstance(feature, dict):
+        return []
+    return list(feature["names"]) if feature.get("_type") == "ClassLabel" else _names_in(feature.get("feature"))
 
 
 def with_names(row: dict[str, Any], classes: Mapping[str, list[str]]) -> dict[str, Any]:
     """Return a row with the names of its classes in place of their numbers; none for a number that has no name."""
-    named = {name: row.get(name) for name in classes}
-    return row | {
-        name: classes[name][number] if isinstance(number, int) and 0 <= number < len(classes[name]) else None
-        for name, number in named.items()
-    }
+    return row | {name: _named(row.get(name), names) for name, names in classes.items()}
+
+
+def _named(value: Any, names: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None

@@ -7,7 +7,7 @@ import json
 import os
 import posixpath
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -31,14 +31,20 @@ def tar_recordings(uri: str, stream: IO[bytes], reading: InputConfig, census: Ce
     except DAMAGE as error:
         census.uncounted.append((f"{uri}: {error}", (digest(uri), digest(f"{uri}\0\0"))))
         return
-    members = [(number, member) for number, part in enumerate(parts) for member in part]
+    seen: Counter[tuple[int, str]] = Counter()
+    members = []
+    for number, part in enumerate(parts):
+        for member in part:
+            # A name that is there again belongs to what is there again.
+            members.append(((number, seen[number, member.name]), member))
+            seen[number, member.name] += 1
     archive.members[:] = [member for _, member in members]  # type: ignore[attr-defined]
-    about: dict[tuple[int | None, str], dict[str, Any]] = defaultdict(dict)
-    for number, member in members:
+    about: dict[tuple[tuple[int, int] | None, str], dict[str, Any]] = defaultdict(dict)
+    for turn, member in members:
         stem, suffix = os.path.splitext(os.path.normpath(member.name))
         if member.isfile() and suffix.lower() in SIDECARS:
             said = said_by(_content(archive, member), suffix.lower())
-            about[number, stem].update(said)
+            about[turn, stem].update(said)
             about[None, stem].update(said)
     tables = {
         name: _content(archive, member)
@@ -48,7 +54,7 @@ def tar_recordings(uri: str, stream: IO[bytes], reading: InputConfig, census: Ce
     described = described_by_tables(tables, reading, census)
     keys: set[str] = set()
     names: set[str] = set()
-    for number, member in members:
+    for turn, member in members:
         name = os.path.normpath(member.name)
         stem, suffix = os.path.splitext(name)
         hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
@@ -60,7 +66,7 @@ def tar_recordings(uri: str, stream: IO[bytes], reading: InputConfig, census: Ce
             key = next(f"{stem}#{n}" for n in range(2, len(members) + 2) if f"{stem}#{n}" not in keys)
         keys.add(key)
         names.add(name)
-        beside = next((about[one, stem] for one in (number, None) if (one, stem) in about), None)
+        beside = next((about[one, stem] for one in (turn, None) if (one, stem) in about), None)
 
         def content(member: tarfile.TarInfo = member) -> bytes:
             return _content(archive, member)
