@@ -24,6 +24,7 @@ from pipeline.inputs.shards import clip_id
 from pipeline.runs.verify import against_input
 from pipeline.runs.verify.census.check import Heard, count_input
 from pipeline.runs.verify.census.counted import Census
+from pipeline.runs.verify.census.length_main import length_of
 from pipeline.runs.verify.census.recordings import recordings_in
 from pipeline.runs.verify.census.rows import rows_of
 from pipeline.runs.verify.findings import Findings
@@ -428,3 +429,47 @@ def test_a_table_of_something_else_in_a_folder_is_no_damage(tmp_path: Path) -> N
     census = Census()
     assert len(list(recordings_in(str(tmp_path), InputConfig(), census, lambda data: True))) == 1
     assert census.uncounted == []
+
+
+def test_archives_and_sounds_without_a_known_suffix_are_counted(tmp_path: Path) -> None:
+    members = [("one", clip(1)), ("two.raw2", clip(2)), ("two.json", b'{"label": "x"}'), ("note.abc", b"text")]
+    write_folder(tmp_path / "in", {"archive": tar_bytes(members), "a.tar": tar_bytes(members)})
+    audio = pa.array([{"bytes": clip(3), "path": "3.wav"}])
+    pq.write_table(pa.table({"audio": audio}), tmp_path / "in" / "table.p")
+    is_sound = lambda data: data[:4] == b"RIFF"  # noqa: E731
+    found = {one.clip_id for one in recordings_in(str(tmp_path / "in"), InputConfig(), Census(), is_sound)}
+    assert found == {one for item in listed(tmp_path / "in") for one in item.clip_ids}
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"audio": pa.array([{"array": [0.0] * 8000, "sampling_rate": 16_000}])},
+        {"array": pa.array([[[0] * 8000] * 2], pa.list_(pa.list_(pa.int16()))), "sample_rate": pa.array([16_000])},
+        {"audio": pa.array([encoded(np.zeros(8000))], pa.binary_view())},
+    ],
+)
+def test_samples_and_every_form_of_bytes_are_counted_to_their_end(tmp_path: Path, columns: dict[str, pa.Array]) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    ((_, data, _),) = counted_and_read(tmp_path / "t.parquet")
+    assert length_of(data) == {"seconds": 0.5}
+
+
+def test_tables_as_excel_has_them_and_packed_under_other_names_are_counted(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.wav": b"a"})
+    for name, data in {
+        "m.csv": b"sep=;\r\npath;Label;label\r\na.wav;x;y\r\n",
+        "n.csv.gz": b"path,label\na.wav,x\n",
+        "o.csv": gzip.compress(b"path,label\na.wav,x\n"),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        assert counted_and_read(tmp_path / name) == [("a.wav", b"a", ("x",))]
+
+
+def test_a_recording_that_the_input_does_not_have_is_found(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.wav": clip(1)})
+    findings = Findings()
+    heard = {clip_id("a.wav"): Heard(1.6, ()), clip_id("b.wav"): Heard(1.6, ())}
+    count_input(str(tmp_path), {}, InputConfig(), heard, frozenset(), findings)
+    assert findings.counts == {"unknown_recording": 1}

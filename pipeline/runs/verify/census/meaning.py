@@ -68,7 +68,7 @@ def _number(value: Any) -> float | None:
 
 def labels_of(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | None:
     """The labels in a row or a sidecar; None where it has no field for them."""
-    by_name = {name.lower(): value for name, value in said.items()}
+    by_name = {name.lower(): value for name, value in reversed(list(said.items()))}
     wanted = [reading.label_column.lower()] if reading.label_column else [*LABEL_COLUMNS, "cls"]
     there = [by_name[name] for name in wanted if name in by_name]
     if not there:

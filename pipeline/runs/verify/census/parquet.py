@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
+import wave
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,7 +18,8 @@ from pipeline.runs.verify.census.meaning import spanned
 from pipeline.runs.verify.census.rows import class_names, features_of, with_names
 from schemas.input_config import InputConfig
 
-_BATCH_ROWS = 16
+_BATCH_ROWS, _MAX_CHANNELS = 16, 64
+_RATES = ("sampling_rate", "sample_rate")
 
 
 def parquet_recordings(
@@ -42,6 +45,8 @@ def parquet_recordings(
         for batch in file.iter_batches(_BATCH_ROWS):
             for said in _rows(batch, column):
                 cell = said.pop(column)
+                if column == "array":
+                    cell = {column: cell, **{name: said.pop(name) for name in _RATES if name in said}}
                 said = with_names(said, classes)
 
                 path = cell.get("path") if isinstance(cell, dict) else cell if isinstance(cell, str) else None
@@ -63,15 +68,29 @@ def _content(cell: Any, path: str | None, beside: Callable[[str], bytes]) -> byt
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if isinstance(data, bytes):
         return data
-    samples = isinstance(cell, dict) and cell.get("array") is not None
-    return beside(path.replace("\\", "/")) if path and not samples else b""
+    if isinstance(cell, dict) and cell.get("array") is not None:
+        return _silence(cell["array"], next((cell[name] for name in _RATES if cell.get(name)), 0))
+    return beside(path.replace("\\", "/")) if path else b""
+
+
+def _silence(array: list[Any], rate: int) -> bytes:
+    """A file of as many samples as an array has, of one channel or of several beside or behind each other."""
+    inner = len(array[0]) if array and isinstance(array[0], list) else 0
+    buffer = io.BytesIO()
+    if not 0 < rate < 1 << 31:
+        return b""
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 1, int(rate), 0, "NONE", ""))
+        file.writeframes(bytes(inner if len(array) <= _MAX_CHANNELS < inner else len(array)))
+    return buffer.getvalue()
 
 
 def sound_column(schema: pa.Schema, reading: InputConfig) -> str | None:
     """Return the column that holds sound; None where there is none."""
     features = features_of(schema).items()
     marked = [name for name, feature in features if isinstance(feature, dict) and feature.get("_type") == "Audio"]
-    column = next((name for name in (reading.audio_column, *marked, "audio", "bytes") if name in schema.names), None)
+    wanted = (reading.audio_column, *marked, "audio", "bytes", *("array" for name in _RATES if name in schema.names))
+    column = next((name for name in wanted if name in schema.names), None)
     if column is None or not _holds_sound(schema.field(column).type, column in (reading.audio_column, *marked)):
         return None
     return column
@@ -81,10 +100,10 @@ def _holds_sound(kind: pa.DataType, said_so: bool) -> bool:
     """Whether a column may hold sound by its type; text does where something else says so."""
     if pa.types.is_struct(kind):
         return any(kind.get_field_index(name) >= 0 for name in ("bytes", "path", "array"))
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return (
-        said_so if text else pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_dictionary(kind)
-    )
+    if any(ask(kind) for ask in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
+        return said_so
+    asked = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(ask(kind) for ask in (*asked, pa.types.is_dictionary, pa.types.is_list, pa.types.is_large_list))
 
 
 def _rows(batch: pa.RecordBatch, column: str) -> list[dict[str, Any]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import os
 import posixpath
+import tarfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,18 +23,13 @@ from pipeline.runs.verify.census.folder_tables import FOLDER_TABLES, described_b
 from pipeline.runs.verify.census.meaning import spanned
 from pipeline.runs.verify.census.parquet import parquet_recordings, sound_column
 from pipeline.runs.verify.census.rows import TABLES, rows_of
-from pipeline.runs.verify.census.tars import SIDECARS, said_by, tar_recordings
+from pipeline.runs.verify.census.tars import SIDECARS, SILENT, said_by, tar_recordings
 from pipeline.storage.filesystem import GLOB, is_local, is_url, open_filesystem, refuse_special
 from schemas.input_config import InputConfig
 
 _TARS = (".tar.zst", ".tzst", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
-# Files that are not opened to hear whether they are sound.
-_SILENT = frozenset(
-    {
-        *(*SIDECARS, ".txt", ".md", ".csv", ".tsv", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".log", ".pdf", ".py"),
-        *(".jpg", ".jpeg", ".png", ".gif", ".npy", ".npz", ".pt", ".pth", ".pkl", ".zip", ".gz", ".bz2", ".xz", ".zst"),
-    }
-)
+
+_KNOWN = frozenset({*AUDIO_SUFFIXES, *SILENT, ".parquet"})
 
 
 def recordings_in(
@@ -71,15 +67,15 @@ def recordings_in(
             if suffix in AUDIO_SUFFIXES:
                 yield Counted(digest(relative), relative, bytes, names=(relative,), whole=full)
             census.others += suffix not in (*AUDIO_SUFFIXES, *_TARS, ".parquet")
-        elif relative.lower().endswith(_TARS):
+        elif relative.lower().endswith(_TARS) or (suffix not in _KNOWN and _begins_as(fs, full, tarfile.is_tarfile)):
             with fs.open(full, "rb") as stream:
-                for one in tar_recordings(relative, stream, reading, census):
+                for one in tar_recordings(relative, stream, reading, census, is_sound):
                     yield _of_archive(one, relative, root)
-        elif suffix == ".parquet":
+        elif suffix == ".parquet" or (suffix not in _KNOWN and _begins_as(fs, full, _is_parquet)):
             with fs.open(full, "rb") as stream:
                 for one in parquet_recordings(relative, stream, reading, census, partial(_beside, fs, root, full)):
                     yield _of_archive(one, relative, root)
-        elif suffix in AUDIO_SUFFIXES or (suffix not in _SILENT and is_sound(read())):
+        elif suffix in AUDIO_SUFFIXES or (suffix not in SILENT and is_sound(read())):
             stem = os.path.splitext(relative)[0]
             said: dict[str, Any] = {}
             for about in (about for about in SIDECARS if stem + about in there):
@@ -88,6 +84,19 @@ def recordings_in(
             yield from with_rows(one, described, said, reading)
         elif suffix not in SIDECARS:
             census.others += 1
+
+
+def _begins_as(fs: AbstractFileSystem, path: str, what: Callable[[IO[bytes]], bool]) -> bool:
+    """Whether a file of an unknown suffix is an archive by what it begins with."""
+    try:
+        with fs.open(path, "rb") as stream:
+            return what(stream)
+    except DAMAGE:
+        return False
+
+
+def _is_parquet(stream: IO[bytes]) -> bool:
+    return stream.read(4) == b"PAR1"
 
 
 def _of_archive(one: Counted, relative: str, root: str) -> Counted:

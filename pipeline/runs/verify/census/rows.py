@@ -23,8 +23,19 @@ from pipeline.storage.filesystem import open_filesystem
 from schemas.input_config import InputConfig
 
 _TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
-_PACKED = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
-TABLES = tuple(text + packed for text in _TEXTS for packed in ("", *_PACKED, ".zst"))
+TABLES = tuple(text + packed for text in _TEXTS for packed in ("", ".gz", ".bz2", ".xz", ".zst"))
+
+
+def _unpack_zstd(data: bytes) -> bytes:
+    return bytes(pa.CompressedInputStream(pa.BufferReader(data), "zstd").read())
+
+
+_MAGIC = (
+    (b"\x1f\x8b", gzip.decompress),
+    (b"BZh", bz2.decompress),
+    (b"\xfd7zXZ", lzma.decompress),
+    (b"\x28\xb5\x2f\xfd", _unpack_zstd),
+)
 
 
 def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
@@ -36,11 +47,11 @@ def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
 def rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table's contents, whose form its name tells; raises ValueError where they are none."""
     name, packed = os.path.splitext(url.lower())
-    if packed in _PACKED:
-        data = _PACKED[packed](data)
-    elif packed == ".zst":
-        data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
-    elif packed == ".parquet":
+    # By content: a name may say that it is packed, and it is not, or the other way round.
+    unpack = next((unpack for magic, unpack in _MAGIC if data.startswith(magic)), None)
+    if unpack is not None:
+        data = unpack(data)
+    if packed == ".parquet":
         yield from _table_rows(data)
         return
     text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
@@ -51,8 +62,10 @@ def rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, A
         yield from lines
         return
     text = _without_comments(text)
+    given = re.match("sep=(.)\r?\n", text)
+    text = text[given.end() :] if given is not None else text
     head = text.split("\n", 1)[0]
-    delimiter = reading.delimiter or max("\t,;|", key=head.count)
+    delimiter = reading.delimiter or (given and given[1]) or max("\t,;|", key=head.count)
     header, *rows = _cells(text, delimiter, reading.quote) or [[]]
     for row in rows:
         pairs = zip(header, row, strict=False)
