@@ -473,3 +473,10 @@ def test_a_recording_that_the_input_does_not_have_is_found(tmp_path: Path) -> No
     heard = {clip_id("a.wav"): Heard(1.6, ()), clip_id("b.wav"): Heard(1.6, ())}
     count_input(str(tmp_path), {}, InputConfig(), heard, frozenset(), findings)
     assert findings.counts == {"unknown_recording": 1}
+
+
+def test_a_column_of_audio_that_is_a_list_holds_no_sound(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"audio": [[1.0, 2.0], [3.0]]}), tmp_path / "t.parquet")
+    census = Census()
+    assert list(recordings_in(str(tmp_path), InputConfig(), census, lambda data: True)) == []
+    assert census.others == 1

@@ -91,9 +91,12 @@ def sound_column(schema: pa.Schema, reading: InputConfig) -> str | None:
     marked = [name for name, feature in features if isinstance(feature, dict) and feature.get("_type") == "Audio"]
     wanted = (reading.audio_column, *marked, "audio", "bytes", *("array" for name in _RATES if name in schema.names))
     column = next((name for name in wanted if name in schema.names), None)
-    if column is None or not _holds_sound(schema.field(column).type, column in (reading.audio_column, *marked)):
+    if column is None:
         return None
-    return column
+    kind = schema.field(column).type
+    if column == "array":
+        return column if pa.types.is_list(kind) or pa.types.is_large_list(kind) else None
+    return column if _holds_sound(kind, column in (reading.audio_column, *marked)) else None
 
 
 def _holds_sound(kind: pa.DataType, said_so: bool) -> bool:
@@ -103,7 +106,7 @@ def _holds_sound(kind: pa.DataType, said_so: bool) -> bool:
     if any(ask(kind) for ask in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
         return said_so
     asked = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
-    return any(ask(kind) for ask in (*asked, pa.types.is_dictionary, pa.types.is_list, pa.types.is_large_list))
+    return any(ask(kind) for ask in (*asked, pa.types.is_dictionary))
 
 
 def _rows(batch: pa.RecordBatch, column: str) -> list[dict[str, Any]]:
