@@ -68,12 +68,9 @@ def is_folder_table(path: str) -> bool:
 def names_recordings(data: bytes) -> bool:
     """Return whether a table that could not be read seems to be one of recordings, by the words that it begins with.
 
-    What is no text, or is compressed, may be one.
+    What is in another encoding is looked through all the same; what has zero bytes, as UTF-16 has, may be one.
     """
-    try:
-        head = data[:_HEAD_BYTES].decode("utf-8-sig", "ignore" if len(data) > _HEAD_BYTES else "strict")
-    except UnicodeDecodeError:
-        return True
+    head = data[:_HEAD_BYTES].decode("utf-8-sig", "ignore")
     lines = [line for line in head.splitlines() if line.strip()][:1]
     words = {word.strip().casefold() for line in lines for word in re.split(r"[,;|\t{}:\"']", line)}
     return "\0" in head or not words.isdisjoint(("file_name", *URI_COLUMNS))

@@ -335,10 +335,16 @@ def test_what_labels_a_value_holds(value: Any, expected: tuple[str, ...]) -> Non
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_metadata_csv_of_something_else_does_not_stand_in_the_way(tmp_path: Path, packed: bool) -> None:
-    # As LJSpeech has it: no header, and marks that are letters.
-    text = 'LJ-1|said the "other|said the "other\nLJ-2|in being (5)|in being five pounds|x\n'
-    files = {"wavs/LJ-1.wav": b"1", "wavs/LJ-2.wav": b"2", "metadata.csv": text.encode()}
+@pytest.mark.parametrize(
+    "text",
+    [
+        # As LJSpeech has it: no header, and marks that are letters.
+        b'LJ-1|Printing, in the only "sense|Printing, in the only "sense\nLJ-2|in being (5)|in being five\n',
+        b"site,caf\xe9\n1,2\n",
+    ],
+)
+def test_a_metadata_csv_of_something_else_does_not_stand_in_the_way(tmp_path: Path, text: bytes, packed: bool) -> None:
+    files = {"wavs/LJ-1.wav": b"1", "wavs/LJ-2.wav": b"2", "metadata.csv": text}
     source = tmp_path / "in"
     source.mkdir()
     if packed:

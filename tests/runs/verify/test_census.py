@@ -425,7 +425,7 @@ def test_a_name_that_comes_again_in_a_tar_is_counted_with_its_own_label(tmp_path
 
 
 def test_a_table_of_something_else_in_a_folder_is_no_damage(tmp_path: Path) -> None:
-    write_folder(tmp_path, {"a.wav": b"a", "metadata.csv": b'x|said the "other|y\n"z|"|"\n'})
+    write_folder(tmp_path, {"a.wav": b"a", "metadata.csv": b"site,caf\xe9\n1,2\n"})
     census = Census()
     assert len(list(recordings_in(str(tmp_path), InputConfig(), census, lambda data: True))) == 1
     assert census.uncounted == []
