@@ -32,11 +32,16 @@ def extract(
     input_url: Annotated[
         str | None, typer.Option("--input", help="The run's input, to read originals from where the run lacks a side.")
     ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="The run's table of labels, needed with --input where it made the segments.")
+    ] = None,
 ) -> None:
     """Write listenables of a run as FLAC files under names that a person can read, and a table of them."""
     with for_people(), storage_errors(f"writing to {out}"):
         kinds = kind or ["masked_in"]
-        made = extract_files(open_run(run), out, where=where, limit=limit, kinds=kinds, input_url=input_url)
+        made = extract_files(
+            open_run(run), out, where=where, limit=limit, kinds=kinds, input_url=input_url, labels_url=labels
+        )
     lacking = "".join(f", {count} of them without {name}" for name, count in made.lacking.items() if count)
     console.print(f"{len(made.files)} FLAC files and {TABLE} in {out}", markup=False)
     console.print(f"explanations that fit: {made.fitting}{lacking}", markup=False)

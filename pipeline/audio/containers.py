@@ -14,7 +14,7 @@ from pipeline.audio.stream import read_at, size_of
 
 # A writer that cannot seek back leaves the largest size it knows; SoX writes 0x7F000000 (AIFF) or 0x7FFFF000 (WAV) and
 # above.
-_OPEN_32 = 0x7F000000
+OPEN_32 = 0x7F000000
 # What may stand at the top of an MP4 file; anything else is a tag that someone put behind it.
 _MP4_BOXES = frozenset(
     {
@@ -74,7 +74,7 @@ def read_wave(file: BinaryIO) -> Wave | None:
 
 def _wave(file: BinaryIO) -> Wave | None:
     head = read_at(file, 0, 12)
-    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+    if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
         return None
     data = _riff_data(file, "<")
     if data is None or data.format is None:
@@ -99,7 +99,7 @@ def _riff_data(file: BinaryIO, order: str) -> _RiffData | None:
         elif chunk == b"fmt ":
             form = read_at(file, position + 8, 40)
         elif chunk == b"data":
-            is_open = size == 0 or (size >= _OPEN_32 and not (size == 0xFFFFFFFF and size_64))
+            is_open = size == 0 or (size >= OPEN_32 and not (size == 0xFFFFFFFF and size_64))
             return _RiffData(position + 8, None if is_open else size_64 if size == 0xFFFFFFFF else size, form)
         position += 8 + size + size % 2
     return None
@@ -118,7 +118,7 @@ def _riff(file: BinaryIO) -> int | None:
     if (data := _riff_data(file, order)) is not None:
         return None if data.size is None else data.begin + data.size
     (whole,) = struct.unpack_from(f"{order}I", head, 4)
-    return None if whole == 0 or whole >= _OPEN_32 else 8 + int(whole)
+    return None if whole == 0 or whole >= OPEN_32 else 8 + int(whole)
 
 
 def _aiff(file: BinaryIO) -> int | None:
@@ -126,15 +126,15 @@ def _aiff(file: BinaryIO) -> int | None:
     while position + 8 <= end:
         chunk, size = struct.unpack(">4sI", read_at(file, position, 8))
         if chunk == b"SSND":
-            return None if size == 0 or size >= _OPEN_32 else position + 8 + int(size)
+            return None if size == 0 or size >= OPEN_32 else position + 8 + int(size)
         position += 8 + size + size % 2
     (whole,) = struct.unpack(">I", read_at(file, 4, 4))
-    return None if whole == 0 or whole >= _OPEN_32 else 8 + int(whole)
+    return None if whole == 0 or whole >= OPEN_32 else 8 + int(whole)
 
 
 def _au(file: BinaryIO) -> int | None:
     offset, size = struct.unpack(">II", read_at(file, 4, 8))
-    return None if size == 0 or size >= _OPEN_32 else offset + size
+    return None if size == 0 or size >= OPEN_32 else offset + size
 
 
 def _caf(file: BinaryIO) -> int | None:

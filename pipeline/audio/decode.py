@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.clipping import at_full_scale, at_new_rate, flat_peaks
-from pipeline.audio.framed import flac_last_frame
+from pipeline.audio.framed import flac_first_frame, flac_last_frame
 from pipeline.audio.open_audio import open_audio
 from pipeline.audio.resample import BlockGrid
 from pipeline.audio.stream import AudioFault, AudioStream, Damage, read_at
@@ -239,14 +239,34 @@ class _Frames:
 
 def _shortfall(stream: AudioStream, file: BinaryIO, n: int, damaged: object) -> Iterator[Damage]:
     """What is missing by the length that the header states, where nothing was said before of what is."""
-    if damaged or stream.stated is None or n >= stream.stated - stream.slack_s * stream.sample_rate:
+    if damaged:
+        return
+    is_flac = read_at(file, 0, 4) == b"fLaC"
+    if stream.stated is None:
+        # A FLAC whose length nobody wrote down still numbers its frames.
+        numbered = _numbered(file) if is_flac else None
+        if numbered is not None and n < numbered - stream.slack_s * stream.sample_rate:
+            heard, there = n / stream.sample_rate, numbered / stream.sample_rate
+            words = f"it holds {heard:.3f} s of the {there:.3f} s that its frames count"
+            yield Damage("damaged", f"{words}: what is missing lies before its end", 0.0)
+        return
+    if n >= stream.stated - stream.slack_s * stream.sample_rate:
         return
     heard, stated = n / stream.sample_rate, stream.stated / stream.sample_rate
     words = f"it holds {heard:.3f} s of the {stated:.3f} s that its header states"
-    if read_at(file, 0, 4) == b"fLaC" and flac_last_frame(file) == stream.stated:
+    last = flac_last_frame(file) if is_flac else None
+    if last == stream.stated:
         yield Damage("damaged", f"{words}: what is missing lies before its end", 0.0)
+    elif last == n:
+        yield Damage("truncated", f"{words}, and ends with a whole frame, as what was cut from a longer file does")
     else:
         yield Damage("truncated", words)
+
+
+def _numbered(file: BinaryIO) -> int | None:
+    """The samples between the first and the last frame of a FLAC file, with both, by their own numbers."""
+    first, last = flac_first_frame(file), flac_last_frame(file)
+    return None if first is None or last is None else last - first
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.chained import is_uneven, open_chained
-from pipeline.audio.containers import read_wave, stated_end
+from pipeline.audio.containers import Wave, read_wave, stated_end
 from pipeline.audio.framed import OggPages, end_of_frames, flac_joined, mp3_header, ogg_pages
+from pipeline.audio.open_sizes import with_sizes
 from pipeline.audio.pyav import open_pyav
 from pipeline.audio.sndfile import BrokenError, open_sndfile, reads_to_the_end
 from pipeline.audio.stream import LFS_POINTER, AudioFault, AudioStream, Damage, check_format, read_at, size_of
@@ -34,12 +35,13 @@ def open_audio(file: BinaryIO, name: str) -> tuple[AudioStream, list[Damage]]:
         raise AudioFault("empty", f"{name}: the file has no bytes")
     if read_at(file, 0, len(LFS_POINTER)) == LFS_POINTER:
         raise AudioFault("lfs_pointer", f"{name}: it is a pointer of git LFS, not the recording: run `git lfs pull`")
+    file = with_sizes(file)
     wave = read_wave(file)
     if wave is not None:
         # Named here, where libsndfile would only say that it cannot open the file.
         check_format(name, wave.sample_rate, wave.channels)
     pages = ogg_pages(file)
-    known = _missing(file, size, pages)
+    known = _missing(file, size, pages, wave)
     if pages is not None and is_uneven(pages):
         return open_chained(file, name, pages), [*known, _UNEVEN]
     if _JOINED not in known and reads_to_the_end(file, pages):
@@ -63,10 +65,13 @@ def open_audio(file: BinaryIO, name: str) -> tuple[AudioStream, list[Damage]]:
     return stream, known
 
 
-def _missing(file: BinaryIO, size: int, pages: OggPages | None) -> list[Damage]:
+def _missing(file: BinaryIO, size: int, pages: OggPages | None, wave: Wave | None) -> list[Damage]:
     """What a file says of itself that shows it to be damaged."""
     header = mp3_header(file)
     end = header.end if header is not None else stated_end(file)
+    if wave is not None and wave.plain and end is not None:
+        # Some count bytes that make no sample.
+        end -= (end - wave.begin) % wave.frame_bytes
     if end is not None and end > size:
         return [Damage("truncated", f"its header states {end} bytes, the file has {size}")]
     if read_at(file, 0, 4) == b"fLaC" and flac_joined(file) is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from pipeline.audio.containers import stated_end
+from pipeline.audio.containers import read_wave, stated_end
 from pipeline.audio.framed import flac_first_frame, mp3_header
 from pipeline.audio.stream import AudioFault, AudioStream, Damage, check_format, size_of
 
@@ -18,7 +18,7 @@ from pipeline.audio.stream import AudioFault, AudioStream, Damage, check_format,
 _DEMUXERS = (
     "mov,matroska,webm,aac,asf,amr,amrnb,amrwb,wv,ape,tta,tak,mpc,mpc8,ac3,eac3,dts,mp3,flac,ogg,wav,aiff,au,caf,w64,"
     "flv,mpegts,mpeg,avi,rm,dsf,loas,nistsphere,voc,ircam,gsm,sbc,xwma,iff,oma,shn,pvf,sox,truehd,mlp,nut,wtv,act,qcp,"
-    "3dostr,wsd,iss,rso,smjpeg,aptx,codec2"
+    "3dostr,wsd,iss,rso,smjpeg,aptx,codec2,mxf"
 )
 _OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"}
 # Streams of frames, which begin and end anywhere: what cannot be decoded at their ends is no loss.
@@ -45,7 +45,7 @@ def open_pyav(file: BinaryIO, name: str) -> AudioStream:
     Raises AudioFault: "not_audio" when no demuxer knows it or it holds no audio stream, "undecodable" when
     there is no decoder for it or its format is absurd, "out_of_memory" when a header asks for more than FFmpeg gets.
     """
-    mp3 = mp3_header(file)
+    mp3, wave = mp3_header(file), read_wave(file)
     file.seek(0)
     try:
         container = av.open(file, mode="r", options=_OPTIONS)
@@ -61,7 +61,7 @@ def open_pyav(file: BinaryIO, name: str) -> AudioStream:
         container.close()
         raise AudioFault("undecodable", f"{name}: there is no decoder for its audio")
     stream = max(known, key=lambda one: (bool(one.disposition & Disposition.default), one.codec_context.channels))
-    frames = _frames(container, stream, name)
+    frames = _frames(container, stream, name, wave.frame_bytes if wave is not None else 0)
     first = next((frame for frame in frames if isinstance(frame, av.AudioFrame)), None)
     if first is None:
         container.close()
@@ -88,6 +88,9 @@ def open_pyav(file: BinaryIO, name: str) -> AudioStream:
         seconds = float(stream.duration * stream.time_base)
     elif slack and _is_alone(stream, container):
         seconds = ((container.duration or 0) - max(0, container.start_time or 0)) / 1e6
+    if kind in ("aiff", "w64") and not stream.codec_context.name.startswith("pcm_"):
+        # Writers count packets, or samples, or leave it out.
+        seconds = 0.0
     if kind == "caf":
         # It counts packets, the last of which may hold less than the others.
         slack = max(slack, stream.codec_context.frame_size / sample_rate)
@@ -115,9 +118,12 @@ def _is_alone(stream: av.AudioStream, container: av.container.InputContainer) ->
 
 
 def _frames(
-    container: av.container.InputContainer, stream: av.AudioStream, name: str
+    container: av.container.InputContainer, stream: av.AudioStream, name: str, block_bytes: int
 ) -> Iterator[av.AudioFrame | Damage]:
-    """The stream's frames, and where packets between them could not be decoded, how many."""
+    """The stream's frames, and where packets between them could not be decoded, how many.
+
+    A WAV has its packets in blocks of `block_bytes`.
+    """
     raw = container.format.name in _RAW
     failed, samples, rate = 0, 0, 0
     words = ""
@@ -138,7 +144,7 @@ def _frames(
             except (av.error.FFmpegError, ValueError) as error:
                 if isinstance(error, MemoryError):
                     raise _out_of_memory(name) from error
-                if packet.size and not _no_sound(bytes(packet), stream):
+                if packet.size and packet.size >= block_bytes and not _no_sound(bytes(packet), stream):
                     failed, words = failed + 1, _message(error)
                 continue
             if frames and failed and (samples or not raw):

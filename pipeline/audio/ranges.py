@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol, cast
 
 _BUFFER_BYTES = 1 << 18
+_FARTHEST = 1 << 62
 
 
 class StoredAudio(Protocol):
@@ -53,7 +54,9 @@ class _Ranges(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        # What a header names may lie further off than the place in a file can be.
+        self._at = min(max(0, at), _FARTHEST)
         return self._at
 
     def readable(self) -> bool:

@@ -19,7 +19,7 @@ from pipeline.audio.framed import (
     mp3_header,
 )
 from pipeline.audio.stream import AudioStream, check_format, read_at, size_of
-from pipeline.audio.vorbis import counts_from_0
+from pipeline.audio.vorbis import counts_from_0, counts_to_the_end
 
 _BLOCK_SAMPLES = 1 << 18
 _PLAIN = {("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")}
@@ -47,8 +47,8 @@ def reads_to_the_end(file: BinaryIO, pages: OggPages | None) -> bool:
     if pages is not None:
         whole = pages.ended and not (pages.cut or pages.damaged or pages.breaks or pages.late)
         one = whole and pages.alone and len(pages.links) == 1
-        # libsndfile leaves out what lies before the first sample that is counted.
-        return one and pages.forms[0][:7] == b"\x01vorbis" and counts_from_0(file)
+        # libsndfile leaves out what lies before the first sample that is counted, and behind the last.
+        return one and pages.forms[0][:7] == b"\x01vorbis" and counts_from_0(file) and counts_to_the_end(file)
     header = mp3_header(file)
     return header is not None and header.frames is not None and header.end == end_of_frames(file)
 

@@ -1,17 +1,19 @@
-"""Whether an Ogg Vorbis file counts its samples from its first packet on."""
+"""Whether an Ogg Vorbis file counts its samples from its first packet to its last."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import BinaryIO
 
-from pipeline.audio.stream import read_at
+from pipeline.audio.stream import read_at, size_of
 
 _EOS = 4
 _PAGE_HEADER = 27
 # Pages that may come before the first that counts samples, most of them the headers'.
 _MOST_PAGES = 256
+_TAIL_BYTES = 4 * 65_307  # four of the largest pages
 _MODE_BITS, _MOST_MODES = 41, 64
 
 
@@ -22,7 +24,7 @@ def counts_from_0(file: BinaryIO) -> bool:
     """
     headers: list[bytes] = []
     packet, samples, last_block = b"", 0, 0
-    for ended, granule, pieces in _pages(file):
+    for ended, granule, pieces in _pages(file, 0):
         for piece, whole in pieces:
             packet += piece
             if not whole:
@@ -39,9 +41,57 @@ def counts_from_0(file: BinaryIO) -> bool:
     return False
 
 
-def _pages(file: BinaryIO) -> Iterator[tuple[bool, int, list[tuple[bytes, bool]]]]:
-    """The pages of one stream: whether it is the last, its count of samples, and its packets' pieces, which may end."""
-    at = 0
+def counts_to_the_end(file: BinaryIO) -> bool:
+    """Whether the last page counts the samples of all packets that end on it, but for some of its last packet's.
+
+    One that counts fewer cuts off sound that is there, which FFmpeg decodes all the same.
+    """
+    headers = _headers(file)
+    begin = max(0, size_of(file) - _TAIL_BYTES)
+    begin += max(0, read_at(file, begin, _TAIL_BYTES).find(b"OggS"))
+    # Of the page before its count, and of the packet before its block: 0 before the first, None where it is not known.
+    counted, packet = None, b""
+    block: int | None = 0 if begin == 0 else None
+    known = begin == 0
+    for ended, granule, pieces in _pages(file, begin):
+        lengths: list[int | None] = []
+        for piece, whole in pieces:
+            packet += piece
+            if not whole:
+                continue
+            before, here = block, _block_size(headers, packet) if known else None
+            packet, known = b"", True
+            if here != 0:
+                block = here
+                lengths.append(None if before is None or here is None else (before + here) // 4 * bool(before))
+        if ended:
+            sizes = [length for length in lengths if length is not None]
+            if counted is None or len(sizes) < len(lengths):
+                return False
+            missing = sum(sizes) - (granule - counted)
+            return missing == 0 or 0 < missing < sum(sizes[-1:])
+        counted = granule if granule >= 0 else counted
+    return False
+
+
+def _headers(file: BinaryIO) -> list[bytes]:
+    headers, packet = [], b""
+    for _, _, pieces in _pages(file, 0):
+        for piece, whole in pieces:
+            packet += piece
+            if whole:
+                headers.append(packet)
+                packet = b""
+            if len(headers) == 3:
+                return headers
+    return [*headers, b"", b"", b""][:3]
+
+
+def _pages(file: BinaryIO, at: int) -> Iterator[tuple[bool, int, list[tuple[bytes, bool]]]]:
+    """The pages of one stream from an offset on.
+
+    Of each: whether it is the last, its count of samples, and the pieces of packets in it, which may be their ends.
+    """
     for _ in range(_MOST_PAGES):
         head = read_at(file, at, _PAGE_HEADER + 255)
         if len(head) < _PAGE_HEADER or head[:4] != b"OggS":
@@ -71,6 +121,7 @@ def _block_size(headers: list[bytes], packet: bytes) -> int:
     return 1 << (sizes >> 4 if mode < len(flags) and flags[mode] else sizes & 15)
 
 
+@lru_cache(4)
 def _long_blocks(setup: bytes) -> list[bool]:
     """Which modes have the long blocks: modes end the header, and their number stands before them."""
     bits = int.from_bytes(setup, "little")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
 from pipeline.inputs.shards import Entry, clip_id
 from pipeline.inputs.spelling import folded
 from pipeline.inputs.table_columns import URI_COLUMNS, Named, by_recording
-from pipeline.inputs.table_rows import Row, column_names, pick_column, read_rows
+from pipeline.inputs.table_rows import Row, column_names, contents, pick_column, read_rows
 from pipeline.inputs.times import time_columns
+from pipeline.storage.errors import InputError
 from pipeline.storage.filesystem import display_url, join
 from schemas.input_config import InputConfig
 
+_HEAD_BYTES = 1 << 16
 _NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "metadata.tsv")
 
 
@@ -22,8 +25,8 @@ def described_by_folders(
 ) -> tuple[list[Entry], list[str]]:
     """Return the entries with what `metadata.csv` in their folder, or in one above it, says of them; and those files.
 
-    A table that names none of the recordings is none of these. Recordings of a folder with such a table that have no
-    row in it have no label: their folder's name is none.
+    A table that names none of the recordings is none of these, and neither is one of something else. Recordings of a
+    folder with such a table that have no row in it have no label: their folder's name is none.
     Raises InputError where such a table cannot be read.
     """
     # From the top down: the table nearest to a recording is the one about it.
@@ -35,7 +38,13 @@ def described_by_folders(
     found = list(entries)
     for path in tables:
         url, folder = join(root_url, path), posixpath.dirname(path)
-        named = recordings_of(read_rows(url, reading), folder, display_url(url), reading)
+        try:
+            named = recordings_of(read_rows(url, reading), folder, display_url(url), reading)
+        except InputError:
+            if names_recordings(contents(url)):
+                raise
+            # A table of something else has any form.
+            continue
         matched = {place[name]: one for name, one in named.items() if name in place}
         if not matched:
             continue
@@ -54,6 +63,17 @@ def described_by_folders(
 def is_folder_table(path: str) -> bool:
     """Return whether a file is called as a table of its folder's recordings is."""
     return posixpath.basename(path).lower() in _NAMES
+
+
+def names_recordings(data: bytes) -> bool:
+    """Return whether a table that could not be read seems to be one of recordings, by the words that it begins with.
+
+    What is in another encoding is looked through all the same; what has zero bytes, as UTF-16 has, may be one.
+    """
+    head = data[:_HEAD_BYTES].decode("utf-8-sig", "ignore")
+    lines = [line for line in head.splitlines() if line.strip()][:1]
+    words = {word.strip().casefold() for line in lines for word in re.split(r"[,;|\t{}:\"']", line)}
+    return "\0" in head or not words.isdisjoint(("file_name", *URI_COLUMNS))
 
 
 def recordings_of(rows: list[Row], folder: str, shown: str, reading: InputConfig) -> dict[str, Named]:

@@ -198,6 +198,7 @@ class _Clips:
             blocks += isinstance(item, Block)
             held = [*held, item] if blocks <= _HELD_BLOCKS else []
             damage = damage or (item if isinstance(item, Damage) else None)
+            self._form = item if isinstance(item, AudioFormat) else self._form
         if refuses and damage is not None:
             raise AudioFault(damage.reason, f"{self._recording.name}: {damage.message}")
         yield from held or decode()
@@ -290,7 +291,9 @@ class _Clips:
         until = "" if stop_s is None else f" to {stop_s:g} s"
         if clip.stop is not None and clip.stop <= clip.begin:
             return "beyond_end", f"the segment from {clip.segment.start_s:g} s{until} ends before it begins"
-        reason, words = self._cut_off(clip) or self._harm(clip) or ("beyond_end", f"the recording ends after {n:.3f} s")
+        other = "" if clip.cutter.n else "; if these are times in another recording, give --no-segments"
+        end = "beyond_end", f"the recording ends after {n:.3f} s{other}"
+        reason, words = self._cut_off(clip) or self._harm(clip) or end
         return reason, f"the segment from {clip.segment.start_s:g} s{until} is not all there: {words}"
 
     def _cut_off(self, clip: _Clip) -> tuple[str, str] | None:

@@ -14,6 +14,7 @@ from pipeline.storage.errors import InputError
 _DELIMITERS = ",\t;|"
 # What is looked at to find the delimiter.
 _FIRST_LINES = 50
+_NUMBER = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -32,7 +33,7 @@ def delimited_rows(
 
     Without a `delimiter` it is the one that parts the first lines into as many columns as the header. Without a `quote`
     (a character, or "none" where quotation marks are letters) they quote as in RFC 4180 or with backslashes, unless
-    that breaks rows that are whole without them.
+    that breaks rows that are whole without them. Comments before the header, from `#` to the line's end, are left out.
     Raises InputError, with the number of the line, where no reading gives every row as many columns as the header.
     """
     first, _, rest = text.partition("\n")
@@ -41,6 +42,9 @@ def delimited_rows(
         # What Excel writes, and reads.
         text, skipped, delimiter = rest, 1, delimiter or first[4]
     lines = _LINE_END.split(text)
+    if (comments := _comments(lines)) is not None:
+        lines, delimiter = _without_comments(lines, comments, delimiter, suffix)
+        text = "\n".join(lines)
     delimiter = delimiter or _found_delimiter(lines, suffix)
     try:
         header, *rows = _records(text, lines, delimiter, quote)
@@ -56,6 +60,35 @@ def delimited_rows(
         (line + skipped, {name: cell.strip() for name, cell in zip(names, cells, strict=True) if name})
         for line, cells in rows
     ]
+
+
+def _comments(lines: list[str]) -> int | None:
+    """The place of the last line that a table's first lines begin with `#` up to; None where the first one does not."""
+    last = None
+    for place, line in enumerate(lines):
+        if line.strip() and not line.startswith("#"):
+            return last
+        last = place if line.strip() else last
+    return None
+
+
+def _without_comments(lines: list[str], last: int, delimiter: str | None, suffix: str) -> tuple[list[str], str]:
+    """Return the lines with those up to `last` left empty, but for a header among them, and the delimiter.
+
+    The header is the last of them, without its mark, if it has as many columns as the line behind it, and that has a
+    number or a recording in it, or the mark has no blank behind it: `#path,label`.
+    """
+    delimiter = delimiter or _found_delimiter(lines[last + 1 :], suffix)
+    comment, first = lines[last], next(line for line in lines[last + 1 :] if line.strip())
+    cells = [cell.strip().strip('"') for cell in first.split(delimiter)]
+    even = _outside_quotes(comment, delimiter) == _outside_quotes(first, delimiter)
+    is_row = any(is_audio(cell) or _NUMBER.fullmatch(cell) for cell in cells)
+    is_header = even and (is_row or (len(cells) > 1 and comment[1:2].strip() != ""))
+    header = comment.lstrip("#").strip()
+    if header.startswith(delimiter):
+        # A column that is called `#`.
+        header = comment
+    return [*[""] * last, header if is_header else "", *lines[last + 1 :]], delimiter
 
 
 # Each record with the line that it ends on.

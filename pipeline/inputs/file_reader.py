@@ -101,8 +101,9 @@ def _read_file(root_url: str, entry: Entry, ordinal: int, max_clip_bytes: int) -
         data = _first_there(root_url, entry, max_clip_bytes)
     except OSError as error:
         reason, words = os_reason(error)
-        if reason == "missing" and "\\" in entry.uri:
-            words += "; it is a path of Windows: write it relative to the table, with /"
+        if reason == "missing" and entry.named and not is_url(entry.uri) and not entry.uri.startswith("/"):
+            windows = "it is a path of Windows: write it relative to the table, with /"
+            words += "; " + (windows if "\\" in entry.uri else "paths in a table count from the table's own folder")
         return fault(reason, words, entry.size_bytes)
     except ValueError as error:
         # A manifest may name what no file can be called.

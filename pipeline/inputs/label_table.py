@@ -68,7 +68,8 @@ def ground_truth(listing: Listing, reading: InputConfig, table: LabelTable | Non
     if names and not rows:
         raise InputError(
             f"{table.shown}: none of its {len(table.rows)} recordings is one of the input's {len(names)}; it names "
-            f"recordings like {_examples(table.rows)}, the input has {_examples(name.name for name in names)}"
+            f"recordings like {_examples(table.rows)}, the input has {_examples(name.name for name in names)}; if "
+            "another column has these, give --key-column"
         )
     # Without a value of the table's the label of a sidecar, or of the input's own segments, would stay.
     unlabelled = {table.label_column: None} if table.label_column is not None else {}

@@ -6,7 +6,7 @@ import posixpath
 
 from pipeline.inputs.shards import Entry, clip_id, printable
 from pipeline.inputs.spelling import folded
-from pipeline.inputs.suffixes import TAR_SUFFIXES
+from pipeline.inputs.suffixes import TAR_SUFFIXES, is_audio
 from pipeline.inputs.table_columns import URI_COLUMNS, by_recording
 from pipeline.inputs.table_rows import Row, column_names, pick_column, read_rows
 from pipeline.inputs.times import time_columns
@@ -31,7 +31,7 @@ def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]
     if column is None:
         raise InputError(
             f"{shown}: expected a column with the URIs, one of {', '.join(URI_COLUMNS)}; it has {', '.join(columns)}: "
-            "name it with --uri-column"
+            + _what_to_do(columns)
         )
     schemes: set[str] = set()
     written: dict[str, str] = {}
@@ -39,8 +39,13 @@ def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]
 
     def uri_of(row: Row) -> str:
         uri = row.columns.get(column)
-        if not isinstance(uri, str) or not uri:
+        if isinstance(uri, dict):
+            # As Hugging Face's `datasets` writes audio into JSON.
+            uri = uri.get("path")
+        if uri is None or uri == "":
             raise InputError(f"{shown}, line {row.line}: the column {column!r} is empty; every row needs a URI")
+        if not isinstance(uri, str):
+            raise InputError(f"{shown}, line {row.line}: {column!r} is {uri!r}, which is no path and no URL")
         if uri.lower().endswith((*TAR_SUFFIXES, ".parquet")):
             raise InputError(f"{shown}, line {row.line}: {uri!r} holds many recordings; give its folder as the input")
         if is_url(uri) and (scheme := uri.partition("://")[0]) not in schemes:
@@ -67,6 +72,12 @@ def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]
         )
         for uri, named in by_recording(rows, uri_of, column, times, shown).items()
     ]
+
+
+def _what_to_do(columns: list[str]) -> str:
+    if any(is_audio(name) for name in columns):
+        return "give the table a first line with the names of its columns"
+    return "name it with --uri-column" + (", or give the --delimiter of the table" if len(columns) == 1 else "")
 
 
 def _key(uri: str, manifest_url: str) -> str:

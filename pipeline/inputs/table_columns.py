@@ -16,13 +16,13 @@ from pipeline.inputs.times import TimeColumns
 
 URI_COLUMNS = (
     *("uri", "path", "audio", "file", "filename", "file_name", "audio_filepath", "wav", "fname"),
-    *("filepath", "file_path", "audio_path", "audio_file", "wav_path", "url"),
+    *("filepath", "file_path", "audio_path", "audio_file", "wav_path", "slice_file_name", "url"),
 )
 # In a table of labels: whatever may name a recording, the surest first.
-KEY_COLUMNS = ("key", *URI_COLUMNS, "recording", "clip", "name", "id")
+KEY_COLUMNS = ("key", *URI_COLUMNS, "recording", "clip", "name", "id", "ytid")
 LABEL_COLUMNS = (
     *("label", "labels", "category", "class", "target_name", "class_name", "class_label"),
-    *("event_label", "primary_label"),
+    *("event_label", "primary_label", "positive_labels"),
 )
 
 Span = tuple[float, float | None]

@@ -43,7 +43,7 @@ def read_rows(url: str, reading: InputConfig = InputConfig()) -> list[Row]:
         raise InputError(
             f"{shown}: expected a table, one of {', '.join((*ROW_SUFFIXES, '.parquet'))}, or one of them .gz"
         )
-    return parse_rows(_contents(url, shown), shown, reading)
+    return parse_rows(contents(url), shown, reading)
 
 
 def parse_rows(data: bytes, shown: str, reading: InputConfig = InputConfig()) -> list[Row]:
@@ -82,7 +82,9 @@ def pick_column(columns: list[str], asked: str | None, known: tuple[str, ...], s
     return found
 
 
-def _contents(url: str, shown: str) -> bytes:
+def contents(url: str) -> bytes:
+    """Return the bytes of a table's file; raises InputError where there is none."""
+    shown = display_url(url)
     fs, path = open_filesystem(url)
     with storage_errors(f"reading {shown}"):
         try:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.audio.stream import LFS_POINTER
-from pipeline.inputs.audio_folder import is_folder_table, recordings_of
+from pipeline.inputs.audio_folder import is_folder_table, names_recordings, recordings_of
 from pipeline.inputs.compressed import DAMAGE, decompressed, is_compressed
 from pipeline.inputs.shards import printable
 from pipeline.inputs.sniff import SNIFFED_BYTES, kind_by_content
@@ -191,7 +191,8 @@ class TarIndex:
                 )
             except InputError as error:
                 named = {}
-                self._broken[folder] = str(error)
+                if names_recordings(self._tables[path]):
+                    self._broken[folder] = str(error)
             if self._broken.get(folder) or any(folded(sound) in named for sound in self._sounds):
                 folders.add(folder)
                 found |= named

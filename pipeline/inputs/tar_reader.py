@@ -57,6 +57,11 @@ class _Group:
     joined: int
     sounds: list[_Sound] = field(default_factory=list)
     sidecars: list[tuple[str, str, bytes | None]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+    def goes_on(self, stem: str, joined: int, name: str) -> bool:
+        """Whether a member belongs to it: one whose very name is there already begins another."""
+        return (self.stem, self.joined) == (stem, joined) and name not in self.names
 
 
 def read_tar(
@@ -125,7 +130,7 @@ class _TarReader:
                         stem = self._stem(archive, member, name)
                         if stem is None:
                             continue
-                        if group is None or (group.stem, group.joined) != (stem, joined_of(archive)):
+                        if group is None or not group.goes_on(stem, joined_of(archive), name):
                             if group is not None:
                                 yield from self._flush(group)
                             group = _Group(stem, joined_of(archive))
@@ -176,6 +181,7 @@ class _TarReader:
 
     def _take(self, group: _Group, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
         begun, self._begun = self._begun, None
+        group.names.add(name)
         if (about := sidecar_of(name)) is not None:
             text = sidecar_bytes(archive, member) if member.isreg() else self._index.text(name)
             group.sidecars.append((about, posixpath.basename(name), text))

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.storage.errors import InputError
 
-_STARTS = ("start", "start_s", "start_time", "start_seconds", "begin", "onset")
+_STARTS = ("start", "start_s", "start_time", "start_seconds", "begin", "begin_s", "begin_time", "onset")
 _STOPS = ("end", "end_s", "end_time", "end_seconds", "stop", "stop_s")
 _LENGTHS = ("duration", "duration_s", "dur")
 _OFFSETS = ("offset", "offset_s")
@@ -58,21 +58,26 @@ def time_columns(columns: list[str]) -> TimeColumns | None:
     These are start and end, offset and duration, start and duration, onset and offset (where `offset` is the end), and
     an offset or onset alone, which goes to the recording's end.
     """
-    by_name = {name.casefold(): name for name in reversed(columns)}
+    by_name = {_plain(name): name for name in reversed(columns)}
 
     def first(known: tuple[str, ...]) -> str | None:
         return next((by_name[name] for name in known if name in by_name), None)
 
     start, stop, length, offset = first(_STARTS), first(_STOPS), first(_LENGTHS), first(_OFFSETS)
-    if start is not None and start.casefold() == "onset" and stop is None and offset is not None:
+    if start is not None and _plain(start) == "onset" and stop is None and offset is not None:
         return TimeColumns(start, offset, None)
     if start is not None and (stop is not None or length is not None):
         return TimeColumns(start, stop, None if stop is not None else length)
     if offset is not None:
         return TimeColumns(offset, stop, None if stop is not None else length)
-    if start is not None and start.casefold() == "onset":
+    if start is not None and _plain(start) == "onset":
         return TimeColumns(start, None, None)
     return None
+
+
+def _plain(name: str) -> str:
+    """A column's name as the lists here have it: `begin_time` for `Begin Time (s)`."""
+    return "_".join(re.sub(r"[(\[](s|sec|secs|seconds)[)\]]", "", name.casefold()).replace("-", " ").split()).strip("_")
 
 
 def _whole_us(seconds: float) -> float:
@@ -93,8 +98,8 @@ def _seconds(cells: Mapping[str, Any], name: str | None, where: str) -> float | 
         seconds = math.nan
     if not math.isfinite(seconds):
         raise InputError(
-            f"{where}: {name} is {value!r}, which is no number of seconds; a column that is no time in the recording "
-            "needs another name"
+            f"{where}: {name} is {value!r}, which is no number of seconds; if it is no time in the recording, rename "
+            "the column or give --no-segments"
         )
     if seconds < 0:
         raise InputError(f"{where}: {name} is {seconds:g} s, before the recording begins")

@@ -66,13 +66,15 @@ def extract(
     limit: int | None = None,
     kinds: Sequence[str] = ("masked_in",),
     input_url: str | os.PathLike[str] | None = None,
+    labels_url: str | None = None,
 ) -> Extraction:
     """Write FLAC files of a run into the new or empty folder `out`, and the table `extracted.csv` beside them.
 
     `where` is a condition in SQL over the view `explanations` (predictions, faithfulness and profiles joined), `limit`
     the number of explanations, of those that have a sound of one of the `kinds`. `original` is the window as it was
     recorded: read again from `input_url` where that is given, else the sum of both sides where the run has both and its
-    masks multiply the magnitude. Where not all can be written, no file is left.
+    masks multiply the magnitude. `labels_url` is the run's table of labels, needed for that where it made the segments.
+    Where not all can be written, no file is left.
     Raises ExtractError where a kind is unknown, the folder is not empty, the condition is no SQL, nothing fits it, or
     nothing that fits has such a sound.
 
@@ -93,7 +95,7 @@ def extract(
         files += [Extracted(folder / f"{name}-{kind}.flac", kind, row) for kind in kinds if kind in row["sounds"]]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        _write_sounds(run, files, input_url)
+        _write_sounds(run, files, input_url, labels_url)
         with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["file", "kind", *_COLUMNS])
@@ -146,10 +148,12 @@ def _explanations(
     return [dict(zip(columns, row, strict=True)) for row in rows], fitting, dict(zip(kinds, lacking, strict=True))
 
 
-def _write_sounds(run: Run, files: Sequence[Extracted], input_url: str | os.PathLike[str] | None) -> None:
+def _write_sounds(
+    run: Run, files: Sequence[Extracted], input_url: str | os.PathLike[str] | None, labels_url: str | None
+) -> None:
     left = {one.key: one for one in files}
     if input_url is not None and (originals := [one.row for one in files if one.kind == "original"]):
-        for key, waveform in _read_again(run, originals, os.fspath(input_url)):
+        for key, waveform in _read_again(run, originals, os.fspath(input_url), labels_url):
             left.pop(key).path.write_bytes(encode_flac(waveform, run.record.explainer["sample_rate"]))
         if missing := {one.row["clip_id"]: one.row["key"] for one in left.values() if one.kind == "original"}:
             shown, first = display_url(os.fspath(input_url)), min(missing.values())
@@ -159,12 +163,14 @@ def _write_sounds(run: Run, files: Sequence[Extracted], input_url: str | os.Path
     assert not left, f"{len(left)} listenables that were counted are not there"
 
 
-def _read_again(run: Run, rows: Sequence[dict[str, Any]], input_url: str) -> Iterator[tuple[Key, NDArray[np.float32]]]:
+def _read_again(
+    run: Run, rows: Sequence[dict[str, Any]], input_url: str, labels_url: str | None
+) -> Iterator[tuple[Key, NDArray[np.float32]]]:
     """The windows `[n]` of these rows, cut from the recordings of the input."""
     by_window = defaultdict(list)
     for row in rows:
         by_window[row["window_id"]].append(row["target"])
-    for window_id, waveform in read_originals(run, by_window.keys(), input_url):
+    for window_id, waveform in read_originals(run, by_window.keys(), input_url, labels_url):
         for target in by_window[window_id]:
             yield (window_id, target, "original"), waveform
 

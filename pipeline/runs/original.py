@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.inputs.clip_windows import read_spans
+from pipeline.inputs.label_table import ground_truth, load_labels
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.inputs.recording import FileIds
@@ -28,18 +29,21 @@ def samples_of(start_s: float, duration_s: float, rate: int) -> tuple[int, int]:
     return start, start + round(duration_s * rate)
 
 
-def read_originals(run: Run, window_ids: Collection[str], input_url: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def read_originals(
+    run: Run, window_ids: Collection[str], input_url: str, labels_url: str | None = None
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield windows of a run by their names, with their samples `[n]` at the explainer's rate, in the input's order.
 
-    Those whose recording the input does not have are left out.
-    Raises InputError where a table of labels made the run's segments, which the input does not know, StorageError where
-    the input cannot be read, and AudioFault where a recording cannot be decoded any more.
+    Those whose recording the input does not have are left out. `labels_url` is the run's table of labels, which is
+    needed where it said what the segments are.
+    Raises InputError where it is not given then, StorageError where the input cannot be read, and AudioFault where a
+    recording cannot be decoded any more.
     """
     rate, config = run.record.explainer["sample_rate"], run.record.config
-    if config.get("label_segments"):
+    if config.get("label_segments") and labels_url is None:
         raise InputError(
-            "a table of labels said what the run's segments are, so the input alone does not have their sound: "
-            "take the listenables, of which both sides together are the original"
+            "a table of labels said what the run's segments are: give it with --labels, or take the listenables, of "
+            "which both sides together are the original"
         )
     rows = run.sql(
         "SELECT clip_id, window_id, start_s, duration_s, channel, damaged FROM predictions "
@@ -50,8 +54,11 @@ def read_originals(run: Run, window_ids: Collection[str], input_url: str) -> Ite
     for clip_id, *row in rows:
         by_clip[clip_id].append(row)
     files = FileIds(by_clip.keys(), config["channel"] == "each")
+    reading = InputConfig.recorded(config, labels_url)
+    listing = list_input(input_url, reading)
+    truth = ground_truth(listing, reading, load_labels(reading, needed=False)) if labels_url is not None else None
     with DecoderProcess() as decoder:
-        for recording in find_recordings(list_input(input_url, InputConfig.recorded(config)), files):
+        for recording in find_recordings(listing, files, truth=truth):
             for clip_id in (found for one in recording.clip_ids for found in files.of(one)):
                 windows = by_clip.pop(clip_id, [])
                 spans = [samples_of(start, length, rate) for _, start, length, *_ in windows]

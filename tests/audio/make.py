@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Callable
 
 import av
 import numpy as np
@@ -35,3 +37,18 @@ def encode_av(samples: NDArray[np.float32], sample_rate: int, container: str, co
             for packet in stream.encode(item):
                 out.mux(packet)
     return buffer.getvalue()
+
+
+def with_granule(ogg: bytes, change: Callable[[int], int]) -> bytes:
+    """An Ogg file whose last page counts other samples than it did, with the checksum of that (RFC 3533)."""
+    page = bytearray(ogg[ogg.rindex(b"OggS") :])
+    (granule,) = struct.unpack_from("<q", page, 6)
+    struct.pack_into("<q", page, 6, change(granule))
+    page[22:26] = bytes(4)
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+    page[22:26] = struct.pack("<I", crc)
+    return ogg[: -len(page)] + bytes(page)

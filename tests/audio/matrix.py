@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.audio.decode import AudioFault, decode
-from tests.audio.make import encode, tone
+from tests.audio.make import encode, tone, with_granule
 
 TOOLS = ("ffmpeg", "sox", "lame", "flac", "oggenc", "opusenc")
 SECONDS = 2.6
@@ -128,6 +128,7 @@ def _commands() -> Iterator[tuple[str, str]]:
             f"ffmpeg segment {kind}",
             f"{ffmpeg} stereo.wav -map 0:a {codec} -f segment -segment_time 1.3 {{segments}}",
         )
+    yield "sox gsm.wav", "sox mono.wav -r 8000 -e gsm-full-rate -t wav {out}"
     for kind in ("wav", "aiff", "aifc", "au", "flac", "ogg", "w64", "caf", "sph", "voc", "8svx", "ircam", "sox"):
         yield f"sox {kind}", f"sox mono.wav -t {kind} {{out}}"
     for kind in ("wav", "au", "aiff", "flac", "ogg", "sph", "ircam", "sox"):
@@ -191,9 +192,13 @@ _FILES = {
     "nut": "-c:a flac -f nut",
     "voc": "-f voc",
     "gsm": "-c:a libgsm -f gsm",
+    "mxf": "-f lavfi -i testsrc=d=2.6:s=64x48:r=25 -c:v mpeg2video -ar 48000 -c:a pcm_s16le -f mxf",
+    "ima.aiff": "-c:a adpcm_ima_qt -f aiff",
 }
 _PIPES = {
     "wav": "-f wav",
+    "rf64.wav": "-rf64 always -f wav",
+    "w64": "-f w64",
     "au": "-f au",
     "flac": "-f flac",
     "vorbis.ogg": "-c:a libvorbis -f ogg",
@@ -275,8 +280,15 @@ def _lies(files: dict[str, bytes]) -> Iterator[Case]:
     at = aiff.index(b"SSND") + 4
     for size, sound in ((0x7F000008, True), (0, True), (2 * n, False)):
         yield Case(f"aiff of {size:#x} bytes", _put(_put(aiff, at, ">I", size), 4, ">I", size), sound)
-    for size, sound in ((0xFFFFFFFF, True), (0, False), (2 * n, False), (n // 2, True)):
+    for size, sound in ((0xFFFFFFFF, True), (0, True), (0xFFFFFFFE, True), (2 * n, False), (n // 2, True)):
         yield Case(f"au of {size:#x} bytes", _put(au, 8, ">I", size), sound)
+    rf64 = files["ffmpeg rf64.wav"]
+    yield Case("rf64 of 0 bytes", _put(rf64, 28, "<Q", 0))
+    yield Case("rf64 without its sizes", rf64[:12] + b"JUNK" + rf64[16:])
+    yield Case("wav of a byte more", _put(wav, wav.index(b"data") + 4, "<I", n + 1))
+    for name in ("oggenc.ogg", "ffmpeg vorbis.ogg"):
+        for words, less in (("fewer", 5000), ("no", 1 << 40)):
+            yield Case(f"{name} whose last page counts {words} samples", _fewer(files[name], less))
     caf = files["ffmpeg s16.caf"]
     at = caf.index(b"data") + 4
     for size, sound in ((-1, True), (2 * n, False)):
@@ -297,6 +309,11 @@ def _lies(files: dict[str, bytes]) -> Iterator[Case]:
         for words, value in (("half", size // 2), ("no", 0)):
             yield Case(f"{name} with {words} bytes", _put(mp3, at + 12, ">I", value))
         yield Case(f"{name} with twice the bytes", _put(mp3, at + 12, ">I", 2 * size), sound=False)
+
+
+def _fewer(ogg: bytes, less: int) -> bytes:
+    """An Ogg file whose last page counts so many samples less, with its checksum."""
+    return with_granule(ogg, lambda granule: max(-1, granule - less))
 
 
 def _put(data: bytes, at: int, pattern: str, value: int) -> bytes:
@@ -322,7 +339,7 @@ def _harmed(files: dict[str, bytes]) -> Iterator[Case]:
     for name in (
         *("lame vbr.mp3", "lame no-tag.mp3", "ffmpeg flac", "flac.flac", "oggenc.ogg", "opusenc.opus", "flac ogg.oga"),
         *("ffmpeg aac", "ffmpeg aac.m4a", "ffmpeg aac.mka", "ffmpeg aac.ts", "ffmpeg ac3", "ffmpeg alac.m4a"),
-        *("ffmpeg wma", "ffmpeg opus.webm", "ffmpeg tta", "ffmpeg wv"),
+        *("ffmpeg wma", "ffmpeg opus.webm", "ffmpeg tta", "ffmpeg wv", "ffmpeg pipe flac"),
     ):
         data, at = bytearray(files[name]), len(files[name]) // 2
         data[at : at + 3000] = bytes(3000)

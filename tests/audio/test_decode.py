@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.audio.decode import AudioFault, decode
-from tests.audio.make import encode, encode_av, tone
+from tests.audio.make import encode, encode_av, tone, with_granule
 
 SNDFILE_FORMATS = [
     ("WAV", "PCM_16"),
@@ -272,3 +272,67 @@ def test_real_recordings_are_decoded_and_never_refused(esc10_dir: Path) -> None:
         audio = decode(path.read_bytes(), path.name, 16000)
         assert audio.sample_rate_in == 44100
         assert 0.1 < len(audio.waveform) / 16000 < 6
+
+
+def test_an_ogg_file_that_counts_fewer_samples_than_it_holds_is_heard_to_its_end() -> None:
+    ogg = encode(tone(440, 2.0, 16000), 16000, "OGG", "VORBIS")
+    audio = decode(with_granule(ogg, lambda granule: granule - 6000), "a.ogg", 16000)
+    assert len(audio.waveform) == pytest.approx(32000, abs=1100)
+    assert audio.damage == ()
+
+
+@pytest.mark.parametrize(("container", "at", "pattern"), [("WAV", 28, "<Q"), ("AU", 8, ">I")])
+def test_a_header_of_no_bytes_is_one_that_nobody_finished(container: str, at: int, pattern: str) -> None:
+    whole = encode(tone(440, 1.0, 16000), 16000, container, "PCM_16")
+    made = bytearray(whole if container == "AU" else rf64(whole))
+    struct.pack_into(pattern, made, at, 0)
+    audio = decode(bytes(made), "a", 16000)
+    assert (len(audio.waveform), audio.damage) == (16000, ())
+    np.testing.assert_allclose(audio.waveform, decode(whole, "a", 16000).waveform, atol=1e-6)
+
+
+def rf64(wav: bytes) -> bytes:
+    data = wav[wav.index(b"data") + 8 :]
+    sizes = struct.pack("<QQQI", 72 + len(data), len(data), 0, 0)
+    form = wav[wav.index(b"fmt ") :][:24]
+    return b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", 28) + sizes + form + b"data\xff\xff\xff\xff" + data
+
+
+def test_a_byte_that_makes_no_sample_is_not_missing() -> None:
+    wav = bytearray(encode(tone(440, 1.0, 16000), 16000))
+    at = wav.index(b"data") + 4
+    struct.pack_into("<I", wav, at, 32001)
+    audio = decode(bytes(wav), "a.wav", 16000)
+    assert (len(audio.waveform), audio.damage) == (16000, ())
+    # A byte of the last sample is.
+    assert [one.reason for one in decode(bytes(wav[:-1]), "a.wav", 16000).damage] == ["truncated"]
+
+
+def test_the_byte_that_fills_up_the_blocks_of_a_gsm_file_is_no_sound() -> None:
+    gsm = encode(tone(440, 1.0, 8000), 8000, "WAV", "GSM610")
+    at = gsm.index(b"data") + 4
+    odd = gsm[:at] + struct.pack("<I", len(gsm) - at - 4 + 1) + gsm[at + 4 :] + b"\0"
+    audio = decode(odd, "a.wav", 8000)
+    assert audio.damage == ()
+    assert len(audio.waveform) == pytest.approx(8000, abs=320)
+
+
+def test_a_flac_file_that_may_be_a_piece_of_another_is_said_to_be_whole_as_far_as_it_goes() -> None:
+    flac = encode(tone(440, 1.0, 16000), 16000, "FLAC")
+    longer = flac[:18] + (int.from_bytes(flac[18:26], "big") + 16000).to_bytes(8, "big") + flac[26:]
+    audio = decode(longer, "a.flac", 16000)
+    assert len(audio.waveform) == 16000
+    assert [one.reason for one in audio.damage] == ["truncated"]
+    assert "ends with a whole frame" in audio.damage[0].message
+
+
+def test_a_hole_in_a_flac_file_of_unknown_length_is_known_by_its_frames_numbers() -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 40 * 16000).astype(np.float32)
+    flac = bytearray(encode(noise, 16000, "FLAC"))
+    flac[21:26] = bytes([flac[21] & 0xF0, 0, 0, 0, 0])
+    assert decode(bytes(flac), "a.flac", 16000).damage == ()
+    middle = len(flac) // 2
+    flac[middle : middle + 30000] = bytes(30000)
+    audio = decode(bytes(flac), "a.flac", 16000)
+    assert len(audio.waveform) < len(noise)
+    assert [one.reason for one in audio.damage] == ["damaged"]

@@ -233,3 +233,17 @@ def test_silence_is_a_recording_too() -> None:
     silence = encode(np.zeros(RATE * 2, np.float32), RATE)
     assert len(windows(cut(recording(silence)))) == 2
     assert len(windows(cut(recording(encode(tone(440, 0.01, RATE), RATE))))) == 1
+
+
+def test_a_refused_recording_s_error_says_how_long_it_should_be() -> None:
+    (error,) = cut(recording(WAV[: len(WAV) // 2]), damaged="refuse")
+    assert isinstance(error, ClipError)
+    assert (error.reason, error.heard_s) == ("truncated", 0.0)
+    assert error.stated_s == pytest.approx(SECONDS)
+
+
+def test_a_segment_behind_the_end_says_what_to_do_where_its_times_are_another_s() -> None:
+    (error,) = errors(cut(recording(WAV, Segment("a" * 32, 58.5, 62.5))))
+    assert "give --no-segments" in error.message
+    (error,) = errors(cut(recording(WAV, Segment("a" * 32, 2.0, 62.5))))
+    assert "--no-segments" not in error.message

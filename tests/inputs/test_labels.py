@@ -14,7 +14,7 @@ from pipeline.inputs.listing import list_input
 from pipeline.inputs.recording import RawRecording
 from pipeline.storage.errors import InputError
 from schemas.input_config import InputConfig
-from tests.inputs.make import read_all, tar_bytes, write_files, write_parquet
+from tests.inputs.make import listed, read_all, tar_bytes, write_files, write_parquet
 
 
 def truth_of(source: Path, table: Path | None = None, **settings: Any) -> tuple[GroundTruth, list[RawRecording]]:
@@ -332,3 +332,32 @@ def test_a_table_of_parquet(folder: Path) -> None:
 def test_what_labels_a_value_holds(value: Any, expected: tuple[str, ...]) -> None:
     assert labels_in(value) == expected
     assert labels_in("a; b;;a", ";") == ("a", "b")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        # As LJSpeech has it: no header, and marks that are letters.
+        b'LJ-1|Printing, in the only "sense|Printing, in the only "sense\nLJ-2|in being (5)|in being five\n',
+        b"site,caf\xe9\n1,2\n",
+    ],
+)
+def test_a_metadata_csv_of_something_else_does_not_stand_in_the_way(tmp_path: Path, text: bytes, packed: bool) -> None:
+    files = {"wavs/LJ-1.wav": b"1", "wavs/LJ-2.wav": b"2", "metadata.csv": text}
+    source = tmp_path / "in"
+    source.mkdir()
+    if packed:
+        (source / "s.tar").write_bytes(tar_bytes(files))
+    else:
+        for name, data in files.items():
+            (source / name).parent.mkdir(exist_ok=True)
+            (source / name).write_bytes(data)
+    items = listed(source)
+    assert [item.key for item in items] == ["wavs/LJ-1" + ".wav" * (not packed), "wavs/LJ-2" + ".wav" * (not packed)]
+    assert not any(item.metadata for item in items if isinstance(item, RawRecording))
+    # One of recordings that is malformed is refused.
+    (source / "metadata.csv").write_text("file_name,label\nwavs/LJ-1.wav,a,b\n")
+    if not packed:
+        with pytest.raises(InputError, match=r"metadata\.csv, line 2: it has more columns"):
+            listed(source)

@@ -331,3 +331,66 @@ def test_columns_of_times_may_be_declared_to_be_none(tmp_path: Path) -> None:
     pq.write_table(pa.table({"bytes": [b"x"], "start": [58.5], "end": [1.0]}), tmp_path / "t.parquet")
     (row,) = read_all(list_input(str(tmp_path / "t.parquet"), InputConfig(segments=False)))
     assert (spans(row), row.metadata["end"]) == ([], 1.0)  # type: ignore[union-attr]
+
+
+AUDIO_SET = """# Segments csv created Sun Mar  5 10:54:31 2017
+# num_ytids=2, num_segs=2, num_unique_labels=3, num_positive_labels=3
+# YTID, start_seconds, end_seconds, positive_labels
+--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"
+--ZhevVpy1s, 50.000, 60.000, "/m/012xff"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (AUDIO_SET, ["YTID", "start_seconds", "end_seconds", "positive_labels"]),
+        ("# made by hand, on a Monday\npath,label\na.wav,x\n", ["path", "label"]),
+        ("# one\n\n#two\npath\na.wav\n", ["path"]),
+        ("#path,label\na.wav,x\n", ["path", "label"]),
+        ("#id,class\nabc,x\n", ["id", "class"]),
+        ("#,path\n0,a.wav\n", ["#", "path"]),
+        ("# path;label\r\na.wav;x\r\n", ["path", "label"]),
+    ],
+)
+def test_comments_before_the_header_are_none_of_the_rows(text: str, expected: list[str]) -> None:
+    found = delimited_rows(text, ".csv", "t")
+    assert [list(columns) for _, columns in found] == [expected] * len(found)
+    assert [line for line, _ in found] == [
+        number for number, line in enumerate(text.splitlines(), 1) if line[0:3] in ("a.w", "abc", "--P", "--Z", "0,a")
+    ]
+
+
+def test_a_line_is_counted_from_the_file_s_first_comments_too() -> None:
+    with pytest.raises(InputError, match="t, line 4: it has more columns"):
+        delimited_rows("# one\n# two\npath,label\na.wav,x,y\n", ".csv", "t")
+
+
+@pytest.mark.parametrize("header", ["Begin Time (s),End Time (s)", "start [s],end [sec]", "Begin-Time,End Time"])
+def test_times_are_found_under_the_names_that_annotation_programs_give_them(tmp_path: Path, header: str) -> None:
+    write_files(tmp_path, ["a.wav"])
+    (item,) = manifest(tmp_path, f"path,{header}\na.wav,1.5,2\n")
+    assert spans(item) == [(1.5, 2.0)]
+
+
+def test_times_of_another_kind_are_refused_with_the_option_that_leaves_them(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give --no-segments"):
+        manifest(tmp_path, "path,start_time,end_time\na.wav,2021-05-03 10:20,2021-05-03 10:30\n")
+
+
+def test_audio_that_datasets_wrote_into_json_is_found_by_its_path(tmp_path: Path) -> None:
+    write_files(tmp_path, ["a.wav"])
+    text = '{"audio": {"bytes": null, "path": "a.wav"}, "label": "x"}\n'
+    (item,) = manifest(tmp_path, text, "m.jsonl")
+    assert (item.key, item.data) == ("a.wav", b"a.wav")  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="line 1: 'audio' is 7, which is no path"):
+        manifest(tmp_path, '{"audio": 7}\n', "m.jsonl")
+
+
+def test_what_a_table_lacks_is_said_with_what_to_do(tmp_path: Path) -> None:
+    (item,) = manifest(tmp_path, "path\nb.wav\n")
+    assert "paths in a table count from the table's own folder" in item.message  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="give the table a first line with the names of its columns"):
+        manifest(tmp_path, "a.wav,dog\nb.wav,cat\n")
+    with pytest.raises(InputError, match="or give the --delimiter of the table"):
+        manifest(tmp_path, "path label\na.wav dog\n")

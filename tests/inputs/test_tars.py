@@ -74,6 +74,13 @@ def test_several_sounds_of_one_name_are_several_recordings_that_share_its_sideca
     assert [item.metadata.get("take") for item in items if isinstance(item, RawRecording)] == [None, 2, 2]
 
 
+def test_a_name_that_comes_again_has_the_sidecars_that_come_with_it(tmp_path: Path) -> None:
+    members = [("a.wav", b"1"), ("a.cls", b"dog"), ("a.wav", b"2"), ("a.cls", b"cat"), ("b.wav", b"3")]
+    items = read(tmp_path / "s.tar", members)
+    assert heard(items) == {"a": b"1", "a#2": b"2", "b": b"3"}
+    assert labels(items) == {"a": ("dog",), "a#2": ("cat",), "b": ()}
+
+
 def test_a_sidecar_of_webdatasets_key_is_of_all_its_sounds_that_have_none_of_their_own(tmp_path: Path) -> None:
     members = [
         *(("1.json", b'{"label": "both"}'), ("1.left.wav", b"l"), ("1.right.wav", b"r"), ("1.right.cls", b"own")),

@@ -14,8 +14,9 @@ import soundfile
 from jobs.demo import _clear
 from pipeline.runs.extract import TABLE, ExtractError, extract
 from pipeline.runs.run import Run, open_run
+from pipeline.storage.errors import InputError
 from tests.conftest import TinyRun
-from tests.flow.make import content_of, encoded, rows, write_folder
+from tests.flow.make import content_of, encoded, explain_here, rows, sound, write_folder
 from tests.jobs.test_cli import run as lmac
 from tests.runs.verify.make import run_here
 
@@ -146,6 +147,23 @@ def test_a_run_of_one_side_says_what_it_lacks(two_labels_run: TinyRun, tmp_path:
         extract(opened, tmp_path, kinds=("original",))
     made = extract(opened, tmp_path, kinds=("original",), input_url=two_labels_run.source, limit=2)
     assert len(made.files) == 2
+
+
+def test_originals_of_segments_that_a_table_of_labels_made(tiny_run: TinyRun, tmp_path: Path) -> None:
+    whole = sound(4.0, seed=3)
+    write_folder(tmp_path / "in", {"a.wav": encoded(whole)})
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,start,end,label\na.wav,0.5,1.5,x\na.wav,2,3,y\n")
+    explain_here(str(tmp_path / "in"), str(tmp_path / "run"), content_of(tiny_run.explainer, labels=str(labels)))
+    segmented = open_run(str(tmp_path / "run"))
+    with pytest.raises(InputError, match="give it with --labels"):
+        extract(segmented, tmp_path / "out", kinds=("original",), input_url=tmp_path / "in")
+    options = {"kinds": ("original",), "input_url": tmp_path / "in", "labels_url": str(labels)}
+    made = extract(segmented, tmp_path / "out", **options)
+    assert sorted(one.row["start_s"] for one in made.files) == [0.5, 2.0]
+    for one in made.files:
+        start = round(one.row["start_s"] * 16_000)
+        np.testing.assert_allclose(soundfile.read(one.path)[0], whole[start : start + 16_000], atol=1e-4)
 
 
 def test_the_command(tiny_run: TinyRun, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from pipeline.inputs.shards import clip_id
 from pipeline.runs.verify import against_input
 from pipeline.runs.verify.census.check import Heard, count_input
 from pipeline.runs.verify.census.counted import Census
+from pipeline.runs.verify.census.length_main import length_of
 from pipeline.runs.verify.census.recordings import recordings_in
 from pipeline.runs.verify.census.rows import rows_of
 from pipeline.runs.verify.findings import Findings
@@ -365,3 +366,117 @@ def test_what_is_one_recording_to_a_run_is_one_to_the_count(tmp_path: Path) -> N
     (one,) = recordings_in(str(tmp_path / "m.csv"), InputConfig(), Census(), lambda data: True)
     assert one.labels == ("a", "b", "c", "d")
     assert [one.clip_id] == [item.clip_id for item in listed(tmp_path / "m.csv")]
+
+
+def counted_and_read(source: Path) -> list[tuple[str, bytes, tuple[str, ...] | None]]:
+    """What the census counts of an input, which has to have the run's ids; its ids are held against the run's."""
+    found = list(recordings_in(str(source), InputConfig(), Census(), lambda data: True))
+    assert [one.clip_id for one in found] == [one for item in listed(source) for one in item.clip_ids]
+    return [(one.name, one.read(), one.labels) for one in found]
+
+
+def test_a_parquet_file_that_names_recordings_is_counted_as_a_manifest(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.wav": b"a", "b.wav": b"b"})
+    pq.write_table(pa.table({"path": ["a.wav", "b.wav"], "label": ["x", "y"]}), tmp_path / "m.parquet")
+    assert counted_and_read(tmp_path / "m.parquet") == [("a.wav", b"a", ("x",)), ("b.wav", b"b", ("y",))]
+
+
+def test_rows_that_name_files_are_read_from_beside_the_table(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"d/a.wav": b"a", "b.wav": b"b"})
+    audio = pa.array([{"bytes": None, "path": "./a.wav"}, {"bytes": None, "path": "b.wav"}])
+    pq.write_table(pa.table({"audio": audio}), tmp_path / "d" / "t.parquet")
+    found = {one.name: one.read() for one in recordings_in(str(tmp_path), InputConfig(), Census(), lambda data: True)}
+    assert (found["d/t.parquet, row 0"], found["d/t.parquet, row 1"]) == (b"a", b"b")
+    outside = pa.array([{"bytes": None, "path": "../b.wav"}])
+    pq.write_table(pa.table({"audio": outside}), tmp_path / "d" / "t.parquet")
+    (one,) = recordings_in(str(tmp_path / "d" / "t.parquet"), InputConfig(), Census(), lambda data: True)
+    assert one.read() == b""
+
+
+def test_classes_in_sequences_are_counted_under_their_names(tmp_path: Path) -> None:
+    feature = {"feature": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "_type": "Sequence"}
+    audio = pa.array([{"bytes": b"0", "path": "0.wav"}, {"bytes": b"1", "path": "1.wav"}])
+    table = pa.table({"audio": audio, "labels": pa.array([[1, 0, -1], [-1]])})
+    features = {"info": {"features": {"audio": {"_type": "Audio"}, "labels": feature}}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert [labels for *_, labels in counted_and_read(tmp_path / "t.parquet")] == [("dog", "cat"), ()]
+
+
+def test_comments_and_nested_paths_are_read_by_other_rules_too(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.wav": b"a"})
+    for text in (
+        "# by hand, on a Monday\npath,label\na.wav,x\n",
+        "# one\n# path, start_seconds, label\na.wav, 0, x\n",
+        "#path,label\na.wav,x\n",
+    ):
+        (tmp_path / "m.csv").write_text(text)
+        assert counted_and_read(tmp_path / "m.csv") == [("a.wav", b"a", ("x",))]
+    (tmp_path / "m.csv").write_text("path,Begin Time (s),End Time (s)\na.wav,1,2\n")
+    counted_and_read(tmp_path / "m.csv")
+    (tmp_path / "m.jsonl").write_text('{"audio": {"path": "a.wav", "bytes": null}, "label": "x"}\n')
+    assert counted_and_read(tmp_path / "m.jsonl") == [("a.wav", b"a", ("x",))]
+
+
+def test_a_name_that_comes_again_in_a_tar_is_counted_with_its_own_label(tmp_path: Path) -> None:
+    members = [("a.wav", b"1"), ("a.cls", b"dog"), ("a.wav", b"2"), ("a.cls", b"cat")]
+    (tmp_path / "s.tar").write_bytes(tar_bytes(members))
+    assert [labels for *_, labels in counted_and_read(tmp_path / "s.tar")] == [("dog",), ("cat",)]
+
+
+def test_a_table_of_something_else_in_a_folder_is_no_damage(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.wav": b"a", "metadata.csv": b"site,caf\xe9\n1,2\n"})
+    census = Census()
+    assert len(list(recordings_in(str(tmp_path), InputConfig(), census, lambda data: True))) == 1
+    assert census.uncounted == []
+
+
+def test_archives_and_sounds_without_a_known_suffix_are_counted(tmp_path: Path) -> None:
+    members = [("one", clip(1)), ("two.raw2", clip(2)), ("two.json", b'{"label": "x"}'), ("note.abc", b"text")]
+    write_folder(tmp_path / "in", {"archive": tar_bytes(members), "a.tar": tar_bytes(members)})
+    audio = pa.array([{"bytes": clip(3), "path": "3.wav"}])
+    pq.write_table(pa.table({"audio": audio}), tmp_path / "in" / "table.p")
+    is_sound = lambda data: data[:4] == b"RIFF"  # noqa: E731
+    found = {one.clip_id for one in recordings_in(str(tmp_path / "in"), InputConfig(), Census(), is_sound)}
+    assert found == {one for item in listed(tmp_path / "in") for one in item.clip_ids}
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"audio": pa.array([{"array": [0.0] * 8000, "sampling_rate": 16_000}])},
+        {"array": pa.array([[[0] * 8000] * 2], pa.list_(pa.list_(pa.int16()))), "sample_rate": pa.array([16_000])},
+        {"audio": pa.array([encoded(np.zeros(8000))], pa.binary_view())},
+    ],
+)
+def test_samples_and_every_form_of_bytes_are_counted_to_their_end(tmp_path: Path, columns: dict[str, pa.Array]) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    ((_, data, _),) = counted_and_read(tmp_path / "t.parquet")
+    assert length_of(data) == {"seconds": 0.5}
+
+
+def test_tables_as_excel_has_them_and_packed_under_other_names_are_counted(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.wav": b"a"})
+    for name, data in {
+        "m.csv": b"sep=;\r\npath;Label;label\r\na.wav;x;y\r\n",
+        "n.csv.gz": b"path,label\na.wav,x\n",
+        "o.csv": gzip.compress(b"path,label\na.wav,x\n"),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        assert counted_and_read(tmp_path / name) == [("a.wav", b"a", ("x",))]
+
+
+def test_a_recording_that_the_input_does_not_have_is_found(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.wav": clip(1)})
+    findings = Findings()
+    heard = {clip_id("a.wav"): Heard(1.6, ()), clip_id("b.wav"): Heard(1.6, ())}
+    count_input(str(tmp_path), {}, InputConfig(), heard, frozenset(), findings)
+    assert findings.counts == {"unknown_recording": 1}
+
+
+def test_a_column_of_audio_that_is_a_list_holds_no_sound(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"audio": [[1.0, 2.0], [3.0]]}), tmp_path / "t.parquet")
+    census = Census()
+    assert list(recordings_in(str(tmp_path), InputConfig(), census, lambda data: True)) == []
+    assert census.others == 1

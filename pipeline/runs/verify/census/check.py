@@ -100,11 +100,13 @@ def count_input(
             found.in_full += whole
             found.in_part += not whole
 
+        known: set[str] = set()
         drawn = _drawn(lambda census: recordings_in(url, reading, census, is_sound), census, config, found)
         for one in (part for whole in drawn for part in parts_of(whole)):
             found.recordings += 1
             step()
             ids = _ids(one.clip_id, config, heard, failed)
+            known.update(ids)
             ends = [heard[identity] for identity in ids if identity in heard]
             in_errors = any(identity in failed for identity in ids)
             if ends and not in_errors:
@@ -131,6 +133,11 @@ def count_input(
         if failed.isdisjoint(of_errors):
             message = f"it cannot be read, and no error says so: {words}"
             findings.add("uncounted_input", words.partition(":")[0], message)
+    if not census.uncounted:
+        for identity in heard.keys() - known:
+            findings.add(
+                "unknown_recording", "predictions", f"{identity}: the run has it, the input does not", identity
+            )
     found.others = census.others
     return found
 

@@ -29,6 +29,10 @@ def described_by_tables(
         try:
             rows = list(rows_in(tables[place], place, reading))
         except (*DAMAGE, pa.ArrowException, csv.Error) as error:
+            first = tables[place].lstrip().split(b"\n", 1)[0].lower()
+            if not place.lower().endswith(".parquet") and not any(one.encode() in first for one in URI_COLUMNS):
+                # A table of something else.
+                continue
             census.uncounted.append((f"{place}: {error}", ()))
             continue
         columns = {name.lower(): name for row in rows for name in row}

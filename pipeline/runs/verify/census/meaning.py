@@ -10,7 +10,7 @@ from pipeline.inputs.table_columns import LABEL_COLUMNS
 from pipeline.runs.verify.census.counted import WHOLE, Counted, Span, segment_id
 from schemas.input_config import InputConfig
 
-_FROM = ("start", "start_s", "start_time", "start_seconds", "begin", "onset")
+_FROM = ("start", "start_s", "start_time", "start_seconds", "begin", "begin_s", "begin_time", "onset")
 _TO = ("end", "end_s", "end_time", "end_seconds", "stop", "stop_s")
 _FOR = ("duration", "duration_s", "dur")
 
@@ -34,10 +34,10 @@ def span_of(said: Mapping[str, Any], columns: Iterable[str] = ()) -> Span:
 
     Which columns are times the `columns` of its table say, for a row of JSON may lack some.
     """
-    there = {name.lower(): name for name in (*columns, *said)}
+    there = {_column(name): name for name in (*columns, *said)}
     start, stop, length = (next((there[one] for one in some if one in there), None) for some in (_FROM, _TO, _FOR))
     offset = next((there[one] for one in ("offset", "offset_s") if one in there), None)
-    is_onset = start is not None and start.lower() == "onset"
+    is_onset = start is not None and _column(start) == "onset"
     if is_onset and stop is None and offset is not None:
         stop, length = offset, None
     elif start is None or (stop is None and length is None):
@@ -51,6 +51,14 @@ def span_of(said: Mapping[str, Any], columns: Iterable[str] = ()) -> Span:
     return round(begin or 0.0, 6), None if end is None else round(end, 6)
 
 
+def _column(name: str) -> str:
+    """`begin_time` for `Begin Time (s)`."""
+    words = name.lower().replace("-", "_").replace(" ", "_")
+    for unit in ("(s)", "[s]", "(sec)", "[sec]", "(secs)", "[secs]", "(seconds)", "[seconds]"):
+        words = words.replace(unit, "")
+    return words.strip("_")
+
+
 def _number(value: Any) -> float | None:
     try:
         return value.total_seconds() if isinstance(value, timedelta) else float(value)
@@ -60,7 +68,7 @@ def _number(value: Any) -> float | None:
 
 def labels_of(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | None:
     """The labels in a row or a sidecar; None where it has no field for them."""
-    by_name = {name.lower(): value for name, value in said.items()}
+    by_name = {name.lower(): value for name, value in reversed(list(said.items()))}
     wanted = [reading.label_column.lower()] if reading.label_column else [*LABEL_COLUMNS, "cls"]
     there = [by_name[name] for name in wanted if name in by_name]
     if not there:

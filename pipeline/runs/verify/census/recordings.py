@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import posixpath
+import tarfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from pipeline.inputs.suffixes import AUDIO_SUFFIXES
@@ -17,20 +21,15 @@ from pipeline.inputs.table_columns import URI_COLUMNS
 from pipeline.runs.verify.census.counted import DAMAGE, Census, Counted, digest
 from pipeline.runs.verify.census.folder_tables import FOLDER_TABLES, described_by_tables, with_rows
 from pipeline.runs.verify.census.meaning import spanned
-from pipeline.runs.verify.census.parquet import parquet_recordings
+from pipeline.runs.verify.census.parquet import parquet_recordings, sound_column
 from pipeline.runs.verify.census.rows import TABLES, rows_of
-from pipeline.runs.verify.census.tars import SIDECARS, said_by, tar_recordings
+from pipeline.runs.verify.census.tars import SIDECARS, SILENT, said_by, tar_recordings
 from pipeline.storage.filesystem import GLOB, is_local, is_url, open_filesystem, refuse_special
 from schemas.input_config import InputConfig
 
 _TARS = (".tar.zst", ".tzst", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
-# Files that are not opened to hear whether they are sound.
-_SILENT = frozenset(
-    {
-        *(*SIDECARS, ".txt", ".md", ".csv", ".tsv", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".log", ".pdf", ".py"),
-        *(".jpg", ".jpeg", ".png", ".gif", ".npy", ".npz", ".pt", ".pth", ".pkl", ".zip", ".gz", ".bz2", ".xz", ".zst"),
-    }
-)
+
+_KNOWN = frozenset({*AUDIO_SUFFIXES, *SILENT, ".parquet"})
 
 
 def recordings_in(
@@ -41,10 +40,10 @@ def recordings_in(
     Where the suffix of a file tells nothing, `is_sound` says by its contents whether it is one.
     """
     fs, path = open_filesystem(url)
-    if url.lower().endswith(TABLES) and fs.isfile(path):
+    if fs.isfile(path) and (url.lower().endswith(TABLES) or _is_table_of_names(fs, path, reading)):
         try:
             yield from _manifest(url, reading)
-        except (*DAMAGE, csv.Error) as error:
+        except (*DAMAGE, pa.ArrowException, csv.Error) as error:
             census.uncounted.append((f"{posixpath.basename(path)}: {error}", ()))
         return
     files = sorted(_files(url))
@@ -68,15 +67,15 @@ def recordings_in(
             if suffix in AUDIO_SUFFIXES:
                 yield Counted(digest(relative), relative, bytes, names=(relative,), whole=full)
             census.others += suffix not in (*AUDIO_SUFFIXES, *_TARS, ".parquet")
-        elif relative.lower().endswith(_TARS):
+        elif relative.lower().endswith(_TARS) or (suffix not in _KNOWN and _begins_as(fs, full, tarfile.is_tarfile)):
             with fs.open(full, "rb") as stream:
-                for one in tar_recordings(relative, stream, reading, census):
+                for one in tar_recordings(relative, stream, reading, census, is_sound):
                     yield _of_archive(one, relative, root)
-        elif suffix == ".parquet":
+        elif suffix == ".parquet" or (suffix not in _KNOWN and _begins_as(fs, full, _is_parquet)):
             with fs.open(full, "rb") as stream:
-                for one in parquet_recordings(relative, stream, reading, census):
+                for one in parquet_recordings(relative, stream, reading, census, partial(_beside, fs, root, full)):
                     yield _of_archive(one, relative, root)
-        elif suffix in AUDIO_SUFFIXES or (suffix not in _SILENT and is_sound(read())):
+        elif suffix in AUDIO_SUFFIXES or (suffix not in SILENT and is_sound(read())):
             stem = os.path.splitext(relative)[0]
             said: dict[str, Any] = {}
             for about in (about for about in SIDECARS if stem + about in there):
@@ -87,11 +86,45 @@ def recordings_in(
             census.others += 1
 
 
+def _begins_as(fs: AbstractFileSystem, path: str, what: Callable[[IO[bytes]], bool]) -> bool:
+    """Whether a file of an unknown suffix is an archive by what it begins with."""
+    try:
+        with fs.open(path, "rb") as stream:
+            return what(stream)
+    except DAMAGE:
+        return False
+
+
+def _is_parquet(stream: IO[bytes]) -> bool:
+    return stream.read(4) == b"PAR1"
+
+
 def _of_archive(one: Counted, relative: str, root: str) -> Counted:
     """A recording of an archive, which a table may also name as if that were unpacked."""
     suffix = next((suffix for suffix in _TARS if relative.lower().endswith(suffix)), ".parquet")
     inside = f"{relative[: -len(suffix)]}/{one.whole}"
     return replace(one, names=(*one.names, inside), whole=f"{root}/{inside}")
+
+
+def _is_table_of_names(fs: AbstractFileSystem, path: str, reading: InputConfig) -> bool:
+    """Whether it is a Parquet file without sound, which may name files that have some."""
+    if not path.lower().endswith(".parquet") or _is_special(fs, path):
+        return False
+    try:
+        with fs.open(path, "rb") as stream:
+            return sound_column(pq.read_schema(stream), reading) is None
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def _beside(fs: AbstractFileSystem, root: str, table: str, path: str) -> bytes:
+    """The file of this path from a table's folder, or else from the input's; none where it leads out of them."""
+    if posixpath.normpath(path).startswith(("/", "..")):
+        return b""
+    for folder in (posixpath.dirname(table), root):
+        if fs.isfile(place := posixpath.normpath(posixpath.join(folder, path))):
+            return bytes(fs.cat_file(place))
+    return b""
 
 
 def _is_special(fs: AbstractFileSystem, path: str) -> bool:
@@ -139,7 +172,8 @@ def _manifest(url: str, reading: InputConfig) -> Iterator[Counted]:
     found: dict[tuple[str, tuple[float, float | None]], Counted] = {}
     written: dict[str, str] = {}
     for said in rows if column else ():
-        uri = str(said.pop(column))
+        cell = said.pop(column)
+        uri = str(cell.get("path") if isinstance(cell, dict) else cell)
         place = (
             open_filesystem(uri)[1]
             if is_url(uri)

@@ -23,8 +23,19 @@ from pipeline.storage.filesystem import open_filesystem
 from schemas.input_config import InputConfig
 
 _TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
-_PACKED = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
-TABLES = tuple(text + packed for text in _TEXTS for packed in ("", *_PACKED, ".zst"))
+TABLES = tuple(text + packed for text in _TEXTS for packed in ("", ".gz", ".bz2", ".xz", ".zst"))
+
+
+def _unpack_zstd(data: bytes) -> bytes:
+    return bytes(pa.CompressedInputStream(pa.BufferReader(data), "zstd").read())
+
+
+_MAGIC = (
+    (b"\x1f\x8b", gzip.decompress),
+    (b"BZh", bz2.decompress),
+    (b"\xfd7zXZ", lzma.decompress),
+    (b"\x28\xb5\x2f\xfd", _unpack_zstd),
+)
 
 
 def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
@@ -36,11 +47,11 @@ def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
 def rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table's contents, whose form its name tells; raises ValueError where they are none."""
     name, packed = os.path.splitext(url.lower())
-    if packed in _PACKED:
-        data = _PACKED[packed](data)
-    elif packed == ".zst":
-        data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
-    elif packed == ".parquet":
+    # By content: a name may say that it is packed, and it is not, or the other way round.
+    unpack = next((unpack for magic, unpack in _MAGIC if data.startswith(magic)), None)
+    if unpack is not None:
+        data = unpack(data)
+    if packed == ".parquet":
         yield from _table_rows(data)
         return
     text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
@@ -50,12 +61,35 @@ def rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, A
         )
         yield from lines
         return
+    text = _without_comments(text)
+    given = re.match("sep=(.)\r?\n", text)
+    text = text[given.end() :] if given is not None else text
     head = text.split("\n", 1)[0]
-    delimiter = reading.delimiter or max("\t,;|", key=head.count)
+    delimiter = reading.delimiter or (given and given[1]) or max("\t,;|", key=head.count)
     header, *rows = _cells(text, delimiter, reading.quote) or [[]]
     for row in rows:
         pairs = zip(header, row, strict=False)
         yield {name.strip(): value.strip() for name, value in pairs if name.strip()}
+
+
+def _without_comments(text: str) -> str:
+    """A table without the lines of comments that it begins with; the last of them may be its header."""
+    comments = re.match(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\n|\r))*", text)
+    after = text[comments.end() :] if comments is not None else text
+    marked = [line for line in re.split("\r\n|\n|\r", text[: len(text) - len(after)]) if line.startswith("#")]
+    if not marked:
+        return text
+    first = re.split("\r\n|\n|\r", after, maxsplit=1)[0]
+    last, row = (re.sub('"[^"]*"', "", line) for line in (marked[-1], first))
+    delimiter = max("\t,;|", key=row.count)
+    data = any(
+        re.fullmatch(r"[+-]?\d+\.?\d*", cell) or cell.lower().endswith(tuple(AUDIO_SUFFIXES))
+        for cell in (cell.strip().strip('"') for cell in first.split(delimiter))
+    )
+    if last.count(delimiter) == row.count(delimiter) and (data or (delimiter in row and marked[-1][1:2].strip())):
+        header = marked[-1].lstrip("#").strip()
+        return f"{marked[-1] if header.startswith(delimiter) else header}\n{after}"
+    return after
 
 
 def _table_rows(data: bytes) -> list[dict[str, Any]]:
@@ -100,23 +134,33 @@ def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
     return rows
 
 
-def features_of(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+def features_of(schema: pa.Schema) -> dict[str, Any]:
     """Return what Hugging Face's metadata say of each column; nothing where there are none."""
     features: dict[str, Any] = {}
     with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
         features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
-    return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+    return features
 
 
 def class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """Return the names of the classes whose numbers columns have."""
-    return {name: feature["names"] for name, feature in features_of(schema).items() if feature.get("names")}
+    """Return the names of the classes whose numbers columns have, each one or a list of them."""
+    return {name: names for name, feature in features_of(schema).items() if (names := _names_in(feature))}
+
+
+def _names_in(feature: Any) -> list[str]:
+    if isinstance(feature, list) and feature:
+        feature = {"feature": feature[0]}
+    if not isinstance(feature, dict):
+        return []
+    return list(feature["names"]) if feature.get("_type") == "ClassLabel" else _names_in(feature.get("feature"))
 
 
 def with_names(row: dict[str, Any], classes: Mapping[str, list[str]]) -> dict[str, Any]:
     """Return a row with the names of its classes in place of their numbers; none for a number that has no name."""
-    named = {name: row.get(name) for name in classes}
-    return row | {
-        name: classes[name][number] if isinstance(number, int) and 0 <= number < len(classes[name]) else None
-        for name, number in named.items()
-    }
+    return row | {name: _named(row.get(name), names) for name, names in classes.items()}
+
+
+def _named(value: Any, names: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None

@@ -6,9 +6,10 @@ import io
 import json
 import os
 import posixpath
+import re
 import tarfile
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import pyarrow as pa
@@ -19,10 +20,22 @@ from pipeline.runs.verify.census.folder_tables import FOLDER_TABLES, described_b
 from schemas.input_config import InputConfig
 
 SIDECARS = (".json", ".cls", ".label")
+# Files that are not opened to hear whether they are sound.
+SILENT = frozenset(
+    {
+        *(*SIDECARS, ".txt", ".md", ".csv", ".tsv", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".log", ".pdf", ".py"),
+        *(".jpg", ".jpeg", ".png", ".gif", ".npy", ".npz", ".pt", ".pth", ".pkl", ".zip", ".gz", ".bz2", ".xz", ".zst"),
+    }
+)
 
 
-def tar_recordings(uri: str, stream: IO[bytes], reading: InputConfig, census: Census) -> Iterator[Counted]:
-    """Yield the recordings of a tar with their labels; members of other kinds, and damage, are noted in the census."""
+def tar_recordings(
+    uri: str, stream: IO[bytes], reading: InputConfig, census: Census, is_sound: Callable[[bytes], bool]
+) -> Iterator[Counted]:
+    """Yield the recordings of a tar with their labels; members of other kinds, and damage, are noted in the census.
+
+    Where the suffix of a member tells nothing, `is_sound` says by its contents whether it is one.
+    """
     try:
         if uri.lower().endswith((".zst", ".tzst")):
             stream = io.BytesIO(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd").read())
@@ -31,14 +44,20 @@ def tar_recordings(uri: str, stream: IO[bytes], reading: InputConfig, census: Ce
     except DAMAGE as error:
         census.uncounted.append((f"{uri}: {error}", (digest(uri), digest(f"{uri}\0\0"))))
         return
-    members = [(number, member) for number, part in enumerate(parts) for member in part]
+    seen: Counter[tuple[int, str]] = Counter()
+    members = []
+    for number, part in enumerate(parts):
+        for member in part:
+            # A name that is there again belongs to what is there again.
+            members.append(((number, seen[number, member.name]), member))
+            seen[number, member.name] += 1
     archive.members[:] = [member for _, member in members]  # type: ignore[attr-defined]
-    about: dict[tuple[int | None, str], dict[str, Any]] = defaultdict(dict)
-    for number, member in members:
+    about: dict[tuple[tuple[int, int] | None, str], dict[str, Any]] = defaultdict(dict)
+    for turn, member in members:
         stem, suffix = os.path.splitext(os.path.normpath(member.name))
         if member.isfile() and suffix.lower() in SIDECARS:
             said = said_by(_content(archive, member), suffix.lower())
-            about[number, stem].update(said)
+            about[turn, stem].update(said)
             about[None, stem].update(said)
     tables = {
         name: _content(archive, member)
@@ -48,11 +67,17 @@ def tar_recordings(uri: str, stream: IO[bytes], reading: InputConfig, census: Ce
     described = described_by_tables(tables, reading, census)
     keys: set[str] = set()
     names: set[str] = set()
-    for number, member in members:
+    for turn, member in members:
         name = os.path.normpath(member.name)
         stem, suffix = os.path.splitext(name)
         hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
-        if suffix.lower() not in AUDIO_SUFFIXES or hidden or not (member.isfile() or member.islnk() or member.issym()):
+        unknown = suffix.lower() not in (*AUDIO_SUFFIXES, *SILENT) and member.isfile() and not hidden
+        if unknown and is_sound(_content(archive, member)):
+            # A suffix of letters is no part of the name.
+            stem = stem if re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{0,7}", suffix) else name
+        elif (
+            suffix.lower() not in AUDIO_SUFFIXES or hidden or not (member.isfile() or member.islnk() or member.issym())
+        ):
             census.others += not member.isdir() and suffix.lower() not in (*SIDECARS, ".txt")
             continue
         key = name if stem in keys else stem
@@ -60,7 +85,7 @@ def tar_recordings(uri: str, stream: IO[bytes], reading: InputConfig, census: Ce
             key = next(f"{stem}#{n}" for n in range(2, len(members) + 2) if f"{stem}#{n}" not in keys)
         keys.add(key)
         names.add(name)
-        beside = next((about[one, stem] for one in (number, None) if (one, stem) in about), None)
+        beside = next((about[one, stem] for one in (turn, None) if (one, stem) in about), None)
 
         def content(member: tarfile.TarInfo = member) -> bytes:
             return _content(archive, member)
