@@ -29,6 +29,7 @@ FINDINGS = table_of(
             "p_adjusted", pa.float64(), "p after correction for all that was compared; null if untested", "", True
         ),
         field_of("confirmed", pa.bool_(), "whether it held when tried on audio; null where it was not tried", "", True),
+        field_of("candidate", pa.bool_(), "whether it is said, but not claimed: such come last"),
         field_of("weight", pa.float64(), "order in the report: larger first"),
         field_of("evidence", pa.string(), "the figures behind it, as a JSON object"),
     ],

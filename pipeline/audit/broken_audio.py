@@ -52,7 +52,8 @@ def _finding(about: AuditedRun, fault: str, rows: list[dict[str, Any]]) -> Findi
     n, of = len(rows), len(about.recordings)
     measured = [row["measured"] for row in rows]
     members = [
-        Member(row["clip_id"], row["window_id"], row["score"], f"{row['measured']:.3g} {row['unit']}") for row in rows
+        Member(row["clip_id"], row["window_id"], row["score"], f"{_number(row['measured'])} {row['unit']}")
+        for row in rows
     ]
     certainty = CANDIDATE if fault == "wrong_speed" else 1.0
     return Finding(
@@ -97,3 +98,12 @@ def _low_passed(about: AuditedRun, rows: list[dict[str, Any]]) -> list[dict[str,
     nothing = ((highest <= _NOTHING_DBFS) & (loudest >= _SOFT_DBFS)) | (highest <= loudest - _BELOW_DB)
     # Without a band above it the end itself is all that is known.
     return [row for row, empty in zip(rows, nothing | ~behind.any(axis=1), strict=True) if empty]
+
+
+def _number(value: float) -> str:
+    """Three digits that count, and no power of ten.
+
+    >>> _number(8937.5), _number(0.01234)
+    ('8940', '0.0123')
+    """
+    return f"{float(f'{value:.3g}'):.10g}"

@@ -64,8 +64,8 @@ class Finding:
 
 
 def in_order(findings: Sequence[Finding]) -> list[Finding]:
-    """The weightiest first."""
-    return sorted(findings, key=lambda one: (-one.weight, one.kind, one.subject))
+    """The weightiest first, and candidates after all that is claimed."""
+    return sorted(findings, key=lambda one: (one.candidate, -one.weight, one.kind, one.subject))
 
 
 def tables_of(findings: Sequence[Finding]) -> dict[str, pa.Table]:
@@ -94,6 +94,7 @@ def _row(one: Finding) -> dict[str, Any]:
         "effect_unit": effect.unit if effect else "",
         "p_adjusted": one.p_adjusted,
         "confirmed": one.confirmed,
+        "candidate": one.candidate,
         "weight": one.weight,
         "evidence": json.dumps(one.evidence, ensure_ascii=False, sort_keys=True),
     }

@@ -28,21 +28,25 @@ KIND_WORDS = {
 def register_audit(connection: duckdb.DuckDBPyConnection, run_url: str) -> bool:
     """Give a connection the tables `findings` and `members` of a run's audit, without rows where there is none.
 
-    Returns whether there is one; raises StorageError where its files cannot be read.
+    What is a mere candidate has no members here: no clip is to be called for it. Returns whether there is one; raises
+    StorageError where its files cannot be read.
     """
     store = FileStore(run_url)
     there = all(store.exists(f"audit/{name}.parquet") for name in AUDIT_TABLES)
     for name, schema in AUDIT_TABLES.items():
         data = store.read_bytes(f"audit/{name}.parquet") if there else None
         table = schema.empty_table() if data is None else pq.read_table(io.BytesIO(data))
-        connection.register(name, table)
+        connection.register(f"audit_{name}", table)
+    connection.execute("CREATE VIEW findings AS SELECT * FROM audit_findings")
+    claimed = "SELECT finding FROM audit_findings WHERE NOT candidate"
+    connection.execute(f"CREATE VIEW members AS SELECT * FROM audit_members WHERE finding IN ({claimed})")
     return there
 
 
 def findings_of(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The findings of a connection by weight, with words for their kinds, effects and evidence."""
     table: pa.Table = connection.sql(
-        "SELECT * FROM findings ORDER BY weight DESC, kind, subject, finding"
+        "SELECT * FROM findings ORDER BY candidate, weight DESC, kind, subject, finding"
     ).to_arrow_table()
     return [
         {
