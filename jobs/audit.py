@@ -89,7 +89,7 @@ def audit(
     if as_json:
         typer.echo(json.dumps(_as_json(found), indent=2, ensure_ascii=False))
     else:
-        _print(run, found, reviewed is not None)
+        print_findings(run, found, reviewed is not None)
     exceeded = [text for text, kind, bound in bounds if _exceeds(found, kind, bound)]
     for text in exceeded:
         kind = text.partition(">")[0].strip()
@@ -139,7 +139,8 @@ def _as_json(found: Audit) -> dict[str, Any]:
     }
 
 
-def _print(run: str, found: Audit, reviewed: bool) -> None:
+def print_findings(run: str, found: Audit, reviewed: bool) -> None:
+    """Print the findings of an audit as a table, and what is not in it in a line each."""
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     shown.add_column("kind", no_wrap=True)
     shown.add_column("finding", ratio=1)

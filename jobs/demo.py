@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
 
+from jobs.audit import print_findings
 from jobs.explain import RESUME, run_and_print
 from jobs.messages import console, for_people
+from pipeline.audit.audit import audit
 from pipeline.audit.examples import Example, panels_of, pick_examples, pick_windows
+from pipeline.audit.report.write import report
 from pipeline.datasets.clap_mini.write import write_mixtures
-from pipeline.datasets.scenes import write_scenes
+from pipeline.datasets.scenes import write_faulty_scenes
 from pipeline.lmac.picture import draw
 from pipeline.runs.extract import TABLE, extract
 from pipeline.runs.run import Run, open_run
@@ -22,7 +27,7 @@ from pipeline.storage.file_names import safe_name
 from schemas.run_config import ContentConfig, RunConfig
 
 # Seed and numbers that no shipped explainer was trained on.
-SEED, SCENES, SHARD = 77, 60, 20
+SEED, SCENES, SHARD = 77, 150, 51
 PICTURES = 4
 MIXTURES, WINDOWS = 24, 3
 # In wordings that neither the CLAP nor its decoder was trained with.
@@ -40,7 +45,7 @@ def demo(
         bool, typer.Option("--zero-shot", help="Two sounds at once, explained for prompts, by a CLAP that ships.")
     ] = False,
 ) -> None:
-    """Make 60 scenes, explain them, and show what to look at and what to listen to."""
+    """Make 150 scenes, some of them faulty, explain and audit them, and show what to look at and to listen to."""
     with for_people(RESUME), storage_errors(f"writing to {out}"):
         if zero_shot:
             _of_prompts(out)
@@ -51,7 +56,8 @@ def demo(
 def _of_scenes(out: Path) -> None:
     scenes, output = str(out / "scenes"), str(out / "explained")
     console.print(f"making {SCENES} scenes of known sounds over noise in {scenes}", markup=False)
-    write_scenes(scenes, SCENES, SEED, format="tar", scenes_per_shard=SHARD)
+    faults = write_faulty_scenes(Path(scenes), SCENES, SEED, scenes_per_shard=SHARD)
+    console.print(f"among them {faults}", markup=False)
     console.print(f"lmac explain {scenes} {output} --explainer scenes --listenables both", markup=False)
     content = ContentConfig(explainer="scenes", listenables=("masked_in", "masked_out"))
     run_and_print(scenes, output, RunConfig(content=content))
@@ -59,6 +65,13 @@ def _of_scenes(out: Path) -> None:
     examples = pick_examples(done, 6)
     _draw(scenes, done, examples[:PICTURES], out / "pictures")
     _listen(done, examples, out / "listen", ("original", "masked_in", "masked_out"))
+    console.print(f"lmac audit {output} --heard-before no; lmac report {output} --out {out / 'report'}", markup=False)
+    found = audit(output, heard_before="no")
+    print_findings(output, found, reviewed=False)
+    page = report(output, out / "report").page
+    console.print(f"the report: {page}", markup=False)
+    if console.is_terminal and (sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")):
+        typer.launch(page)
 
 
 def _of_prompts(out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.datasets.scenes.dataset import DatasetFormat, SceneDataset, write_scenes
+from pipeline.datasets.scenes.faulty import Faults, write_faulty_scenes
 from pipeline.datasets.scenes.scene import (
     BACKGROUNDS,
     CLASSES,
@@ -18,6 +19,7 @@ __all__ = [
     "BACKGROUNDS",
     "CLASSES",
     "DatasetFormat",
+    "Faults",
     "Scene",
     "SceneConfig",
     "SceneDataset",
@@ -25,5 +27,6 @@ __all__ = [
     "ideal_ratio_mask",
     "render_scene",
     "scene_label",
+    "write_faulty_scenes",
     "write_scenes",
 ]
