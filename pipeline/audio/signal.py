@@ -24,7 +24,6 @@ _N_FFT = 2048
 _DROP_DB, _DROP_HZ, _SMOOTH_HZ = 20.0, 1000.0, 150.0
 # In a bin there is nothing below this: the rounding to 16 bits lies lower, and ends at a resampler's edge by itself.
 _EMPTY_DBFS = -125.0
-_QUIET_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -133,14 +132,14 @@ def _bands(sample_rate: int, edges_hz: tuple[float, ...]) -> NDArray[np.float64]
 def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
     """Hz where the spectrum ends: at half the sample rate, or where it falls steeply and does not rise again.
 
-    It is looked for in the quieter frames, as what ends in the loud ones alone is the event.
+    It is looked for in the quieter half of the frames that are no silence: what ends in loud ones alone is the event.
     """
     step = sample_rate / _N_FFT
     width, reach = max(1, round(_SMOOTH_HZ / step)), max(1, round(_DROP_HZ / step))
     heard = frames[frames.sum(axis=1) > 10 ** (SILENCE_DBFS / 10)]
     if not len(heard):
         return None
-    power = np.quantile(heard, _QUIET_SHARE, axis=0)
+    power = np.median(heard, axis=0)
     levels = _decibels(np.convolve(power, np.ones(width) / width, mode="same"), floor=_EMPTY_DBFS).astype(np.float64)
     # The highest level at or above each bin.
     above = np.maximum.accumulate(levels[::-1])[::-1]
