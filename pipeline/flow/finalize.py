@@ -71,7 +71,9 @@ def finalize(
     confirm()
     builder.add_left_out(left_out)
     manifest = builder.write(quarantined)
-    output.write_bytes(CROISSANT, describe(output.begun(), output.files()))
+    begun = output.read_run_record()
+    if begun is not None and not output.exists(CROISSANT):
+        output.write_bytes(CROISSANT, describe(begun))
     # Shards that were given up may be tried again: then the draw is made anew.
     output.sweep_orphans(builder.paths | (set() if manifest.complete else candidates))
     if manifest.complete:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from schemas.records import FileRecord, RunRecord
+from schemas.records import RunRecord
 from schemas.tables import TABLES
 
 CROISSANT = "croissant.json"
@@ -60,10 +59,9 @@ _CONTEXT: dict[str, Any] = {
 }
 
 
-def describe(record: RunRecord, files: Sequence[FileRecord]) -> bytes:
-    """The description of a run with these files, as the text of `croissant.json`, which lies beside its tables."""
+def describe(record: RunRecord) -> bytes:
+    """The description of a run, as the text of `croissant.json`, which lies beside its tables."""
     explainer = record.explainer["name"]
-    sets = [_files_of(name, [file for file in files if file.table == name]) for name in TABLES]
     text = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -72,18 +70,18 @@ def describe(record: RunRecord, files: Sequence[FileRecord]) -> bytes:
         "description": f"What the classifier of the explainer {explainer!r} decided about a dataset of audio, which "
         "part of each sound made it decide so, and how far that can be trusted.",
         "version": "1.0.0",
-        "distribution": sets,
+        "distribution": [_files_of(name) for name in TABLES],
         "recordSet": [_records_of(name, schema) for name, schema in TABLES.items()],
     }
     return json.dumps(text, indent=1, ensure_ascii=False).encode()
 
 
-def _files_of(name: str, files: Sequence[FileRecord]) -> dict[str, Any]:
+def _files_of(name: str) -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
         "@id": f"{name}-files",
         "name": f"{name}-files",
-        "description": f"{len(files)} files of the table {name}, as _manifest.parquet names them",
+        "description": f"the files of the table {name}",
         "encodingFormat": "application/x-parquet",
         "includes": f"{name}/*.parquet",
     }

@@ -32,7 +32,7 @@ def test_findings_are_printed_for_a_hundred_columns(run: str) -> None:
     assert 80 < max(len(line.rstrip()) for line in table) <= 100
     assert "5 recordings clipped: peaks are cut off" in out
     assert "0.25 [0.11, 0.47]" in out
-    assert "1 finding" not in out
+    assert "1 finding in 20 recordings" in out
     assert "typical: recordings to listen to of 1 classes" in out
     assert "label_error: labels are judged against each other" in out
     assert out.rstrip().endswith(f"{run}/audit")
