@@ -32,24 +32,26 @@ def flat_peaks(waveform: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which samples of `[channels, n]` lie flat at their channel's highest or lowest value, as if cut off there."""
     found = np.zeros(waveform.shape, np.bool_)
     for channel, row in zip(waveform, found, strict=True):
-        for sign in (1, -1):
-            peak = (channel * sign).max(initial=0.0)
-            if peak >= _MIN_PEAK:
-                _mark(channel * sign, peak, row)
+        if not len(channel):
+            continue
+        for peak in (channel.max(), channel.min()):
+            at_peak = channel == peak
+            if abs(peak) >= _MIN_PEAK and np.count_nonzero(at_peak) >= _MIN_FLAT:
+                _mark(channel, float(peak), at_peak, row)
     return found
 
 
-def _mark(channel: NDArray[np.float32], peak: float, found: NDArray[np.bool_]) -> None:
-    bounds = np.flatnonzero(np.diff(np.concatenate([[False], channel == peak, [False]])))
+def _mark(channel: NDArray[np.float32], peak: float, at_peak: NDArray[np.bool_], found: NDArray[np.bool_]) -> None:
+    bounds = np.flatnonzero(np.diff(np.concatenate([[False], at_peak, [False]])))
     begins, ends = bounds[::2], bounds[1::2]
     long = (ends - begins >= _MIN_FLAT) & (begins > 0)
     if not long.any():
         return
     some = np.unique(channel[:_QUANTUM_SAMPLES])
     quantum = float(np.diff(some).min()) if len(some) > 1 else 0.0
-    step = max(_MIN_QUANTA * quantum, _MIN_STEP * peak)
+    step = max(_MIN_QUANTA * quantum, _MIN_STEP * abs(peak))
     for begin, end in zip(begins[long].tolist(), ends[long].tolist(), strict=True):
-        if peak - channel[begin - 1] >= step:
+        if abs(peak - channel[begin - 1]) >= step:
             found[begin:end] = True
 
 

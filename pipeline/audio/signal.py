@@ -20,8 +20,8 @@ SILENCE_DBFS, _SPAN_S = -60.0, 0.01
 _GAP, _SOUND, _EDGE_S, _MIN_GAP_S = 1e-4, 1e-3, 0.005, 0.005
 _FLOOR_SPAN_S, _FLOOR_SHARE = 0.05, 0.1
 _N_FFT = 2048
-# A spectrum ends where it falls by so much within so many Hz, and stays below.
-_DROP_DB, _DROP_HZ, _SMOOTH_HZ = 20.0, 1000.0, 150.0
+# A spectrum ends where it falls by so much within so many Hz, and stays below; so many bins are joined to a band.
+_DROP_DB, _DROP_HZ, _JOINED = 20.0, 1000.0, 8
 # In a bin there is nothing below this: the rounding to 16 bits lies lower, and ends at a resampler's edge by itself.
 _EMPTY_DBFS = -125.0
 
@@ -80,7 +80,7 @@ def _silence(sound: NDArray[np.float32], sample_rate: int) -> float:
 
 def _noise_floor(sound: NDArray[np.float32], sample_rate: int) -> float:
     levels = _levels(sound, max(1, round(_FLOOR_SPAN_S * sample_rate)))
-    return float(np.quantile(levels, _FLOOR_SHARE)) if len(levels) else FLOOR_DBFS
+    return float(np.sort(levels)[int(_FLOOR_SHARE * len(levels))]) if len(levels) else FLOOR_DBFS
 
 
 def _longest_gap(sound: NDArray[np.float32], sample_rate: int) -> int:
@@ -134,14 +134,14 @@ def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
 
     It is looked for in the quieter half of the frames that are no silence: what ends in loud ones alone is the event.
     """
-    step = sample_rate / _N_FFT
-    width, reach = max(1, round(_SMOOTH_HZ / step)), max(1, round(_DROP_HZ / step))
     heard = frames[frames.sum(axis=1) > 10 ** (SILENCE_DBFS / 10)]
     if not len(heard):
         return None
-    power = np.median(heard, axis=0)
-    levels = _decibels(np.convolve(power, np.ones(width) / width, mode="same"), floor=_EMPTY_DBFS).astype(np.float64)
-    # The highest level at or above each bin.
+    step = _JOINED * sample_rate / _N_FFT
+    joined = heard[:, :-1].reshape(len(heard), -1, _JOINED).mean(axis=2)
+    levels = _decibels(np.median(joined, axis=0), floor=_EMPTY_DBFS).astype(np.float64)
+    reach = max(1, round(_DROP_HZ / step))
+    # The highest level at or above each band.
     above = np.maximum.accumulate(levels[::-1])[::-1]
     falls = levels[:-reach] - above[reach:] >= _DROP_DB
     if not falls.any():
@@ -150,7 +150,7 @@ def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
     last = int(np.flatnonzero(falls)[-1])
     ends = last + reach
     halfway = (levels[last] + above[ends]) / 2
-    return float((last + np.flatnonzero(levels[last : ends + 1] >= halfway)[-1]) * step)
+    return float((last + 1 + np.flatnonzero(levels[last : ends + 1] >= halfway)[-1]) * step)
 
 
 def _decibels(power: NDArray[np.float64], floor: float = FLOOR_DBFS) -> NDArray[np.float32]:
