@@ -124,10 +124,10 @@ class AuditedRun:
         """
         if name in self._columns:
             return self._columns[name]
+        # A JSON pointer takes any name, an empty one as well.
         rows = self.connection.execute(
-            "SELECT json_extract_string(any_value(metadata), '$.' || json_quote(?)) FROM predictions "
-            "GROUP BY clip_id ORDER BY clip_id",
-            [name],
+            "SELECT json_extract_string(any_value(metadata), ?) FROM predictions GROUP BY clip_id ORDER BY clip_id",
+            ["/" + name.replace("~", "~0").replace("/", "~1")],
         ).fetchall()
         found = [value or None for (value,) in rows]
         if not any(found):

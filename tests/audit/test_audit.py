@@ -122,6 +122,13 @@ def test_the_evidence_says_which_groups_a_finding_is_of(tmp_path: Path) -> None:
         lmac.audit(broken(tmp_path / "other"), split="device")
 
 
+@pytest.mark.parametrize("name", ["", "a.b", 'a"b', "a/b", "~1", "*", "$[0]", "it's", "Gerät "])
+def test_a_column_may_have_any_name(name: str, tmp_path: Path) -> None:
+    rows = [window(f"{number}.wav", clipped=0.01 * (number < 2), metadata={name: f"<{number}>"}) for number in range(4)]
+    (one,) = lmac.audit(made_run(tmp_path / "run", rows), kinds=["broken_audio"], group_by=[name], split=name).findings
+    assert one.evidence["groups"] == {name: {"<0>": {"n": 1, "of": 1}, "<1>": {"n": 1, "of": 1}}}
+
+
 def test_labels_of_a_table_take_the_place_of_the_runs_in_arrays_and_in_sql(tmp_path: Path) -> None:
     rows = [window(f"a/{number}.wav", label_true=["bark"]) for number in range(4)]
     url = made_run(tmp_path / "run", rows)
