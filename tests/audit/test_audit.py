@@ -18,7 +18,7 @@ import lmac
 from pipeline.audit import audit as module
 from pipeline.audit.audited import AuditedRun, AuditError
 from pipeline.audit.correction import adjusted
-from pipeline.audit.findings import Finding, Member
+from pipeline.audit.findings import Finding
 from pipeline.audit.weight import CANDIDATE, STAKES, weigh
 from pipeline.inputs.shards import clip_id
 from pipeline.runs.leftovers import find_leftovers
@@ -193,13 +193,19 @@ def test_marks_that_cannot_be_meant_are_refused(text: str, message: str, tmp_pat
         lmac.audit(broken(tmp_path), reviewed=str(tmp_path / "marks.csv"))
 
 
-def test_members_that_are_examples_go_where_they_are_right_and_the_finding_stays() -> None:
-    about = type("About", (), {"found_right": frozenset("a")})()
-    both = Finding("shortcut", "x", "", 9, 0.1, 0.1, members=[Member("a", "a-0", 1.0), Member("b", "b-0", 0.5)])
-    alone = Finding("shortcut", "y", "", 1, 0.1, 0.1, members=[Member("a", "a-0", 1.0)])
-    (kept,) = module._unmarked([both, alone], about)
-    assert [member.clip_id for member in kept.members] == ["b"]
-    assert kept.n == 9
+def test_a_right_label_does_not_hide_that_a_recording_is_a_copy(tmp_path: Path) -> None:
+    rows = [window(f"{number}.wav", sound_sha256=str(max(number, 1)), label_true=["bark"]) for number in range(4)]
+    marks = tmp_path / "marks.csv"
+    marks.write_text(f"clip_id,mark\n{clip_id('0.wav')},right\n")
+    found = lmac.audit(made_run(tmp_path / "run", rows), reviewed=str(marks), kinds=["duplicate"])
+    (same,) = found.findings
+    assert (same.n, {member.clip_id for member in same.members}) == (2, {clip_id("0.wav"), clip_id("1.wav")})
+
+
+def test_a_run_in_which_nothing_could_be_explained_has_no_findings(tmp_path: Path) -> None:
+    found = lmac.audit(made_run(tmp_path / "run", []))
+    assert (found.findings, found.recordings, found.share("broken_audio")) == ([], 0, 0.0)
+    assert read(f"{tmp_path}/run", "findings").num_rows == 0
 
 
 def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
