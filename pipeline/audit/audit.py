@@ -96,7 +96,7 @@ def audit(
     config = load_config(AuditConfig, None, options)
     run = open_run(run_url)
     about, marks = _opened(run, config)
-    for name in (*config.group_by, *([config.split] if config.split else [])):
+    for name in (*config.group_by, *([config.split] if config.split is not None else [])):
         about.column(name)
     asked = tuple(kind for kind in QUESTIONS if kind in config.kinds)
     found: list[Finding] = []

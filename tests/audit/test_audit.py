@@ -120,6 +120,11 @@ def test_the_evidence_says_which_groups_a_finding_is_of(tmp_path: Path) -> None:
     assert one.evidence["groups"] == {"site": {"A": {"n": 5, "of": 8}}}
     with pytest.raises(AuditError, match="no recording has a column 'device' in its metadata; there are: site"):
         lmac.audit(broken(tmp_path / "other"), split="device")
+    empty = made_run(
+        tmp_path / "empty", [window("a.wav", metadata={"site": None}), window("b.wav", metadata={"site": ""})]
+    )
+    with pytest.raises(AuditError, match=r"the column 'site' .* is empty in all of them"):
+        lmac.audit(empty, group_by=["site"])
 
 
 @pytest.mark.parametrize("name", ["", "a.b", 'a"b', "a/b", "~1", "*", "$[0]", "it's", "Gerät "])
@@ -127,6 +132,9 @@ def test_a_column_may_have_any_name(name: str, tmp_path: Path) -> None:
     rows = [window(f"{number}.wav", clipped=0.01 * (number < 2), metadata={name: f"<{number}>"}) for number in range(4)]
     (one,) = lmac.audit(made_run(tmp_path / "run", rows), kinds=["broken_audio"], group_by=[name], split=name).findings
     assert one.evidence["groups"] == {name: {"<0>": {"n": 1, "of": 1}, "<1>": {"n": 1, "of": 1}}}
+    copies = [window(f"{n}.wav", sound_sha256="one", metadata={name: part}) for n, part in enumerate(["x", "y", ""])]
+    found = lmac.audit(made_run(tmp_path / "copies", copies), kinds=["duplicate"], split=name).findings
+    assert found[0].subject == f"leakage across {name}: x, y"
 
 
 def test_labels_of_a_table_take_the_place_of_the_runs_in_arrays_and_in_sql(tmp_path: Path) -> None:
