@@ -210,6 +210,19 @@ def test_a_right_label_does_not_hide_that_a_recording_is_a_copy(tmp_path: Path) 
     assert (same.n, {member.clip_id for member in same.members}) == (2, {clip_id("0.wav"), clip_id("1.wav")})
 
 
+def test_recordings_that_share_a_jingle_are_said_to_share_a_part(tmp_path: Path) -> None:
+    def rows(shared: int) -> list[dict[str, Any]]:
+        sounds = [(key, i, "jingle" if i < shared else f"{key}{i}") for key in ("a", "b") for i in range(3)]
+        # The jingle comes twice in one of them.
+        return [window(key, i, sound_sha256=sound) for key, i, sound in [*sounds, ("a", 3, "jingle")]]
+
+    in_part = lmac.audit(made_run(tmp_path / "part", rows(1)), kinds=["duplicate"]).findings[0]
+    assert in_part.statement.endswith("in 1 group; 2 of them only in part of their windows")
+    whole = lmac.audit(made_run(tmp_path / "whole", rows(3)), kinds=["duplicate"]).findings[0]
+    assert (whole.n, whole.evidence["in_part"]) == (2, 0)
+    assert whole.statement.endswith("in 1 group")
+
+
 def test_a_run_in_which_nothing_could_be_explained_has_no_findings(tmp_path: Path) -> None:
     found = lmac.audit(made_run(tmp_path / "run", []))
     assert (found.findings, found.recordings, found.share("broken_audio")) == ([], 0, 0.0)
