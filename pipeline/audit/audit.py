@@ -32,7 +32,7 @@ from schemas.audit_config import AuditConfig
 from schemas.audit_tables import Kind
 from schemas.yaml_config import load_config
 
-# Its findings; those that were tested have a raw `p`, and all that was tested is among them.
+# Its findings; those that were tested have a raw `p`. All that was tested is among them or in the run's `tests`.
 Question = Callable[[AuditedRun, AuditConfig], list[Finding]]
 QUESTIONS: dict[Kind, Question] = {
     "label_error": label_error,
@@ -105,7 +105,7 @@ def audit(
         step(kind, number, len(asked))
         found += QUESTIONS[kind](about, config)
     step("writing", len(asked), len(asked))
-    findings = in_order([with_groups(about, one, config.group_by) for one in corrected(found)])
+    findings = in_order([with_groups(about, one, config.group_by) for one in corrected(found, about.tests)])
     result = Audit(findings, len(about.recordings), asked, dict(about.notes))
     output = RunOutput(run.url)
     _write(output, result, run, config)

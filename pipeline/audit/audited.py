@@ -36,7 +36,8 @@ class AuditedRun:
 
     Arrays and columns are in the order of windows `[W]`, those that say so of recordings `[R]`. `labels`, by `clip_id`,
     take the place of the run's own, in the tables that SQL sees as well. The recordings `found_right` were marked so by
-    a person. In `notes` questions say what they could not tell, and why.
+    a person. In `notes` questions say what they could not tell, and why; in `tests` how many they made in all,
+    where some have no finding.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class AuditedRun:
         self.run = run
         self.classes = run.classes
         self.found_right = found_right
+        self.tests = 0
         self.notes: dict[Kind, list[str]] = defaultdict(list)
         self._columns: dict[str, list[str | None]] = {}
         self.connection: duckdb.DuckDBPyConnection = run.connect()

@@ -89,6 +89,8 @@ def test_a_weight_grows_with_the_stakes_the_share_and_the_certainty() -> None:
 def test_p_is_corrected_over_all_tests_of_an_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert adjusted([0.04, 0.01, 0.03, 0.9]).tolist() == pytest.approx([0.04 * 4 / 3, 0.04, 0.04 * 4 / 3, 0.9])
     assert adjusted([]).tolist() == []
+    # Those that are told may be the least of many.
+    assert adjusted([0.01, 0.0001], tests=50).tolist() == pytest.approx([0.25, 0.005])
 
     def asks(kind: Any, values: Sequence[float | None]) -> module.Question:
         return lambda about, config: [
