@@ -70,6 +70,11 @@ def audit(
     from pipeline.audit.audit import audit as audit_run
 
     bounds = [_bound(text) for text in fail_on or []]
+    for text, kind, _ in bounds:
+        if kinds is not None and kind not in (_words(kinds) or []):
+            raise fail(
+                f"--fail-on {text!r}: {kind} is not asked about: add it to --kinds {kinds}, or leave --kinds out"
+            )
     with for_people(), Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
         found = audit_run(

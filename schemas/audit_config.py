@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.audit_tables import KINDS, Kind
 from schemas.input_config import InputConfig
@@ -32,6 +32,13 @@ class AuditConfig(InputConfig):
     confirm: bool = False
     reviewed: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("kinds")
+    @classmethod
+    def _something_to_ask(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if not kinds:
+            raise ValueError(f"nothing is asked: name some of {', '.join(KINDS)}")
+        return kinds
 
     @model_validator(mode="after")
     def _sound_to_confirm_with(self) -> AuditConfig:

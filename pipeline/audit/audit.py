@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -32,7 +32,7 @@ from schemas.audit_config import AuditConfig
 from schemas.audit_tables import Kind
 from schemas.yaml_config import load_config
 
-# Its findings; those that were tested have a raw `p`, and all that was tested is among them.
+# Its findings; those that were tested have a raw `p`. All that was tested is among them or in the run's `tests`.
 Question = Callable[[AuditedRun, AuditConfig], list[Finding]]
 QUESTIONS: dict[Kind, Question] = {
     "label_error": label_error,
@@ -96,15 +96,16 @@ def audit(
     config = load_config(AuditConfig, None, options)
     run = open_run(run_url)
     about, marks = _opened(run, config)
-    for name in (*config.group_by, *([config.split] if config.split else [])):
+    for name in (*config.group_by, *([config.split] if config.split is not None else [])):
         about.column(name)
     asked = tuple(kind for kind in QUESTIONS if kind in config.kinds)
     found: list[Finding] = []
-    for number, kind in enumerate(asked):
+    # Where no recording could be explained there is nothing to ask about: the run's errors say why.
+    for number, kind in enumerate(asked if about.recordings else ()):
         step(kind, number, len(asked))
         found += QUESTIONS[kind](about, config)
     step("writing", len(asked), len(asked))
-    findings = in_order([with_groups(about, one, config.group_by) for one in _unmarked(corrected(found), about)])
+    findings = in_order([with_groups(about, one, config.group_by) for one in corrected(found, about.tests)])
     result = Audit(findings, len(about.recordings), asked, dict(about.notes))
     output = RunOutput(run.url)
     _write(output, result, run, config)
@@ -123,16 +124,6 @@ def _opened(run: Run, config: AuditConfig) -> tuple[AuditedRun, dict[str, Mark]]
     labels = marked_labels(about, marks)
     right = frozenset(clip_id for clip_id, mark in marks.items() if mark.mark == "right")
     return AuditedRun(run, labels, right), marks
-
-
-def _unmarked(findings: Sequence[Finding], about: AuditedRun) -> list[Finding]:
-    """Findings without the members that a person found right, and none that had no others."""
-    kept = []
-    for one in findings:
-        members = [member for member in one.members if member.clip_id not in about.found_right]
-        if members or not one.members:
-            kept.append(replace(one, members=members))
-    return kept
 
 
 def _write(output: RunOutput, result: Audit, run: Run, config: AuditConfig) -> None:

@@ -36,7 +36,8 @@ class AuditedRun:
 
     Arrays and columns are in the order of windows `[W]`, those that say so of recordings `[R]`. `labels`, by `clip_id`,
     take the place of the run's own, in the tables that SQL sees as well. The recordings `found_right` were marked so by
-    a person. In `notes` questions say what they could not tell, and why.
+    a person. In `notes` questions say what they could not tell, and why; in `tests` how many they made in all,
+    where some have no finding.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class AuditedRun:
         self.run = run
         self.classes = run.classes
         self.found_right = found_right
+        self.tests = 0
         self.notes: dict[Kind, list[str]] = defaultdict(list)
         self._columns: dict[str, list[str | None]] = {}
         self.connection: duckdb.DuckDBPyConnection = run.connect()
@@ -120,19 +122,22 @@ class AuditedRun:
     def column(self, name: str) -> list[str | None]:
         """What a column of the recordings' own metadata says of each `[R]`; None where it says nothing.
 
-        Raises AuditError where no recording has such a column.
+        Raises AuditError where no recording has such a column, or all have it empty.
         """
         if name in self._columns:
             return self._columns[name]
         rows = self.connection.execute(
-            "SELECT json_extract_string(any_value(metadata), '$.' || json_quote(?)) FROM predictions "
-            "GROUP BY clip_id ORDER BY clip_id",
-            [name],
+            "SELECT json_extract_string(any_value(metadata), ?) FROM predictions GROUP BY clip_id ORDER BY clip_id",
+            [pointer_to(name)],
         ).fetchall()
         found = [value or None for (value,) in rows]
         if not any(found):
             known = "SELECT DISTINCT unnest(json_keys(metadata)) AS name FROM predictions ORDER BY 1 LIMIT 50"
             names = [str(one) for (one,) in self.connection.sql(known).fetchall()]
+            if name in names:
+                raise AuditError(
+                    f"the column {name!r} of the recordings' metadata is empty in all of them: leave it out"
+                )
             raise AuditError(
                 f"no recording has a column {name!r} in its metadata; there are: {', '.join(names) or 'none'}"
             )
@@ -163,6 +168,15 @@ class AuditedRun:
     def _matrix(self, table: str, column: str) -> NDArray[np.float32]:
         found = self.connection.sql(f"SELECT {column} FROM {table} ORDER BY window_id").to_arrow_table()[column]
         return rows_of(found)
+
+
+def pointer_to(name: str) -> str:
+    """The JSON pointer to a column of a recording's metadata, for any name: a path of SQL takes no empty one.
+
+    >>> pointer_to("site"), pointer_to("a/b"), pointer_to("")
+    ('/site', '/a~1b', '/')
+    """
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def rows_of(column: pa.ChunkedArray) -> NDArray[np.float32]:

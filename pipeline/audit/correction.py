@@ -14,25 +14,32 @@ from pipeline.audit.findings import Finding
 FALSE_DISCOVERIES = 0.05
 
 
-def adjusted(p: ArrayLike) -> NDArray[np.float64]:
+def adjusted(p: ArrayLike, tests: int = 0) -> NDArray[np.float64]:
     """p values `[n]` adjusted to bound the share of false discoveries (Benjamini and Hochberg 1995).
+
+    They may be the least of so many `tests`, of which the others were not worth telling.
 
     >>> adjusted([0.01, 0.02, 0.5]).tolist()
     [0.03, 0.03, 0.5]
+    >>> adjusted([0.01, 0.02], tests=10).tolist()
+    [0.1, 0.1]
     """
     values = np.asarray(p, np.float64)
     order = np.argsort(values, kind="stable")[::-1]
     ranks = np.arange(len(values), 0, -1)
-    steps = np.minimum.accumulate(values[order] * len(values) / ranks)
+    steps = np.minimum.accumulate(values[order] * max(len(values), tests) / ranks)
     result = np.empty_like(values)
     result[order] = np.minimum(steps, 1.0)
     return result
 
 
-def corrected(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings without a `p` as they are, and those that remain after correction for all that have one."""
+def corrected(findings: Sequence[Finding], tests: int = 0) -> list[Finding]:
+    """Findings without a `p` as they are, and those that remain after correction for all that have one.
+
+    `tests` is how many were made, where those that have a finding are the least of them.
+    """
     tested = [one for one in findings if one.p is not None]
-    values = adjusted([one.p for one in tested if one.p is not None])
+    values = adjusted([one.p for one in tested if one.p is not None], tests)
     kept = [
         replace(one, p_adjusted=float(value))
         for one, value in zip(tested, values, strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding, Member
@@ -44,18 +45,25 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     """A finding for each label of which recordings seem to be something else, with what they seem to be.
 
     Windows of a recording are averaged. Recordings of several labels are judged label by label (`label_sets.py`), those
-    of one by `judge`. Labels of fewer than ten recordings are not judged, which a note says.
+    of one by `judge`. Silent recordings are not judged, nor labels of fewer than ten recordings that share no
+    sound, nor any where the judge does no better than always guessing the most frequent label; notes say so.
     """
-    labels = about.of_recordings(about.labels)
-    counts = Counter(label for own in labels for label in own)
+    labels, digests = about.of_recordings(about.labels), sound_digests(about)
+    if silent := sum(bool(own) and not heard for own, heard in zip(labels, digests, strict=True)):
+        about.note("label_error", f"not judged, as they are silent: {silent} recording{'s' * (silent != 1)}")
+    labels = [own if heard else [] for own, heard in zip(labels, digests, strict=True)]
+    counts = _different(labels, digests)
     judged = sorted(label for label, count in counts.items() if count >= ENOUGH)
     few = {label: count for label, count in sorted(counts.items()) if count < ENOUGH}
     if few:
-        about.note("label_error", f"not judged, as they have fewer than {ENOUGH} recordings: {_listed(few)}")
+        about.note(
+            "label_error",
+            f"not judged, as they have fewer than {ENOUGH} recordings that share no sound: {_listed(few)}",
+        )
     if not counts:
-        about.note("label_error", "no recording has a label: give a table of them with --labels")
+        if not silent:
+            about.note("label_error", "no recording has a label: give a table of them with --labels")
         return []
-    digests = sound_digests(about)
     if any(len(own) > 1 for own in labels):
         return wrong_label_sets(about, config, labels, digests, judged, few)
     if len(judged) < 2:
@@ -68,6 +76,13 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     groups = groups_of_same_sound([digests[row] for row in rows])
     embeddings = about.mean_by_recording(about.embeddings)[rows]
     found = judge(embeddings, y, groups, config.seed, None if own is None else own[rows])
+    if (guessed := _as_good_as_guessing(y, found.agreement)) is not None:
+        about.note(
+            "label_error",
+            f"not judged: what would judge the labels agrees with {found.agreement:.0%} of them, which is no more than "
+            f"guessing ({guessed:.0%})",
+        )
+        return []
     if found.agreement < _WEAK:
         about.note(
             "label_error",
@@ -105,6 +120,20 @@ def judge(
     # Without another class that is likelier there is nothing to suggest.
     wrong = (np.asarray(wrong) | (probabilities.max(axis=1) >= _SURE)) & (probabilities.argmax(axis=1) != labels)
     return Judged(probabilities, wrong, agreement, how)
+
+
+def _different(labels: Sequence[Sequence[str]], digests: Sequence[Sequence[str]]) -> Counter[str]:
+    """How many recordings of each label there are, those that share sound counted once."""
+    groups = groups_of_same_sound(digests).tolist()
+    pairs = {(label, group) for own, group in zip(labels, groups, strict=True) for label in own}
+    return Counter(label for label, _ in sorted(pairs))
+
+
+def _as_good_as_guessing(y: NDArray[np.int64], agreement: float) -> float | None:
+    """The share of the most frequent label, where the judge does not agree with more by a test at 0.05; else None."""
+    most = float(np.bincount(y).max() / len(y))
+    p = binomtest(round(agreement * len(y)), len(y), most, alternative="greater").pvalue
+    return most if p > 0.05 else None
 
 
 def sound_digests(about: AuditedRun) -> list[list[str]]:

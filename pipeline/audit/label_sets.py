@@ -37,9 +37,16 @@ def wrong_label_sets(
     """
     from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
 
+    rows = np.array([number for number, own in enumerate(labels) if own])
+    # What all have cannot be told from its absence.
+    everywhere = [label for label in judged if all(label in labels[row] for row in rows)]
+    if everywhere:
+        about.note(
+            "label_error", f"not judged, as all labelled recordings have them: {', '.join(map(repr, everywhere))}"
+        )
+    judged = [label for label in judged if label not in everywhere]
     if not judged:
         return []
-    rows = np.array([number for number, own in enumerate(labels) if own])
     has = np.array([[label in own for label in judged] for own in (labels[row] for row in rows)])
     if config.heard_before == "no" and set(judged) <= set(about.classes):
         chosen = [about.classes.index(label) for label in judged]

@@ -25,7 +25,9 @@ def odd_one_out(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     n = len(about.recordings)
     if n <= 2 * NEIGHBOURS:
         about.note(
-            "odd_one_out", f"{n} recordings are too few to tell what is far: more than {2 * NEIGHBOURS} are needed"
+            "odd_one_out",
+            f"{n} recording{'s are' if n != 1 else ' is'} too few to tell what is far: "
+            f"more than {2 * NEIGHBOURS} are needed",
         )
         return []
     vectors = unit_vectors(about.mean_by_recording(about.embeddings))

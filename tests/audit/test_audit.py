@@ -18,7 +18,7 @@ import lmac
 from pipeline.audit import audit as module
 from pipeline.audit.audited import AuditedRun, AuditError
 from pipeline.audit.correction import adjusted
-from pipeline.audit.findings import Finding, Member
+from pipeline.audit.findings import Finding
 from pipeline.audit.weight import CANDIDATE, STAKES, weigh
 from pipeline.inputs.shards import clip_id
 from pipeline.runs.leftovers import find_leftovers
@@ -89,6 +89,8 @@ def test_a_weight_grows_with_the_stakes_the_share_and_the_certainty() -> None:
 def test_p_is_corrected_over_all_tests_of_an_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert adjusted([0.04, 0.01, 0.03, 0.9]).tolist() == pytest.approx([0.04 * 4 / 3, 0.04, 0.04 * 4 / 3, 0.9])
     assert adjusted([]).tolist() == []
+    # Those that are told may be the least of many.
+    assert adjusted([0.01, 0.0001], tests=50).tolist() == pytest.approx([0.25, 0.005])
 
     def asks(kind: Any, values: Sequence[float | None]) -> module.Question:
         return lambda about, config: [
@@ -120,6 +122,21 @@ def test_the_evidence_says_which_groups_a_finding_is_of(tmp_path: Path) -> None:
     assert one.evidence["groups"] == {"site": {"A": {"n": 5, "of": 8}}}
     with pytest.raises(AuditError, match="no recording has a column 'device' in its metadata; there are: site"):
         lmac.audit(broken(tmp_path / "other"), split="device")
+    empty = made_run(
+        tmp_path / "empty", [window("a.wav", metadata={"site": None}), window("b.wav", metadata={"site": ""})]
+    )
+    with pytest.raises(AuditError, match=r"the column 'site' .* is empty in all of them"):
+        lmac.audit(empty, group_by=["site"])
+
+
+@pytest.mark.parametrize("name", ["", "a.b", 'a"b', "a/b", "~1", "*", "$[0]", "it's", "Gerät "])
+def test_a_column_may_have_any_name(name: str, tmp_path: Path) -> None:
+    rows = [window(f"{number}.wav", clipped=0.01 * (number < 2), metadata={name: f"<{number}>"}) for number in range(4)]
+    (one,) = lmac.audit(made_run(tmp_path / "run", rows), kinds=["broken_audio"], group_by=[name], split=name).findings
+    assert one.evidence["groups"] == {name: {"<0>": {"n": 1, "of": 1}, "<1>": {"n": 1, "of": 1}}}
+    copies = [window(f"{n}.wav", sound_sha256="one", metadata={name: part}) for n, part in enumerate(["x", "y", ""])]
+    found = lmac.audit(made_run(tmp_path / "copies", copies), kinds=["duplicate"], split=name).findings
+    assert found[0].subject == f"leakage across {name}: x, y"
 
 
 def test_labels_of_a_table_take_the_place_of_the_runs_in_arrays_and_in_sql(tmp_path: Path) -> None:
@@ -186,13 +203,32 @@ def test_marks_that_cannot_be_meant_are_refused(text: str, message: str, tmp_pat
         lmac.audit(broken(tmp_path), reviewed=str(tmp_path / "marks.csv"))
 
 
-def test_members_that_are_examples_go_where_they_are_right_and_the_finding_stays() -> None:
-    about = type("About", (), {"found_right": frozenset("a")})()
-    both = Finding("shortcut", "x", "", 9, 0.1, 0.1, members=[Member("a", "a-0", 1.0), Member("b", "b-0", 0.5)])
-    alone = Finding("shortcut", "y", "", 1, 0.1, 0.1, members=[Member("a", "a-0", 1.0)])
-    (kept,) = module._unmarked([both, alone], about)
-    assert [member.clip_id for member in kept.members] == ["b"]
-    assert kept.n == 9
+def test_a_right_label_does_not_hide_that_a_recording_is_a_copy(tmp_path: Path) -> None:
+    rows = [window(f"{number}.wav", sound_sha256=str(max(number, 1)), label_true=["bark"]) for number in range(4)]
+    marks = tmp_path / "marks.csv"
+    marks.write_text(f"clip_id,mark\n{clip_id('0.wav')},right\n")
+    found = lmac.audit(made_run(tmp_path / "run", rows), reviewed=str(marks), kinds=["duplicate"])
+    (same,) = found.findings
+    assert (same.n, {member.clip_id for member in same.members}) == (2, {clip_id("0.wav"), clip_id("1.wav")})
+
+
+def test_recordings_that_share_a_jingle_are_said_to_share_a_part(tmp_path: Path) -> None:
+    def rows(shared: int) -> list[dict[str, Any]]:
+        sounds = [(key, i, "jingle" if i < shared else f"{key}{i}") for key in ("a", "b") for i in range(3)]
+        # The jingle comes twice in one of them.
+        return [window(key, i, sound_sha256=sound) for key, i, sound in [*sounds, ("a", 3, "jingle")]]
+
+    in_part = lmac.audit(made_run(tmp_path / "part", rows(1)), kinds=["duplicate"]).findings[0]
+    assert in_part.statement.endswith("in 1 group; 2 of them only in part of their windows")
+    whole = lmac.audit(made_run(tmp_path / "whole", rows(3)), kinds=["duplicate"]).findings[0]
+    assert (whole.n, whole.evidence["in_part"]) == (2, 0)
+    assert whole.statement.endswith("in 1 group")
+
+
+def test_a_run_in_which_nothing_could_be_explained_has_no_findings(tmp_path: Path) -> None:
+    found = lmac.audit(made_run(tmp_path / "run", []))
+    assert (found.findings, found.recordings, found.share("broken_audio")) == ([], 0, 0.0)
+    assert read(f"{tmp_path}/run", "findings").num_rows == 0
 
 
 def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:

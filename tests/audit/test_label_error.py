@@ -63,13 +63,51 @@ def test_a_label_of_few_recordings_is_not_judged_and_said_so(tmp_path: Path) -> 
     few = [window(f"few{number}.wav", label_true=["hum"], embedding=[3.0, 0.0, 0.0]) for number in range(6)]
     found, about = asked(tmp_path, [*rows, *few])
     assert found == {}
-    assert about.notes["label_error"] == ["not judged, as they have fewer than 10 recordings: 'hum' (6)"]
+    assert about.notes["label_error"] == [
+        "not judged, as they have fewer than 10 recordings that share no sound: 'hum' (6)"
+    ]
 
 
 def test_without_labels_nothing_is_said_but_why(tmp_path: Path) -> None:
     found, about = asked(tmp_path, labelled({}, label_true=[]))
     assert found == {}
     assert "no recording has a label" in about.notes["label_error"][0]
+
+
+def test_labels_that_the_embeddings_do_not_tell_are_not_judged(tmp_path: Path) -> None:
+    rows = [{**row, "label_true": [("wet", "dry")[number % 2]]} for number, row in enumerate(labelled({}))]
+    found, about = asked(tmp_path, rows)
+    assert found == {}
+    assert "no more than guessing (51%)" in about.notes["label_error"][0]
+
+
+def test_silent_recordings_are_not_judged(tmp_path: Path) -> None:
+    silent = [
+        window(f"s{number}.wav", silence=1.0, embedding=[0.0, 3.0, 0.0], label_true=["bark"]) for number in (0, 1)
+    ]
+    found, about = asked(tmp_path, [*labelled({}), *silent])
+    assert found == {}
+    assert about.notes["label_error"] == ["not judged, as they are silent: 2 recordings"]
+
+
+def test_copies_of_one_recording_are_no_label_that_can_be_judged(tmp_path: Path) -> None:
+    rows = labelled({})
+    for row in rows[:15]:
+        row |= {"sound_sha256": "one", "embedding": rows[0]["embedding"]}
+    found, about = asked(tmp_path, rows)
+    assert found == {}
+    assert "share no sound: 'bark' (1)" in about.notes["label_error"][0]
+
+
+@pytest.mark.parametrize("names", [CLASSES, ("bark", "bark", "bark")])
+def test_a_label_that_all_recordings_have_is_not_judged(names: tuple[str, ...], tmp_path: Path) -> None:
+    rows = labelled({})
+    for number, row in enumerate(rows):
+        row["label_true"] = [names[number // 15], "sound"]
+    found, about = asked(tmp_path, rows)
+    assert found == {}
+    assert "as all labelled recordings have them: " in about.notes["label_error"][0]
+    assert "'sound'" in about.notes["label_error"][0]
 
 
 def test_windows_of_a_recording_are_one_recording(tmp_path: Path) -> None:

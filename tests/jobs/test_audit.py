@@ -65,6 +65,13 @@ def test_a_bound_that_cannot_be_meant_is_refused_before_anything_is_read(bound: 
     assert "no-such-run" not in err
 
 
+def test_a_bound_on_what_is_not_asked_about_is_refused(run: str) -> None:
+    code, _, err = lmac(run, "--kinds", "duplicate,broken_audio", "--fail-on", "label_error>0.05")
+    assert code == FAILED
+    assert "label_error is not asked about" in err
+    assert lmac(run, "--kinds", "duplicate, broken_audio", "--fail-on", "broken_audio>0.9")[0] == 0
+
+
 def test_as_json_it_is_whole(run: str) -> None:
     code, out, _ = lmac(run, "--json", "--kinds", "broken_audio", "--seed", "3")
     told = json.loads(out)
@@ -79,6 +86,7 @@ def test_as_json_it_is_whole(run: str) -> None:
     ("options", "message"),
     [
         (["--kinds", "broken"], "kinds"),
+        (["--kinds", ","], "nothing is asked"),
         (["--split", "fold"], "no recording has a column 'fold'"),
         (["--confirm"], "give the run's input"),
         (["--reviewed", "no-such.csv"], "no-such.csv: it does not exist"),

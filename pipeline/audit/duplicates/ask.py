@@ -57,7 +57,7 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
         findings.append(near_copies(windows, group_copies(windows, near), candidates.left_out))
     if unheard := [copy for copy in _very_alike(candidates, verified.unheard) if is_new(copy)]:
         findings.append(unheard_candidates(windows, group_copies(windows, unheard), config.input_url is not None))
-    if config.split:
+    if config.split is not None:
         findings += leakage(windows, group_copies(windows, [*equal, *near]), config.split)
     return findings
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pipeline.audit.duplicates.copy_groups import CopyGroups, Link, spanning
 from pipeline.audit.duplicates.recorded_windows import RecordedWindows
 from pipeline.audit.findings import Effect, Finding, Member
@@ -15,9 +17,14 @@ _NAMED = 50
 
 
 def same_samples(windows: RecordedWindows, found: CopyGroups) -> Finding:
-    """The finding of recordings with the very samples of another."""
+    """The finding of recordings with the very samples of another; it says how many have only some of them."""
     said = f"{_recordings(found)} have the samples of another, bit for bit, in {_groups(found.groups)}"
-    return _finding(windows, found, "same samples", said, confirmed=True)
+    sound, recording = windows.sound[windows.heard], windows.recording[windows.heard]
+    of_several = np.bincount(np.unique(np.stack([sound, recording]), axis=1)[0], minlength=int(sound.max()) + 1) > 1
+    in_part = len(set(recording[~of_several[sound]].tolist()) & set(found.recordings))
+    if in_part:
+        said += f"; {in_part} of them only in part of their windows"
+    return _finding(windows, found, "same samples", said, confirmed=True, more={"in_part": in_part})
 
 
 def near_copies(windows: RecordedWindows, found: CopyGroups, not_compared: int) -> Finding:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audit.audited import AuditedRun
+from pipeline.audit.audited import AuditedRun, pointer_to
 
 # A recording is a file: its channels and segments are clips of their own, but no copies of each other.
 _WINDOWS = """
@@ -22,7 +22,7 @@ _WINDOWS = """
 _RECORDINGS = """
     SELECT
         CASE WHEN shard = '' THEN key ELSE shard || '/' || key END AS name,
-        min(json_extract_string(metadata, '$.' || json_quote(?::VARCHAR))) AS part
+        min(nullif(json_extract_string(metadata, ?::VARCHAR), '')) AS part
     FROM predictions GROUP BY shard, key ORDER BY shard, key
 """
 
@@ -54,7 +54,7 @@ class RecordedWindows:
         """The windows of a run, and the recordings' values of the metadata column `split`."""
         table = audited.connection.sql(_WINDOWS).to_arrow_table()
         recording = table["recording"].to_numpy().astype(np.int64)
-        rows = audited.connection.execute(_RECORDINGS, [split or None]).fetchall()
+        rows = audited.connection.execute(_RECORDINGS, [None if split is None else pointer_to(split)]).fetchall()
         found: list[set[str]] = [set() for _ in rows]
         for number, labels in zip(recording.tolist(), audited.labels, strict=True):
             found[number].update(labels)

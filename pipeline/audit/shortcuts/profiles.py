@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.stats import mannwhitneyu
 
 from pipeline.audit.audited import AuditedRun, rows_of
@@ -107,8 +108,18 @@ def _place(
 
 
 def _interval(auc: float, n: int, m: int) -> tuple[float, float]:
-    """The 95% interval of an area under the ROC curve (Hanley and McNeil 1982)."""
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (auc * (1 - auc) + (n - 1) * (q1 - auc**2) + (m - 1) * (q2 - auc**2)) / (n * m)
-    reach = 1.96 * float(np.sqrt(max(variance, 0.0)))
-    return max(0.0, auc - reach), min(1.0, auc + reach)
+    """The 95% interval of an area under the ROC curve, which one of 1 has as well (Newcombe 2006, method 5).
+
+    It holds the areas whose own standard error (Hanley and McNeil 1982) lets them be this far from `auc`.
+    """
+    mean = (n + m) / 2 - 1
+
+    def beyond(area: float) -> float:
+        variance = area * (1 - area) / (n * m) * (1 + mean * ((1 - area) / (2 - area) + area / (1 + area)))
+        return abs(area - auc) - 1.96 * float(np.sqrt(variance))
+
+    # An area of 0 or 1 lies no further from itself than its error, which is 0.
+    inside = min(max(auc, 1e-9), 1 - 1e-9)
+    low = float(brentq(beyond, 0.0, inside)) if auc > 0 else 0.0
+    high = float(brentq(beyond, inside, 1.0)) if auc < 1 else 1.0
+    return low, high

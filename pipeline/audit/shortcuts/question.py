@@ -14,7 +14,7 @@ from pipeline.audit.findings import Effect, Finding, Member
 from pipeline.audit.shortcuts.confirm import Classify, Trial, try_cue
 from pipeline.audit.shortcuts.cues.cue import Sound
 from pipeline.audit.shortcuts.profiles import Place, places
-from pipeline.audit.shortcuts.recurring import Candidate, recurring
+from pipeline.audit.shortcuts.recurring import TESTS, Candidate, recurring
 from pipeline.audit.shortcuts.sample import Sample, Subject, hear, subjects_of
 from pipeline.audit.shortcuts.traits import traits_of
 from pipeline.audit.weight import REFUTED, STAKES, weigh
@@ -39,6 +39,9 @@ def shortcut(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
     window_s = _window_s(audited)
     from_masks = places(audited, [one.name for one in subjects if one.name in audited.classes], window_s)
     if not config.confirm or config.input_url is None:
+        if config.group_by:
+            columns = ", ".join(config.group_by)
+            audited.note("shortcut", f"groups of {columns} are looked into on audio alone: give --input with --confirm")
         return [_unconfirmed(audited, one) for one in from_masks]
     explainer = load_recorded(audited.run.output, audited.run.record, config.explainer)
     sample = hear(audited, subjects, config.input_url)
@@ -69,12 +72,15 @@ def _tried(
     for subject in subjects:
         members = sample.numbers(subject)
         if not (~members).any():
+            audited.note("shortcut", f"{subject.name!r} is all that was heard: there is nothing to compare it with")
             continue
+        audited.tests += TESTS
         classify = _classifier_of(explainer, subject.target)
         candidates = sorted(recurring(traits, bandwidth, members, rate, rng), key=lambda one: one.p)[:_TRIED]
         place = from_masks.get(subject.name)
         if place is not None:
-            candidates.append(Candidate(place.cue, members, place.p))
+            audited.tests += 1
+            candidates.append(Candidate(place.cue, members, place.p, from_masks=True))
         for candidate in candidates:
             having, lacking = members & candidate.having, members & ~candidate.having
             others = ~members & ~candidate.having
@@ -121,15 +127,26 @@ def _finding(audited: AuditedRun, sample: Sample, one: _Tried) -> Finding:
     out, put = trial.alone_out, trial.alone_in
     target = audited.classes[one.subject.target]
     called = f"the {one.subject.what} {one.subject.name!r}"
+    from_masks = one.candidate.from_masks
+    words = cue.place if from_masks else cue.words
     of = f"{called} has {cue.words} in {len(having)} of {len(members)} recordings that were heard"
-    moved = f"p of {target!r} changes by {out.mean:+.2f} without it, by {put.mean:+.2f} where it is put into others"
+    if from_masks:
+        of = f"masks of {called} stand out at {cue.place}, more than those of other classes"
+    what = (
+        "what is steady there" if from_masks and cue.kind == "background" else "what is there" if from_masks else "it"
+    )
+    moved = (
+        f"p of {target!r} changes by {_signed(out.mean)} without {what}, "
+        f"by {_signed(put.mean)} where {'that' if from_masks else 'it'} is put into others"
+    )
     statement = f"{of}: {moved}" if trial.confirmed else f"a candidate that was not confirmed: {of}, but {moved}"
     evidence = {
         **cue.evidence(),
-        "words": cue.words,
+        "words": words,
         "heard": len(members),
-        "having": len(having),
-        "p_of_recurrence": one.candidate.p,
+        # Where masks stand out was not looked for in the sound.
+        "having": None if from_masks else len(having),
+        "p_of_recurrence": None if from_masks else one.candidate.p,
         "trial": trial.evidence(),
         "masks": one.place.evidence if one.place is not None else None,
     }
@@ -137,12 +154,17 @@ def _finding(audited: AuditedRun, sample: Sample, one: _Tried) -> Finding:
     of_all = share * len(one.subject.rows) / len(audited.recordings)
     return Finding(
         kind="shortcut",
-        subject=f"{one.subject.name}: {cue.words}",
+        subject=f"{one.subject.name}: {words}",
         statement=statement,
         n=round(share * len(one.subject.rows)),
         share=of_all,
         weight=weigh(STAKES["shortcut"], of_all, _certainty(trial)),
-        effect=Effect(put.mean, f"change of p({target}) where the cue is put into others", put.low, put.high),
+        effect=Effect(
+            trial.effect.mean,
+            f"change of p({target}) where it is put into others, less that by as much elsewhere",
+            trial.effect.low,
+            trial.effect.high,
+        ),
         p=one.candidate.p,
         confirmed=trial.confirmed,
         candidate=not trial.confirmed,
@@ -154,6 +176,15 @@ def _finding(audited: AuditedRun, sample: Sample, one: _Tried) -> Finding:
     )
 
 
+def _signed(value: float) -> str:
+    """A change with its sign; what is too small to be seen has none.
+
+    >>> _signed(0.25), _signed(-0.001)
+    ('+0.25', '0.00')
+    """
+    return "0.00" if round(value, 2) == 0 else f"{value:+.2f}"
+
+
 def _certainty(trial: Trial) -> float:
     """The more a confirmed cue moves the classifier, the more it weighs."""
     return 0.5 + 0.5 * min(1.0, max(trial.put_in.mean, -trial.taken_out.mean)) if trial.confirmed else REFUTED
@@ -161,7 +192,7 @@ def _certainty(trial: Trial) -> float:
 
 def _unconfirmed(audited: AuditedRun, place: Place) -> Finding:
     share = place.n / len(audited.recordings)
-    where = place.cue.words.replace("a steady background", "the band")
+    where = place.cue.place
     return Finding(
         kind="shortcut",
         subject=f"{place.target}: {where}",

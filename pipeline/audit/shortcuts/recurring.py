@@ -33,11 +33,21 @@ _MIN_LIKENESS = 0.3
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cue, which recordings have it `[R]`, and how surprising that is among those of the subject: p, uncorrected."""
+    """A cue, which recordings have it `[R]`, and how surprising that is among those of the subject: its p.
+
+    That is corrected for all that was looked at for one kind of cue, and for no more.
+
+    One `from_masks` was not looked for in the sound: its p is that of the masks, and all of the subject count.
+    """
 
     cue: Cue
     having: NDArray[np.bool_]
     p: float
+    from_masks: bool = False
+
+
+# Tones, ends of the spectrum, backgrounds, the first and the last moment: each is one test of a subject.
+TESTS = 5
 
 
 def recurring(

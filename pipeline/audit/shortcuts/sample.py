@@ -17,7 +17,7 @@ from schemas.draws import rank_of
 # So many recordings of a subject are heard, and of all together.
 _OF_EACH, _OF_ALL = 60, 3000
 # Less says nothing.
-MIN_SUBJECT = 10
+MIN_SUBJECT, _NAMED = 10, 10
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Subject:
 
 def subjects_of(audited: AuditedRun, group_by: Sequence[str]) -> list[Subject]:
     """Classes, by the labels or without any by the decisions, and groups by columns of metadata, as rows of the first
-    windows of recordings; those that are too small are left out."""
+    windows of recordings; those that are too small are left out, which a note says."""
     first = audited.first_windows
     decided = audited.windows["label_index"].to_numpy()
     labels = audited.labels
@@ -48,6 +48,13 @@ def subjects_of(audited: AuditedRun, group_by: Sequence[str]) -> list[Subject]:
                 by_value[value].append(row)
         for value, rows in sorted(by_value.items()):
             subjects.append(_subject(f"{column}={value}", "group", rows, decided, audited.classes))
+    few = [f"{one.name!r} ({len(one.rows)})" for one in subjects if len(one.rows) < MIN_SUBJECT]
+    if few:
+        more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
+        audited.note(
+            "shortcut",
+            f"not looked into, as they have fewer than {MIN_SUBJECT} recordings: {', '.join(few[:_NAMED])}{more}",
+        )
     return [one for one in subjects if len(one.rows) >= MIN_SUBJECT]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ import soundfile
 
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding
-from pipeline.audit.shortcuts.question import shortcut
+from pipeline.audit.shortcuts.confirm import Difference, Trial, _difference
+from pipeline.audit.shortcuts.cues.background import Background
+from pipeline.audit.shortcuts.cues.cue import Cue
+from pipeline.audit.shortcuts.cues.moments import Edge
+from pipeline.audit.shortcuts.profiles import _interval
+from pipeline.audit.shortcuts.question import _finding, _Tried, shortcut
+from pipeline.audit.shortcuts.recurring import Candidate
+from pipeline.audit.shortcuts.sample import Sample, Subject, subjects_of
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
 from pipeline.runs.run import open_run
@@ -19,6 +27,7 @@ from schemas.audit_config import AuditConfig
 from schemas.explainer_config import Cnn10Config, DecoderConfig, FrontEndConfig
 from schemas.run_config import ContentConfig
 from schemas.training_config import AugmentConfig, ClassifierRecipe, ClassifierTraining, LoopConfig
+from tests.audit.make import CLASSES, made_run, window
 from tests.audit.shortcuts.sounds import RATE, recording, tone
 from tests.conftest import TinyRun
 from tests.flow.make import explain_here
@@ -85,6 +94,61 @@ def test_a_hum_that_stands_for_a_class_is_found_and_confirmed(tmp_path: Path) ->
 @pytest.mark.slow
 def test_where_nothing_is_planted_nothing_is_confirmed(tmp_path: Path) -> None:
     assert not [one for one in found_in(tmp_path, hum=False) if one.confirmed]
+
+
+def tried(cue: Cue, from_masks: bool, moved: float) -> Finding:
+    """The finding of a cue that was tried in 20 recordings of one class, of which 12 have it, among 40."""
+    rows = [window(f"{number:02}.wav", label_true=[CLASSES[number // 20]]) for number in range(40)]
+    with tempfile.TemporaryDirectory() as folder:
+        about = AuditedRun(open_run(made_run(folder, rows)))
+        mine = np.flatnonzero([own == ["bark"] for own in about.labels])
+        having = np.isin(np.arange(40), mine if from_masks else mine[:12])
+        out, put = Difference(-moved, -moved, -moved, 12), Difference(moved, moved, moved, 20)
+        candidate = Candidate(cue, having, 1e-6, from_masks)
+        one = _Tried(Subject("bark", "class", 0, mine), candidate, Trial(out, put, out, put, None, None), None)
+        return _finding(about, Sample(np.arange(40), []), one)
+
+
+def test_what_is_said_of_a_cue_is_what_was_heard() -> None:
+    click = tried(Edge(0.05, "start"), from_masks=False, moved=0.4)
+    assert click.statement == (
+        "the class 'bark' has the same sound in the first 50 ms in 12 of 20 recordings that were heard: p of 'bark' "
+        "changes by -0.40 without it, by +0.40 where it is put into others"
+    )
+    # Nobody looked for a steady sound in the band where masks stand out.
+    band = tried(Background(200.0, 400.0), from_masks=True, moved=0.001)
+    assert band.statement == (
+        "a candidate that was not confirmed: masks of the class 'bark' stand out at the band from 200 to 400 Hz, more "
+        "than those of other classes, but p of 'bark' changes by 0.00 without what is steady there, by 0.00 where that "
+        "is put into others"
+    )
+    assert band.evidence["having"] is None
+
+
+def test_what_is_too_small_is_said(tmp_path: Path) -> None:
+    rows = [window(f"{n}.wav", label_true=["bark" if n < 14 else "rain"], metadata={"site": "A"}) for n in range(20)]
+    about = AuditedRun(open_run(made_run(tmp_path / "run", rows)))
+    assert [one.name for one in subjects_of(about, ["site"])] == ["bark", "site=A"]
+    assert about.notes["shortcut"] == ["not looked into, as they have fewer than 10 recordings: 'rain' (6)"]
+    shortcut(about, AuditConfig(group_by=("site",)))
+    assert "groups of site are looked into on audio alone" in about.notes["shortcut"][-1]
+
+
+@pytest.mark.parametrize(("auc", "n", "m"), [(1.0, 10, 10), (1.0, 40, 360), (0.8, 20, 30)])
+def test_the_interval_of_an_area_has_a_width_however_large_it_is(auc: float, n: int, m: int) -> None:
+    low, high = _interval(auc, n, m)
+    assert 0.5 < low < auc - 0.004
+    assert auc <= high <= 1
+    assert low > _interval(auc, n // 2, m // 2)[0]
+
+
+def test_intervals_of_few_differences_are_wide_enough() -> None:
+    rng = np.random.default_rng(0)
+    covered = [_difference(rng.normal(0.1, 0.2, 6), rng) for _ in range(300)]
+    assert np.mean([one.low <= 0.1 <= one.high for one in covered]) > 0.9
+    # Two that fall say nothing yet.
+    two = _difference(np.array([-0.4, -0.5]), rng)
+    assert (two.low, two.high) == (-1.0, 1.0)
 
 
 def test_random_masks_stand_out_nowhere(tiny_run: TinyRun) -> None:

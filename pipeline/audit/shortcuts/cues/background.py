@@ -35,6 +35,11 @@ class Background(Cue):
         """What it is, for people."""
         return f"a steady background from {self.low_hz:.0f} to {self.high_hz:.0f} Hz"
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return f"the band from {self.low_hz:.0f} to {self.high_hz:.0f} Hz"
+
     def without(self, sound: Sound, rate: int) -> Sound:
         """The sound with what is steady in that band brought down to what is usual, by spectral subtraction."""
         spectrum = transform(sound)

@@ -21,6 +21,11 @@ class Cue(ABC):
     def words(self) -> str:
         """What it is, for people."""
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.words
+
     @abstractmethod
     def without(self, sound: Sound, rate: int) -> Sound:
         """The sound `[n]` with the cue taken out."""

@@ -23,6 +23,11 @@ class Edge(Cue):
     @property
     def words(self) -> str:
         """What it is, for people."""
+        return f"the same sound in {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
         return f"the {'first' if self.at == 'start' else 'last'} {1000 * self.seconds:.0f} ms"
 
     def without(self, sound: Sound, rate: int) -> Sound:
