@@ -9,6 +9,9 @@ import numpy as np
 from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT, hann, inverse, transform
 
+# Bins that a tone takes to either side, and those that tell the level beside it.
+_REACH, _BESIDE = 3, 24
+
 
 @dataclass(frozen=True)
 class Lines(Cue):
@@ -28,12 +31,14 @@ class Lines(Cue):
         """The sound with these tones brought down to the level beside them, where they are steady."""
         spectrum = transform(sound)
         power = np.square(np.abs(spectrum))
+        bins = np.arange(len(power))
+        middles = [round(hz * N_FFT / rate) for hz in self.hz]
+        of_tones = np.any([np.abs(bins - middle) <= _REACH for middle in middles], axis=0)
         gain = np.ones_like(power)
-        for hz in self.hz:
-            middle = round(hz * N_FFT / rate)
-            here = slice(max(1, middle - 3), middle + 4)
-            beside = np.r_[max(1, middle - 12) : max(1, middle - 4), middle + 5 : min(middle + 13, power.shape[0])]
-            level = np.median(power[beside], axis=0)
+        for middle in middles:
+            here = np.abs(bins - middle) <= _REACH
+            # Harmonics of a hum lie close to each other, and must not count as what is beside.
+            level = np.median(power[(np.abs(bins - middle) <= _BESIDE) & ~of_tones & (bins > 0)], axis=0)
             gain[here] = np.minimum(gain[here], np.sqrt(level / np.maximum(power[here], 1e-20)))
         return inverse(spectrum * gain, len(sound))
 
