@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 import soundfile
@@ -31,10 +37,26 @@ def needs(*modules: str) -> None:
         pytest.skip(f"{' and '.join(missing)} not installed: docs/tools.md says how")
 
 
-def example(section: str) -> str:
-    """The one block of Python below a heading of the page."""
+def interpreter_with(module: str, variable: str) -> str:
+    """The interpreter that has a module which cannot be installed beside lmac, or this one where it has."""
+    found = sys.executable if importlib.util.find_spec(module) is not None else os.environ.get(variable)
+    if found is None:
+        pytest.skip(f"{module} is not installed: name an interpreter that has it in {variable}, see docs/tools.md")
+    return found
+
+
+def printed_by(interpreter: str, *arguments: str) -> str:
+    """What a program prints that runs without this process's packages."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([interpreter, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def example(section: str, language: str = "python") -> str:
+    """The one block of a language below a heading of the page."""
     (text,) = re.findall(rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE)
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (code,) = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
     return str(code)
 
 
@@ -157,3 +179,51 @@ def test_datalab_finds_the_wrong_labels(tmp_path: Path, monkeypatch: pytest.Monk
         "40.wav": "siren",
     }
     assert set(names["lab"].get_issue_summary()["issue_type"]) == {"label", "outlier", "near_duplicate"}
+
+
+_WITHOUT_A_BROWSER = """
+import functools
+from renumics import spotlight
+spotlight.show = functools.partial(spotlight.show, no_browser=True, wait=False)
+"""
+_ASK_THE_SERVER = """
+import json, pathlib, urllib.request
+def get(path):
+    return urllib.request.urlopen(viewer.url.rstrip("/") + path).read()
+assert b"<html" in get("/").lower()
+served = json.loads(get("/api/table/"))
+pathlib.Path("sound.wav").write_bytes(get(f"/api/table/audio/0?generation_id={served['generation_id']}"))
+types = {column["name"]: column["dtype"]["name"] for column in served["columns"]}
+rows = [len(column["values"]) for column in served["columns"]]
+pathlib.Path("seen.json").write_text(json.dumps({"types": types, "rows": rows}))
+viewer.close()
+"""
+
+
+def test_spotlight_serves_the_table_and_plays_it(beside: str, tmp_path: Path) -> None:
+    spotlight = interpreter_with("renumics", "LMAC_SPOTLIGHT_PYTHON")
+    printed_by(spotlight, "-c", _WITHOUT_A_BROWSER + example("Spotlight") + _ASK_THE_SERVER)
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert set(seen["rows"]) == {10}
+    assert (seen["types"]["audio"], seen["types"]["embedding"], seen["types"]["ff"]) == ("Audio", "Embedding", "float")
+    waveform, sample_rate = soundfile.read(tmp_path / "sound.wav")
+    assert_written({"waveform": waveform, "sample_rate": sample_rate}, beside)
+
+
+def test_embedding_atlas_takes_the_vectors_and_the_audio(beside: str) -> None:
+    atlas = interpreter_with("embedding_atlas", "LMAC_ATLAS_PYTHON")
+    names_after("Embedding Atlas")
+    program, *options = shlex.split(example("Embedding Atlas", "sh"))
+    assert program == "embedding-atlas"
+    call = "from embedding_atlas.cli import main; main()"
+    printed_by(atlas, "-c", call, *options, "--export-application", "page")
+    shown = duckdb.sql("""
+        SELECT target, ff, audio.bytes AS flac, isfinite(projection_x) AND isfinite(projection_y) AS placed
+        FROM 'page/data/dataset.parquet'
+    """).fetchall()
+    flacs = {row["audio"]["bytes"] for row in rows(beside, "listenables") if row["kind"] == "masked_in"}
+    assert {row[2] for row in shown} == flacs
+    assert len(shown) == 10
+    assert all(row[3] for row in shown)
+    assert np.mean([row[1] for row in shown]) == pytest.approx(np.mean([r["ff"] for r in rows(beside, "faithfulness")]))
+    assert Path("page/index.html").is_file()
