@@ -96,12 +96,12 @@ def hear(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sa
     rows = sorted(found)
     if wanted and not rows:
         raise AuditError(
-            f"{display_url(input_url)}: it has none of the {len(wanted)} recordings that are to be heard again: give the "
-            "input that the run was made of"
+            f"{display_url(input_url)}: it has none of the {len(wanted)} recordings that are to be heard again: "
+            "give the input that the run was made of"
         )
     if len(rows) < len(wanted):
         audited.note(
-            "shortcut", f"{len(wanted) - len(rows)} of {len(wanted)} recordings could not be read from the input"
+            "shortcut", f"{len(wanted) - len(rows)} of {len(wanted)} recordings to be heard again are not in the input"
         )
     return Sample(np.array(rows, np.int64), [found[row] for row in rows])
 
