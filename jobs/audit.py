@@ -75,6 +75,11 @@ def audit(
             raise fail(
                 f"--fail-on {text!r}: {kind} is not asked about: add it to --kinds {kinds}, or leave --kinds out"
             )
+        if kind == "shortcut" and not confirm:
+            raise fail(
+                f"--fail-on {text!r}: what is not confirmed on audio does not count: add --confirm and --input, "
+                "or this can never fail"
+            )
     with for_people(), Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
         found = audit_run(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from pipeline.audit.audited import AuditedRun
+from pipeline.audit.explained_windows import best_windows
 from pipeline.audit.findings import Finding, Member
 from pipeline.audit.heard_before import trained_on
 from pipeline.audit.label_sets import wrong_label_sets
@@ -144,23 +145,6 @@ def sound_digests(about: AuditedRun) -> list[list[str]]:
         if silence < 1:
             found[recording].append(digest)
     return found
-
-
-def best_windows(about: AuditedRun, recordings: Sequence[int], suggestions: Sequence[str]) -> tuple[list[str], int]:
-    """The window of each recording to listen to: one that is explained for the suggested class, else its first.
-
-    And how many are so explained.
-    """
-    clips = [about.recordings[recording] for recording in recordings]
-    rows = about.connection.execute(
-        "SELECT clip_id, target, min(window_id) FROM masks JOIN (SELECT unnest(?) AS clip_id, unnest(?) AS target) "
-        "USING (clip_id, target) GROUP BY ALL",
-        [clips, list(suggestions)],
-    ).fetchall()
-    explained = {(clip_id, target): window for clip_id, target, window in rows}
-    first = {clip: about.window_ids[about.first_windows[one]] for clip, one in zip(clips, recordings, strict=True)}
-    windows = [explained.get((clip, name), first[clip]) for clip, name in zip(clips, suggestions, strict=True)]
-    return windows, sum(key in explained for key in zip(clips, suggestions, strict=True))
 
 
 def _own_probabilities(about: AuditedRun, config: AuditConfig, labels: list[str]) -> NDArray[np.float64] | None:

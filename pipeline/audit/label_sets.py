@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.audit.audited import AuditedRun
-from pipeline.audit.findings import Finding
+from pipeline.audit.explained_windows import best_windows
+from pipeline.audit.findings import Finding, Member
 from pipeline.audit.heard_before import trained_on
 from pipeline.audit.probes import FOLDS, folds_of, groups_of_same_sound
 from pipeline.audit.proportion import proportion
@@ -88,9 +89,11 @@ def _finding(
     """About the recordings that have a label wrongly, where it is `there`, or lack it; the clearest first."""
     order = np.argsort(-scores, kind="stable")
     suggestion = f"not {label}" if there else f"also {label}"
+    # With an explanation of the label, be it that it is missing or that it is too much, where there is one.
+    windows, explained = best_windows(about, rows[order].tolist(), [label] * len(rows))
     members = [
-        about.member(row, score, suggestion)
-        for row, score in zip(rows[order].tolist(), scores[order].tolist(), strict=True)
+        Member(about.recordings[row], window, score, suggestion)
+        for row, window, score in zip(rows[order].tolist(), windows, scores[order].tolist(), strict=True)
     ]
     n = len(rows)
     what = f"labelled {label!r} seem not to be" if there else f"without the label {label!r} seem to have it"
@@ -102,7 +105,7 @@ def _finding(
         share=n / of,
         weight=weigh(STAKES["label_error"], n / len(about.recordings), float(told["agreement"])),
         effect=proportion(n, of, f"of the recordings {'with' if there else 'without'} the label {label!r}"),
-        evidence={**told, "of": of},
+        evidence={**told, "suggestion explained": explained, "of": of},
         members=members,
     )
 

@@ -39,7 +39,7 @@ def unfaithful(about: AuditedRun, config: AuditConfig) -> list[Finding]:
         else:
             rest += rows
     if rest:
-        findings.append(_finding(about, REST, "explanations here and there", rest, len(about.recordings)))
+        findings.append(_finding(about, REST, "explanations of other classes", rest, len(about.recordings)))
     return findings
 
 
@@ -66,7 +66,9 @@ def _finding(about: AuditedRun, subject: str, of_what: str, rows: list[dict[str,
         n=n,
         share=n / of,
         weight=weigh(STAKES["unfaithful"], n / len(about.recordings)),
-        effect=proportion(n, of, "of the recordings that are explained so"),
+        effect=proportion(
+            n, of, "of all recordings" if subject == REST else "of the recordings in which it is explained"
+        ),
         evidence={"recordings": counts, "explanations": len(rows), "of": of},
         members=members,
     )

@@ -164,7 +164,11 @@ def test_of_several_labels_the_one_too_many_and_the_one_that_lacks_are_found(tmp
         embedding = 4 * own + 0.4 * rng.standard_normal(3)
         labels = [name for name, there in zip(CLASSES, given, strict=True) if there] or ["bark"]
         rows.append(window(f"{number}.wav", embedding=embedding.tolist(), label_true=labels))
-    found, _ = asked(tmp_path, rows)
+    later = {**window("5.wav", 1), "embedding": rows[5]["embedding"], "label_true": rows[5]["label_true"]}
+    found, _ = asked(tmp_path, [*rows, later], masks=[mask("5.wav", "rain", 1)])
+    # The window to listen to is the one that is explained for the label.
+    heard = {member.clip_id: member.window_id for one in found.values() for member in one.members}
+    assert heard[clip_id("5.wav")] == later["window_id"]
     named = {(member.clip_id, member.suggestion) for one in found.values() for member in one.members}
     expected = {(clip_id(f"{number}.wav"), "also rain" if truth[number, 1] else "not rain") for number in (5, 6)}
     assert expected <= named

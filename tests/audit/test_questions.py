@@ -44,6 +44,9 @@ def test_each_way_to_be_unfaithful_is_told(tmp_path: Path) -> None:
     assert found["siren"].evidence["recordings"] == {"rest_suffices": 1, "kept_fails": 1, "written_differs": 1}
     assert (found["siren"].n, found["siren"].share) == (3, 0.75)
     assert [member.clip_id for member in found[REST].members] == [clip_id("4.wav")]
+    assert found[REST].statement.startswith("explanations of other classes cannot be trusted in 1 of 24 recordings")
+    assert found[REST].effect is not None
+    assert (found[REST].effect.value, found[REST].effect.unit) == (1 / 24, "of all recordings")
     assert found[REST].members[0].suggestion == "the kept part alone is not called so"
     assert found[REST].members[0].score == pytest.approx(1 - 0.2 / 0.9, abs=1e-6)
 

@@ -69,6 +69,9 @@ def test_a_bound_on_what_is_not_asked_about_is_refused(run: str) -> None:
     code, _, err = lmac(run, "--kinds", "duplicate,broken_audio", "--fail-on", "label_error>0.05")
     assert code == FAILED
     assert "label_error is not asked about" in err
+    code, _, err = lmac(run, "--fail-on", "shortcut>0")
+    assert code == FAILED
+    assert "add --confirm" in err
     assert lmac(run, "--kinds", "duplicate, broken_audio", "--fail-on", "broken_audio>0.9")[0] == 0
 
 

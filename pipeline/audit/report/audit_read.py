@@ -43,6 +43,20 @@ def register_audit(connection: duckdb.DuckDBPyConnection, run_url: str) -> bool:
     return there
 
 
+def notes_of(run_url: str) -> list[tuple[str, str]]:
+    """What a run's audit could not tell, as pairs of a kind in words and why; empty without an audit."""
+    store = FileStore(run_url)
+    if not store.exists("audit/findings.parquet"):
+        return []
+    told = pq.read_schema(io.BytesIO(store.read_bytes("audit/findings.parquet"))).metadata or {}
+    notes = json.loads(told.get(b"audit", b"{}")).get("notes", {})
+    return [(_kind_in_words(kind), note) for kind, of_kind in notes.items() for note in of_kind]
+
+
+def _kind_in_words(kind: str) -> str:
+    return KIND_WORDS.get(kind, (kind.replace("_", " ").capitalize(), ""))[0]
+
+
 def findings_of(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The findings of a connection by weight, with words for their kinds, effects and evidence."""
     table: pa.Table = connection.sql(
@@ -51,7 +65,7 @@ def findings_of(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return [
         {
             **row,
-            "kind_words": KIND_WORDS.get(row["kind"], (row["kind"].replace("_", " ").capitalize(), ""))[0],
+            "kind_words": _kind_in_words(row["kind"]),
             "effect_words": effect_in_words(row),
             "trial_words": _trial(row["confirmed"]),
             "evidence_pairs": _evidence(row["evidence"]),

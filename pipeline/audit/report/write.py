@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.audit.report.audit_read import findings_of, register_audit
+from pipeline.audit.report.audit_read import findings_of, notes_of, register_audit
 from pipeline.audit.report.class_pages import class_pages
 from pipeline.audit.report.data_files import script_of
 from pipeline.audit.report.folder import PAGE, ReportFolder
@@ -90,6 +90,7 @@ def report(
             "explainer": opened.record.explainer["name"],
             "identity": _identity(opened),
             "audited": audited,
+            "notes": notes_of(opened.url),
             "findings": [_with_examples(one, members.get(one["finding"], []), windows, media) for one in findings],
             "to_hear": [i for i in media.places if media.level(i)][:TO_HEAR],
             "classes": classes,

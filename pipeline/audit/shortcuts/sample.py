@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audit.audited import AuditedRun
+from pipeline.audit.audited import AuditedRun, AuditError
 from pipeline.audit.shortcuts.cues.cue import Sound
 from pipeline.runs.original import read_originals
+from pipeline.storage.filesystem import display_url
 from schemas.draws import rank_of
 
 # So many recordings of a subject are heard, and of all together.
@@ -81,7 +82,10 @@ class Sample:
 
 
 def hear(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sample:
-    """Read the first windows of some recordings of each subject again, the same ones in every audit."""
+    """Read the first windows of some recordings of each subject again, the same ones in every audit.
+
+    Raises AuditError where the input has none of them; a note says how many it does not have.
+    """
     wanted = sorted({row for rows in _drawn(audited, subjects) for row in rows})
     by_id = {audited.window_ids[row]: row for row in wanted}
     found = {
@@ -90,6 +94,15 @@ def hear(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sa
         if len(sound)
     }
     rows = sorted(found)
+    if wanted and not rows:
+        raise AuditError(
+            f"{display_url(input_url)}: it has none of the {len(wanted)} recordings that are to be heard again: "
+            "give the input that the run was made of"
+        )
+    if len(rows) < len(wanted):
+        audited.note(
+            "shortcut", f"{len(wanted) - len(rows)} of {len(wanted)} recordings to be heard again are not in the input"
+        )
     return Sample(np.array(rows, np.int64), [found[row] for row in rows])
 
 

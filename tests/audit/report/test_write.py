@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipeline.audit.audit import audit
 from pipeline.audit.findings import Finding, Member
 from pipeline.audit.report.write import report
 from pipeline.runs.run import open_run
@@ -160,6 +161,14 @@ def test_hostile_names_are_text_everywhere(base_run: str, tmp_path: Path, data: 
     assert all(
         re.fullmatch(r"[\w./-]+", str(file.relative_to(tmp_path / "out"))) for file in (tmp_path / "out").rglob("*")
     )
+
+
+def test_what_an_audit_could_not_tell_is_in_the_report(base_run: str, tmp_path: Path) -> None:
+    run = many(base_run, str(tmp_path / "run"), 12, ("rain", HOSTILE))
+    found = audit(run, kinds=["odd_one_out"])
+    (note,) = found.notes["odd_one_out"]
+    report(run, tmp_path / "out")
+    assert f"<li>Odd one out: {note}</li>" in (tmp_path / "out" / "index.html").read_text("utf-8")
 
 
 def test_a_run_that_keeps_one_side_shows_it_and_its_input_gives_the_original(tmp_path: Path, data: Read) -> None:

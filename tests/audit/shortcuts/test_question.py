@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audit.audited import AuditedRun
+from pipeline.audit.audited import AuditedRun, AuditError
 from pipeline.audit.findings import Finding
 from pipeline.audit.shortcuts.confirm import Difference, Trial, _difference
 from pipeline.audit.shortcuts.cues.background import Background
@@ -18,7 +18,7 @@ from pipeline.audit.shortcuts.cues.moments import Edge
 from pipeline.audit.shortcuts.profiles import _interval
 from pipeline.audit.shortcuts.question import _finding, _Tried, shortcut
 from pipeline.audit.shortcuts.recurring import Candidate
-from pipeline.audit.shortcuts.sample import Sample, Subject, subjects_of
+from pipeline.audit.shortcuts.sample import Sample, Subject, hear, subjects_of
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
 from pipeline.runs.run import open_run
@@ -132,6 +132,15 @@ def test_what_is_too_small_is_said(tmp_path: Path) -> None:
     assert about.notes["shortcut"] == ["not looked into, as they have fewer than 10 recordings: 'rain' (6)"]
     shortcut(about, AuditConfig(group_by=("site",)))
     assert "groups of site are looked into on audio alone" in about.notes["shortcut"][-1]
+
+
+def test_an_input_of_other_recordings_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "other.wav", recording(0), RATE)
+    about = AuditedRun(open_run(tiny_run.output))
+    subject = Subject("all", "group", 0, about.first_windows)
+    with pytest.raises(AuditError, match=r"it has none of the \d+ recordings"):
+        hear(about, [subject], str(tmp_path))
+    assert len(hear(about, [subject], tiny_run.source).rows)
 
 
 @pytest.mark.parametrize(("auc", "n", "m"), [(1.0, 10, 10), (1.0, 40, 360), (0.8, 20, 30)])
