@@ -32,7 +32,10 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was written: where its first page is, what it shows, and how large it is."""
+    """A report that was written: where its first page is, what it shows, and how large it is.
+
+    `findings` are counted as an audit does, without candidates and what is typical; None without an audit.
+    """
 
     page: str
     windows: int
@@ -109,7 +112,9 @@ def report(
         shown=len(windows.rows),
         pictured=len(media.places),
         heard=media.heard,
-        findings=len(findings) if audited else None,
+        findings=len([one for one in findings if not one["candidate"] and one["kind"] != "typical"])
+        if audited
+        else None,
         files=folder.files,
         bytes=folder.bytes,
     )

@@ -112,8 +112,9 @@ def _classifier_of(explainer: Explainer, target: int) -> Classify:
 def _findings(audited: AuditedRun, sample: Sample, tried: Sequence[_Tried]) -> list[Finding]:
     """Of each subject the confirmed cues, or the likeliest candidate where there is none."""
     found = []
-    for subject in dict.fromkeys(one.subject.name for one in tried):
-        mine = [one for one in tried if one.subject.name == subject]
+    # A class may have the name of a group.
+    for subject in dict.fromkeys((one.subject.what, one.subject.name) for one in tried):
+        mine = [one for one in tried if (one.subject.what, one.subject.name) == subject]
         confirmed = [one for one in mine if one.trial.confirmed]
         best = sorted(confirmed or mine, key=lambda one: -one.trial.put_in.mean)
         found += [_finding(audited, sample, one) for one in (best if confirmed else best[:1])]
