@@ -141,6 +141,7 @@ def test_mute_it_never_answers_what_was_asked_then(s3: FaultyS3) -> None:
     assert s3.met["mute"] == 1
 
 
+@pytest.mark.slow
 def test_busy_it_refuses_a_third(s3: FaultyS3) -> None:
     connection = connect(s3)
     ask(connection, "PUT", "/a", b"abc")

@@ -62,6 +62,7 @@ def test_no_bit_depends_on_neighbours_place_or_padding(which: list[int]) -> None
     assert_same(explain(which, wanted(len(which), "topk:2")), which, whole())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_no_bit_of_esc10_depends_on_neighbours_place_or_padding(precision: Precision) -> None:
     explainer = Explainer.load("esc10", precision=precision)

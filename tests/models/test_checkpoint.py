@@ -76,6 +76,7 @@ def test_what_is_loaded_computes_what_was_saved(url: str) -> None:
     assert has_explainer(url)
 
 
+@pytest.mark.slow
 def test_an_explainer_is_written_and_read_where_storage_falters(tmp_path: Path) -> None:
     classifier, decoder = small_models()
     with faltering_storage() as opened:

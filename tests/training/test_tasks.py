@@ -59,6 +59,7 @@ def test_a_classifier_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path)
         assert torch.equal(resumed.module.state_dict()[name], weight), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domain", ["magnitude", "log1p"])
 def test_a_decoder_lowers_its_objective_and_leaves_the_classifier_alone(tmp_path: Path, domain: str) -> None:
     classifier = trained(tmp_path, bf16=False)[0].train()

@@ -49,6 +49,7 @@ def scores(loud: bool) -> MaskScores:
     return evaluate_masks(CLAP, Known(loud), Texts(), MIXTURES)
 
 
+@pytest.mark.slow
 def test_a_mask_that_keeps_all_tells_nothing_apart_and_changes_no_sound() -> None:
     got = scores(loud=False)
     assert got.auroc.value == 0.5
@@ -57,6 +58,7 @@ def test_a_mask_that_keeps_all_tells_nothing_apart_and_changes_no_sound() -> Non
     assert got.si_sdr_gain.value == pytest.approx(0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_mask_of_what_is_loud_scores_as_loudness_does_whatever_is_asked() -> None:
     got = scores(loud=True)
     assert got.auroc.value == pytest.approx(got.auroc_energy.value)
@@ -65,5 +67,6 @@ def test_a_mask_of_what_is_loud_scores_as_loudness_does_whatever_is_asked() -> N
     assert got.present.value == pytest.approx(got.absent.value, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures() -> None:
     assert scores(loud=True) == scores(loud=True)

@@ -93,6 +93,7 @@ def test_transformers_feature_extractor_hears_the_same(saved: Path) -> None:
     assert (theirs - ours).abs().max() < 0.05
 
 
+@pytest.mark.slow
 def test_eight_pairs_are_learnt_by_heart(tokenizer: Any, tmp_path: Path) -> None:
     mixture = TINY.training.mixture.model_copy(update={"snr_db": (15.0, 20.0)})
     changes = {
@@ -128,6 +129,7 @@ def test_the_loss_is_drawn_from_the_generator_alone(model: Any, tokenizer: Any, 
     assert first != other
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     class Killed(Exception):  # noqa: N818 - it is no error
         pass

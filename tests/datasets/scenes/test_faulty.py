@@ -36,6 +36,7 @@ def waveform(recording: RawRecording) -> np.ndarray:
     return soundfile.read(io.BytesIO(recording.data), dtype="float32")[0]
 
 
+@pytest.mark.slow
 def test_the_faults_are_as_told_and_the_rest_is_as_it_was(tmp_path: Path) -> None:
     faults = write_faulty_scenes(tmp_path / "a", COUNT, SEED, scenes_per_shard=16)
     again = write_faulty_scenes(tmp_path / "b", COUNT, SEED, scenes_per_shard=16)

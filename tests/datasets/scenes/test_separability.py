@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from pipeline.datasets.scenes import BACKGROUNDS, CLASSES, Scene, SceneConfig, render_scene
 
@@ -24,6 +25,7 @@ def nearest_centroid_accuracy(features: np.ndarray, labels: np.ndarray, n_train:
     return float(np.mean(kinds[distances.argmin(axis=1)] == labels[n_train:]))
 
 
+@pytest.mark.slow
 def test_simple_statistics_tell_the_events_apart_and_label_does_not_tell_the_background() -> None:
     config = SceneConfig(sample_rate=16000, snr_db=(5.0, 20.0))
     scenes = [render_scene(11, index, config) for index in range(400)]

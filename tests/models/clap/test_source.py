@@ -296,6 +296,7 @@ def test_a_hub_set_to_be_offline_is_not_asked(where: str, hub: Site, monkeypatch
     assert not hub.fetched
 
 
+@pytest.mark.slow
 def test_the_hubs_own_environment_counts(hub: Site, tmp_path: Path) -> None:
     hub.models[NAME] = MODEL
     code = f"from pipeline.models.clap.source import resolve_clap as r; import sys; print(r({NAME!r}).path)\n"

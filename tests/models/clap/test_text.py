@@ -388,6 +388,7 @@ def test_a_text_may_be_asked_for_twice(huggingface: Path) -> None:
     assert torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_importing_it_imports_no_transformers() -> None:
     code = "import sys, pipeline.models.clap.text, pipeline.models.clap.prompts\n"
     code += "assert not {'transformers', 'huggingface_hub', 'laion_clap'} & set(sys.modules)"
