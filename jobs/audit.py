@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.audit.findings import Finding
 
 _BOUND = re.compile(r"([a-z_]+)\s*>\s*([0-9]*\.?[0-9]+)")
-# Of a table that goes into a file or another program.
+# The columns of a table that goes into a file or another program.
 _WIDTH = 100
 
 

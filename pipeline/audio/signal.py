@@ -146,7 +146,7 @@ def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
     falls = levels[:-reach] - above[reach:] >= _DROP_DB
     if not falls.any():
         return sample_rate / 2
-    # Of the steep slope, its upper end: where the level is halfway down.
+    # The upper end of the steep slope: where the level is halfway down.
     last = int(np.flatnonzero(falls)[-1])
     ends = last + reach
     halfway = (levels[last] + above[ends]) / 2

@@ -49,7 +49,7 @@ def counts_to_the_end(file: BinaryIO) -> bool:
     headers = _headers(file)
     begin = max(0, size_of(file) - _TAIL_BYTES)
     begin += max(0, read_at(file, begin, _TAIL_BYTES).find(b"OggS"))
-    # Of the page before its count, and of the packet before its block: 0 before the first, None where it is not known.
+    # The count of the page before, and the block of the packet before: 0 before the first, None where it is not known.
     counted, packet = None, b""
     block: int | None = 0 if begin == 0 else None
     known = begin == 0

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.audio.flac import encode_flac
-from pipeline.runs.original import read_originals
+from pipeline.runs.original import SidesSum, read_originals
 from pipeline.runs.run import Listenable, Run
 from pipeline.storage.file_names import explanation_name
 from pipeline.storage.filesystem import display_url
@@ -178,7 +178,7 @@ def _read_again(
 def _written_by(run: Run, wanted: Set[Key]) -> Iterator[tuple[Key, bytes]]:
     """The FLACs among the run's listenables, a few rows at a time, and originals as the sum of both sides."""
     chosen = pc.field("window_id").isin(list({window_id for window_id, _, _ in wanted}))
-    other_side: dict[Key, NDArray[np.float32]] = {}
+    sides = SidesSum()
     for batch in run.table("listenables").to_batches(
         filter=chosen, batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
     ):
@@ -188,9 +188,6 @@ def _written_by(run: Run, wanted: Set[Key]) -> Iterator[tuple[Key, bytes]]:
             if side in wanted:
                 yield side, one.flac
             if original in wanted:
-                # A side that would have left full scale was lowered as a whole.
-                waveform = one.waveform / 10 ** (row["gain_db"] / 20)
-                if original in other_side:
-                    yield original, encode_flac(waveform + other_side.pop(original), one.sample_rate)
-                else:
-                    other_side[original] = waveform
+                waveform = sides.add(one)
+                if waveform is not None:
+                    yield original, encode_flac(waveform, one.sample_rate)

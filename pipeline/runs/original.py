@@ -1,4 +1,4 @@
-"""Windows of a run as they were recorded, read again from its input."""
+"""Windows of a run as they were recorded: read again from its input, or the sum of both sides of an explanation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.inputs.label_table import ground_truth, load_labels
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.inputs.recording import FileIds
-from pipeline.runs.run import Run
+from pipeline.runs.run import Listenable, Run
 from pipeline.storage.errors import InputError
 from schemas.input_config import InputConfig
 
@@ -66,3 +66,27 @@ def read_originals(
                 damaged = any(damaged for *_, damaged in windows)
                 waveforms = read_spans(recording, rate, spans, channels.pop(), damaged, decoder.stream)
                 yield from zip((window_id for window_id, *_ in windows), waveforms, strict=True)
+
+
+def sides_add_up(run: Run) -> bool:
+    """Whether a run's listenables, masked in and masked out, are the original again where both were drawn."""
+    sides = set(run.record.config.get("listenables", ()))
+    return run.record.explainer["mask_domain"] == "magnitude" and {"masked_in", "masked_out"} <= sides
+
+
+class SidesSum:
+    """Adds up the two sides of explanations, in whatever order they come: together they are the original."""
+
+    def __init__(self) -> None:
+        self._other: dict[tuple[str, str], NDArray[np.float32]] = {}
+
+    def add(self, side: Listenable) -> NDArray[np.float32] | None:
+        """Take a side; return the original `[n]` if it is the second of its window and target."""
+        key = side.row["window_id"], side.row["target"]
+        # A side that would have left full scale was lowered as a whole.
+        waveform = side.waveform / np.float32(10 ** (side.row["gain_db"] / 20))
+        if key in self._other:
+            original: NDArray[np.float32] = waveform + self._other.pop(key)
+            return original
+        self._other[key] = waveform
+        return None

@@ -8,16 +8,10 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.runs.original import read_originals
+from pipeline.runs.original import SidesSum, read_originals, sides_add_up
 from pipeline.runs.run import Listenable, Run
 
 _BATCH_ROWS = 64
-
-
-def has_both_sides(run: Run) -> bool:
-    """Whether a run's listenables, kept and removed, are the original again where both were drawn."""
-    sides = set(run.record.config.get("listenables", ()))
-    return run.record.explainer["mask_domain"] == "magnitude" and {"masked_in", "masked_out"} <= sides
 
 
 def read_windows(
@@ -30,12 +24,12 @@ def read_windows(
     """
     if input_url is not None and not run.record.config.get("label_segments"):
         yield from read_originals(run, window_ids, input_url)
-    elif has_both_sides(run):
+    elif sides_add_up(run):
         yield from _sums_of_sides(run, window_ids)
 
 
 def _sums_of_sides(run: Run, window_ids: Collection[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    other_side: dict[tuple[str, str], tuple[str, NDArray[np.float32]]] = {}
+    sides = SidesSum()
     done: set[str] = set()
     for batch in run.table("listenables").to_batches(
         filter=pc.field("window_id").isin(list(window_ids)),
@@ -44,14 +38,11 @@ def _sums_of_sides(run: Run, window_ids: Collection[str]) -> Iterator[tuple[str,
         fragment_readahead=1,
     ):
         for row in batch.to_pylist():
-            window_id, key = row["window_id"], (row["window_id"], row["target"])
+            window_id = row["window_id"]
             # The sides of any target are the same original.
-            if window_id in done or row["kind"] not in ("masked_in", "masked_out"):
+            if window_id in done:
                 continue
-            # A side that would have left full scale was lowered as a whole.
-            waveform = Listenable(row["audio"]["bytes"], row).waveform / np.float32(10 ** (row["gain_db"] / 20))
-            if key in other_side and other_side[key][0] != row["kind"]:
+            original = sides.add(Listenable(row.pop("audio")["bytes"], row))
+            if original is not None:
                 done.add(window_id)
-                yield window_id, waveform + other_side.pop(key)[1]
-            else:
-                other_side[key] = row["kind"], waveform
+                yield window_id, original

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from pipeline.audio.flac import encode_flac
 from pipeline.audio.stream import AudioFault
 from pipeline.audit.report.few_rows import rows_of_windows
-from pipeline.runs.original import read_originals
+from pipeline.runs.original import SidesSum, read_originals, sides_add_up
 from pipeline.runs.run import Listenable, Run
 from pipeline.storage.errors import InputError
 
 KINDS = ("original", "kept", "removed")
 _NAMES = {"masked_in": "kept", "masked_out": "removed"}
-# Of 16 bits, for an estimate: noise takes more, speech and silence less.
+# Bits that FLAC takes of 16, for an estimate: noise takes more, speech and silence less.
 _FLAC_SHARE = 0.6
 
 
@@ -49,7 +49,7 @@ def estimated_bytes(run: Run, seconds: float, targets: float, from_input: bool) 
     sides = len(run.record.config["listenables"]) if table is not None and table.rows else 0
     one = table.bytes / table.rows if sides and table is not None else 0.0
     whole = seconds * run.record.explainer["sample_rate"] * 2 * _FLAC_SHARE
-    return one * sides * targets + (whole if from_input or _adds_up(run) else 0.0)
+    return one * sides * targets + (whole if from_input or sides_add_up(run) else 0.0)
 
 
 def listen(
@@ -71,20 +71,17 @@ def listen(
         # Pictures at once: the waveforms of all windows would take gigabytes.
         heard[window_id].original, heard[window_id].picture = encode_flac(waveform, rate), draw(waveform, rate)
 
-    other_side: dict[tuple[str, str], NDArray[np.float32]] = {}
+    sides = SidesSum()
     for row in rows_of_windows(run, "listenables", targets.keys()):
         window_id, target = row["window_id"], row["target"]
         if target not in targets[window_id]:
             continue
         side = Listenable(row.pop("audio")["bytes"], row)
         heard[window_id].sides[target][_NAMES[row["kind"]]] = side.flac
-        if heard[window_id].original is None and _adds_up(run):
-            # A side that would have left full scale was lowered as a whole.
-            waveform = side.waveform / np.float32(10 ** (row["gain_db"] / 20))
-            if (window_id, target) in other_side:
-                original(window_id, waveform + other_side.pop((window_id, target)))
-            else:
-                other_side[window_id, target] = waveform
+        if heard[window_id].original is None and sides_add_up(run):
+            waveform = sides.add(side)
+            if waveform is not None:
+                original(window_id, waveform)
     lacking = [one for one in targets if heard[one].original is None]
     if input_url is not None and lacking:
         try:
@@ -100,8 +97,3 @@ def listen(
         if one.picture is None and kept is not None:
             one.picture = draw(soundfile.read(io.BytesIO(kept), dtype="float32")[0], rate)
     return {window_id: one for window_id, one in heard.items() if one.size}
-
-
-def _adds_up(run: Run) -> bool:
-    """Whether both sides of a window together are the original: the mask multiplies the magnitude."""
-    return run.record.explainer["mask_domain"] == "magnitude" and len(run.record.config["listenables"]) == 2

@@ -35,9 +35,9 @@ class Trial:
     """What became of a target's probability, each less what a cue elsewhere of the same size does.
 
     `taken_out` is of recordings that have the cue, `put_in` of others that do not and are not of the subject.
-    `out_of_others` is what the same does to recordings of the subject that lack the cue, `others_put_in` what their
-    sound does where it is put in, in the cue's place: both None where there are none. `alone_out` and `alone_in` are
-    the changes themselves.
+    `out_of_others` is what the same does to recordings of the subject that lack the cue: None where there are none.
+    Not less, but the changes themselves, are `alone_out`, `alone_in`, and `others_put_in`, where what recordings
+    without the cue have in its place is put in.
     """
 
     taken_out: Difference
@@ -55,7 +55,7 @@ class Trial:
         """
         out, put = self.taken_out, self.put_in
         falls, rises = out.high < 0, put.low > 0 and self.alone_in.low > 0
-        if self.others_put_in is not None and self.others_put_in.mean > max(0.02, put.mean / 2):
+        if self.others_put_in is not None and self.others_put_in.mean > max(0.02, self.alone_in.mean / 2):
             return False
         if self.out_of_others is not None and self.out_of_others.mean < min(-0.02, out.mean / 2):
             return False

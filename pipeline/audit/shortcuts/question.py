@@ -24,7 +24,7 @@ from schemas.audit_config import AuditConfig
 from schemas.targets import Targets
 
 _BATCH = 16
-# Of each subject so many candidates are tried, those that are least probable by chance.
+# So many candidates of a subject are tried, those that are least probable by chance.
 _TRIED = 5
 _MAX_MEMBERS = 50
 

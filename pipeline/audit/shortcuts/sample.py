@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audio.pcm import from_pcm, to_pcm
 from pipeline.audit.audited import AuditedRun, AuditError
 from pipeline.audit.shortcuts.cues.cue import Sound
 from pipeline.runs.original import read_originals
@@ -74,7 +75,7 @@ class Sample:
 
     def sound(self, number: int) -> Sound:
         """The sound `[n]` of the recording of this number, float32."""
-        return self.sounds[number].astype(np.float32) / np.float32(32768)
+        return from_pcm(self.sounds[number])
 
     def numbers(self, subject: Subject) -> NDArray[np.bool_]:
         """Which recordings of the sample are of a subject."""
@@ -89,7 +90,7 @@ def hear(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sa
     wanted = sorted({row for rows in _drawn(audited, subjects) for row in rows})
     by_id = {audited.window_ids[row]: row for row in wanted}
     found = {
-        by_id[window_id]: np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16)
+        by_id[window_id]: to_pcm(sound)
         for window_id, sound in read_originals(audited.run, list(by_id), input_url)
         if len(sound)
     }
