@@ -20,7 +20,7 @@ _SAID = {
     "clipped": "{n} clipped: peaks are cut off flat or at full scale",
     "dc_offset": "{n} with a constant offset, as a faulty input leaves it",
     "dropout": "{n} with gaps without any signal in the midst of sound",
-    "band_limited": "{n} low-passed: their spectrum ends far below the rest and below what the sample rate allows",
+    "band_limited": "{n} low-passed: the spectrum ends far below the rest and below what the sample rate allows",
     "level": "{n} far louder or softer than the rest",
     "wrong_speed": "{n} may be played too fast or too slow, by their length or their spectrum beside the others'",
 }
