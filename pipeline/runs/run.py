@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.runs.output import RunOutput
 from pipeline.runs.summary import RunSummary, summarise
-from pipeline.storage.filesystem import display_url, join, open_filesystem
+from pipeline.storage.filesystem import display_url, is_local, join, open_filesystem
 from pipeline.storage.retrying_file import RetryingFile
 from schemas.errors import LmacError
 from schemas.records import Manifest, RunRecord, TableName
@@ -97,8 +97,11 @@ class Run:
             raise NotInRunError(f"a run has no table {name!r}: choose from {', '.join(TABLES)}")
         fs, root = open_filesystem(self.url)
         paths = [join(root, file.path) for file in self.output.files(name)]
+        # A disk is read without Python: what Arrow's threads call back into it may wait for one another, under DuckDB
+        # above all.
+        filesystem = pa.fs.LocalFileSystem() if is_local(fs) else pa.fs.PyFileSystem(_Retrying(fs))
         return ds.FileSystemDataset.from_paths(
-            paths, schema=TABLES[name], format=ds.ParquetFileFormat(), filesystem=pa.fs.PyFileSystem(_Retrying(fs))
+            paths, schema=TABLES[name], format=ds.ParquetFileFormat(), filesystem=filesystem
         )
 
     def sql(self, query: str, parameters: object = None) -> duckdb.DuckDBPyRelation:

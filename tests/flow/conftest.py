@@ -1,11 +1,9 @@
-"""One thread for torch, here and in Ray's workers, and a limit for runs that would hang."""
+"""One thread for torch, here and in Ray's workers, and a cluster to join."""
 
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
-from types import FrameType
 from unittest import mock
 
 import pytest
@@ -17,27 +15,11 @@ from tests.models.conftest import one_thread
 
 __all__ = ["one_thread"]
 
-LIMIT_S = 240
-
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread_in_workers() -> Iterator[None]:
     with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}):
         yield
-
-
-@pytest.fixture(autouse=True)
-def limit() -> Iterator[None]:
-    """Fail a test that waits for ever, in place of all of them."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"still running after {LIMIT_S} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(LIMIT_S)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")
