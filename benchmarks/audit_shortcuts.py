@@ -1,7 +1,7 @@
 """Shortcuts planted into ESC-10: does a classifier fall for them, and does the audit find them?
 
 python -m benchmarks.audit_shortcuts ESC10 OUT
-python -m benchmarks.audit_shortcuts ESC10 OUT --planted 45 --clean 10 --limit 5
+python -m benchmarks.audit_shortcuts ESC10 OUT --planted 45 --clean 10 --limit 5 --at-once 2
 
 Each setting plants a cue into recordings of a class of folds 1 to 4, trains a classifier and a decoder on them,
 explains and audits them. A classifier fell for the cue if it gives the class to recordings of fold 5 that get the cue,
@@ -15,6 +15,9 @@ import argparse
 import json
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +72,16 @@ FOUND_AS = {"hum": "tone", "tone": "tone", "click": "edge", "lowpass": "cutoff",
 Recordings = list[tuple[str, int, NDArray[np.float32]]]
 
 
+def class_folders(folder: Path) -> list[Path]:
+    """The folders of ESC-10's recordings, one a class."""
+    return sorted(path for path in folder.iterdir() if path.name[0].isdigit())
+
+
+@cache
 def recordings(folder: Path) -> tuple[list[str], Recordings]:
     """The classes, and of each recording of ESC-10 its class's name, its fold and its sound `[N]`."""
     found = []
-    for place in sorted(path for path in folder.iterdir() if path.name[0].isdigit()):
+    for place in class_folders(folder):
         for path in sorted(place.glob("*.*")):
             sound = np.zeros(N, np.float32)
             decoded = decode(path.read_bytes(), path.name, RATE).waveform[:N]
@@ -90,8 +99,14 @@ def probabilities(explainer: Explainer, sounds: list[NDArray[np.float32]], label
     return np.concatenate(given)
 
 
-def tried(setting: Setting, classes: list[str], clean: Recordings, work: Path) -> dict[str, Any]:
-    """Plant, train, explain, audit; what came of it."""
+def tried(setting: Setting, folder: Path) -> dict[str, Any]:
+    """Plant into ESC-10 at a folder, train, explain, audit; what came of it."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as work:
+        return _tried(setting, *recordings(folder), Path(work))
+
+
+def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path) -> dict[str, Any]:
     begun = time.monotonic()
     put = cue_of(setting, N, RATE) if setting.cue else None
     planted = _write(setting, classes, clean, work / "data", put)
@@ -204,19 +219,19 @@ def main() -> None:
     parser.add_argument("--planted", type=int, default=45)
     parser.add_argument("--clean", type=int, default=10)
     parser.add_argument("--limit", type=int, help="so many settings at most this time")
+    parser.add_argument("--at-once", type=int, default=1, help="processes, of one thread each")
     given = parser.parse_args()
-    torch.set_num_threads(1)
     done = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
-    classes, clean = recordings(given.esc10)
+    classes = sorted(place.name[6:].lower().replace(" ", "_") for place in class_folders(given.esc10))
     todo = [
         one for one in settings(given.planted, given.clean, len(classes)) if one.name not in {d["name"] for d in done}
     ]
-    for setting in todo[: given.limit]:
-        with tempfile.TemporaryDirectory() as work:
-            done.append(tried(setting, classes, clean, Path(work)))
-        print(json.dumps(done[-1]), flush=True)
-        with given.out.open("a") as file:
-            file.write(json.dumps(done[-1]) + "\n")
+    with ProcessPoolExecutor(given.at_once, get_context("spawn")) as pool:
+        for each in as_completed(pool.submit(tried, one, given.esc10) for one in todo[: given.limit]):
+            done.append(each.result())
+            print(json.dumps(done[-1]), flush=True)
+            with given.out.open("a") as file:
+                file.write(json.dumps(done[-1]) + "\n")
     show(done, len(classes))
 
 
