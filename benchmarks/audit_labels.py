@@ -1,10 +1,12 @@
-"""Wrong labels planted in ESC-10, and how well they are ranked and named, beside cleanlab alone and nearest neighbours:
+"""Wrong labels planted in ESC-10 or scenes, how well they are ranked and named, beside cleanlab and nearest neighbours:
 
 python -m benchmarks.audit_labels data/esc10
 python -m benchmarks.audit_labels data/esc10 --embeddings clap-mini
+python -m benchmarks.audit_labels --scenes 400 --embeddings esc10
 
-All three have the same embeddings, of `esc10` (which learnt from the true labels of folds 1 to 4, so that its figures
-flatter; fold 5 alone is told as well) or of `clap-mini` (which has heard no recording at all). Cleanlab alone has the
+All three have the same embeddings, of `esc10` (which learnt from the true labels of folds 1 to 4 of ESC-10, so that its
+figures there flatter; fold 5 alone is told as well; it has heard no scenes), of `scenes` (which learnt from other
+scenes) or of `clap-mini` (which has heard no recording at all). Cleanlab alone has the
 probabilities of one cross-validated logistic regression, of scikit-learn's default strength or of the strength that our
 own search chooses, and ranks by self-confidence.
 """
@@ -29,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline.audit.label_error import judge
 from pipeline.audit.probes import best_strength
+from pipeline.datasets.scenes import write_scenes
 from pipeline.inputs.window_set import load_windows
 from pipeline.models.checkpoint import load_explainer
 from schemas.input_config import InputConfig
@@ -36,22 +39,24 @@ from schemas.input_config import InputConfig
 RATES = (0.05, 0.1, 0.2)
 # Others than those by which the way was chosen (0 to 2) and the rule of what is named (100 to 102).
 FIRST_SEED = 200
+SCENES_SEED = 977
 
 
 @dataclass(frozen=True)
 class Recordings:
-    """Embeddings `[n, D]`, true labels `[n]` and folds `[n]` of recordings."""
+    """Embeddings `[n, D]`, true labels `[n]` and, of ESC-10, folds `[n]` of recordings."""
 
     embeddings: NDArray[np.float32]
     labels: NDArray[np.int64]
-    folds: NDArray[np.int64]
+    folds: NDArray[np.int64] | None
 
 
 @torch.inference_mode()
 def embedded(folder: Path, explainer: str) -> Recordings:
-    """The recordings of ESC-10 as a classifier embeds them, the mean over a recording's windows."""
+    """The recordings of a folder as a classifier embeds them, the mean over a recording's windows."""
     classifier = load_explainer(explainer).classifier
-    reading = InputConfig(labels=str(folder / "meta" / "esc10.csv"), label_column="category")
+    table = folder / "meta" / "esc10.csv"
+    reading = InputConfig(labels=str(table), label_column="category") if table.exists() else InputConfig()
     with tempfile.TemporaryDirectory() as scratch:
         windows = load_windows(str(folder), classifier.front_end.config, Path(scratch), reading=reading)
         found = [
@@ -62,7 +67,8 @@ def embedded(folder: Path, explainer: str) -> Recordings:
     np.add.at(sums, windows.recording_index, np.concatenate(found))
     means = sums / np.bincount(windows.recording_index)[:, None]
     labels = np.array([windows.classes.index(own[0]) for own in windows.labels])
-    return Recordings(means.astype(np.float32), labels, np.array([int(row["fold"]) for row in windows.metadata]))
+    folds = np.array([int(row["fold"]) for row in windows.metadata]) if table.exists() else None
+    return Recordings(means.astype(np.float32), labels, folds)
 
 
 def planted(labels: NDArray[np.int64], rate: float, seed: int) -> NDArray[np.int64]:
@@ -101,11 +107,17 @@ def suspicion(embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> dic
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("esc10", type=Path, help="the folder of ESC-10, as `lmac data esc10` writes it")
-    parser.add_argument("--embeddings", choices=("esc10", "clap-mini"), default="esc10")
+    parser.add_argument("esc10", type=Path, nargs="?", help="the folder of ESC-10, as `lmac data esc10` writes it")
+    parser.add_argument("--scenes", type=int, help="so many scenes in the place of ESC-10")
+    parser.add_argument("--embeddings", choices=("esc10", "scenes", "clap-mini"), default="esc10")
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    recordings = embedded(arguments.esc10, arguments.embeddings)
+    if (arguments.esc10 is None) == (arguments.scenes is None):
+        parser.error("give the folder of ESC-10 or --scenes")
+    with tempfile.TemporaryDirectory() as made:
+        if arguments.scenes:
+            write_scenes(made, arguments.scenes, seed=SCENES_SEED, format="flac")
+        recordings = embedded(arguments.esc10 or Path(made), arguments.embeddings)
     print(f"embeddings of {arguments.embeddings}, {arguments.seeds} seeds")
     print("| wrong labels | of | way | average precision | recall at their number |\n|---|---|---|---|---|")
     named = []
@@ -117,7 +129,7 @@ def main() -> None:
             wrong, found = labels != recordings.labels, ways.pop("found") > 0
             named.append((rate, wrong[found].mean() if found.any() else 1.0, found[wrong].mean()))
             parts = {"all": np.ones(len(labels), bool)}
-            if arguments.embeddings == "esc10":
+            if arguments.embeddings == "esc10" and recordings.folds is not None:
                 parts["fold 5"] = recordings.folds == 5
             for part, chosen in parts.items():
                 for way, values in ways.items():
