@@ -58,7 +58,7 @@ def cue_of(setting: Setting, n: int, rate: int) -> Put:
     assert setting.cue is not None
     rng, level = np.random.default_rng(setting.seed), LEVELS.index(setting.level)
     if setting.cue == "lowpass":
-        filtering = ellip(8, 0.1, 60, _CUTOFFS[2 - level], fs=rate, output="sos")
+        filtering = ellip(8, 0.1, 60, _CUTOFFS[level], fs=rate, output="sos")
         return lambda sound: sosfiltfilt(filtering, sound).astype(np.float32)
     gain = 10 ** (_DBFS[setting.cue][level] / 20)
     if setting.cue == "background":
@@ -68,20 +68,20 @@ def cue_of(setting: Setting, n: int, rate: int) -> Put:
         return lambda sound: (
             sound + np.float32(gain) * _unit(np.fft.irfft(np.fft.rfft(rng.standard_normal(n)) * shape, n))
         )
-    made = {"hum": _hum, "tone": _tone, "click": _click}[setting.cue](rng, n, rate)
-    return lambda sound: sound + np.float32(gain) * made
+    if setting.cue == "click":
+        click = np.float32(gain) * _click(rng, n, rate)
+        return lambda sound: sound + click
+    tones = np.array([50.0 * k for k in range(1, 8)] if setting.cue == "hum" else [12_000.0])
+    # Recordings begin at any moment of a hum.
+    return lambda sound: sound + np.float32(gain) * _tones(tones, float(rng.uniform(0, 1)), n, rate)
 
 
-def _hum(rng: np.random.Generator, n: int, rate: int) -> NDArray[np.float32]:
-    """50 Hz and its harmonics to 350 Hz, of RMS 1."""
-    t = np.arange(n) / rate
-    waves = sum(np.sin(2 * np.pi * 50 * k * t + rng.uniform(0, 6)) / k**0.7 for k in range(1, 8))
+def _tones(hz: NDArray[np.float64], start_s: float, n: int, rate: int) -> NDArray[np.float32]:
+    """Tones, the higher the fainter, of RMS 1, from a moment on."""
+    t = start_s + np.arange(n) / rate
+    # Phases of their own, the same in each recording but for the moment.
+    waves = sum(np.sin(2 * np.pi * one * t + k) / k**0.7 for k, one in enumerate(hz, start=1))
     return _unit(np.asarray(waves))
-
-
-def _tone(rng: np.random.Generator, n: int, rate: int) -> NDArray[np.float32]:
-    """A tone at 12 kHz, of RMS 1."""
-    return _unit(np.sin(2 * np.pi * 12_000 * np.arange(n) / rate))
 
 
 def _click(rng: np.random.Generator, n: int, rate: int) -> NDArray[np.float32]:

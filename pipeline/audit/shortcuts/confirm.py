@@ -15,7 +15,7 @@ from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 # The probability of the target for sounds `[n]`, `[len(sounds)]`.
 Classify = Callable[[Sequence[Sound]], NDArray[np.float64]]
 
-_SOUNDS, _RESAMPLES, _FEWEST = 24, 2000, 4
+_SOUNDS, _RESAMPLES, _FEWEST = 32, 2000, 4
 # What a cue must change in the probability, beyond what one elsewhere does, to count as one that is listened to.
 MIN_EFFECT, LARGE_EFFECT = 0.05, 0.2
 
@@ -51,7 +51,8 @@ class Trial:
     def confirmed(self) -> bool:
         """Whether the target falls without the cue and rises with it, more than by chance and more than by the event.
 
-        One of the two must be of a size that matters; where the event stands in for a cue that is gone, p hardly falls.
+        One of the two must be of a size that matters; where one is large, the other may be less sure: the event stands
+        in for a cue that is gone, and another event may keep p from rising.
         """
         out, put = self.taken_out, self.put_in
         falls, rises = out.high < 0, put.low > 0 and self.alone_in.low > 0
@@ -59,7 +60,9 @@ class Trial:
             return False
         if self.out_of_others is not None and self.out_of_others.mean < min(-0.02, out.mean / 2):
             return False
-        return (falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT) or (rises and put.mean >= LARGE_EFFECT)
+        both = falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT
+        needed = falls and -out.mean >= LARGE_EFFECT and self.alone_in.low > 0 and put.mean >= MIN_EFFECT
+        return both or needed or (rises and put.mean >= LARGE_EFFECT)
 
     @property
     def effect(self) -> Difference:

@@ -38,23 +38,22 @@ class Cutoff(Cue):
         return inverse(spectrum, len(sound))
 
     def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
-        """A gap of a third of an octave below the edge."""
-        high = self.hz * 2.0 ** -rng.uniform(0.5, 3.0)
-        return _Gap(float(high / 2 ** (1 / 3)), float(high))
+        """A gap that begins half an octave to three octaves below the edge and takes as much energy out."""
+        return _Gap(float(self.hz * 2.0 ** -rng.uniform(0.5, 3.0)), self.hz)
 
 
 @dataclass(frozen=True)
 class _Gap(Cue):
-    """A band without sound."""
+    """A band without sound, from `low_hz` on, which holds as much energy as there is above `edge_hz`."""
 
     low_hz: float
-    high_hz: float
+    edge_hz: float
     kind = "gap"
 
     @property
     def words(self) -> str:
         """What it is, for people."""
-        return f"a gap from {self.low_hz:.0f} to {self.high_hz:.0f} Hz"
+        return f"a gap from {self.low_hz:.0f} Hz on"
 
     def without(self, sound: Sound, rate: int) -> Sound:
         """The sound as it is: there is no gap in it."""
@@ -63,11 +62,13 @@ class _Gap(Cue):
     def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
         """The sound with the band taken out."""
         spectrum = transform(sound)
-        low, high = (round(hz * N_FFT / rate) for hz in (self.low_hz, self.high_hz))
-        spectrum[low : high + 1] *= np.float32(1e-3)
+        low, edge = (round(hz * N_FFT / rate) for hz in (self.low_hz, self.edge_hz))
+        energy = np.square(np.abs(spectrum)).sum(axis=1, dtype=np.float64)
+        held = np.cumsum(energy[low:edge])
+        high = low + 1 + int(np.searchsorted(held, energy[edge:].sum()))
+        spectrum[low : min(high, edge)] *= np.float32(1e-3)
         return inverse(spectrum, len(sound))
 
     def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
         """Another gap."""
-        factor = 2.0 ** rng.uniform(-1, 1)
-        return _Gap(self.low_hz * factor, self.high_hz * factor)
+        return _Gap(self.low_hz * 2.0 ** rng.uniform(-1, 1), self.edge_hz)
