@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -103,6 +104,7 @@ def audit(
     # Where no recording could be explained there is nothing to ask about: the run's errors say why.
     for number, kind in enumerate(asked if about.recordings else ()):
         step(kind, number, len(asked))
+        about.progress = partial(_inside, step, kind, number, len(asked))
         found += QUESTIONS[kind](about, config)
     step("writing", len(asked), len(asked))
     findings = in_order([with_groups(about, one, config.group_by) for one in corrected(found, about.tests)])
@@ -112,6 +114,10 @@ def audit(
     if marks:
         output.write_bytes(REVIEWED, reviewed_table(about, marks).encode())
     return result
+
+
+def _inside(step: Step, kind: str, done: int, of: int, what: str) -> None:
+    step(f"{kind}: {what}", done, of)
 
 
 def _opened(run: Run, config: AuditConfig) -> tuple[AuditedRun, dict[str, Mark]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,7 +37,7 @@ class AuditedRun:
     Arrays and columns are in the order of windows `[W]`, those that say so of recordings `[R]`. `labels`, by `clip_id`,
     take the place of the run's own, in the tables that SQL sees as well. The recordings `found_right` were marked so by
     a person. In `notes` questions say what they could not tell, and why; in `tests` how many they made in all,
-    where some have no finding.
+    where some have no finding; a long one tells `progress` what it does.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class AuditedRun:
         self.classes = run.classes
         self.found_right = found_right
         self.tests = 0
+        self.progress: Callable[[str], None] = lambda what: None
         self.notes: dict[Kind, list[str]] = defaultdict(list)
         self._columns: dict[str, list[str | None]] = {}
         self.connection: duckdb.DuckDBPyConnection = run.connect()

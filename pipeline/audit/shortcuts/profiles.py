@@ -1,4 +1,4 @@
-"""Where the masks of a class lie that those of others do not: a narrow band, the first or the last moment."""
+"""Where the masks of a class or a group lie that those of others do not: a narrow band, the first or last moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.audit.findings import Effect
 from pipeline.audit.shortcuts.cues.background import Background
 from pipeline.audit.shortcuts.cues.cue import Cue
 from pipeline.audit.shortcuts.cues.moments import Edge
-from pipeline.audit.shortcuts.sample import MIN_SUBJECT
+from pipeline.audit.shortcuts.sample import MIN_SUBJECT, Subject
 from schemas.tables import TIME_SPANS
 
 # A place is told from those beside it: bands, and spans of time.
@@ -24,12 +24,16 @@ _BESIDE = 4
 _MIN_AUC = 0.7
 
 
+# Of a class that stands for a group or against it, so many recordings are on both sides.
+_ON_BOTH_SIDES = 3
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where the masks of a target stand out, beside those of other targets: the cue that may be there, the effect and
-    its p, corrected for all places of all targets."""
+    """Where the masks of a subject stand out, beside those of others: the cue that may be there, the effect and its p,
+    corrected for all places of all subjects."""
 
-    target: str
+    subject: Subject
     cue: Cue
     effect: Effect
     p: float
@@ -37,36 +41,78 @@ class Place:
     evidence: dict[str, Any]
 
 
-def places(audited: AuditedRun, targets: Sequence[str], window_s: float) -> list[Place]:
-    """The places where the masks of each target stand out of what is beside them, the clearest first."""
+@dataclass(frozen=True)
+class _Masks:
+    """How far masks stand out in each place, `[N, places]`, the mean of a recording's windows; `targets` `[N]` and
+    `clip_ids` `[N]` say of what."""
+
+    values: NDArray[np.float64]
+    targets: NDArray[np.str_]
+    clip_ids: NDArray[np.str_]
+
+    def of_class(self, mine: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The masks of a target, and those of all others."""
+        return self.values[mine], self.values[~mine]
+
+    def of_group(self, mine: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The masks of a group and those of all others, each less the median of its target among the others.
+
+        Targets that nearly all or nearly none of them have are left out: they are what the group is of.
+        """
+        inside, outside = [np.zeros((0, self.values.shape[1]))], [np.zeros((0, self.values.shape[1]))]
+        for target in np.unique(self.targets):
+            ours, theirs = (self.values[(self.targets == target) & side] for side in (mine, ~mine))
+            if min(len(ours), len(theirs)) >= _ON_BOTH_SIDES:
+                usual = np.median(theirs, axis=0)
+                inside.append(ours - usual)
+                outside.append(theirs - usual)
+        return np.concatenate(inside), np.concatenate(outside)
+
+
+def places(audited: AuditedRun, subjects: Sequence[Subject], window_s: float) -> list[Place]:
+    """The places where the masks of each subject stand out of what is beside them, the clearest first.
+
+    Those of a class are held against those of other targets, those of a group against those that others of the same
+    target have.
+    """
+    masks = _masks(audited)
+    if masks is None:
+        return []
+    edges, clip_ids = audited.run.band_edges_hz, np.array(audited.clip_ids)
+    found = []
+    for subject in subjects:
+        of_class = subject.what == "class"
+        chosen = masks.targets == subject.name if of_class else np.isin(masks.clip_ids, clip_ids[subject.rows])
+        mine, others = masks.of_class(chosen) if of_class else masks.of_group(chosen)
+        if min(len(mine), len(others)) < MIN_SUBJECT:
+            continue
+        test = mannwhitneyu(mine, others, alternative="greater", axis=0)
+        auc = test.statistic / (len(mine) * len(others))
+        # Beside where others stand out by much, all that is low there would seem to.
+        auc[masks.values[chosen].mean(axis=0) <= 0] = 0
+        best = int(np.argmin(np.where(auc >= _MIN_AUC, test.pvalue, 1.0)))
+        p = min(1.0, float(test.pvalue[best]) * masks.values.shape[1] * len(subjects))
+        if auc[best] >= _MIN_AUC and p < 0.01:
+            found.append(_place(subject, best, float(auc[best]), p, mine, others, edges, window_s))
+    return sorted(found, key=lambda one: one.p)
+
+
+def _masks(audited: AuditedRun) -> _Masks | None:
     table = audited.connection.sql(
         "SELECT target, clip_id, band_profile, time_profile FROM masks ORDER BY window_id, target"
     ).to_arrow_table()
     if not len(table):
-        return []
-    names = np.array(table["target"].to_pylist())
-    clips = np.unique(np.array(table["clip_id"].to_pylist()), return_inverse=True)[1]
+        return None
+    names, target = np.unique(np.array(table["target"].to_pylist()), return_inverse=True)
+    clip_ids, clip = np.unique(np.array(table["clip_id"].to_pylist()), return_inverse=True)
     bands, spans = rows_of(table["band_profile"]), rows_of(table["time_profile"])
     values = np.concatenate([_contrast(bands), spans[:, :1] - _next(spans), spans[:, -1:] - _next(spans[:, ::-1])], 1)
     # A recording counts once for each target.
-    keys, number = np.unique(np.stack([np.unique(names, return_inverse=True)[1], clips]), axis=1, return_inverse=True)
+    keys, number = np.unique(np.stack([target, clip]), axis=1, return_inverse=True)
     number = number.reshape(-1)
     counts = np.bincount(number)
     means = np.stack([np.bincount(number, column) / counts for column in values.T], axis=1)
-    of = np.unique(names)[keys[0]]
-    edges = audited.run.band_edges_hz
-    found = []
-    for target in targets:
-        mine = of == target
-        if mine.sum() < MIN_SUBJECT or (~mine).sum() < MIN_SUBJECT:
-            continue
-        test = mannwhitneyu(means[mine], means[~mine], alternative="greater", axis=0)
-        auc = test.statistic / (mine.sum() * (~mine).sum())
-        best = int(np.argmin(np.where(auc >= _MIN_AUC, test.pvalue, 1.0)))
-        p = min(1.0, float(test.pvalue[best]) * values.shape[1] * len(targets))
-        if auc[best] >= _MIN_AUC and p < 0.01:
-            found.append(_place(target, best, float(auc[best]), p, means, mine, edges, window_s))
-    return sorted(found, key=lambda one: one.p)
+    return _Masks(means, names[keys[0]], clip_ids[keys[1]])
 
 
 def _contrast(profiles: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -82,12 +128,12 @@ def _next(spans: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _place(
-    target: str,
+    subject: Subject,
     best: int,
     auc: float,
     p: float,
-    means: NDArray[np.float64],
-    mine: NDArray[np.bool_],
+    mine: NDArray[np.float64],
+    others: NDArray[np.float64],
     edges: list[float],
     window_s: float,
 ) -> Place:
@@ -97,14 +143,15 @@ def _place(
         cue = Background(round(edges[best], 1), round(edges[best + 1], 1))
     else:
         cue = Edge(round(window_s / TIME_SPANS, 3), "start" if best == bands else "end")
-    low, high = _interval(auc, int(mine.sum()), int((~mine).sum()))
-    words = "probability that a recording of it stands out there more than one of another class"
+    low, high = _interval(auc, len(mine), len(others))
+    other = "of another class" if subject.what == "class" else "of the same class that is not of it"
+    words = f"probability that a recording of it stands out there more than one {other}"
     evidence = {
         **cue.evidence(),
-        "stands_out_by": round(float(means[mine, best].mean()), 4),
-        "others_by": round(float(means[~mine, best].mean()), 4),
+        "stands_out_by": round(float(mine[:, best].mean()), 4),
+        "others_by": round(float(others[:, best].mean()), 4),
     }
-    return Place(target, cue, Effect(auc, words, low, high), p, int(mine.sum()), evidence)
+    return Place(subject, cue, Effect(auc, words, low, high), p, len(mine), evidence)
 
 
 def _interval(auc: float, n: int, m: int) -> tuple[float, float]:

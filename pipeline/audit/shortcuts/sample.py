@@ -31,6 +31,11 @@ class Subject:
     target: int
     rows: NDArray[np.int64]
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from others: a class may have the name of a group."""
+        return self.what, self.name
+
 
 def subjects_of(audited: AuditedRun, group_by: Sequence[str]) -> list[Subject]:
     """Classes, by the labels or without any by the decisions, and groups by columns of metadata, as rows of the first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from pipeline.audit.shortcuts.cues.background import Background
 from pipeline.audit.shortcuts.cues.cue import Cue
 from pipeline.audit.shortcuts.cues.moments import Edge
 from pipeline.audit.shortcuts.profiles import _interval
-from pipeline.audit.shortcuts.question import _finding, _Tried, shortcut
+from pipeline.audit.shortcuts.question import shortcut
 from pipeline.audit.shortcuts.recurring import Candidate
 from pipeline.audit.shortcuts.sample import Sample, Subject, hear, subjects_of
+from pipeline.audit.shortcuts.wording import Tried, findings_of
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
 from pipeline.runs.run import open_run
@@ -27,7 +29,7 @@ from schemas.audit_config import AuditConfig
 from schemas.explainer_config import Cnn10Config, DecoderConfig, FrontEndConfig
 from schemas.run_config import ContentConfig
 from schemas.training_config import AugmentConfig, ClassifierRecipe, ClassifierTraining, LoopConfig
-from tests.audit.make import CLASSES, made_run, window
+from tests.audit.make import CLASSES, EDGES_HZ, made_run, mask, window
 from tests.audit.shortcuts.sounds import RATE, recording, tone
 from tests.conftest import TinyRun
 from tests.flow.make import explain_here
@@ -71,7 +73,11 @@ def explained(folder: Path, hum: bool) -> tuple[str, str]:
 def found_in(folder: Path, hum: bool) -> list[Finding]:
     data, out = explained(folder, hum)
     config = AuditConfig(confirm=True, input_url=data, explainer=str(folder / "explainer"))
-    return shortcut(AuditedRun(open_run(out)), config)
+    about, told = AuditedRun(open_run(out)), list[str]()
+    about.progress = told.append
+    found = shortcut(about, config)
+    assert told == ["reading recordings", "a, 1 of 3", "b, 2 of 3", "c, 3 of 3"]
+    return found
 
 
 @pytest.mark.slow
@@ -105,8 +111,9 @@ def tried(cue: Cue, from_masks: bool, moved: float) -> Finding:
         having = np.isin(np.arange(40), mine if from_masks else mine[:12])
         out, put = Difference(-moved, -moved, -moved, 12), Difference(moved, moved, moved, 20)
         candidate = Candidate(cue, having, 1e-6, from_masks)
-        one = _Tried(Subject("bark", "class", 0, mine), candidate, Trial(out, put, out, put, None, None), None)
-        return _finding(about, Sample(np.arange(40), []), one)
+        one = Tried(Subject("bark", "class", 0, mine), candidate, Trial(out, put, out, put, None, None), None)
+        (found,) = findings_of(about, Sample(np.arange(40), []), [one])
+        return found
 
 
 def test_what_is_said_of_a_cue_is_what_was_heard() -> None:
@@ -130,8 +137,35 @@ def test_what_is_too_small_is_said(tmp_path: Path) -> None:
     about = AuditedRun(open_run(made_run(tmp_path / "run", rows)))
     assert [one.name for one in subjects_of(about, ["site"])] == ["bark", "site=A"]
     assert about.notes["shortcut"] == ["not looked into, as they have fewer than 10 recordings: 'rain' (6)"]
-    shortcut(about, AuditConfig(group_by=("site",)))
-    assert "groups of site are looked into on audio alone" in about.notes["shortcut"][-1]
+
+
+def group_findings(tmp_path: Path, site_of: Callable[[int], str]) -> list[Finding]:
+    """Forty recordings of two classes whose masks lie in a band each; those of site A stand out in another besides."""
+    rng = np.random.default_rng(0)
+    rows, masks = [], []
+    for number in range(40):
+        name, site = f"{number:02}.wav", site_of(number)
+        target = CLASSES[number % 2]
+        profile = 0.1 + 0.02 * rng.random(32)
+        profile[20 if target == "bark" else 26] += 0.5
+        profile[8] += 0.4 * (site == "A")
+        rows.append(window(name, label_true=[target], metadata={"site": site}))
+        masks.append({**mask(name, target), "band_profile": profile.tolist()})
+    about = AuditedRun(open_run(made_run(tmp_path / "run", rows, masks=masks)))
+    return [one for one in shortcut(about, AuditConfig(group_by=("site",))) if one.subject.startswith("site=")]
+
+
+def test_a_group_is_held_against_others_of_the_same_classes(tmp_path: Path) -> None:
+    (found,) = group_findings(tmp_path, lambda number: "A" if number < 20 else "B")
+    low, high = EDGES_HZ[8], EDGES_HZ[9]
+    assert found.subject == f"site=A: the band from {low:.0f} to {high:.0f} Hz"
+    assert found.statement.endswith("more than those that others of the same classes have")
+    assert found.candidate
+    assert found.n == 20
+
+
+def test_what_a_group_has_as_it_is_a_class_is_no_finding(tmp_path: Path) -> None:
+    assert group_findings(tmp_path, lambda number: "BA"[number % 2]) == []
 
 
 def test_an_input_of_other_recordings_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:
