@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.decoder_process import DecoderProcess
+from pipeline.audio.stream import AudioFault
 from pipeline.inputs.clip_windows import read_spans
 from pipeline.inputs.label_table import ground_truth, load_labels
 from pipeline.inputs.listing import list_input
@@ -36,8 +38,8 @@ def read_originals(
 
     Those whose recording the input does not have are left out. `labels_url` is the run's table of labels, which is
     needed where it said what the segments are.
-    Raises InputError where it is not given then, StorageError where the input cannot be read, and AudioFault where a
-    recording cannot be decoded any more.
+    Raises InputError where it is not given then, or a recording cannot be decoded any more; StorageError where the
+    input cannot be read.
     """
     rate, config = run.record.explainer["sample_rate"], run.record.config
     if config.get("label_segments") and labels_url is None:
@@ -64,8 +66,18 @@ def read_originals(
                 spans = [samples_of(start, length, rate) for _, start, length, *_ in windows]
                 channels = {str(channel or config["channel"]) for *_, channel, _ in windows} or {"mix"}
                 damaged = any(damaged for *_, damaged in windows)
-                waveforms = read_spans(recording, rate, spans, channels.pop(), damaged, decoder.stream)
+                read = partial(read_spans, recording, rate, spans, channels.pop(), damaged, decoder.stream)
+                waveforms = _still_there(recording.name, read)
                 yield from zip((window_id for window_id, *_ in windows), waveforms, strict=True)
+
+
+def _still_there(name: str, read: Callable[[], Iterable[NDArray[np.float32]]]) -> Iterator[NDArray[np.float32]]:
+    try:
+        yield from read()
+    except AudioFault as fault:
+        raise InputError(
+            f"{name}: it cannot be decoded any more ({fault.message}): give the input as it was when the run was made"
+        ) from None
 
 
 def sides_add_up(run: Run) -> bool:

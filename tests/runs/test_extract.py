@@ -137,6 +137,12 @@ def test_what_cannot_be_extracted(opened: Run, tiny_run: TinyRun, tmp_path: Path
     with pytest.raises(ExtractError, match=r"2 recordings of the run are not in .*, 'cat/läuft 日本.wav' for one"):
         extract(opened, tmp_path / "out", kinds=("original",), input_url=part)
     assert not list((tmp_path / "out").iterdir())
+    # Nor where a recording has become something else.
+    other = Path(shutil.copytree(tiny_run.source, tmp_path / "other"))
+    (other / "cat" / "läuft 日本.wav").write_bytes(b"no sound")
+    with pytest.raises(InputError, match="läuft 日本.wav: it cannot be decoded any more .*: give the input as it was"):
+        extract(opened, tmp_path / "out", kinds=("original",), input_url=other)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_run_of_one_side_says_what_it_lacks(two_labels_run: TinyRun, tmp_path: Path) -> None:

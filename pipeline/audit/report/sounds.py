@@ -12,11 +12,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from pipeline.audio.flac import encode_flac
-from pipeline.audio.stream import AudioFault
 from pipeline.audit.report.few_rows import rows_of_windows
 from pipeline.runs.original import SidesSum, read_originals, sides_add_up
 from pipeline.runs.run import Listenable, Run
-from pipeline.storage.errors import InputError
 
 KINDS = ("original", "kept", "removed")
 _NAMES = {"masked_in": "kept", "masked_out": "removed"}
@@ -84,14 +82,8 @@ def listen(
                 original(window_id, waveform)
     lacking = [one for one in targets if heard[one].original is None]
     if input_url is not None and lacking:
-        try:
-            for window_id, waveform in read_originals(run, lacking, input_url):
-                original(window_id, waveform)
-        except AudioFault as fault:
-            raise InputError(
-                f"a recording of the run cannot be decoded any more ({fault.message}): give the input as it was, "
-                "or leave --input out"
-            ) from None
+        for window_id, waveform in read_originals(run, lacking, input_url):
+            original(window_id, waveform)
     for one in heard.values():
         kept = next((sides["kept"] for sides in one.sides.values() if "kept" in sides), None)
         if one.picture is None and kept is not None:
