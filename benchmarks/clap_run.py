@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="an empty folder for explainer and tables, which stay; else none do")
     given = parser.parse_args()
     if given.work and given.work.exists() and any(given.work.iterdir()):
-        parser.error(f"--work {given.work} is not empty: a run that lies there would be gone on with, not measured")
+        parser.error(f"--work {given.work} is not empty: a run that lies there would be resumed, not measured")
     with tempfile.TemporaryDirectory() as scratch:
         work = given.work or Path(scratch)
         explainer = write_explainer(work)

@@ -115,7 +115,7 @@ def measure(path: Path, alone: bytes, count: int) -> str:
     own = peak_mib(os.getpid())
     return (
         f"{path.name}: {count * WINDOWS * WINDOW_S / 3600:.1f} h, {path.stat().st_size / 1e6:.0f} MB, {number} windows,"
-        f" {differing} differ from those of its piece; first after {first:.2f} s, all after {whole:.0f} s; gone on with"
+        f" {differing} differ from those of its piece; first after {first:.2f} s, all after {whole:.0f} s; resumed"
         f" in the middle after {resumed:.2f} s, {'the same' if same else 'another'} window;"
         f" peak of the decoder {of_child:.0f} MiB, of its reader {own:.0f} MiB"
     )

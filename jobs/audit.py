@@ -39,7 +39,7 @@ def audit(
     split: Annotated[
         str | None, typer.Option(help="Column of the metadata that says to which split a recording belongs.")
     ] = None,
-    heard_before: Annotated[
+    trained_on: Annotated[
         Literal["yes", "no", "unknown"] | None,
         typer.Option(help="Whether the classifier was trained on these recordings. [default: unknown]"),
     ] = None,
@@ -89,7 +89,7 @@ def audit(
             kinds=_words(kinds),
             group_by=_words(group_by),
             split=split,
-            heard_before=heard_before,
+            trained_on=trained_on,
             confirm=confirm or None,
             input_url=input_url,
             explainer=explainer,

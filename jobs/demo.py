@@ -65,8 +65,8 @@ def _of_scenes(out: Path) -> None:
     examples = pick_examples(done, 6)
     _draw(scenes, done, examples[:PICTURES], out / "pictures")
     _listen(done, examples, out / "listen", ("original", "masked_in", "masked_out"))
-    console.print(f"lmac audit {output} --heard-before no; lmac report {output} --out {out / 'report'}", markup=False)
-    found = audit(output, heard_before="no")
+    console.print(f"lmac audit {output} --trained-on no; lmac report {output} --out {out / 'report'}", markup=False)
+    found = audit(output, trained_on="no")
     print_findings(output, found, reviewed=False)
     page = report(output, out / "report").page
     console.print(f"the report: {page}", markup=False)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
-from jobs.messages import FAILED, INTERRUPTED, STRICT, console, fail, for_people
+from jobs.messages import FAILED, INTERRUPTED, STRICT, console, counted, fail, for_people
 from jobs.run_progress import RunProgress
 from jobs.training_options import Prompts, Template
 from pipeline.flow.run import run
@@ -162,13 +162,14 @@ def print_summary(output_url: str, manifest: Manifest) -> None:
     if summary.total is not None:
         console.print(str(summary), markup=False)
     if summary.accuracy is not None:
-        known = f"{summary.labelled} windows with a known label"
+        known = f"{counted(summary.labelled, 'window')} with a known label"
         console.print(f"{summary.accuracy:.1%} of {known} are classified as labelled")
     unheard = manifest.errors - manifest.partly
     partly = f", {manifest.partly} of them in part" if manifest.partly else ""
+    explained = counted(manifest.recordings - unheard, "recording")
     console.print(
-        f"{manifest.recordings - unheard} recordings explained in {manifest.windows} windows{partly}; {unheard}"
-        " recordings could not be used"
+        f"{explained} explained in {counted(manifest.windows, 'window')}{partly}; "
+        f"{counted(unheard, 'recording')} could not be used"
     )
     for reason, count in summary.errors.items():
         console.print(f"  {reason}: {count} (see {output_url}/errors)", markup=False)

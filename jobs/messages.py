@@ -55,6 +55,15 @@ def for_people(interrupted: str = "interrupted") -> Iterator[None]:
         raise fail(interrupted, INTERRUPTED) from None
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things, as it is said.
+
+    >>> counted(1, "window"), counted(2, "window")
+    ('1 window', '2 windows')
+    """
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def clock(seconds: float) -> str:
     """A length of time as a clock shows it: 1:05, 2:00:00."""
     minutes, rest = divmod(round(seconds), 60)

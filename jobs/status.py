@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.messages import clock, console, for_people
+from jobs.messages import clock, console, counted, for_people
 from pipeline.runs.lease import Holder, living_holder
 from pipeline.runs.output import RunOutput
 from pipeline.runs.progress import RECENT, Progress, read_progress
@@ -44,8 +44,8 @@ def _print(progress: Progress, holder: Holder | None) -> None:
     elif progress.state == "unfinished":
         console.print("no run is writing it now")
     failed = sum(progress.errors.values())
-    recordings = f"{progress.recordings} recordings, {failed} of them errors"
-    console.print(f"{progress.parts} parts: {recordings}, {progress.windows} windows")
+    recordings = f"{counted(progress.recordings, 'recording')}, {failed} of them not used in full"
+    console.print(f"{counted(progress.parts, 'part')}: {recordings}, {counted(progress.windows, 'window')}")
     for reason, count in progress.errors.items():
         console.print(f"  {reason}: {count}", markup=False)
     for shard in progress.quarantined:

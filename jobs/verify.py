@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from jobs.messages import FAILED, console, fail, for_people
+from jobs.messages import FAILED, console, counted, fail, for_people
 from pipeline.runs.verify.findings import SHOWN
 from pipeline.runs.verify.verify import Verification
 from pipeline.runs.verify.verify import verify as verify_run
@@ -77,10 +77,11 @@ def _print(run: str, found: Verification) -> None:
             console.print(f"  and {count - SHOWN} more")
     if not found.finished:
         console.print(f"the run is not finished: {found.ended} of {found.shards} shards are complete")
+    made = (("window", found.windows), ("mask", found.masks), ("listenable", found.listenables))
     console.print(
-        f"checked {found.parts} parts in {found.files} files of {found.bytes / 1e6:.1f} MB: {found.recordings}"
-        f" recordings, {found.errors} of them errors; {found.windows} windows, {found.masks} masks, {found.listenables}"
-        " listenables"
+        f"checked {counted(found.parts, 'part')} in {counted(found.files, 'file')} of {found.bytes / 1e6:.1f} MB: "
+        f"{counted(found.recordings, 'recording')}, {found.errors} of them not used in full; "
+        + ", ".join(counted(count, what) for what, count in made)
     )
     if found.input is not None:
         console.print(str(found.input))

@@ -16,7 +16,7 @@ class AuditConfig(InputConfig):
     `labels` is a table of ground truth that takes the place of the labels in the run; the settings that say how it is
     read are those of all commands. `kinds` are the questions that are asked. `group_by` are columns of the recordings'
     metadata whose values are groups, `split` is the column that says to which split a recording belongs.
-    `heard_before` says whether the classifier was trained on these very recordings: `no` lets its own probabilities
+    `trained_on` says whether the classifier was trained on these very recordings: `no` lets its own probabilities
     judge labels, else probes judge them that have not heard the recording. `input_url` is the run's input, from which
     sound is read again; `explainer` the one that the run was made with, by default the one saved with it. With
     `confirm`, cues are taken out of recordings and put into others, and classified again. `reviewed` is a table of
@@ -26,7 +26,7 @@ class AuditConfig(InputConfig):
     kinds: tuple[Kind, ...] = KINDS
     group_by: tuple[str, ...] = ()
     split: str | None = None
-    heard_before: Literal["yes", "no", "unknown"] = "unknown"
+    trained_on: Literal["yes", "no", "unknown"] = "unknown"
     input_url: str | None = None
     explainer: str | None = None
     confirm: bool = False

@@ -19,7 +19,7 @@ from tests.conftest import TinyRun
 ROOT = Path(__file__).parents[1]
 WITH_EXAMPLES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): text
-    for folder in ("lmac", "pipeline", "schemas")
+    for folder in ("lmac", "pipeline", "jobs", "schemas")
     for path in sorted((ROOT / folder).rglob("*.py"))
     if ">>> " in (text := path.read_text(encoding="utf-8"))
 }

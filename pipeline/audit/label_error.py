@@ -14,10 +14,10 @@ from scipy.stats import binomtest
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.explained_windows import best_windows
 from pipeline.audit.findings import Finding, Member
-from pipeline.audit.heard_before import trained_on
 from pipeline.audit.label_sets import wrong_label_sets
 from pipeline.audit.probes import groups_of_same_sound, probe_labels
 from pipeline.audit.proportion import proportion
+from pipeline.audit.trained_on import trained_on
 from pipeline.audit.weight import STAKES, weigh
 from schemas.audit_config import AuditConfig
 
@@ -149,7 +149,7 @@ def sound_digests(about: AuditedRun) -> list[list[str]]:
 
 def _own_probabilities(about: AuditedRun, config: AuditConfig, labels: list[str]) -> NDArray[np.float64] | None:
     """The classifier's own probabilities `[R, C]` of these labels where they may judge, else None."""
-    if config.heard_before != "no":
+    if config.trained_on != "no":
         return None
     if lacking := [label for label in labels if label not in about.classes]:
         about.note("label_error", f"{lacking[0]!r} is no class of the classifier, so probes judge the labels")

@@ -12,9 +12,9 @@ from sklearn.preprocessing import StandardScaler
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.explained_windows import best_windows
 from pipeline.audit.findings import Finding, Member
-from pipeline.audit.heard_before import trained_on
 from pipeline.audit.probes import FOLDS, folds_of, groups_of_same_sound
 from pipeline.audit.proportion import proportion
+from pipeline.audit.trained_on import trained_on
 from pipeline.audit.weight import STAKES, weigh
 from schemas.audit_config import AuditConfig
 
@@ -32,7 +32,7 @@ def wrong_label_sets(
     """A finding for each label that recordings seem to lack, or to have wrongly, by cleanlab's multi-label filter.
 
     The probabilities `[R, C]` are those of a logistic regression for each label on the embeddings, out of fold; with
-    `heard_before: no` the classifier's own. `labels` are those of the recordings `[R]`, of which the `judged` count;
+    `trained_on: no` the classifier's own. `labels` are those of the recordings `[R]`, of which the `judged` count;
     `digests` are those of their sound, by which copies stay in one fold.
     Recordings without any label are left out: nobody has said that they have none.
     """
@@ -49,7 +49,7 @@ def wrong_label_sets(
     if not judged:
         return []
     has = np.array([[label in own for label in judged] for own in (labels[row] for row in rows)])
-    if config.heard_before == "no" and set(judged) <= set(about.classes):
+    if config.trained_on == "no" and set(judged) <= set(about.classes):
         chosen = [about.classes.index(label) for label in judged]
         probabilities = about.mean_by_recording(about.probabilities)[rows][:, chosen].astype(np.float64)
         how = "the classifier's own, which has not heard the recordings"

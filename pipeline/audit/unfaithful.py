@@ -53,12 +53,7 @@ def _finding(about: AuditedRun, subject: str, of_what: str, rows: list[dict[str,
     counts = {name: len({row["clip_id"] for row in rows if row[name]}) for name in _SAID}
     first = max(counts, key=lambda name: counts[name])
     many = f", in {counts[first]} of them" if counts[first] < n else ""
-    members = [
-        Member(
-            row["clip_id"], row["window_id"], row["score"], "; ".join(said for name, said in _SAID.items() if row[name])
-        )
-        for row in rows
-    ]
+    members = [Member(row["clip_id"], row["window_id"], row["score"], _said(row)) for row in rows]
     return Finding(
         kind="unfaithful",
         subject=subject,

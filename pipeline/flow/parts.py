@@ -195,7 +195,7 @@ def _items(context: RunContext, shard: Shard, start: Cursor, left_out: Counter[s
 def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> Iterator[_Item]:
     begins = Cursor(recording=recording.ordinal)
     rate, edges_hz = context.front_end.sample_rate, tuple(band_edges_hz(context.front_end).tolist())
-    # Where it is gone on with, windows of it have been heard and committed.
+    # Where it is resumed inside, windows of it have been committed.
     begun = bool(start.window or start.clip)
 
     def failed(clip_id: str, stage: str, reason: str, message: str, heard: float, stated: float | None) -> _Item:

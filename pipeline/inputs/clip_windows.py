@@ -132,9 +132,9 @@ class _Clips:
     def __init__(
         self, recording: RawRecording, front_end: FrontEndConfig, config: DecodingConfig, start: Cursor | None
     ) -> None:
-        self._recording, self._front_end, self._config = recording, front_end, config
+        self._recording, self._config = recording, config
         self._rate = rate = front_end.sample_rate
-        # Only a whole recording is gone on with in the middle: what came before must not matter.
+        # Only a whole recording is resumed in its middle: what came before must not matter.
         first = start.window if start and not (start.damaged or recording.segments) else 0
         segments = recording.segments or (Segment(recording.clip_id, 0.0, None),)
         self._clips = [

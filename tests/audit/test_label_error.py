@@ -148,7 +148,7 @@ def test_the_classifiers_own_probabilities_judge_only_where_it_has_not_heard_the
         row["probabilities"] = (np.eye(3)[own] * 0.1 + 0.3 if number != 20 else np.array([0.01, 0.01, 0.98])).tolist()
     found, _ = asked(tmp_path / "heard", rows)
     assert found == {}
-    found, _ = asked(tmp_path / "new", rows, heard_before="no")
+    found, _ = asked(tmp_path / "new", rows, trained_on="no")
     assert [member.suggestion for member in found["rain"].members] == ["siren"]
     assert "own" in found["rain"].evidence["probabilities"]
 

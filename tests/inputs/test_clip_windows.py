@@ -1,4 +1,4 @@
-"""Windows of a recording's clips: itself, its segments, its channels; whole, damaged, and gone on with."""
+"""Windows of a recording's clips: itself, its segments, its channels; whole, damaged, and resumed."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_what_cannot_be_extracted(opened: Run, tiny_run: TinyRun, tmp_path: Path
     # Nor where a recording has become something else.
     other = Path(shutil.copytree(tiny_run.source, tmp_path / "other"))
     (other / "cat" / "läuft 日本.wav").write_bytes(b"no sound")
-    with pytest.raises(InputError, match="läuft 日本.wav: it cannot be decoded any more .*: give the input as it was"):
+    with pytest.raises(InputError, match=r"läuft 日本.wav: it cannot be decoded any more .*: give the input as it was"):
         extract(opened, tmp_path / "out", kinds=("original",), input_url=other)
     assert not list((tmp_path / "out").iterdir())
 

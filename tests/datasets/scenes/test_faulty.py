@@ -68,7 +68,7 @@ def test_an_audit_finds_them(tmp_path: Path) -> None:
     explain_here(str(tmp_path / "scenes"), output, content)
     keys = dict(open_run(output).sql("SELECT clip_id, key FROM predictions").fetchall())
     found = defaultdict(set)
-    for one in audit(output, heard_before="no").findings:
+    for one in audit(output, trained_on="no").findings:
         if not one.candidate:
             found[one.subject] |= {keys[member.clip_id].removesuffix(".flac") for member in one.members}
     assert found["clipped"] == set(faults.clipped)

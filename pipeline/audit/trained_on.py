@@ -18,9 +18,9 @@ def trained_on(about: AuditedRun, config: AuditConfig) -> dict[str, Any]:
     """For the evidence: whether the classifier heard the recordings before, as far as a person or its card says so.
 
     A card tells which recordings were learnt from in words alone, so that it never clears a classifier: only
-    `config.heard_before` does.
+    `config.trained_on` does.
     """
-    told: dict[str, Any] = {"heard before": config.heard_before}
+    told: dict[str, Any] = {"trained on": config.trained_on}
     lines = _TRAINED.findall(_card(about, config))
     return {**told, "card": lines} if lines else told
 
