@@ -5,7 +5,7 @@ python -m benchmarks.peers data/esc10 --windows 64 --recordings 80
 `masks` compares masks a second of the explainer's decoder with captum's methods, each at its best size of a batch.
 `loop` is what a researcher writes: a file at a time, load, STFT, classify, mask, score by quantus, inverse STFT, write.
 `ray data` is the job as Ray Data's documentation would have it: binary files, `map_batches` to decode, `map_batches`
-with a class to explain, Parquet. Both write the same masks, scores and listenables (FLAC) as `lmac explain`, less what a
+with a class to explain, Parquet. Both write the same masks, scores and listenables (FLAC) as `lmac explain`, without what
 run adds: signal measures, resuming, a verified manifest. Ratios are of pairs in turns, with their spread.
 """
 
@@ -42,7 +42,7 @@ EXPLAINER = "esc10"
 def masks(folder: Path, count: int, rounds: int) -> None:
     """Masks a second of each method, and the ratio of the decoder's to it."""
     explainer = Explainer.load(EXPLAINER)
-    classifier, config = explainer.classifier, explainer.config
+    classifier = explainer.classifier
     files = sorted(path for path in folder.rglob("*") if is_audio(path.name))
     chosen = files[:: max(1, len(files) // count)][:count]
     waveforms = torch.stack([_windows(path.read_bytes(), explainer)[0] for path in chosen])
