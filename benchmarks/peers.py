@@ -5,8 +5,8 @@ python -m benchmarks.peers data/esc10 --windows 64 --recordings 80
 `masks` compares masks a second of the explainer's decoder with captum's methods, each at its best size of a batch.
 `loop` is what a researcher writes: a file at a time, load, STFT, classify, mask, score by quantus, inverse STFT, write.
 `ray data` is the job as Ray Data's documentation would have it: binary files, `map_batches` to decode, `map_batches`
-with a class to explain, Parquet. Both write the same masks, scores and listenables (FLAC) as `lmac explain`, without what
-run adds: signal measures, resuming, a verified manifest. Ratios are of pairs in turns, with their spread.
+with a class to explain, Parquet. Both write the same masks, scores and listenables (FLAC) as `lmac explain`, and not
+what a run adds: signal measures, commits to resume by, a verified manifest. Ratios are of pairs in turns.
 """
 
 from __future__ import annotations
