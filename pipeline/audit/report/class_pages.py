@@ -29,7 +29,10 @@ def class_pages(
     findings: Sequence[Mapping[str, Any]],
     shown: Mapping[str, Sequence[int]],
 ) -> list[dict[str, Any]]:
-    """A page's data for each class that is decided, explained or a label, by name; `shown` are windows of a class."""
+    """A page's data for each class that is decided, explained or a label, by name; `shown` are windows of a class.
+
+    `with_profiles` adds where its evidence lies.
+    """
     decided = _rows(
         connection, "SELECT label, count(*), count(DISTINCT clip_id), avg(probability) FROM predictions GROUP BY 1"
     )
@@ -46,10 +49,9 @@ def class_pages(
     )
     touched = _touched(connection)
     names = sorted({*decided, *truth, *means})
-    bands, times = (_profiles(connection, column, names) for column in ("band_profile", "time_profile"))
     place = {finding["finding"]: i for i, finding in enumerate(findings)}
     pages = []
-    for c, name in enumerate(names):
+    for name in names:
         windows, recordings, p = decided.get(name, (0, 0, None))
         labels, labelled_recordings = truth.get(name, (0, 0))
         own = [place[one["finding"]] for one in findings if one["subject"] == name]
@@ -70,14 +72,19 @@ def class_pages(
                 "taken": _most(taken.get(name, {}), name),
                 "explained": explained,
                 "scores": dict(zip(_MEANS, scores, strict=True)),
-                "bands": _against(bands, c),
-                "times": _against(times, c),
                 "findings": own,
                 "also": others,
                 "shown": list(shown.get(name, ()))[:_EXAMPLES],
             }
         )
     return pages
+
+
+def with_profiles(pages: Sequence[dict[str, Any]], connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The pages of classes with the mean masks of each, over frequency (`bands`) and time (`times`), and of others."""
+    names = [page["name"] for page in pages]
+    bands, times = (_profiles(connection, column, names) for column in ("band_profile", "time_profile"))
+    return [{**page, "bands": _against(bands, c), "times": _against(times, c)} for c, page in enumerate(pages)]
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, tuple[Any, ...]]:
