@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -53,6 +55,11 @@ def for_people(interrupted: str = "interrupted") -> Iterator[None]:
         raise fail(str(error)) from None
     except KeyboardInterrupt:
         raise fail(interrupted, INTERRUPTED) from None
+
+
+def has_screen() -> bool:
+    """Whether a person sits at a screen where a page can be opened."""
+    return console.is_terminal and (sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY")))
 
 
 def clock(seconds: float) -> str:

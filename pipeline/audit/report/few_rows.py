@@ -51,6 +51,10 @@ class WindowRows:
         self._lock = threading.Lock()
         self._found: tuple[dict[str, list[Place]], dict[str, set[tuple[str, ...]]]] | None = None
 
+    def find(self) -> None:
+        """Make the index now."""
+        self._index()
+
     def keys(self, window_id: str) -> set[tuple[str, ...]]:
         """What the columns `keys` say of a window's rows; empty where it has none."""
         return self._index()[1].get(window_id, set())

@@ -101,6 +101,11 @@ class Media:
                     mask = np.frombuffer(row["mask"], np.uint8).reshape(row["n_freq"], row["n_frames"])
                     yield of_target["mask"], self.axes.veil(mask)
 
+    def find_masks(self) -> None:
+        """Look for the masks of all windows now, which the first mask would wait for otherwise."""
+        if self._paths:
+            self._masks.find()
+
     def keep(self, paths: Collection[str]) -> None:
         """Forget all files but these."""
         left = {i: _kept(of_window, paths) for i, of_window in self._paths.items()}
