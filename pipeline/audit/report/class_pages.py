@@ -18,6 +18,7 @@ BINS = 10
 _CONFUSED = 5
 _EXAMPLES = 24
 _BATCH_ROWS = 8192
+_PROFILES = ("band_profile", "time_profile")
 _MEANS = ("p", "p_in", "p_out", "ff", "ad", "fid_in", "mask_mean", "energy_kept")
 
 Profiles = tuple[NDArray[np.float64], NDArray[np.int64]]  # sums [classes, n], explanations [classes]
@@ -83,7 +84,7 @@ def class_pages(
 def with_profiles(pages: Sequence[dict[str, Any]], connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The pages of classes with the mean masks of each, over frequency (`bands`) and time (`times`), and of others."""
     names = [page["name"] for page in pages]
-    bands, times = (_profiles(connection, column, names) for column in ("band_profile", "time_profile"))
+    bands, times = _profiles(connection, names)
     return [{**page, "bands": _against(bands, c), "times": _against(times, c)} for c, page in enumerate(pages)]
 
 
@@ -121,28 +122,29 @@ def _touched(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     return found
 
 
-def _profiles(connection: duckdb.DuckDBPyConnection, column: str, names: Sequence[str]) -> Profiles:
-    """Sums `[C, n]` of the profiles of each class and their numbers `[C]`, of windows that are called so.
+def _profiles(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[Profiles]:
+    """Sums `[C, n]` of both profiles of each class and their numbers `[C]`, of windows that are called so.
 
     A few thousand rows are read at a time.
     """
     place = {name: c for c, name in enumerate(names)}
-    sums, counts = np.zeros((len(names), 0)), np.zeros(len(names), np.int64)
+    sums, counts = [np.zeros((len(names), 0))] * len(_PROFILES), np.zeros(len(names), np.int64)
     called = connection.sql(
-        f"SELECT target, {column} FROM masks JOIN predictions USING (window_id) WHERE target = label"
+        f"SELECT target, {', '.join(_PROFILES)} FROM masks JOIN predictions USING (window_id) WHERE target = label"
     )
     for batch in called.fetch_arrow_reader(_BATCH_ROWS):
         if not batch.num_rows:
             continue
         targets = batch.column("target").dictionary_encode()
-        values = rows_of(pa.chunked_array([batch.column(column)]))
-        if not sums.shape[1]:
-            sums = np.zeros((len(names), values.shape[1]))
         codes = np.array([place[one] for one in targets.dictionary.to_pylist()])[targets.indices.to_numpy()]
-        for c in np.unique(codes):
-            sums[c] += values[codes == c].sum(axis=0, dtype=np.float64)
         counts += np.bincount(codes, minlength=len(names))
-    return sums, counts
+        for number, column in enumerate(_PROFILES):
+            values = rows_of(pa.chunked_array([batch.column(column)]))
+            if not sums[number].shape[1]:
+                sums[number] = np.zeros((len(names), values.shape[1]))
+            for c in np.unique(codes):
+                sums[number][c] += values[codes == c].sum(axis=0, dtype=np.float64)
+    return [(one, counts) for one in sums]
 
 
 def _against(profiles: Profiles, c: int) -> dict[str, list[float]]:

@@ -16,6 +16,7 @@ from pipeline.audit.report.neighbours import Neighbours
 from pipeline.audit.report.overview import six_numbers
 from pipeline.audit.report.page import PAGE, assets, render
 from pipeline.audit.report.sample import choose
+from pipeline.audit.report.tables import connect
 from pipeline.audit.report.windows import Windows, members_by_finding
 from pipeline.runs.original import Originals
 from pipeline.runs.run import Run
@@ -35,7 +36,7 @@ class Pages:
     """
 
     def __init__(self, run: Run, count: int, originals: Originals | None, budget_s: float = BUDGET_S) -> None:
-        self._run, self._connection = run, run.connect()
+        self._run, self._connection = run, connect(run)
         self._lock = threading.Lock()
         self.audited = register_audit(self._connection, run.url)
         self.findings = findings_of(self._connection)
