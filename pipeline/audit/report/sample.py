@@ -48,7 +48,7 @@ class Sample:
         if pictured < shown or heard < shown:
             sentences.append(
                 f"There are pictures of {pictured:,} and sound of {heard:,}: the first in this order whose sound "
-                "the run keeps, as far as the report has room."
+                "the run keeps, as far as there is room."
             )
         return " ".join(sentences)
 
