@@ -22,6 +22,7 @@ class OnDemand(Generic[K]):
         self._lock = threading.Lock()
         self._made: OrderedDict[K, Future[dict[str, bytes]]] = OrderedDict()
         self._sizes: dict[K, int] = {}
+        self._bytes = 0
 
     def get(self, key: K) -> dict[str, bytes]:
         """The files of a key, by path."""
@@ -44,8 +45,15 @@ class OnDemand(Generic[K]):
             return
         with self._lock:
             self._sizes[key] = sum(map(len, files.values()))
-            # What is being made has no size yet, and stays.
-            for old in [one for one in self._made if one in self._sizes]:
-                if sum(self._sizes.values()) > self._max_bytes and old != key:
-                    del self._made[old], self._sizes[old]
+            self._bytes += self._sizes[key]
+            if self._bytes > self._max_bytes:
+                self._make_room(key)
         future.set_result(files)
+
+    def _make_room(self, key: K) -> None:
+        """Forget what was asked for longest ago, but not `key`; what is being made has no size yet, and stays."""
+        for old in [one for one in self._made if one in self._sizes and one != key]:
+            if self._bytes <= self._max_bytes:
+                return
+            del self._made[old]
+            self._bytes -= self._sizes.pop(old)

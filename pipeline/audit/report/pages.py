@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.audit.report.neighbours import Neighbours
 from pipeline.audit.report.overview import six_numbers
 from pipeline.audit.report.page import PAGE, assets, render
 from pipeline.audit.report.sample import choose
-from pipeline.audit.report.tables import connect
+from pipeline.audit.report.tables_in_memory import connect
 from pipeline.audit.report.windows import Windows, members_by_finding
 from pipeline.runs.original import Originals
 from pipeline.runs.run import Run
@@ -24,6 +25,8 @@ from pipeline.storage.filesystem import display_url
 from pipeline.storage.retry import BUDGET_S
 
 PER_FILE = 100
+_CLASSES = "data/classes.js"
+_ASKING = (_CLASSES, PAGE)
 # Of a finding, and of a run without findings.
 EXAMPLES, TO_HEAR = 3, 6
 
@@ -46,7 +49,7 @@ class Pages:
         self._ids = [one["finding"] for one in self.findings]
         self._makers: dict[str, Callable[[], bytes]] = {
             "data/clips.js": self._clips,
-            "data/classes.js": self._of_classes,
+            _CLASSES: self._of_classes,
         }
         for start in range(0, len(self.windows.rows), PER_FILE):
             rows = range(start, min(start + PER_FILE, len(self.windows.rows)))
@@ -68,8 +71,9 @@ class Pages:
         return list(self._makers)
 
     def read(self, path: str) -> bytes:
-        """Make the one at a path, of `paths`; one after the other, as they ask the same tables."""
-        with self._lock:
+        """Make the one at a path, of `paths`; several threads may."""
+        # A connection answers one question at a time.
+        with self._lock if path in _ASKING else nullcontext():
             return self._makers[path]()
 
     @cached_property

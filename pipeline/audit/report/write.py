@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from pipeline.audit.report.budget import affordable, files_within
 from pipeline.audit.report.folder import ReportFolder
 from pipeline.audit.report.page import PAGE
 from pipeline.audit.report.pages import Pages
+from pipeline.audit.report.sound_budget import affordable, files_within
 from pipeline.runs.original import Originals
 from pipeline.runs.run import open_run
 from pipeline.storage.filesystem import join

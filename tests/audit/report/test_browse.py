@@ -156,6 +156,20 @@ def test_a_run_without_sound_is_heard_from_its_input(tmp_path: Path) -> None:
         assert len(told) == 1
 
 
+def test_masks_that_were_not_drawn_are_not_promised(tmp_path: Path) -> None:
+    run = few(tmp_path, masks="share:0.5", listenables=("masked_out",))
+    rows = open_run(run).table("masks").to_table(columns=["window_id", "mask"]).to_pylist()
+    drawn = {row["window_id"] for row in rows if row["mask"] is not None}
+    assert 0 < len(drawn) < 16
+    with browse(run) as served:
+        for row in details(served):
+            (explained,) = row["media"]["explanations"]
+            assert ("mask" in explained) is (row["window_id"] in drawn)
+            assert set(explained["sounds"]) == {"removed"}
+            assert "picture" not in row["media"]
+            assert [ask(served.url, explained[name]).status for name in explained if name == "mask"] in ([200], [])
+
+
 def test_another_input_than_the_runs_is_told(base_run: str, tmp_path: Path) -> None:
     run = few(tmp_path, listenables=())
     (tmp_path / "few-in").rename(tmp_path / "other")
