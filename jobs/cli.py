@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from jobs.audit import audit
+from jobs.browse import browse
 from jobs.check import check_app
 from jobs.clean import clean
 from jobs.data import data_app
@@ -36,6 +37,7 @@ app.command()(verify)
 app.command()(status)
 app.command()(extract)
 app.command()(report)
+app.command()(browse)
 app.command()(clean)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

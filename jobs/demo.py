@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -13,7 +11,7 @@ import typer
 
 from jobs.audit import print_findings
 from jobs.explain import RESUME, run_and_print
-from jobs.messages import console, for_people
+from jobs.messages import console, for_people, has_screen
 from pipeline.audit.audit import audit
 from pipeline.audit.examples import Example, panels_of, pick_examples, pick_windows
 from pipeline.audit.report.write import report
@@ -70,7 +68,7 @@ def _of_scenes(out: Path) -> None:
     print_findings(output, found, reviewed=False)
     page = report(output, out / "report").page
     console.print(f"the report: {page}", markup=False)
-    if console.is_terminal and (sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")):
+    if has_screen():
         typer.launch(page)
 
 

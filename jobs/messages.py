@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -62,6 +64,11 @@ def counted(count: int, what: str) -> str:
     ('1 window', '2 windows')
     """
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def has_screen() -> bool:
+    """Whether a person sits at a screen where a page can be opened."""
+    return console.is_terminal and (sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY")))
 
 
 def clock(seconds: float) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.audit.audit import Audit, audit
+    from pipeline.audit.report.browse import browse
     from pipeline.audit.report.write import report
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.flow.run import explain_dataset
@@ -32,6 +33,7 @@ __all__ = [
     "LmacError",
     "Run",
     "audit",
+    "browse",
     "evaluate",
     "explain_dataset",
     "extract",
@@ -49,6 +51,7 @@ _HOMES = {
     "Explanation": "pipeline.lmac.explanation",
     "Run": "pipeline.runs.run",
     "audit": "pipeline.audit.audit",
+    "browse": "pipeline.audit.report.browse",
     "evaluate": "pipeline.evaluation.evaluate",
     "explain_dataset": "pipeline.flow.run",
     "extract": "pipeline.runs.extract",

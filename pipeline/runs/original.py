@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from pipeline.inputs.label_table import ground_truth, load_labels
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.inputs.recording import FileIds
+from pipeline.inputs.shards import printable
 from pipeline.runs.run import Listenable, Run
 from pipeline.storage.errors import InputError
 from schemas.input_config import InputConfig
@@ -31,44 +33,57 @@ def samples_of(start_s: float, duration_s: float, rate: int) -> tuple[int, int]:
     return start, start + round(duration_s * rate)
 
 
-def read_originals(
-    run: Run, window_ids: Collection[str], input_url: str, labels_url: str | None = None
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield windows of a run by their names, with their samples `[n]` at the explainer's rate, in the input's order.
+class Originals:
+    """The input of a run, listed once, from which its windows are read again; what decodes them ends with the block.
 
-    Those whose recording the input does not have are left out. `labels_url` is the run's table of labels, which is
-    needed where it said what the segments are.
-    Raises InputError where it is not given then, or a recording cannot be decoded any more; StorageError where the
-    input cannot be read.
+    `labels_url` is the run's table of labels, which is needed where it said what the segments are. Raises InputError
+    where it is not given then, StorageError where the input cannot be listed.
     """
-    rate, config = run.record.explainer["sample_rate"], run.record.config
-    if config.get("label_segments") and labels_url is None:
-        raise InputError(
-            "a table of labels said what the run's segments are: give it with --labels, or take the listenables, of "
-            "which both sides together are the original"
-        )
-    rows = run.sql(
-        "SELECT clip_id, window_id, start_s, duration_s, channel, damaged FROM predictions "
-        "WHERE list_contains(?, window_id)",
-        [list(window_ids)],
-    ).fetchall()
-    by_clip = defaultdict(list)
-    for clip_id, *row in rows:
-        by_clip[clip_id].append(row)
-    files = FileIds(by_clip.keys(), config["channel"] == "each")
-    reading = InputConfig.recorded(config, labels_url)
-    listing = list_input(input_url, reading)
-    truth = ground_truth(listing, reading, load_labels(reading, needed=False)) if labels_url is not None else None
-    with DecoderProcess() as decoder:
-        for recording in find_recordings(listing, files, truth=truth):
+
+    def __init__(self, run: Run, input_url: str, labels_url: str | None = None) -> None:
+        config = run.record.config
+        if config.get("label_segments") and labels_url is None:
+            raise InputError(
+                "a table of labels said what the run's segments are: give it with --labels, or take the listenables, "
+                "of which both sides together are the original"
+            )
+        self._rate, self._channel = run.record.explainer["sample_rate"], config["channel"]
+        reading = InputConfig.recorded(config, labels_url)
+        self._listing = list_input(input_url, reading)
+        labels = load_labels(reading, needed=False) if labels_url is not None else None
+        self._truth = ground_truth(self._listing, reading, labels) if labels_url is not None else None
+        self._decoder = DecoderProcess()
+
+    def __enter__(self) -> Originals:
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._decoder.__exit__(*raised)
+
+    def read(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Yield windows, told by their rows of `predictions`, by their names with their samples `[n]`.
+
+        They are at the explainer's rate, in the input's order; those whose recording the input does not have are left
+        out. Raises StorageError where the input cannot be read, and InputError where a recording cannot be decoded any
+        more.
+        """
+        by_clip: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in rows:
+            by_clip[row["clip_id"]].append(row)
+        files = FileIds(by_clip.keys(), self._channel == "each")
+        within = {row["shard"] for found in by_clip.values() for row in found}
+        shards = {one.shard_id for one in self._listing.shards if one.kind == "files" or printable(one.uri) in within}
+        for recording in find_recordings(self._listing, files, shards, self._truth):
             for clip_id in (found for one in recording.clip_ids for found in files.of(one)):
                 windows = by_clip.pop(clip_id, [])
-                spans = [samples_of(start, length, rate) for _, start, length, *_ in windows]
-                channels = {str(channel or config["channel"]) for *_, channel, _ in windows} or {"mix"}
-                damaged = any(damaged for *_, damaged in windows)
-                read = partial(read_spans, recording, rate, spans, channels.pop(), damaged, decoder.stream)
+                spans = [samples_of(one["start_s"], one["duration_s"], self._rate) for one in windows]
+                channels = {str(one["channel"] or self._channel) for one in windows} or {"mix"}
+                damaged = any(one["damaged"] for one in windows)
+                read = partial(read_spans, recording, self._rate, spans, channels.pop(), damaged, self._decoder.stream)
                 waveforms = _still_there(recording.name, read)
-                yield from zip((window_id for window_id, *_ in windows), waveforms, strict=True)
+                yield from zip((one["window_id"] for one in windows), waveforms, strict=True)
+            if not by_clip:
+                return
 
 
 def _still_there(name: str, read: Callable[[], Iterable[NDArray[np.float32]]]) -> Iterator[NDArray[np.float32]]:
@@ -78,6 +93,22 @@ def _still_there(name: str, read: Callable[[], Iterable[NDArray[np.float32]]]) -
         raise InputError(
             f"{name}: it cannot be decoded any more ({fault.message}): give the input as it was when the run was made"
         ) from None
+
+
+def read_originals(
+    run: Run, window_ids: Collection[str], input_url: str, labels_url: str | None = None
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield windows of a run by their names, with their samples `[n]` at the explainer's rate, in the input's order.
+
+    What is left out and what is raised is as in `Originals`.
+    """
+    with Originals(run, input_url, labels_url) as originals:
+        rows = run.sql(
+            "SELECT clip_id, window_id, shard, start_s, duration_s, channel, damaged FROM predictions "
+            "WHERE list_contains(?, window_id)",
+            [list(window_ids)],
+        )
+        yield from originals.read(rows.to_arrow_table().to_pylist())
 
 
 def sides_add_up(run: Run) -> bool:

@@ -14,6 +14,7 @@ from pipeline.storage.errors import StorageError
 
 T = TypeVar("T")
 
+BUDGET_S = 180.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 20.0
 
 _TRANSIENT_ERRNO = frozenset(
@@ -37,7 +38,7 @@ def retrying(
     operation: Callable[[], T],
     *,
     what: str,
-    budget_s: float = 180.0,
+    budget_s: float = BUDGET_S,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     jitter: Callable[[], float] = random.random,

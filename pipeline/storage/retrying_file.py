@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from fsspec import AbstractFileSystem
 
 from pipeline.storage.filesystem import refuse_special
-from pipeline.storage.retry import retrying
+from pipeline.storage.retry import BUDGET_S, retrying
 
-_BLOCK_BYTES = 8 << 20
+T = TypeVar("T")
 
 
 class RetryingFile(io.RawIOBase):
     """A remote file, opened for reading, whose opening, reads and seeks are each retried.
 
-    An fsspec file moves its position only after a read has succeeded, so the same read can be done again.
+    An fsspec file moves its position only after a read has succeeded, so the same read can be done again. Each read
+    fetches `block_bytes` more than is asked for, and is retried for `budget_s` seconds.
     """
 
-    def __init__(self, fs: AbstractFileSystem, path: str, what: str) -> None:
+    def __init__(
+        self, fs: AbstractFileSystem, path: str, what: str, *, block_bytes: int = 8 << 20, budget_s: float = BUDGET_S
+    ) -> None:
         super().__init__()
-        self._what = what
+        self._what, self._budget_s = what, budget_s
         refuse_special(fs, path)
-        self._file: Any = retrying(lambda: fs.open(path, "rb", block_size=_BLOCK_BYTES), what=what)
+        self._file: Any = self._retrying(lambda: fs.open(path, "rb", block_size=block_bytes))
 
     def read(self, size: int = -1, /) -> bytes:
         """Read up to `size` bytes, or all; raises StorageError when the outage outlasts the retries."""
-        return bytes(retrying(lambda: self._file.read(size), what=self._what))
+        return bytes(self._retrying(lambda: self._file.read(size)))
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into `buffer`; return the number of bytes read."""
@@ -56,3 +60,6 @@ class RetryingFile(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+    def _retrying(self, operation: Callable[[], T]) -> T:
+        return retrying(operation, what=self._what, budget_s=self._budget_s)

@@ -18,6 +18,7 @@ BINS = 10
 _CONFUSED = 5
 _EXAMPLES = 24
 _BATCH_ROWS = 8192
+_PROFILES = ("band_profile", "time_profile")
 _MEANS = ("p", "p_in", "p_out", "ff", "ad", "fid_in", "mask_mean", "energy_kept")
 
 Profiles = tuple[NDArray[np.float64], NDArray[np.int64]]  # sums [classes, n], explanations [classes]
@@ -29,7 +30,10 @@ def class_pages(
     findings: Sequence[Mapping[str, Any]],
     shown: Mapping[str, Sequence[int]],
 ) -> list[dict[str, Any]]:
-    """A page's data for each class that is decided, explained or a label, by name; `shown` are windows of a class."""
+    """A page's data for each class that is decided, explained or a label, by name; `shown` are windows of a class.
+
+    `with_profiles` adds where its evidence lies.
+    """
     decided = _rows(
         connection, "SELECT label, count(*), count(DISTINCT clip_id), avg(probability) FROM predictions GROUP BY 1"
     )
@@ -46,10 +50,9 @@ def class_pages(
     )
     touched = _touched(connection)
     names = sorted({*decided, *truth, *means})
-    bands, times = (_profiles(connection, column, names) for column in ("band_profile", "time_profile"))
     place = {finding["finding"]: i for i, finding in enumerate(findings)}
     pages = []
-    for c, name in enumerate(names):
+    for name in names:
         windows, recordings, p = decided.get(name, (0, 0, None))
         labels, labelled_recordings = truth.get(name, (0, 0))
         own = [place[one["finding"]] for one in findings if one["subject"] == name]
@@ -70,14 +73,19 @@ def class_pages(
                 "taken": _most(taken.get(name, {}), name),
                 "explained": explained,
                 "scores": dict(zip(_MEANS, scores, strict=True)),
-                "bands": _against(bands, c),
-                "times": _against(times, c),
                 "findings": own,
                 "also": others,
                 "shown": list(shown.get(name, ()))[:_EXAMPLES],
             }
         )
     return pages
+
+
+def with_profiles(pages: Sequence[dict[str, Any]], connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The pages of classes with the mean masks of each, over frequency (`bands`) and time (`times`), and of others."""
+    names = [page["name"] for page in pages]
+    bands, times = _profiles(connection, names)
+    return [{**page, "bands": _against(bands, c), "times": _against(times, c)} for c, page in enumerate(pages)]
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, tuple[Any, ...]]:
@@ -114,28 +122,29 @@ def _touched(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     return found
 
 
-def _profiles(connection: duckdb.DuckDBPyConnection, column: str, names: Sequence[str]) -> Profiles:
-    """Sums `[C, n]` of the profiles of each class and their numbers `[C]`, of windows that are called so.
+def _profiles(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[Profiles]:
+    """Sums `[C, n]` of both profiles of each class and their numbers `[C]`, of windows that are called so.
 
     A few thousand rows are read at a time.
     """
     place = {name: c for c, name in enumerate(names)}
-    sums, counts = np.zeros((len(names), 0)), np.zeros(len(names), np.int64)
+    sums, counts = [np.zeros((len(names), 0))] * len(_PROFILES), np.zeros(len(names), np.int64)
     called = connection.sql(
-        f"SELECT target, {column} FROM masks JOIN predictions USING (window_id) WHERE target = label"
+        f"SELECT target, {', '.join(_PROFILES)} FROM masks JOIN predictions USING (window_id) WHERE target = label"
     )
     for batch in called.fetch_arrow_reader(_BATCH_ROWS):
         if not batch.num_rows:
             continue
         targets = batch.column("target").dictionary_encode()
-        values = rows_of(pa.chunked_array([batch.column(column)]))
-        if not sums.shape[1]:
-            sums = np.zeros((len(names), values.shape[1]))
         codes = np.array([place[one] for one in targets.dictionary.to_pylist()])[targets.indices.to_numpy()]
-        for c in np.unique(codes):
-            sums[c] += values[codes == c].sum(axis=0, dtype=np.float64)
         counts += np.bincount(codes, minlength=len(names))
-    return sums, counts
+        for number, column in enumerate(_PROFILES):
+            values = rows_of(pa.chunked_array([batch.column(column)]))
+            if not sums[number].shape[1]:
+                sums[number] = np.zeros((len(names), values.shape[1]))
+            for c in np.unique(codes):
+                sums[number][c] += values[codes == c].sum(axis=0, dtype=np.float64)
+    return [(one, counts) for one in sums]
 
 
 def _against(profiles: Profiles, c: int) -> dict[str, list[float]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from pipeline.audit.report.page import PAGE
 from pipeline.storage.errors import StorageError, storage_errors
 from pipeline.storage.filesystem import display_url, is_local, join, open_filesystem, put_file
 from pipeline.storage.retry import retrying
 
-PAGE = "index.html"
 # By which a folder is known for a report's, and may be written again.
 MARK = b'<meta name="generator" content="lmac report">'
 _PARTS = ("assets", "data", "pictures", "sounds")

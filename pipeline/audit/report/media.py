@@ -2,77 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from pipeline.audit.report.few_rows import rows_of_windows, windows_in
+from pipeline.audit.report.few_rows import WindowRows
 from pipeline.audit.report.pictures import Axes
-from pipeline.audit.report.sounds import Heard, estimated_bytes, listen
+from pipeline.audit.report.sounds import Sounds
 from pipeline.audit.report.windows import Windows
+from pipeline.runs.original import Originals
 from pipeline.runs.run import Run
-from schemas.report_config import ReportConfig
+from pipeline.storage.retry import BUDGET_S
+from schemas.draws import Draw
+
+SOUNDS, PICTURES = "sounds/", "pictures/"
+_MASK = ("window_id", "target", "mask", "n_freq", "n_frames")
 
 
 class Media:
-    """What can be heard and seen of the windows at `places`, and where it lies: paths relative to the report.
+    """What can be heard and seen of the windows shown, and where it lies: paths relative to the report.
 
-    These are the first windows shown of which there is sound, as many as the budget for sound lets one expect.
+    The paths are known before anything is read: they are what the run keeps and `originals` can give. An outage of the
+    run's storage is waited for `budget_s` seconds.
     """
 
-    def __init__(self, run: Run, windows: Windows, config: ReportConfig, input_url: str | None) -> None:
+    def __init__(self, run: Run, windows: Windows, originals: Originals | None, budget_s: float = BUDGET_S) -> None:
         self.axes = _axes(run)
-        self.heard = 0
-        self._budget = config.sound_mb * 1e6
         self._windows = windows
         self._paths: dict[int, dict[str, Any]] = {}
-        self._heard: dict[str, Heard] = {}
-        self._veils: dict[tuple[str, str], bytes] = {}
-        count = _affordable(run, windows, config, input_url is not None)
-        keeps = set() if input_url is not None else windows_in(run, "listenables", list(windows.by_id))
-        # Without any sound there are masks to be seen.
-        candidates = [i for i, row in enumerate(windows.rows) if not keeps or row["window_id"] in keeps]
-        self.places = candidates[:count]
-        if self.axes is not None:
-            targets = windows.targets(self.places)
-            self._heard = listen(run, targets, input_url, self.axes.spectrogram)
-            self._veils = dict(_veils(run, targets, self.axes))
+        if self.axes is None:
+            return
+        ids = list(windows.by_id)
+        listenables = WindowRows(run, "listenables", ids, ("target", "kind"), budget_s)
+        self._sounds = Sounds(run, windows, listenables, originals, self.axes.spectrogram)
+        self._masks = WindowRows(run, "masks", ids, budget_s=budget_s)
+        self._drawn = Draw.parse(run.record.config["masks"])
+        everything = {i: self._promised(i) for i in range(len(windows.rows))}
+        self._paths = {i: paths for i, paths in everything.items() if list(_files(paths))}
 
-    def files(self) -> Iterator[tuple[str, bytes]]:
-        """Yield all files with their paths, the first windows first, and sound only as far as its budget goes."""
-        spent = 0
-        for i in self.places:
-            row = self._windows.rows[i]
-            found = self._heard.pop(row["window_id"], Heard())
-            spent += found.size
-            sounding = bool(found.size) and spent <= self._budget
-            self.heard += sounding
-            paths: dict[str, Any] = {"explanations": []}
-            if found.picture is not None:
-                paths["picture"] = f"pictures/{i:05d}.jpg"
-                yield paths["picture"], found.picture
-            original = f"sounds/{i:05d}-original.flac"
-            if sounding and found.original is not None:
-                paths["original"] = original
-                yield original, found.original
-            for t, one in enumerate(self._windows.explanations[i]):
-                of_target: dict[str, Any] = {"sounds": {}}
-                veil = self._veils.pop((row["window_id"], one["target"]), None)
-                if veil is not None:
-                    of_target["mask"] = f"pictures/{i:05d}-{t}.png"
-                    yield of_target["mask"], veil
-                for kind, flac in found.of(one["target"]).items() if sounding else ():
-                    path = original if kind == "original" else f"sounds/{i:05d}-{t}-{kind}.flac"
-                    of_target["sounds"][kind] = path
-                    if kind != "original":
-                        yield path, flac
-                paths["explanations"].append(of_target)
-            if len(paths) > 1 or any(len(one) > 1 or one["sounds"] for one in paths["explanations"]):
-                self._paths[i] = paths
+    @property
+    def heard(self) -> int:
+        """How many windows have sound."""
+        return sum(self.level(i) == 2 for i in self._paths)
+
+    @property
+    def pictured(self) -> int:
+        """How many windows have a spectrogram or a mask."""
+        return sum(any(path.startswith(PICTURES) for path in _files(paths)) for paths in self._paths.values())
+
+    def places(self) -> dict[str, int]:
+        """The window that each path is of."""
+        return {path: i for i, paths in self._paths.items() for path in _files(paths)}
 
     def of(self, i: int) -> dict[str, Any] | None:
-        """The paths of window `i`: `picture`, `original`, and of each explanation `mask` and `sounds`; once written."""
+        """The paths of window `i`: `picture`, `original`, and of each explanation `mask` and `sounds`."""
         return self._paths.get(i)
 
     def level(self, i: int) -> int:
@@ -80,10 +64,10 @@ class Media:
         paths = self.of(i)
         if paths is None:
             return 0
-        return 2 if any(one["sounds"] for one in paths["explanations"]) or "original" in paths else 1
+        return 2 if any(path.startswith(SOUNDS) for path in _files(paths)) else 1
 
     def thumbnail(self, i: int) -> dict[str, str]:
-        """What a card of window `i` shows and plays: `picture`, `mask`, `original`, `kept`, as far as there are any."""
+        """What a card of window `i` shows and plays: `picture`, `original`, `kept`, as far as there are any."""
         paths = self.of(i)
         if paths is None:
             return {}
@@ -91,25 +75,74 @@ class Media:
         sounds = {kind: first["sounds"][kind] for kind in ("original", "kept", "removed") if kind in first["sounds"]}
         return {name: paths[name] for name in ("picture", "original") if name in paths} | sounds
 
+    def files(self, places: Sequence[int]) -> Iterator[dict[str, bytes]]:
+        """Yield the sound and the spectrogram of each of the windows at these places, by path; not the masks.
 
-def _affordable(run: Run, windows: Windows, config: ReportConfig, from_input: bool) -> int:
-    """How many windows have sound and pictures: as many as the budget for sound lets one expect."""
-    count = min(config.pictured, len(windows.rows))
-    if not config.sound_mb or not count:
-        return count
-    seconds = float(np.mean([row["duration_s"] for row in windows.rows]))
-    targets = float(np.mean([len(found) for found in windows.explanations]))
-    each = estimated_bytes(run, seconds, targets, from_input)
-    return count if not each else min(count, max(1, int(config.sound_mb * 1e6 / each)))
+        What a run's input does not give again is left out.
+        """
+        heard = self._sounds.read(places) if self._paths else {}
+        for i in places:
+            paths, found = self._paths.get(i), heard.pop(i, None)
+            if paths is None or found is None:
+                continue
+            made = {paths.get("picture"): found.picture, paths.get("original"): found.original}
+            for one, of_target in zip(self._windows.explanations[i], paths["explanations"], strict=True):
+                sides = found.sides.get(one["target"], {})
+                made |= {path: sides[kind] for kind, path in of_target["sounds"].items() if kind in sides}
+            yield {path: data for path, data in made.items() if path is not None and data is not None}
+
+    def masks(self, places: Sequence[int]) -> Iterator[tuple[str, bytes]]:
+        """Yield the masks of the windows at these places as veils over their spectrograms, with their paths."""
+        targets = self._windows.targets([i for i in places if i in self._paths])
+        for row in self._masks.rows(targets.keys(), _MASK) if targets else ():
+            paths = self._paths[self._windows.by_id[row["window_id"]]]
+            for target, of_target in zip(targets[row["window_id"]], paths["explanations"], strict=True):
+                if target == row["target"] and "mask" in of_target and row["mask"] is not None and self.axes:
+                    mask = np.frombuffer(row["mask"], np.uint8).reshape(row["n_freq"], row["n_frames"])
+                    yield of_target["mask"], self.axes.veil(mask)
+
+    def find_masks(self) -> None:
+        """Look for the masks of all windows now, which the first mask would wait for otherwise."""
+        if self._paths:
+            self._masks.find()
+
+    def keep(self, paths: Collection[str]) -> None:
+        """Forget all files but these."""
+        left = {i: _kept(of_window, paths) for i, of_window in self._paths.items()}
+        self._paths = {i: of_window for i, of_window in left.items() if list(_files(of_window))}
+
+    def _promised(self, i: int) -> dict[str, Any]:
+        window_id, original = self._windows.rows[i]["window_id"], f"{SOUNDS}{i:05d}-original.flac"
+        whole, sides = self._sounds.has_original(i), self._sounds.sides(i)
+        paths: dict[str, Any] = {"explanations": []}
+        for t, kinds in enumerate(sides):
+            sounds = {kind: f"{SOUNDS}{i:05d}-{t}-{kind}.flac" for kind in sorted(kinds)}
+            mask = {"mask": f"{PICTURES}{i:05d}-{t}.png"} if self._drawn.takes(window_id) else {}
+            paths["explanations"].append({"sounds": ({"original": original} if whole else {}) | sounds, **mask})
+        if whole or any("kept" in kinds for kinds in sides):
+            paths["picture"] = f"{PICTURES}{i:05d}.jpg"
+        return paths | ({"original": original} if whole else {})
+
+
+def _files(paths: dict[str, Any]) -> Iterator[str]:
+    yield from (paths[name] for name in ("picture", "original") if name in paths)
+    for one in paths["explanations"]:
+        yield from (path for kind, path in one["sounds"].items() if kind != "original")
+        yield from ([one["mask"]] if "mask" in one else ())
+
+
+def _kept(paths: dict[str, Any], files: Collection[str]) -> dict[str, Any]:
+    """The same, of these files alone."""
+    explanations = [
+        {"sounds": {kind: path for kind, path in one["sounds"].items() if path in files}}
+        | ({"mask": one["mask"]} if one.get("mask") in files else {})
+        for one in paths["explanations"]
+    ]
+    return {"explanations": explanations} | {
+        name: paths[name] for name in ("picture", "original") if paths.get(name) in files
+    }
 
 
 def _axes(run: Run) -> Axes | None:
     grid = run.table("masks").head(1, columns=["bin_hz", "hop_s"]).to_pylist()
     return Axes(run.band_edges_hz, grid[0]["bin_hz"], grid[0]["hop_s"]) if grid else None
-
-
-def _veils(run: Run, targets: Mapping[str, Collection[str]], axes: Axes) -> Iterator[tuple[tuple[str, str], bytes]]:
-    for row in rows_of_windows(run, "masks", targets.keys()):
-        if row["mask"] is not None and row["target"] in targets[row["window_id"]]:
-            mask = np.frombuffer(row["mask"], np.uint8).reshape(row["n_freq"], row["n_frames"])
-            yield (row["window_id"], row["target"]), axes.veil(mask)

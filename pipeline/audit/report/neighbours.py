@@ -7,27 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 512
 
+class Neighbours:
+    """The nearest of `embeddings` `[N, D]`, each of a window of the recording in `clip_ids` `[N]`."""
 
-def nearest(embeddings: NDArray[np.float32], clip_ids: Sequence[str], count: int = 5) -> list[list[tuple[int, float]]]:
-    """For each row of `embeddings` `[N, D]` its nearest rows of other recordings, with the cosine of their angle.
+    def __init__(self, embeddings: NDArray[np.float32], clip_ids: Sequence[str]) -> None:
+        self._recording = np.unique(np.asarray(clip_ids), return_inverse=True)[1]
+        self._unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
 
-    Exact; the nearest first, and one window of a recording alone. Fewer where there are no more recordings.
-    """
-    if not len(embeddings):
-        return []
-    recording = np.unique(np.asarray(clip_ids), return_inverse=True)[1]
-    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    # A recording's other windows are left out, and of another's only the first is taken: look a little further.
-    depth = min(len(unit), count * 4)
-    found = []
-    for start in range(0, len(unit), _BLOCK):
-        cosines = unit[start : start + _BLOCK] @ unit.T
-        cosines[recording[start : start + _BLOCK, None] == recording[None, :]] = -np.inf
+    def nearest(self, rows: range, count: int = 5) -> list[list[tuple[int, float]]]:
+        """For each of these rows its nearest rows of other recordings, with the cosine of their angle.
+
+        Exact; the nearest first, and one window of a recording alone. Fewer where there are no more recordings. A few
+        hundred rows at once: `[rows, N]` cosines are held.
+        """
+        if not rows:
+            return []
+        these, recording = slice(rows.start, rows.stop), self._recording
+        # A recording's other windows are left out, and of another's only the first is taken: look a little further.
+        depth = min(len(self._unit), count * 4)
+        cosines = self._unit[these] @ self._unit.T
+        cosines[recording[these, None] == recording[None, :]] = -np.inf
         closest = np.argpartition(-cosines, depth - 1, axis=1)[:, :depth]
-        found += [_first(row, near, recording, count) for row, near in zip(cosines, closest, strict=True)]
-    return found
+        return [_first(row, near, recording, count) for row, near in zip(cosines, closest, strict=True)]
 
 
 def _first(

@@ -55,7 +55,9 @@ def six_numbers(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Figure]
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[float, ...]:
-    return connection.execute(query).fetchone() or ()
+    # All rows, though there is one: a result that is not read to its end stands in the way of the next question.
+    (row,) = connection.execute(query).fetchall()
+    return tuple(row)
 
 
 def _length(seconds: float) -> tuple[str, str]:

@@ -10,6 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.audit.report.words import figure, percent, probability
 
+PAGE = "index.html"
+# What a page may load: its own files, from disk or from where it is served.
+POLICY = (
+    "default-src 'self' file:; script-src 'self' file:; style-src 'self' file:; connect-src 'none'; "
+    "object-src 'none'; frame-src 'none'; base-uri 'none'; form-action 'none'"
+)
 _PACKAGE = "pipeline.audit.report"
 
 
@@ -24,7 +30,7 @@ def render(values: Mapping[str, Any]) -> bytes:
         "percent": percent,
         "probability": probability,
     }
-    return environment.get_template("report.html").render(values).encode()
+    return environment.get_template("report.html").render({**values, "policy": POLICY}).encode()
 
 
 def assets() -> Iterator[tuple[str, bytes]]:

@@ -48,7 +48,7 @@ class Sample:
         if pictured < shown or heard < shown:
             sentences.append(
                 f"There are pictures of {pictured:,} and sound of {heard:,}: the first in this order whose sound "
-                "the run keeps, as far as the report has room."
+                "the run keeps, as far as there is room."
             )
         return " ".join(sentences)
 
@@ -59,7 +59,7 @@ def choose(connection: duckdb.DuckDBPyConnection, count: int) -> Sample:
     Members of findings come first, the clearest of each in turn, up to half of the count; then windows of each decided
     class in turn, by the lowest hash of their ids.
     """
-    (windows,) = connection.execute("SELECT count(*) FROM predictions").fetchone() or (0,)
+    ((windows,),) = connection.execute("SELECT count(*) FROM predictions").fetchall()
     most = count if windows <= count else max(1, int(count * MEMBERS_SHARE))
     members = [row[0] for row in connection.execute(_MEMBERS, [most]).fetchall()]
     others = [row[0] for row in connection.execute(_CLASSES, [count, count]).fetchall()]

@@ -1,4 +1,4 @@
-"""Chromium on a report from disk: what it logs, what it asks for, and where it stands."""
+"""Chromium on a report from disk or from its server: what it logs, what it asks for, and where it stands."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def started() -> Iterator[Any]:
 
 
 class Opened:
-    """A page of a report at `folder`, and all that went wrong on it."""
+    """A page of a report in a folder or at an address, and all that went wrong on it."""
 
-    def __init__(self, browser: Any, folder: Path, width: int = 1280, scheme: str = "light") -> None:
-        self.folder = folder
+    def __init__(self, browser: Any, place: Path | str, width: int = 1280, scheme: str = "light") -> None:
+        self.folder = Path(place)
+        self.address = place if isinstance(place, str) else (place / "index.html").as_uri()
         self.context = browser.new_context(
             viewport={"width": width, "height": 844}, color_scheme=scheme, accept_downloads=True
         )
@@ -56,7 +57,7 @@ class Opened:
     def go(self, where: str) -> Any:
         """Open a page by its hash, and wait until it has what it shows."""
         self.page.goto("about:blank")
-        self.page.goto(f"{(self.folder / 'index.html').as_uri()}#/{where}")
+        self.page.goto(f"{self.address}#/{where}")
         name = where.partition("/")[0].partition("?")[0] or "overview"
         self.page.wait_for_selector(f'[data-page="{name}"]:not([hidden])')
         self.page.wait_for_selector(

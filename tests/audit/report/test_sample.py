@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.audit.findings import Finding, Member, tables_of
-from pipeline.audit.report.neighbours import nearest
+from pipeline.audit.report.neighbours import Neighbours
 from pipeline.audit.report.sample import choose
 from schemas.draws import rank_of
 
@@ -69,7 +69,7 @@ def test_neighbours_are_the_nearest_windows_of_other_recordings() -> None:
     vectors = rng.standard_normal((700, 16)).astype(np.float32)
     clips = [f"clip {i // 2}" for i in range(700)]
     vectors[10] = 3 * vectors[400]
-    found = nearest(vectors, clips, 5)
+    found = Neighbours(vectors, clips).nearest(range(700))
     assert found[10][0][0] == 400
     assert found[10][0][1] == pytest.approx(1, abs=1e-5)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -77,5 +77,7 @@ def test_neighbours_are_the_nearest_windows_of_other_recordings() -> None:
         assert len({clips[j] for j, _ in found[i]} | {clips[i]}) == 6
         best = max((j for j in range(700) if clips[j] != clips[i]), key=lambda j: unit[i] @ unit[j])
         assert found[i][0][0] == best
-    assert nearest(vectors[:2], ["a", "a"]) == [[], []]
-    assert nearest(vectors[:0], []) == []
+    some = Neighbours(vectors, clips).nearest(range(200, 210))
+    assert [[j for j, _ in one] for one in some] == [[j for j, _ in one] for one in found[200:210]]
+    assert Neighbours(vectors[:2], ["a", "a"]).nearest(range(2)) == [[], []]
+    assert Neighbours(vectors[:0], []).nearest(range(0)) == []
