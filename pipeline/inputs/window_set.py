@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.audio.decoder_process import DecoderProcess
@@ -62,9 +63,13 @@ class WindowSet:
     def __len__(self) -> int:
         return len(self.recording_index)
 
+    def pcm(self, indices: Tensor) -> NDArray[np.int16]:
+        """Windows `[B, n]` as 16-bit integers."""
+        return self._samples(indices.numpy())
+
     def waveforms(self, indices: Tensor) -> Tensor:
         """Windows `[B, n]` as float in [-1, 1]."""
-        return torch.from_numpy(from_pcm(self._samples(indices.numpy())))
+        return torch.from_numpy(from_pcm(self.pcm(indices)))
 
     def targets_of(self, indices: Tensor) -> Tensor:
         """Shares `[B, C]` of the classes in windows, in the order of `classes`; several labels have equal ones.

@@ -9,11 +9,13 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
+from pipeline.audio.pcm import from_pcm_tensor
 from pipeline.inputs.window_set import WindowSet
+from pipeline.lmac.prefetch import waveforms_on
 from pipeline.models.build import build_classifier
 from pipeline.models.classifier import Classifier
 from pipeline.training.augment import augment_magnitude, augment_waveform
-from pipeline.training.loop import Scores
+from pipeline.training.loop import Arrays, Batch, Scores, mixed_precision
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
 from schemas.input_config import InputConfig
@@ -96,18 +98,21 @@ class ClassifierTask:
         self.train, self.validation, self.config = train, validation, config
         self.n_windows = len(train)
 
-    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
+    def read(self, indices: Tensor) -> Arrays:
+        return {"samples": self.train.pcm(indices), "target": self.train.targets_of(indices).numpy()}
+
+    def loss(self, batch: Batch, rng: Generator) -> tuple[Tensor, Batch]:
         classifier = self.module
-        target = self.train.targets_of(indices)
         with torch.no_grad():
-            waveform, target = augment_waveform(self.train.waveforms(indices), target, self.config.augment, rng)
+            waveform = from_pcm_tensor(batch["samples"])
+            waveform, target = augment_waveform(waveform, batch["target"], self.config.augment, rng)
             magnitude = classifier.front_end.stft(waveform).abs()
             magnitude = augment_magnitude(magnitude, self.config.augment, rng)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.loop.bf16):
+        with mixed_precision(classifier.device, self.config.loop):
             logits = classifier(magnitude).logits
         loss = cross_entropy(logits.float(), target)
         hits = (logits.argmax(1) == target.argmax(1)).float().mean()
-        return loss, {"loss": float(loss.detach()), "accuracy": float(hits)}
+        return loss, {"loss": loss.detach(), "accuracy": hits}
 
     def validate(self) -> Scores:
         if self.validation is None:
@@ -123,8 +128,8 @@ def recording_accuracy(classifier: Classifier, windows: WindowSet, batch_size: i
     """
     log_p = torch.cat(
         [
-            classifier(classifier.front_end.stft(windows.waveforms(batch)).abs()).logits.log_softmax(1)
-            for batch in torch.arange(len(windows)).split(batch_size)
+            classifier(classifier.front_end.stft(waveforms).abs()).logits.log_softmax(1).cpu()
+            for waveforms in waveforms_on(classifier.device, windows, torch.arange(len(windows)).split(batch_size))
         ]
     )
     recording = torch.as_tensor(windows.recording_index)

@@ -10,6 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.inputs.window_set import TrainingDataError, WindowSet
+from pipeline.lmac.prefetch import waveforms_on
 from pipeline.models.clap.audio import load_clap_audio
 from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.source import resolve_clap
@@ -95,9 +96,9 @@ def embeddings_and_classes(
     found = []
     # Not in inference mode: the CLAP keeps tensors for the next call, and a decoder may be trained with them.
     with torch.no_grad():
-        for batch in torch.arange(len(windows)).split(batch_size):
-            magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
-            found.append(classifier(magnitude).embedding)
+        batches = torch.arange(len(windows)).split(batch_size)
+        for batch, waveforms in zip(batches, waveforms_on(classifier.device, windows, batches), strict=True):
+            found.append(classifier(classifier.front_end.stft(waveforms).abs()).embedding.cpu())
             step(int(batch[-1]) + 1, len(windows))
     return torch.cat(found).numpy(), windows.targets_of(torch.arange(len(windows))).numpy()
 
