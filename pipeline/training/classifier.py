@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from pipeline.audio.pcm import from_pcm_tensor
 from pipeline.inputs.window_set import WindowSet
+from pipeline.lmac.arguments import choose_device
 from pipeline.lmac.prefetch import waveforms_on
 from pipeline.models.build import build_classifier
 from pipeline.models.classifier import Classifier
@@ -33,6 +34,7 @@ def train_classifier(
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
+    device: str = "auto",
     reporter: Reporter = Reporter(),
     command: str | None = None,
 ) -> TrainingResult:
@@ -52,13 +54,17 @@ def train_classifier(
     hold. `validation` is held out to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn from each
     class, or "none". `test`, `COLUMN=VALUE,VALUE...`, is not trained on, and is scored once, at the end.
 
+    `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU where there is one, else the CPU. An interrupted training goes on
+    on either.
+
     `reporter` follows the training; `command` is what the model card shows as the way to repeat it, by default this
     call. In the scores that are returned `accuracy` is the share of recordings whose mean log-probability over their
     windows is highest for one of their labels, and `loss` the mean cross-entropy in nats.
 
     Raises TrainingError when `out` holds an explainer or a checkpoint of another training, or the loss is not finite;
-    TrainingDataError or SelectionError when a label is missing or a set of recordings would be empty; InputError or
-    StorageError when the audio or the table cannot be read, or `out` cannot be written.
+    ArgumentError for a device that is not there; TrainingDataError or SelectionError when a label is missing or a set
+    of recordings would be empty; InputError or StorageError when the audio or the table cannot be read, or `out` cannot
+    be written.
 
     >>> from lmac import train_classifier
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
@@ -71,12 +77,14 @@ def train_classifier(
     'trained on 20 recordings; 10 of them held out to choose the epoch (0.2)'
     """
     workspace = Workspace.of_call(train_classifier, locals(), recipe.training.loop.seed)
+    chosen = choose_device(device)
     sets = workspace.read(recipe.front_end, need_labels=True)
     config = ExplainerConfig(
         name=recipe.name, labels=sets.train.classes, front_end=recipe.front_end, classifier=recipe.classifier
     )
     torch.manual_seed(workspace.seed)
-    model = build_classifier(config)
+    # Made on the CPU, so that the weights that training starts from are the same on every device.
+    model = build_classifier(config).to(chosen)
     task = ClassifierTask(model, sets.train, sets.validation, recipe.training)
     scores = workspace.fit(task, recipe.training.loop, sets, recipe.model_dump_json())
     if sets.test is not None:

@@ -99,7 +99,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _one_cycle(config, steps))
     average = torch.optim.swa_utils.AveragedModel(module, use_buffers=True)
     average.multi_avg_fn = _averaging(config.ema, average.n_averaged)
-    state, best = State(), _copy(module)
+    state, best = State(), copy_on_cpu(module)
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if saved["fingerprint"] != fingerprint:
@@ -146,7 +146,7 @@ def fit(
             )
         better = score > state.best_score or config.keep == "last"
         if better:
-            state.best_score, state.best_epoch, best = score, epoch, _copy(average.module)
+            state.best_score, state.best_epoch, best = score, epoch, copy_on_cpu(average.module)
         state.epoch = epoch + 1
         state.history.append({**{f"train_{k}": v for k, v in means.items()}, **validation})
         _save(
@@ -219,21 +219,22 @@ def _validate(task: Task, averaged: nn.Module) -> Scores:
         task.module = trained
 
 
-def _copy(module: nn.Module) -> dict[str, Tensor]:
+def copy_on_cpu(module: nn.Module) -> dict[str, Tensor]:
+    """A module's weights and buffers by name, copied to the CPU."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
 
 
-def _on_cpu(saved: Any) -> Any:
+def on_cpu(saved: Any) -> Any:
     """Dicts and lists, however nested, with their tensors on the CPU."""
     if isinstance(saved, Tensor):
         return saved.cpu()
     if isinstance(saved, dict):
-        return {name: _on_cpu(value) for name, value in saved.items()}
-    return [_on_cpu(value) for value in saved] if isinstance(saved, list) else saved
+        return {name: on_cpu(value) for name, value in saved.items()}
+    return [on_cpu(value) for value in saved] if isinstance(saved, list) else saved
 
 
 def _save(path: Path, payload: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    torch.save(_on_cpu(payload), partial)
+    torch.save(on_cpu(payload), partial)
     os.replace(partial, path)
