@@ -13,8 +13,8 @@ from rich.table import Table
 from jobs.device_option import Device
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import console, errors, for_people
+from pipeline.inputs.load_windows import load_windows
 from pipeline.inputs.selection import parse_selection
-from pipeline.inputs.window_set import load_windows
 from pipeline.lmac.arguments import choose_device
 from pipeline.models.checkpoint import load_explainer
 from pipeline.runs.output import RunOutput

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.inputs.window_set import WINDOWS_FILE, load_windows
+from pipeline.inputs.load_windows import load_windows
+from pipeline.inputs.window_cache import CACHE_FILES
 from pipeline.models.checkpoint import has_explainer, save_explainer
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
@@ -127,7 +128,7 @@ class Workspace:
         what = "classifier" if decoder is None else "decoder"
         card = model_card(config.name, what, sets.how, self.made_by, scores, base_card)
         save_explainer(self.out, config, classifier, decoder, card)
-        clear_folder(self.scratch, (WINDOWS_FILE, CHECKPOINT, CHECKPOINT_PARTIAL))
+        clear_folder(self.scratch, (*CACHE_FILES, CHECKPOINT, CHECKPOINT_PARTIAL))
         return TrainingResult(scores, self.out, sets.how)
 
 
