@@ -19,7 +19,7 @@ from pipeline.inputs.recording import RawRecording, ReadFault
 from pipeline.inputs.selection import Selection, is_selected
 from pipeline.inputs.shards import Shard, window_id
 from pipeline.inputs.window_cache import INDEX, SAMPLES, LeftOut, cache_key, read_cache, write_cache
-from pipeline.inputs.window_file import MappedWindows, WindowFile, refuse_lack_of_space
+from pipeline.inputs.window_file import MappedWindows, WindowFile, refuse_growth, refuse_lack_of_space
 from pipeline.inputs.window_set import TrainingDataError, WindowSet
 from pipeline.storage.filesystem import display_url
 from schemas.explainer_config import FrontEndConfig
@@ -112,6 +112,7 @@ def _decode(
 ) -> tuple[WindowSet, LeftOut]:
     found, n_samples = FoundRecordings(request.selections), request.front_end.window_samples
     with WindowFile(path, n_samples, request.limit) as file, DecoderProcess() as decoder:
+        total, done = sum(shard.size_bytes for shard in listing.shards), 0
         for shard in listing.shards:
             for recording in _read(listing.root_url, shard, truth, request.selections):
                 if isinstance(recording, ReadFault):
@@ -122,6 +123,9 @@ def _decode(
                     _add(found, file, shard, recording, truth, request, decoder, on_skip)
                 if request.limit is not None:
                     found.forget_all_but(file.recordings)
+            done += shard.size_bytes
+            if request.limit is None and total:
+                refuse_growth(file, done / total, name)
         rows, recordings, digests = file.close()
     if not found.total and not found.unlabelled:
         raise TrainingDataError(f"none of the {found.skipped} recordings of {name} could be decoded")
@@ -174,7 +178,7 @@ def _add(
                 found.left_out.append((recording.key, item.message))
                 on_skip(recording.key, item.message)
             elif item.clip_id in chosen:
-                if item.clip_id not in numbers:
+                if numbers.get(item.clip_id, -1) < 0:
                     numbers[item.clip_id] = found.add(shard.uri, recording.key, by_clip[item.clip_id])
                 file.add(window_id(item.clip_id, item.index), item.samples, numbers[item.clip_id])
     for segment in segments:

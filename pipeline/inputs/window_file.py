@@ -22,6 +22,7 @@ from schemas.errors import LmacError
 
 DIGEST_BYTES = 16
 _ITEM_BYTES = 2
+_FIRST_ESTIMATE, _SURELY = 256 << 20, 1.5
 
 
 class DiskSpaceError(LmacError):
@@ -127,6 +128,23 @@ class WindowFile:
             ) from None
 
 
+def refuse_growth(file: WindowFile, share: float, what: str) -> None:
+    """Raise DiskSpaceError when the rest of an input, of which a share is decoded, is sure not to fit on the disk.
+
+    As many windows a byte are expected of the rest; only where that is far more than there is room for, and not before
+    much is written, is it refused: the disk's end may be days away, and the estimate is a rough one.
+    """
+    written = len(file) * file.n_samples * _ITEM_BYTES
+    if written < _FIRST_ESTIMATE or not share:
+        return
+    expected, free = written / share, shutil.disk_usage(file.path.parent).free
+    if expected > _SURELY * (written + free):
+        raise DiskSpaceError(
+            f"{what}: its windows will take some {_size(expected)} in {file.path.parent}, where {_size(free)} are left "
+            f"after {_size(written)} of them: draw fewer with --windows N, or choose an output on a larger disk"
+        )
+
+
 def refuse_lack_of_space(folder: Path, n_windows: int, n_samples: int, what: str) -> None:
     """Raise DiskSpaceError when so many windows do not fit on the disk of `folder`; `what` says whose they are."""
     needed, free = n_windows * n_samples * _ITEM_BYTES, shutil.disk_usage(folder).free
@@ -137,5 +155,5 @@ def refuse_lack_of_space(folder: Path, n_windows: int, n_samples: int, what: str
         )
 
 
-def _size(n_bytes: int) -> str:
+def _size(n_bytes: float) -> str:
     return f"{n_bytes / 1e9:.1f} GB"

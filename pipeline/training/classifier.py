@@ -34,6 +34,7 @@ def train_classifier(
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
+    windows: int | None = None,
     device: str = "auto",
     reporter: Reporter = Reporter(),
     command: str | None = None,
@@ -54,6 +55,9 @@ def train_classifier(
     hold. `validation` is held out to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn from each
     class, or "none". `test`, `COLUMN=VALUE,VALUE...`, is not trained on, and is scored once, at the end.
 
+    Windows are decoded to disk, 2 bytes a sample, and read from there. `windows` is how many are used at most, held out
+    ones included, drawn by a hash of their ids: the same in every training, and no more of the input is kept.
+
     `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU where there is one, else the CPU. An interrupted training goes on
     on either.
 
@@ -62,9 +66,9 @@ def train_classifier(
     windows is highest for one of their labels, and `loss` the mean cross-entropy in nats.
 
     Raises TrainingError when `out` holds an explainer or a checkpoint of another training, or the loss is not finite;
-    ArgumentError for a device that is not there; TrainingDataError or SelectionError when a label is missing or a set
-    of recordings would be empty; InputError or StorageError when the audio or the table cannot be read, or `out` cannot
-    be written.
+    ArgumentError for a device that is not there, or fewer windows than 1; TrainingDataError or SelectionError when a
+    label is missing or a set of recordings would be empty; DiskSpaceError when the windows do not fit on the disk of
+    `out`; InputError or StorageError when the audio or the table cannot be read, or `out` cannot be written.
 
     >>> from lmac import train_classifier
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes

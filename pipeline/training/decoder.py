@@ -45,6 +45,7 @@ def train_decoder(
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
+    windows: int | None = None,
     device: str = "auto",
     reporter: Reporter = Reporter(),
     command: str | None = None,
@@ -55,7 +56,7 @@ def train_decoder(
     decisions, or with `DecoderTraining(objective="lmac-zs")` that of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615)
     on prompts. Neither needs labels. The same call goes on from the last whole epoch when it was interrupted.
 
-    `data`, `out`, `reading`, `select`, `validation`, `test`, `device`, `reporter` and `command` are those of
+    `data`, `out`, `reading`, `select`, `validation`, `test`, `windows`, `device`, `reporter` and `command` are those of
     `train_classifier`;
     the columns of the table `labels` serve `select`, `validation` and `test` only. `recipe` has the decoder, the mask
     domain and the training's settings; without a name it takes the classifier's.
@@ -73,8 +74,8 @@ def train_decoder(
     Raises TrainingError when arguments do not fit each other, `start` holds another kind of decoder, `out` holds an
     explainer or a checkpoint of another training, or the loss is not finite; ArgumentError for a device that is not
     there; ExplainerError or ClapError when the classifier, the prompts or `start` cannot be used; TrainingDataError or
-    SelectionError when a set of recordings would be empty; InputError or StorageError when the audio or the table
-    cannot be read, or `out` cannot be written.
+    SelectionError when a set of recordings would be empty; DiskSpaceError when the windows do not fit; InputError or
+    StorageError when the audio or the table cannot be read, or `out` cannot be written.
 
     >>> from lmac import train_decoder
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes

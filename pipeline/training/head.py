@@ -40,6 +40,7 @@ def train_head(
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
+    windows: int | None = None,
     seed: int = 0,
     device: str = "auto",
     reporter: Reporter = Reporter(),
@@ -49,8 +50,8 @@ def train_head(
 
     The head is a logistic regression on embeddings `[N, D]` of length 1, one for each window.
 
-    `data`, `out`, `labels`, `label_column`, `reading`, `select`, `test`, `device`, `reporter` and `command` are those
-    of `train_classifier`.
+    `data`, `out`, `labels`, `label_column`, `reading`, `select`, `test`, `windows`, `device`, `reporter` and
+    `command` are those of `train_classifier`.
     `classifier` is `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name;
     `name` is the explainer's, and `window_s` the length of a window in seconds, by default the one that the CLAP was
     trained on. `validation`, in the form of `train_classifier`'s, is held out to choose the strength of regularisation;
@@ -58,10 +59,10 @@ def train_head(
     and `strength` is the inverse of regularisation.
 
     Raises TrainingError when `classifier` is not a CLAP or `out` holds an explainer; ArgumentError for a device that is
-    not there; ClapError when the CLAP cannot be
-    loaded or its windows are shorter than `window_s`; TrainingDataError or SelectionError when a label is missing, a
-    class has no window, or a set would be empty; InputError or StorageError when the audio or the table cannot be read,
-    or `out` cannot be written.
+    not there; ClapError when the CLAP cannot be loaded or its windows are shorter than `window_s`; TrainingDataError or
+    SelectionError when a label is missing, a class has no window, or a set would be empty; DiskSpaceError when the
+    windows do not fit; InputError or StorageError when the audio or the table cannot be read, or `out` cannot be
+    written.
 
     >>> from lmac import train_head
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes

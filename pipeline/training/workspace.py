@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.inputs.load_windows import load_windows
 from pipeline.inputs.window_cache import CACHE_FILES
+from pipeline.lmac.arguments import ArgumentError
 from pipeline.models.checkpoint import has_explainer, save_explainer
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
@@ -55,7 +56,7 @@ class TrainingResult:
 class Workspace:
     """What one training reads, holds out and writes; `made_by` is the command or call that its model card shows.
 
-    Raises TrainingError when `out` already holds an explainer.
+    Raises TrainingError when `out` already holds an explainer, and ArgumentError for fewer windows than 1.
     """
 
     data: str
@@ -64,6 +65,7 @@ class Workspace:
     select: Sequence[str]
     validation: str
     test: str | None
+    windows: int | None
     seed: int
     reporter: Reporter
     made_by: str
@@ -75,12 +77,14 @@ class Workspace:
             data=os.fspath(arguments["data"]),
             out=os.fspath(arguments["out"]),
             reading=_reading(arguments),
-            **{name: arguments[name] for name in ("select", "validation", "test", "reporter")},
+            **{name: arguments[name] for name in ("select", "validation", "test", "windows", "reporter")},
             seed=seed,
             made_by=arguments["command"] or shown_call(training, arguments),
         )
 
     def __post_init__(self) -> None:
+        if self.windows is not None and self.windows < 1:
+            raise ArgumentError(f"windows must be a whole number of windows, at least 1, got {self.windows!r}")
         if has_explainer(self.out):
             raise TrainingError(
                 f"{display_url(self.out)} already holds an explainer: choose another place, or delete it first"
@@ -94,7 +98,10 @@ class Workspace:
         return Path(self.out) / "training"
 
     def read(self, front_end: FrontEndConfig, need_labels: bool = False) -> Split:
-        """Decode the data into windows and split them; raises what `load_windows` and `split` raise."""
+        """Decode the data into windows, or find those of an interrupted training, and split them.
+
+        Raises what `load_windows` and `split` raise.
+        """
         windows = load_windows(
             self.data,
             front_end,
@@ -103,6 +110,7 @@ class Workspace:
             need_labels=need_labels,
             labels_used=need_labels,
             selections=selections_of(self.select, self.test),
+            limit=self.windows,
             on_skip=self.reporter.skipped,
         )
         return split(windows, self.select, self.validation, self.test, self.seed)
