@@ -112,7 +112,7 @@ def train(count: int, steps: int, in_memory: bool) -> dict[str, object]:
 def write_tars(folder: Path, recordings: int) -> None:
     """WAV files of a tenth of a second of noise, a thousand in a tar."""
     folder.mkdir()
-    noise = np.random.default_rng(0).integers(-9000, 9000, (recordings, 1_600)).astype("<i2")
+    rng = np.random.default_rng(0)
     for first in range(0, recordings, 1_000):
         with tarfile.open(folder / f"{first:07d}.tar", "w") as tar:
             for number in range(first, min(first + 1_000, recordings)):
@@ -121,7 +121,7 @@ def write_tars(folder: Path, recordings: int) -> None:
                     file.setnchannels(1)
                     file.setsampwidth(2)
                     file.setframerate(16_000)
-                    file.writeframes(noise[number].tobytes())
+                    file.writeframes(rng.integers(-9000, 9000, 1_600).astype("<i2").tobytes())
                 entry = tarfile.TarInfo(f"{number:07d}.wav")
                 entry.size = wav.tell()
                 tar.addfile(entry, io.BytesIO(wav.getvalue()))
