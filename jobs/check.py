@@ -40,7 +40,7 @@ def classifier(
 ) -> None:
     """Compare our embeddings of a CLAP with laion-clap's or transformers'; exit with 1 where they differ.
 
-    --device is for ours; the original library computes on the CPU.
+    Ours are computed on the device, those of the library on the CPU.
     """
     with for_people():
         if not where.startswith(PREFIX):
