@@ -38,6 +38,7 @@ from schemas.training_config import DecoderTraining, LoopConfig
 # Relative differences of losses on two devices.
 FIRST_STEP, ALL_STEPS = 1e-3, 2e-2
 WINDOWS, EPOCHS = 100_000, 10
+DISTINCT = 64
 
 
 class EnoughError(Exception):
@@ -67,13 +68,14 @@ def task_on(name: str, device: str, windows: WindowSet, loop: LoopConfig) -> Wat
 
 
 def window_set(name: str, count: int, folder: Path) -> WindowSet:
-    """Synthetic windows as long as the explainer's, in a file."""
-    samples = to_pcm(sounds(load(name, "cpu", "fp32"), count, None))
+    """Synthetic windows as long as the explainer's, in a file; more than some are the same ones again."""
+    samples = to_pcm(sounds(load(name, "cpu", "fp32"), min(count, DISTINCT), None))
     path = folder / f"{name}-{count}.i16"
     path.write_bytes(samples.astype("<i2").tobytes())
     keys = tuple(f"{number}" for number in range(count))
     mapped = MappedWindows(path, *samples.shape)
-    return WindowSet(mapped, np.arange(count), keys, ((),) * count, ({},) * count, ())
+    rows = np.arange(count) % len(samples)
+    return WindowSet(mapped, np.arange(count), keys, ((),) * count, ({},) * count, (), rows=rows)
 
 
 def train(task: Watched, loop: LoopConfig, steps: int, step: Callable[[int], None] = lambda done: None) -> list[float]:

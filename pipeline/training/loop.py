@@ -7,7 +7,6 @@ on another kind of device.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Generator, Tensor, nn
 
 from pipeline.lmac.prefetch import prefetched
 from pipeline.lmac.transfer import Download, Transfer
+from pipeline.training.saved_state import copy_on_cpu, save_state
 from schemas.errors import LmacError
 from schemas.training_config import LoopConfig
 
@@ -27,8 +27,6 @@ Scores = dict[str, float]
 # A batch as it is read, `[B, ...]` each, and as it is on the device; or scalars on the device by name.
 Arrays = Mapping[str, NDArray[Any]]
 Batch = dict[str, Tensor]
-
-CHECKPOINT, CHECKPOINT_PARTIAL = "checkpoint.pt", "checkpoint.partial"
 
 
 class Task(Protocol):
@@ -149,7 +147,7 @@ def fit(
             state.best_score, state.best_epoch, best = score, epoch, copy_on_cpu(average.module)
         state.epoch = epoch + 1
         state.history.append({**{f"train_{k}": v for k, v in means.items()}, **validation})
-        _save(
+        save_state(
             checkpoint,
             {
                 "fingerprint": fingerprint,
@@ -217,24 +215,3 @@ def _validate(task: Task, averaged: nn.Module) -> Scores:
             return task.validate()
     finally:
         task.module = trained
-
-
-def copy_on_cpu(module: nn.Module) -> dict[str, Tensor]:
-    """A module's weights and buffers by name, copied to the CPU."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
-
-
-def on_cpu(saved: Any) -> Any:
-    """Dicts and lists, however nested, with their tensors on the CPU."""
-    if isinstance(saved, Tensor):
-        return saved.cpu()
-    if isinstance(saved, dict):
-        return {name: on_cpu(value) for name, value in saved.items()}
-    return [on_cpu(value) for value in saved] if isinstance(saved, list) else saved
-
-
-def _save(path: Path, payload: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(on_cpu(payload), partial)
-    os.replace(partial, path)

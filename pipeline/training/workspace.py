@@ -17,8 +17,9 @@ from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
 from pipeline.storage.filesystem import display_url, is_url
 from pipeline.training.holdout import Split, selections_of, split
-from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Progress, Scores, Task, TrainingError, fit
+from pipeline.training.loop import Progress, Scores, Task, TrainingError, fit
 from pipeline.training.model_card import model_card, shown_call
+from pipeline.training.saved_state import CHECKPOINT, CHECKPOINT_PARTIAL
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
 from schemas.input_config import InputConfig
 from schemas.training_config import LoopConfig

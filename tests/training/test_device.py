@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.models.build import build_decoder
 from pipeline.training.classifier import ClassifierTask
 from pipeline.training.decoder_task import DecoderTask
-from pipeline.training.loop import copy_on_cpu, on_cpu
+from pipeline.training.saved_state import copy_on_cpu, on_cpu
 from pipeline.training.zero_shot_task import ZeroShotTask, draw_prompts
 from schemas.training_config import (
     ClassifierTraining,

@@ -16,7 +16,8 @@ from pipeline.datasets.clap_mini.unseen import unseen_scenes
 from pipeline.datasets.clap_mini.vocabulary import train_tokenizer, training_captions
 from pipeline.lmac.arguments import choose_device
 from pipeline.storage.errors import storage_errors
-from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Scores, TrainingError, fit
+from pipeline.training.loop import Scores, TrainingError, fit
+from pipeline.training.saved_state import CHECKPOINT, CHECKPOINT_PARTIAL
 from pipeline.training.workspace import Reporter, clear_folder
 from schemas.clap_mini_config import ClapMiniRecipe
 
