@@ -71,31 +71,25 @@ def put_task(task: Any, device: torch.device) -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_on_a_gpu_nothing_is_left_on_the_cpu_and_autocast_is_the_gpu_s(name: str) -> None:
-    task = TASKS[name]()
-    read = task.read(torch.arange(LOOP.batch_size))
-    seen: list[torch.dtype] = []
-    for module in task.module.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
-    with fake_gpu() as device:
-        put_task(task, device)
-        batch = {name: torch.tensor(array).to(device) for name, array in read.items()}
-        loss, scores = task.loss(batch, torch.Generator().manual_seed(0))
-    assert {tensor.device for tensor in (loss, *scores.values())} == {GPU}
-    assert torch.bfloat16 in seen
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_a_gpu_s_draws_are_the_cpu_s(name: str) -> None:
+def test_on_a_gpu_nothing_is_left_on_the_cpu_autocast_is_the_gpu_s_and_draws_are_the_cpu_s(name: str) -> None:
     states = []
+    seen: list[tuple[str, torch.dtype]] = []
     for on_gpu in (False, True):
         task, rng = TASKS[name](), torch.Generator().manual_seed(3)
         read = task.read(torch.arange(LOOP.batch_size))
+        for module in task.module.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.register_forward_hook(
+                    lambda module, given, output: seen.append((output.device.type, output.dtype))
+                )
         with fake_gpu() if on_gpu else nullcontext(torch.device("cpu")) as device:
             put_task(task, device)
-            task.loss({name: torch.tensor(array).to(device) for name, array in read.items()}, rng)
+            batch = {name: torch.tensor(array).to(device) for name, array in read.items()}
+            loss, scores = task.loss(batch, rng)
+        assert {tensor.device for tensor in (loss, *scores.values())} == {device}
         states.append(rng.get_state())
+    assert ("cpu", torch.bfloat16) in seen
+    assert (GPU.type, torch.bfloat16) in seen
     assert torch.equal(*states)
 
 
