@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from pipeline.audit.label_error import judge
 from pipeline.audit.probes import best_strength
 from pipeline.datasets.scenes import write_scenes
-from pipeline.inputs.window_set import load_windows
+from pipeline.inputs.load_windows import load_windows
 from pipeline.models.checkpoint import load_explainer
 from schemas.input_config import InputConfig
 

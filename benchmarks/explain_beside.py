@@ -56,7 +56,7 @@ def elsewhere(checkout: Path, explainer: str, windows: Path, precision: str, thr
 def prepare(arguments: argparse.Namespace, folder: Path) -> tuple[str, Path]:
     """Where the explainer lies that both load, and the windows."""
     from benchmarks.device import load, sounds
-    from pipeline.inputs.window_set import load_windows
+    from pipeline.inputs.load_windows import load_windows
     from pipeline.models.checkpoint import save_explainer
 
     name: str = arguments.explainer

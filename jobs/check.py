@@ -12,12 +12,14 @@ import typer
 from rich.table import Table
 from torch import Tensor
 
+from jobs.device_option import Device
 from jobs.messages import console, fail, for_people
 from pipeline.audio.decode import AudioFault, collect
 from pipeline.audio.decoder_process import DecoderProcess
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import read_shard
 from pipeline.inputs.recording import ReadFault
+from pipeline.lmac.arguments import choose_device
 from pipeline.models.clap.parity import BOUND, Pair, Parity, check_parity, load_pair
 from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.errors import InputError
@@ -34,15 +36,19 @@ def classifier(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many recordings of --clips to compare, the first ones.")] = 16,
     bound: Annotated[float, typer.Option(min=0, help="The largest difference of embeddings of length 1.")] = BOUND,
+    device: Device = "auto",
 ) -> None:
-    """Compare our embeddings of a CLAP with laion-clap's or transformers'; exit with 1 where they differ."""
+    """Compare our embeddings of a CLAP with laion-clap's or transformers'; exit with 1 where they differ.
+
+    Ours are computed on the device, those of the library on the CPU.
+    """
     with for_people():
         if not where.startswith(PREFIX):
             raise fail(
                 f"{display_url(where)}: only a CLAP has an original library to be checked against: give clap:WHERE, a "
                 "checkpoint of laion-clap or a directory of a Hugging Face ClapModel"
             )
-        pair = _load_pair(where)
+        pair = _load_pair(where, choose_device(device))
         rows = list(check_parity(pair, first_clips(clips, pair, limit) if clips else ()))
     console.print(_table(pair, rows, bound))
     beyond = [row.signals for row in rows if not row.within(bound)]
@@ -54,13 +60,13 @@ def classifier(
         )
 
 
-def _load_pair(where: str) -> Pair:
+def _load_pair(where: str, device: torch.device) -> Pair:
     # Imported late: it takes seconds, and only this command needs it.
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     with console.status("loading the checkpoint twice"):
-        return load_pair(where)
+        return load_pair(where, device)
 
 
 def first_clips(url: str, pair: Pair, limit: int) -> list[Tensor]:

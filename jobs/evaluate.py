@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from jobs.device_option import Device
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import fail, for_people, shown_command
 
@@ -41,9 +42,7 @@ def evaluate(
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once. [default: 8]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: a GPU where there is one.")
-    ] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Tell how faithful an explainer's masks are on INPUT, beside the methods that people use instead.
 

@@ -10,10 +10,12 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from jobs.device_option import Device
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import console, errors, for_people
+from pipeline.inputs.load_windows import load_windows
 from pipeline.inputs.selection import parse_selection
-from pipeline.inputs.window_set import load_windows
+from pipeline.lmac.arguments import choose_device
 from pipeline.models.checkpoint import load_explainer
 from pipeline.runs.output import RunOutput
 from pipeline.storage.filesystem import display_url
@@ -42,6 +44,7 @@ def layers(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows at once. [default: 16]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of folds, projection and drawing. [default: 0]")] = None,
+    device: Device = "auto",
 ) -> None:
     """Probe every layer of a classifier for labels of any kind, linearly, and compare layers by CKA.
 
@@ -64,6 +67,7 @@ def layers(
             "seed": seed,
         }
         config = load_config(LayersConfig, None, options)
+        chosen = choose_device(device)
         loaded = load_explainer(explainer)
         with tempfile.TemporaryDirectory(prefix="lmac-layers-") as scratch:
             windows = load_windows(
@@ -80,7 +84,7 @@ def layers(
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
                 bar = progress.add_task("pooling", total=len(subjects.windows))
                 study = study_layers(
-                    loaded.classifier,
+                    loaded.classifier.to(chosen),
                     subjects,
                     config,
                     step=lambda count: progress.advance(bar, count),

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.device_option import Device
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import console, for_people, shown_command
 from jobs.training_options import (
@@ -29,6 +30,7 @@ from jobs.training_options import (
     Template,
     Test,
     Validation,
+    Windows,
     WindowSeconds,
 )
 from schemas.clap_mini_config import ClapMiniRecipe
@@ -50,6 +52,7 @@ def classifier(
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
+    windows: Windows = None,
     config: ConfigFile = None,
     name: Name = None,
     epochs: Epochs = None,
@@ -57,6 +60,7 @@ def classifier(
     learning_rate: Rate = None,
     patience: Patience = None,
     seed: Seed = None,
+    device: Device = "auto",
 ) -> None:
     """Train a classifier from labelled audio: a table of labels, JSON sidecars, or folders named by class."""
     from jobs.training_progress import TrainingProgress, print_result
@@ -72,6 +76,8 @@ def classifier(
             select=select or (),
             validation=validation,
             test=test,
+            windows=windows,
+            device=device,
             reporter=progress,
             command=_typed(),
         )
@@ -105,6 +111,7 @@ def decoder(
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
+    windows: Windows = None,
     config: ConfigFile = None,
     name: Name = None,
     epochs: Epochs = None,
@@ -112,6 +119,7 @@ def decoder(
     learning_rate: Rate = None,
     patience: Patience = None,
     seed: Seed = None,
+    device: Device = "auto",
 ) -> None:
     """Train a mask decoder for a frozen classifier; the columns of --labels are for selecting, its labels unused."""
     from jobs.training_progress import TrainingProgress, print_result
@@ -133,6 +141,8 @@ def decoder(
             select=select or (),
             validation=validation,
             test=test,
+            windows=windows,
+            device=device,
             reporter=progress,
             command=_typed(),
         )
@@ -149,9 +159,11 @@ def head(
     select: Select = None,
     validation: Validation = "0.1",
     test: Test = None,
+    windows: Windows = None,
     name: Annotated[str, typer.Option(help="The explainer's name.")] = "clap-head",
     window_s: WindowSeconds = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    device: Device = "auto",
 ) -> None:
     """Train a linear head on the embeddings of a frozen CLAP, from labelled audio."""
     from jobs.training_progress import TrainingProgress, print_result
@@ -168,7 +180,9 @@ def head(
             select=select or (),
             validation=validation,
             test=test,
+            windows=windows,
             seed=seed,
+            device=device,
             reporter=progress,
             command=_typed(),
         )
@@ -186,6 +200,7 @@ def clap_mini(
     batch_size: Batch = None,
     learning_rate: Rate = None,
     seed: Seed = None,
+    device: Device = "auto",
 ) -> None:
     """Train a small CLAP on synthetic mixtures and composed captions; it needs no data and no network."""
     from jobs.clap_mini_scores import print_zero_shot
@@ -195,7 +210,7 @@ def clap_mini(
 
     with for_people(_RESUME), TrainingProgress() as progress:
         recipe = load_config(ClapMiniRecipe, config, _loop(epochs, batch_size, learning_rate, seed))
-        train_clap_mini(out, recipe, progress)
+        train_clap_mini(out, recipe, progress, device=device)
         print_zero_shot(evaluate_zero_shot(load_saved(out)))
         console.print(f"wrote {out}", markup=False)
 

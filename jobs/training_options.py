@@ -14,6 +14,10 @@ Validation = Annotated[
     str, typer.Option(help="Held out to choose the epoch: COLUMN=VALUE,VALUE..., a share like 0.1, or none.")
 ]
 Test = Annotated[str | None, typer.Option(help="Scored once, at the end: COLUMN=VALUE,VALUE...")]
+Windows = Annotated[
+    int | None,
+    typer.Option(min=1, help="At most so many windows, held out ones included, drawn by a hash. [default: all]"),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML with settings; options win over it.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the data, or over the mixtures.")]
 Batch = Annotated[int | None, typer.Option(help="Windows (or mixtures) in a step.")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
+from jobs.device_option import Device
 from jobs.messages import FAILED, console, counted, fail, for_people
 from pipeline.runs.verify.findings import SHOWN
 from pipeline.runs.verify.verify import Verification
@@ -31,6 +32,7 @@ def verify(
         typer.Option(help="For --input: the run's table of labels, to compare; needed if it names segments."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Which windows --deep draws.")] = 0,
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """Read a run again, or what is committed of it so far, and name all that is wrong; exit with 1 if anything is."""
@@ -48,6 +50,7 @@ def verify(
             seed,
             step=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
             labels_url=labels,
+            device=device,
         )
     if as_json:
         typer.echo(json.dumps(_as_json(found), indent=2))

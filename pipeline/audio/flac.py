@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.audio.pcm import to_pcm
 
+# Blocks of 4,096 samples unless told otherwise: players seek, and start anew, in what has ten blocks or more.
+_BLOCKS, _LONG = 10, 4096
+_SMALL_BLOCKS = 0.25
+
 
 def encode_flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
     """Encode a mono waveform `[n]` as 16-bit FLAC; decoding it gives exactly `round_to_pcm(waveform)`.
@@ -19,5 +23,6 @@ def encode_flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
     if waveform.ndim != 1:
         raise ValueError(f"a mono waveform [n] is needed, got the shape {waveform.shape}")
     buffer = io.BytesIO()
-    soundfile.write(buffer, to_pcm(waveform), sample_rate, format="FLAC", subtype="PCM_16")
+    small = {"compression_level": _SMALL_BLOCKS} if len(waveform) < _BLOCKS * _LONG else {}
+    soundfile.write(buffer, to_pcm(waveform), sample_rate, format="FLAC", subtype="PCM_16", **small)
     return buffer.getvalue()

@@ -48,3 +48,8 @@ def from_pcm(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     array([-1.       ,  0.5      ,  0.9999695], dtype=float32)
     """
     return samples.astype(np.float32) / np.float32(STEPS)
+
+
+def from_pcm_tensor(samples: Tensor) -> Tensor:
+    """16-bit integers as float32 samples in [-1, 1), on the device where they are: the same bits as `from_pcm`."""
+    return samples.float() / STEPS

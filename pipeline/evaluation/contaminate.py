@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from pipeline.evaluation.names import EvaluationError, same_name
-from pipeline.inputs.window_set import WindowSet, load_windows
+from pipeline.inputs.load_windows import load_windows
+from pipeline.inputs.window_set import WindowSet
 from pipeline.storage.filesystem import display_url
 from schemas.explainer_config import FrontEndConfig
 

@@ -29,8 +29,9 @@ from pipeline.evaluation.methods import (
     own_name,
 )
 from pipeline.evaluation.names import EvaluationError, known_name, same_name
+from pipeline.inputs.load_windows import load_windows
 from pipeline.inputs.selection import parse_selection
-from pipeline.inputs.window_set import WindowSet, load_windows
+from pipeline.inputs.window_set import WindowSet
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_config import EvaluationConfig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from schemas.errors import LmacError
@@ -44,11 +44,15 @@ def selected(rows: Sequence[Mapping[str, Any]], selection: Selection) -> list[in
 
     Raises SelectionError when no recording has one of the columns, or no recording is selected.
     """
-    for column in selection:
-        if not any(column in row for row in rows):
-            known = sorted({name for row in rows for name in row})
-            raise SelectionError(f"no recording has a column {column!r} to select by; there are: {known}")
     chosen = [place for place, row in enumerate(rows) if is_selected(row, selection)]
-    if not chosen:
-        raise SelectionError(f"no recording is left of {len(rows)} where {describe(selection)}")
+    refuse_empty(selection, {name for row in rows for name in row}, len(chosen), len(rows))
     return chosen
+
+
+def refuse_empty(selection: Selection, columns: Collection[str], n_selected: int, n_recordings: int) -> None:
+    """Raise SelectionError when recordings with these columns have not one of the selection, or none is selected."""
+    for column in selection:
+        if column not in columns:
+            raise SelectionError(f"no recording has a column {column!r} to select by; there are: {sorted(columns)}")
+    if not n_selected:
+        raise SelectionError(f"no recording is left of {n_recordings} where {describe(selection)}")

@@ -11,6 +11,7 @@ from sklearn.random_projection import SparseRandomProjection
 from torch import Tensor
 
 from pipeline.inputs.window_set import WindowSet
+from pipeline.lmac.prefetch import waveforms_on
 from pipeline.models.classifier import Classifier, ClassifierOutput
 
 
@@ -58,10 +59,10 @@ def layer_features(
     widths: list[int] = []
     names: list[str] = []
     projections: list[SparseRandomProjection | None] = []
-    for batch in torch.arange(len(windows)).split(batch_size):
-        output = classifier(classifier.front_end.stft(windows.waveforms(batch)).abs())
-        layers = _layers(output)
-        pooled = [_pool(layer) for layer in layers.values()]
+    batches = torch.arange(len(windows)).split(batch_size)
+    for batch, waveforms in zip(batches, waveforms_on(classifier.device, windows, batches), strict=True):
+        layers = _layers(classifier(classifier.front_end.stft(waveforms).abs()))
+        pooled = [_pool(layer).cpu() for layer in layers.values()]
         if not sums:
             names, shapes = list(layers), [tuple(layer.shape[1:]) for layer in layers.values()]
             widths = [rows.shape[1] for rows in pooled]

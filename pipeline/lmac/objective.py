@@ -38,9 +38,9 @@ def objective(
     """`lambda_in CE(f(M X), y) + lambda_out out(f((1 - M) X), y) + lambda_s size(M) + lambda_e energy(M X)`.
 
     `magnitude` and `mask` are `[B, F, T]`; `target` `[B]`, integers, is the classifier's own decision `argmax f(X)`.
-    `sized` (bool `[B]`, by default all True) says which masks chose their own size: the terms of size count those only,
-    as a mask cut at a budget has the size it was given. In the paper's equation 3 `out` is `-CE`, `size` is `mean |M|`,
-    and there is no term of energy; `config` chooses.
+    `sized` (bool `[B]`, on the CPU, by default all True) says which masks chose their own size: the terms of size count
+    those only, as a mask cut at a budget has the size it was given. In the paper's equation 3 `out` is `-CE`, `size` is
+    `mean |M|`, and there is no term of energy; `config` chooses.
     """
     masked_in = apply_mask(magnitude, mask, domain)
     masked_out = apply_mask(magnitude, 1 - mask, domain)
@@ -51,16 +51,17 @@ def objective(
         loss_out = -cross_entropy(logits_out, target)
     else:
         loss_out = softened(log_complement(logits_out, target), config.softness).mean()
-    own = torch.ones_like(target, dtype=torch.bool) if sized is None else sized
+    # Counted on the CPU, so that a GPU need not be waited for.
+    own = (torch.ones(len(mask), dtype=torch.bool) if sized is None else sized).nonzero()[:, 0].to(mask.device)
     zero = mask.new_zeros(())
-    size = _size(mask[own], config) if bool(own.any()) else zero
+    size = _size(mask[own], config) if len(own) else zero
     energy = zero
-    if config.lambda_e and bool(own.any()):
+    if config.lambda_e and len(own):
         energy = (energy_kept(magnitude[own], masked_in[own]).mean() - config.target_energy).clamp_min(0)
     guidance = zero
-    if config.guidance is not None and bool(own.any()):
+    if config.guidance is not None and len(own):
         # A mask cut at a budget is 0 or 1, and its cross-entropy would outweigh all else.
-        audible = classifier.front_end.audible
+        audible = classifier.front_end.audible_bins
         whole, free, kept = (part[own][:, audible] for part in (magnitude, mask, masked_in))
         guidance = _guidance(whole, free, kept, config.guidance)
     total = config.lambda_in * loss_in + config.lambda_out * loss_out + config.lambda_s * size
@@ -87,7 +88,9 @@ def _guidance(magnitude: Tensor, mask: Tensor, masked_in: Tensor, config: Guidan
         whole - whole.mean(1, keepdim=True), part - part.mean(1, keepdim=True), dim=1
     )
     loud = (whole > config.threshold * whole.amax(dim=1, keepdim=True)).to(mask.dtype)
-    loss = binary_cross_entropy(mask.flatten(1).clamp(0, 1), loud, reduction="none").mean(dim=1)
+    # A GPU refuses this loss under autocast.
+    with torch.autocast(mask.device.type, enabled=False):
+        loss = binary_cross_entropy(mask.flatten(1).clamp(0, 1), loud, reduction="none").mean(dim=1)
     return (loss * (alike.detach() > config.correlation)).mean()
 
 

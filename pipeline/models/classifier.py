@@ -33,6 +33,11 @@ class Classifier(nn.Module, ABC):
     n_classes: int
 
     @property
+    def device(self) -> torch.device:
+        """Where the classifier computes."""
+        return self.front_end.window.device
+
+    @property
     @abstractmethod
     def representation_channels(self) -> tuple[int, ...]:
         """Channels of each representation, in the order of `ClassifierOutput.representations`."""
@@ -84,4 +89,4 @@ class Classifier(nn.Module, ABC):
 
     def float32(self) -> torch.autocast:
         """A block in which nothing is computed in less than float32, whatever the precision around it."""
-        return torch.autocast(self.front_end.window.device.type, enabled=False)
+        return torch.autocast(self.device.type, enabled=False)

@@ -22,6 +22,7 @@ class FrontEnd(nn.Module):
     spread_weights: Tensor
     mean_weights: Tensor
     audible: Tensor
+    audible_bins: Tensor
 
     def __init__(self, config: FrontEndConfig) -> None:
         super().__init__()
@@ -45,6 +46,8 @@ class FrontEnd(nn.Module):
             "mean_weights": mel_weights / mel_weights.sum(dim=0).clamp_min(1e-12),
             # Bool `[F]`: the linear bins that at least one mel filter covers.
             "audible": total[:, 0] > 0,
+            # Their numbers: picking bins by these does not make a GPU wait, as picking by a bool does.
+            "audible_bins": total[:, 0].nonzero()[:, 0],
         }
         for name, constant in constants.items():
             # They follow from the config, so none is stored with the weights.

@@ -1,4 +1,7 @@
-"""Augmentation of training audio, on batches; every draw comes from the generator that is given."""
+"""Augmentation of training audio, on batches, on the device where they are.
+
+Every draw comes from the generator that is given, one of the CPU: every kind of device augments alike.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,30 @@ from pipeline.models.frontend import FrontEnd
 from schemas.training_config import AugmentConfig, DecoderTraining
 
 
-def uniform(shape: tuple[int, ...], low: float, high: float, rng: Generator) -> Tensor:
-    """Uniform random numbers of a shape in [low, high)."""
-    return torch.rand(shape, generator=rng) * (high - low) + low
+def uniform(
+    shape: tuple[int, ...], low: float, high: float, rng: Generator, device: torch.device | None = None
+) -> Tensor:
+    """Uniform random numbers of a shape in [low, high), drawn on the CPU and copied to the device, if one is given."""
+    return (torch.rand(shape, generator=rng) * (high - low) + low).to(device)
+
+
+def share_of(batch: Tensor, share: float, rng: Generator) -> Tensor:
+    """Bool `[B, 1, ...]`, as many axes as the batch `[B, ...]` has and where it is: a share of it, drawn at random."""
+    return (torch.rand((len(batch), *[1] * (batch.ndim - 1)), generator=rng) < share).to(batch.device)
 
 
 def roll_in_time(waveform: Tensor, rng: Generator) -> Tensor:
     """Each waveform of `[B, n]`, or log-mel of `[B, T, n_mels]`, rotated in time by a random shift of its own."""
-    n = waveform.shape[1]
-    shift = torch.randint(n, (len(waveform), 1), generator=rng)
-    source = ((torch.arange(n)[None] + shift) % n).reshape(len(waveform), n, *[1] * (waveform.ndim - 2))
+    n, device = waveform.shape[1], waveform.device
+    shift = torch.randint(n, (len(waveform), 1), generator=rng).to(device)
+    source = (torch.arange(n, device=device)[None] + shift) % n
+    source = source.reshape(len(waveform), n, *[1] * (waveform.ndim - 2))
     return waveform.gather(1, source.expand_as(waveform))
 
 
 def random_gain(waveform: Tensor, gain_db: float, rng: Generator) -> Tensor:
     """Each waveform of `[B, n]` at a level changed by up to ±gain_db."""
-    return waveform * 10 ** (uniform((len(waveform), 1), -gain_db, gain_db, rng) / 20)
+    return waveform * 10 ** (uniform((len(waveform), 1), -gain_db, gain_db, rng, waveform.device) / 20)
 
 
 def mixup(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -35,16 +46,16 @@ def mixup(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tup
 
     Zhang et al. 2018, on waveforms; weights from Beta(1, 1).
     """
-    weight = torch.rand((len(waveform), 1), generator=rng)
-    touched = torch.rand((len(waveform), 1), generator=rng) < share
+    weight = uniform((len(waveform), 1), 0.0, 1.0, rng, waveform.device)
+    touched = share_of(waveform, share, rng)
     weight = torch.where(touched, torch.maximum(weight, 1 - weight), torch.ones_like(weight))
-    partner = torch.randperm(len(waveform), generator=rng)
+    partner = torch.randperm(len(waveform), generator=rng).to(waveform.device)
     return weight * waveform + (1 - weight) * waveform[partner], weight * target + (1 - weight) * target[partner]
 
 
 def silence(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
     """A share of waveforms `[B, n]` silenced, with targets `[B, C]` spread evenly, as silence has no class."""
-    touched = torch.rand((len(waveform), 1), generator=rng) < share
+    touched = share_of(waveform, share, rng)
     even = torch.full_like(target, 1 / target.shape[1])
     return torch.where(touched, torch.zeros_like(waveform), waveform), torch.where(touched, even, target)
 
@@ -52,9 +63,9 @@ def silence(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> t
 def add_noise(waveform: Tensor, share: float, rng: Generator) -> Tensor:
     """White noise, 10 to 40 dB below each waveform of `[B, n]`, added to a share of them."""
     level = waveform.square().mean(dim=1, keepdim=True).sqrt()
-    gain = 10 ** (-uniform((len(waveform), 1), 10.0, 40.0, rng) / 20)
-    touched = torch.rand((len(waveform), 1), generator=rng) < share
-    noise = torch.randn(waveform.shape, generator=rng)
+    gain = 10 ** (-uniform((len(waveform), 1), 10.0, 40.0, rng, waveform.device) / 20)
+    touched = share_of(waveform, share, rng)
+    noise = torch.randn(waveform.shape, generator=rng).to(waveform.device)
     return torch.where(touched, waveform + level * gain * noise, waveform)
 
 
@@ -67,7 +78,7 @@ def stretch(magnitude: Tensor, amount: float, rng: Generator) -> Tensor:
     theta[:, 0, 0], theta[:, 0, 2] = scale[:, 0], offset
     # Pitch scales frequency from bin 0, which stays in place.
     theta[:, 1, 1], theta[:, 1, 2] = scale[:, 1], scale[:, 1] - 1
-    grid = affine_grid(theta, [n, 1, *magnitude.shape[1:]], align_corners=True)
+    grid = affine_grid(theta.to(magnitude.device), [n, 1, *magnitude.shape[1:]], align_corners=True)
     return grid_sample(magnitude[:, None], grid, align_corners=True)[:, 0]
 
 
@@ -76,19 +87,20 @@ def drop(magnitude: Tensor, bands: int, spans: int, rng: Generator) -> Tensor:
 
     Zeros rather than means: they are also what a mask leaves, so that the classifier knows them.
     """
-    keep = torch.ones_like(magnitude)
+    kept = []
     for axis, count in ((1, bands), (2, spans)):
         size = magnitude.shape[axis]
         position = torch.arange(size)
+        keep = torch.ones(len(magnitude), size, dtype=torch.bool)
         for _ in range(count):
             width = uniform((len(magnitude), 1), 0.0, size / 8, rng)
             # Bands are drawn on a warped axis: low frequencies, where most sounds live, are narrow in Hz.
             start = uniform((len(magnitude), 1), 0.0, 1.0, rng)
             start = (start.square() if axis == 1 else start) * size
             width = width * (0.2 + 0.8 * start / size) if axis == 1 else width
-            hit = (position >= start) & (position < start + width)
-            keep = keep * (~hit).unsqueeze(2 if axis == 1 else 1)
-    return magnitude * keep
+            keep &= ~((position >= start) & (position < start + width))
+        kept.append(keep.to(magnitude.device))
+    return magnitude * (kept[0][:, :, None] & kept[1][:, None, :])
 
 
 def mixture(waveform: Tensor, share: float, within_db: float, rng: Generator) -> Tensor:
@@ -98,9 +110,9 @@ def mixture(waveform: Tensor, share: float, within_db: float, rng: Generator) ->
         return waveform
     level = waveform.square().mean(dim=1, keepdim=True).sqrt().clamp_min(1e-6)
     # A rotation rather than a permutation, so that no window is mixed with itself.
-    partner = (torch.arange(n) + int(torch.randint(1, n, (1,), generator=rng))) % n
-    gain = 10 ** (uniform((n, 1), -within_db, within_db, rng) / 20) * level / level[partner]
-    touched = torch.rand((n, 1), generator=rng) < share
+    partner = (torch.arange(n, device=waveform.device) + int(torch.randint(1, n, (1,), generator=rng))) % n
+    gain = 10 ** (uniform((n, 1), -within_db, within_db, rng, waveform.device) / 20) * level / level[partner]
+    touched = share_of(waveform, share, rng)
     mixed = (waveform + gain * waveform[partner]) / math.sqrt(2)
     return torch.where(touched, mixed, waveform)
 

@@ -9,11 +9,14 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
+from pipeline.audio.pcm import from_pcm_tensor
 from pipeline.inputs.window_set import WindowSet
+from pipeline.lmac.arguments import choose_device
+from pipeline.lmac.prefetch import waveforms_on
 from pipeline.models.build import build_classifier
 from pipeline.models.classifier import Classifier
 from pipeline.training.augment import augment_magnitude, augment_waveform
-from pipeline.training.loop import Scores
+from pipeline.training.loop import Arrays, Batch, Scores, mixed_precision
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
 from schemas.input_config import InputConfig
@@ -31,6 +34,8 @@ def train_classifier(
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
+    windows: int | None = None,
+    device: str = "auto",
     reporter: Reporter = Reporter(),
     command: str | None = None,
 ) -> TrainingResult:
@@ -50,13 +55,20 @@ def train_classifier(
     hold. `validation` is held out to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn from each
     class, or "none". `test`, `COLUMN=VALUE,VALUE...`, is not trained on, and is scored once, at the end.
 
+    Windows are decoded to disk, 2 bytes a sample, and read from there. `windows` is how many are used at most, held out
+    ones included, drawn by a hash of their ids: the same in every training, and no more of the input is kept.
+
+    `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU where there is one, else the CPU. An interrupted training goes on
+    on either.
+
     `reporter` follows the training; `command` is what the model card shows as the way to repeat it, by default this
     call. In the scores that are returned `accuracy` is the share of recordings whose mean log-probability over their
     windows is highest for one of their labels, and `loss` the mean cross-entropy in nats.
 
     Raises TrainingError when `out` holds an explainer or a checkpoint of another training, or the loss is not finite;
-    TrainingDataError or SelectionError when a label is missing or a set of recordings would be empty; InputError or
-    StorageError when the audio or the table cannot be read, or `out` cannot be written.
+    ArgumentError for a device that is not there, or fewer windows than 1; TrainingDataError or SelectionError when a
+    label is missing or a set of recordings would be empty; DiskSpaceError when the windows do not fit on the disk of
+    `out`; InputError or StorageError when the audio or the table cannot be read, or `out` cannot be written.
 
     >>> from lmac import train_classifier
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
@@ -69,12 +81,14 @@ def train_classifier(
     'trained on 20 recordings; 10 of them held out to choose the epoch (0.2)'
     """
     workspace = Workspace.of_call(train_classifier, locals(), recipe.training.loop.seed)
+    chosen = choose_device(device)
     sets = workspace.read(recipe.front_end, need_labels=True)
     config = ExplainerConfig(
         name=recipe.name, labels=sets.train.classes, front_end=recipe.front_end, classifier=recipe.classifier
     )
     torch.manual_seed(workspace.seed)
-    model = build_classifier(config)
+    # Made on the CPU, so that the weights that training starts from are the same on every device.
+    model = build_classifier(config).to(chosen)
     task = ClassifierTask(model, sets.train, sets.validation, recipe.training)
     scores = workspace.fit(task, recipe.training.loop, sets, recipe.model_dump_json())
     if sets.test is not None:
@@ -96,18 +110,21 @@ class ClassifierTask:
         self.train, self.validation, self.config = train, validation, config
         self.n_windows = len(train)
 
-    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
+    def read(self, indices: Tensor) -> Arrays:
+        return {"samples": self.train.pcm(indices), "target": self.train.targets_of(indices).numpy()}
+
+    def loss(self, batch: Batch, rng: Generator) -> tuple[Tensor, Batch]:
         classifier = self.module
-        target = self.train.targets_of(indices)
         with torch.no_grad():
-            waveform, target = augment_waveform(self.train.waveforms(indices), target, self.config.augment, rng)
+            waveform = from_pcm_tensor(batch["samples"])
+            waveform, target = augment_waveform(waveform, batch["target"], self.config.augment, rng)
             magnitude = classifier.front_end.stft(waveform).abs()
             magnitude = augment_magnitude(magnitude, self.config.augment, rng)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.loop.bf16):
+        with mixed_precision(classifier.device, self.config.loop):
             logits = classifier(magnitude).logits
         loss = cross_entropy(logits.float(), target)
         hits = (logits.argmax(1) == target.argmax(1)).float().mean()
-        return loss, {"loss": float(loss.detach()), "accuracy": float(hits)}
+        return loss, {"loss": loss.detach(), "accuracy": hits}
 
     def validate(self) -> Scores:
         if self.validation is None:
@@ -123,8 +140,8 @@ def recording_accuracy(classifier: Classifier, windows: WindowSet, batch_size: i
     """
     log_p = torch.cat(
         [
-            classifier(classifier.front_end.stft(windows.waveforms(batch)).abs()).logits.log_softmax(1)
-            for batch in torch.arange(len(windows)).split(batch_size)
+            classifier(classifier.front_end.stft(waveforms).abs()).logits.log_softmax(1).cpu()
+            for waveforms in waveforms_on(classifier.device, windows, torch.arange(len(windows)).split(batch_size))
         ]
     )
     recording = torch.as_tensor(windows.recording_index)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from pipeline.lmac.arguments import choose_device
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import LoadedExplainer, load_card, load_explainer, weights_digest
 from pipeline.models.clap import ClapError
@@ -44,6 +45,8 @@ def train_decoder(
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
+    windows: int | None = None,
+    device: str = "auto",
     reporter: Reporter = Reporter(),
     command: str | None = None,
 ) -> TrainingResult:
@@ -53,7 +56,8 @@ def train_decoder(
     decisions, or with `DecoderTraining(objective="lmac-zs")` that of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615)
     on prompts. Neither needs labels. The same call goes on from the last whole epoch when it was interrupted.
 
-    `data`, `out`, `reading`, `select`, `validation`, `test`, `reporter` and `command` are those of `train_classifier`;
+    `data`, `out`, `reading`, `select`, `validation`, `test`, `windows`, `device`, `reporter` and `command` are those of
+    `train_classifier`;
     the columns of the table `labels` serve `select`, `validation` and `test` only. `recipe` has the decoder, the mask
     domain and the training's settings; without a name it takes the classifier's.
 
@@ -68,9 +72,10 @@ def train_decoder(
     windows, and for LMAC-ZS the terms of the objective on `validation`.
 
     Raises TrainingError when arguments do not fit each other, `start` holds another kind of decoder, `out` holds an
-    explainer or a checkpoint of another training, or the loss is not finite; ExplainerError or ClapError when the
-    classifier, the prompts or `start` cannot be used; TrainingDataError or SelectionError when a set of recordings
-    would be empty; InputError or StorageError when the audio or the table cannot be read, or `out` cannot be written.
+    explainer or a checkpoint of another training, or the loss is not finite; ArgumentError for a device that is not
+    there; ExplainerError or ClapError when the classifier, the prompts or `start` cannot be used; TrainingDataError or
+    SelectionError when a set of recordings would be empty; DiskSpaceError when the windows do not fit; InputError or
+    StorageError when the audio or the table cannot be read, or `out` cannot be written.
 
     >>> from lmac import train_decoder
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
@@ -84,6 +89,7 @@ def train_decoder(
     'trained on 10 recordings'
     """
     workspace = Workspace.of_call(train_decoder, locals(), recipe.training.loop.seed)
+    chosen = choose_device(device)
     classifier = os.fspath(classifier)
     more_prompts = _parse_wordings(wordings, recipe.training.objective)
     loaded = _load_classifier(classifier, prompts, templates, window_s)
@@ -106,10 +112,12 @@ def train_decoder(
     if start:
         settings += f"-{load_starting_weights(os.fspath(start), decoder, config, loaded)}"
     sets = workspace.read(config.front_end)
+    decoder.to(chosen)
+    loaded.classifier.to(chosen)
     task: Task
     if clap is not None:
         settings += weights_digest(clap)
-        task = ZeroShotTask(decoder, clap, sets.train, sets.validation, recipe.training, config.mask_domain)
+        task = ZeroShotTask(decoder, clap.to(chosen), sets.train, sets.validation, recipe.training, config.mask_domain)
     else:
         task = DecoderTask(decoder, loaded.classifier, sets.train, sets.validation, recipe.training, config.mask_domain)
     scores = workspace.fit(task, recipe.training.loop, sets, f"{settings}-{recipe.model_dump_json()}")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from pipeline.audio.pcm import from_pcm_tensor
 from pipeline.inputs.window_set import WindowSet
 from pipeline.lmac.budget import budgeted, cut, random_budget, threshold
 from pipeline.lmac.masking import quantised
 from pipeline.lmac.objective import objective
+from pipeline.lmac.prefetch import waveforms_on
 from pipeline.lmac.scores import score_masks
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
 from pipeline.models.ranking import rank_bins
 from pipeline.training.augment import augmented_magnitude
-from pipeline.training.loop import Scores
+from pipeline.training.loop import Arrays, Batch, Scores, mixed_precision
 from schemas.training_config import DecoderTraining, ObjectiveConfig
 
 _RANGE = 8.0
@@ -41,34 +43,40 @@ class DecoderTask:
         self.train, self.validation, self.config, self.domain = train, validation, config, domain
         self.n_windows = len(train)
 
-    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
+    def read(self, indices: Tensor) -> Arrays:
+        return {"samples": self.train.pcm(indices)}
+
+    def loss(self, batch: Batch, rng: Generator) -> tuple[Tensor, Batch]:
         config = self.config
         with torch.no_grad():
-            magnitude = augmented_magnitude(self.train.waveforms(indices), self.classifier.front_end, config, rng)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.loop.bf16):
+            waveform = from_pcm_tensor(batch["samples"])
+            magnitude = augmented_magnitude(waveform, self.classifier.front_end, config, rng)
+        with mixed_precision(self.classifier.device, config.loop):
             _, target, logits = rank_bins(self.module, self.classifier, magnitude)
             logits = logits.float()
             mask, sized = self._masks(logits, magnitude, rng)
             terms = objective(self.classifier, magnitude, mask, target, self.objective, self.domain, sized)
             loss = terms.total + config.lambda_range * beyond(logits)
         return loss, {
-            "loss": float(loss.detach()),
-            "masked_in": float(terms.masked_in.detach()),
-            "masked_out": float(terms.masked_out.detach()),
-            "range": float(logits.detach().abs().nan_to_num(posinf=0).max()),
-            "mask_mean": float(logits.detach().sigmoid().mean()),
+            "loss": loss.detach(),
+            "masked_in": terms.masked_in.detach(),
+            "masked_out": terms.masked_out.detach(),
+            "range": logits.detach().abs().nan_to_num(posinf=0).max(),
+            "mask_mean": logits.detach().sigmoid().mean(),
         }
 
     def _masks(self, logits: Tensor, magnitude: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-        """Masks `[B, F, T]`, a share of them cut at a random budget, and `[B]`, true where a mask is not cut."""
+        """Masks `[B, F, T]`, a share of them cut at a random budget, and `[B]` on the CPU: which are not cut."""
         mask = torch.sigmoid(logits)
         if not self.config.budgets:
             return mask, torch.ones(len(logits), dtype=torch.bool)
         share, by_energy = random_budget(len(logits), self.config.budget_bins, self.config.budget_energy, rng)
         sized = torch.rand(len(logits), generator=rng) >= self.config.budgets
-        chosen = (~sized).nonzero()[:, 0]
-        rank, cost = budgeted(logits[chosen], magnitude[chosen], by_energy[chosen])
-        at = threshold(rank.detach(), cost, share[chosen])
+        cuts = (~sized).nonzero()[:, 0]
+        # Picked on the CPU, where they were drawn; only what is needed is copied to the device.
+        chosen, share, by_energy = (part.to(logits.device) for part in (cuts, share[cuts], by_energy[cuts]))
+        rank, cost = budgeted(logits[chosen], magnitude[chosen], by_energy)
+        at = threshold(rank.detach(), cost, share)
         return mask.index_copy(0, chosen, cut(rank, at)), sized
 
     def validate(self) -> Scores:
@@ -95,8 +103,8 @@ def mean_faithfulness(
 ) -> Scores:
     """Spectral faithfulness of a decoder's masks, averaged over windows."""
     sums: Scores = {}
-    for batch in torch.arange(len(windows)).split(batch_size):
-        magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
+    for waveforms in waveforms_on(classifier.device, windows, torch.arange(len(windows)).split(batch_size)):
+        magnitude = classifier.front_end.stft(waveforms).abs()
         output, _, logits = rank_bins(decoder, classifier, magnitude)
         full = output.logits.softmax(1)
         levels = quantised(torch.sigmoid(logits))

@@ -10,6 +10,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.inputs.window_set import TrainingDataError, WindowSet
+from pipeline.lmac.arguments import choose_device
+from pipeline.lmac.prefetch import waveforms_on
 from pipeline.models.clap.audio import load_clap_audio
 from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.clap.source import resolve_clap
@@ -38,7 +40,9 @@ def train_head(
     select: Sequence[str] = (),
     validation: str = "0.1",
     test: str | None = None,
+    windows: int | None = None,
     seed: int = 0,
+    device: str = "auto",
     reporter: Reporter = Reporter(),
     command: str | None = None,
 ) -> TrainingResult:
@@ -46,18 +50,19 @@ def train_head(
 
     The head is a logistic regression on embeddings `[N, D]` of length 1, one for each window.
 
-    `data`, `out`, `labels`, `label_column`, `reading`, `select`, `test`, `reporter` and `command` are those of
-    `train_classifier`.
+    `data`, `out`, `labels`, `label_column`, `reading`, `select`, `test`, `windows`, `device`, `reporter` and
+    `command` are those of `train_classifier`.
     `classifier` is `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name;
     `name` is the explainer's, and `window_s` the length of a window in seconds, by default the one that the CLAP was
     trained on. `validation`, in the form of `train_classifier`'s, is held out to choose the strength of regularisation;
     `seed` draws its recordings. In the scores that are returned `accuracy` and `loss` are those of `train_classifier`,
     and `strength` is the inverse of regularisation.
 
-    Raises TrainingError when `classifier` is not a CLAP or `out` holds an explainer; ClapError when the CLAP cannot be
-    loaded or its windows are shorter than `window_s`; TrainingDataError or SelectionError when a label is missing, a
-    class has no window, or a set would be empty; InputError or StorageError when the audio or the table cannot be read,
-    or `out` cannot be written.
+    Raises TrainingError when `classifier` is not a CLAP or `out` holds an explainer; ArgumentError for a device that is
+    not there; ClapError when the CLAP cannot be loaded or its windows are shorter than `window_s`; TrainingDataError or
+    SelectionError when a label is missing, a class has no window, or a set would be empty; DiskSpaceError when the
+    windows do not fit; InputError or StorageError when the audio or the table cannot be read, or `out` cannot be
+    written.
 
     >>> from lmac import train_head
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
@@ -67,13 +72,14 @@ def train_head(
     ['accuracy', 'loss', 'score', 'strength']
     """
     workspace = Workspace.of_call(train_head, locals(), seed)
+    chosen = choose_device(device)
     if not classifier.startswith(PREFIX):
         raise TrainingError(f"a head is trained on a CLAP: give clap:WHERE, not {display_url(classifier)}")
     audio = load_clap_audio(resolve_clap(classifier.removeprefix(PREFIX)).path, window_s)
     sets = workspace.read(audio.front_end, need_labels=True)
     reporter.started(sets.how, len(sets.train), 0)
     classes = sets.train.classes
-    model = audio.with_linear_head(len(classes))
+    model = audio.with_linear_head(len(classes)).to(chosen)
     held_out = embeddings_and_classes(model, sets.validation, reporter.step) if sets.validation is not None else None
     strength = fit_head(model, classes, embeddings_and_classes(model, sets.train, reporter.step), held_out)
     scores: dict[str, Scores] = {}
@@ -95,9 +101,9 @@ def embeddings_and_classes(
     found = []
     # Not in inference mode: the CLAP keeps tensors for the next call, and a decoder may be trained with them.
     with torch.no_grad():
-        for batch in torch.arange(len(windows)).split(batch_size):
-            magnitude = classifier.front_end.stft(windows.waveforms(batch)).abs()
-            found.append(classifier(magnitude).embedding)
+        batches = torch.arange(len(windows)).split(batch_size)
+        for batch, waveforms in zip(batches, waveforms_on(classifier.device, windows, batches), strict=True):
+            found.append(classifier(classifier.front_end.stft(waveforms).abs()).embedding.cpu())
             step(int(batch[-1]) + 1, len(windows))
     return torch.cat(found).numpy(), windows.targets_of(torch.arange(len(windows))).numpy()
 

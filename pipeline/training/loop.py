@@ -1,36 +1,49 @@
-"""The training loop of classifier and decoder: averaged weights, checkpoints that resume, early stopping."""
+"""The training loop of classifier and decoder: averaged weights, checkpoints that resume, early stopping.
+
+It runs where the module is. What it draws comes from the CPU, and a checkpoint lies there, so that a training may go on
+on another kind of device.
+"""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from pipeline.lmac.prefetch import prefetched
+from pipeline.lmac.transfer import Download, Transfer
+from pipeline.training.saved_state import copy_on_cpu, save_state
 from schemas.errors import LmacError
 from schemas.training_config import LoopConfig
 
 Scores = dict[str, float]
 
-CHECKPOINT, CHECKPOINT_PARTIAL = "checkpoint.pt", "checkpoint.partial"
+# A batch as it is read, `[B, ...]` each, and as it is on the device; or scalars on the device by name.
+Arrays = Mapping[str, NDArray[Any]]
+Batch = dict[str, Tensor]
 
 
 class Task(Protocol):
-    """What is trained: a module, its loss on a batch of windows given by their numbers, and a validation.
+    """What is trained: a module, how a batch of windows is read, its loss on one, and a validation.
 
-    `validate` returns scores by name, among them `score`, which is higher for a better model; without held-out
-    windows it returns an empty dict.
+    `read` is given the windows' numbers `[B]`; it is called in a thread, ahead of `loss`, and draws nothing. `loss`
+    gets what was read, on the module's device, and returns scores beside it that stay there, as reading them would wait
+    for the device. `validate` returns scores by name, among them `score`, which is higher for a better model; without
+    held-out windows it returns an empty dict.
     """
 
     module: nn.Module
     n_windows: int
 
-    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]: ...
+    def read(self, indices: Tensor) -> Arrays: ...
+
+    def loss(self, batch: Batch, rng: Generator) -> tuple[Tensor, Batch]: ...
 
     def validate(self) -> Scores: ...
 
@@ -70,20 +83,23 @@ def fit(
 ) -> State:
     """Train `task.module` in place and leave the averaged weights of the best epoch (or the last) in it.
 
-    A `checkpoint` of the same `fingerprint` (data and settings) is resumed, with the same result bit for bit as
-    without the interruption: each epoch draws from a generator of its own. Without validation scores the last epoch
-    is kept.
+    A `checkpoint` of the same `fingerprint` (data and settings) is resumed, on whatever device; on a CPU with the same
+    result bit for bit as without the interruption: each epoch draws from a generator of its own. Without validation
+    scores the last epoch is kept.
 
     Raises TrainingError when the loss or score is not finite, or the checkpoint belongs to another training.
     """
     module = task.module
+    device = next(module.parameters()).device
+    transfer = Transfer(device)
     steps = max(task.n_windows // config.batch_size, 1)
     optimizer = torch.optim.AdamW(module.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _one_cycle(config, steps))
-    average = torch.optim.swa_utils.AveragedModel(module, avg_fn=_averaging(config.ema), use_buffers=True)
-    state, best = State(), _copy(module)
+    average = torch.optim.swa_utils.AveragedModel(module, use_buffers=True)
+    average.multi_avg_fn = _averaging(config.ema, average.n_averaged)
+    state, best = State(), copy_on_cpu(module)
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if saved["fingerprint"] != fingerprint:
             raise TrainingError(
                 f"{checkpoint} belongs to a training with other data or settings: "
@@ -101,11 +117,14 @@ def fit(
         rng = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
         torch.manual_seed(config.seed * 100_003 + epoch)  # dropout draws from the global generator
         module.train()
-        sums: Scores = {}
-        for number, indices in enumerate(_batches(task.n_windows, config.batch_size, rng)):
-            loss, scores = task.loss(indices, rng)
-            if not torch.isfinite(loss):
-                raise TrainingError(f"the loss is {float(loss)} in epoch {epoch + 1}: try a smaller learning_rate")
+        sums: Batch = {}
+        arriving: Download | None = None
+        chosen = _batches(task.n_windows, config.batch_size, rng)
+        for number, batch in enumerate(prefetched(task.read, chosen, device)):
+            loss, scores = task.loss(batch, rng)
+            # The loss of the step before, which has arrived: a GPU that is waited for has nothing to do meanwhile.
+            _refuse_infinite(arriving, epoch)
+            arriving = transfer.download({"loss": loss.detach()})
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(module.parameters(), 5.0)
@@ -113,8 +132,10 @@ def fit(
             schedule.step()
             average.update_parameters(module)
             for name, value in scores.items():
-                sums[name] = sums.get(name, 0.0) + value / steps
+                sums[name] = sums.get(name, 0.0) + value.double() / steps
             step(number + 1, steps)
+        _refuse_infinite(arriving, epoch)
+        means = {name: float(total) for name, total in sums.items()}
         validation = _validate(task, average.module)
         score = validation.get("score", float(epoch))
         if math.isnan(score):
@@ -123,10 +144,10 @@ def fit(
             )
         better = score > state.best_score or config.keep == "last"
         if better:
-            state.best_score, state.best_epoch, best = score, epoch, _copy(average.module)
+            state.best_score, state.best_epoch, best = score, epoch, copy_on_cpu(average.module)
         state.epoch = epoch + 1
-        state.history.append({**{f"train_{k}": v for k, v in sums.items()}, **validation})
-        _save(
+        state.history.append({**{f"train_{k}": v for k, v in means.items()}, **validation})
+        save_state(
             checkpoint,
             {
                 "fingerprint": fingerprint,
@@ -138,7 +159,7 @@ def fit(
                 "best": best,
             },
         )
-        report(Progress(epoch + 1, config.epochs, sums, validation, better))
+        report(Progress(epoch + 1, config.epochs, means, validation, better))
     module.load_state_dict(best)
     module.eval()
     return state
@@ -155,14 +176,27 @@ def _one_cycle(config: LoopConfig, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def _averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():  # batch normalisation's step counter
-            return current
+def _averaging(decay: float, steps: Tensor) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
         # The decay grows with the steps taken, else the first epochs would be validated on the random initial weights.
-        return torch.lerp(current, averaged, min(decay, (1 + int(count)) / (10 + int(count))))
+        # `count` is a copy of the number of steps on the device, for which a GPU would have to be waited for.
+        weight = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        for kept, now in zip(averaged, current, strict=True):
+            # Batch normalisation's step counter is no average.
+            kept.copy_(torch.lerp(now, kept, weight) if kept.is_floating_point() else now)
 
     return average
+
+
+def mixed_precision(device: torch.device, config: LoopConfig) -> torch.autocast:
+    """A block in which what may be is computed in bfloat16, where the settings say so."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.bf16)
+
+
+def _refuse_infinite(arriving: Download | None, epoch: int) -> None:
+    loss = float(arriving.tensors()["loss"]) if arriving is not None else 0.0
+    if not math.isfinite(loss):
+        raise TrainingError(f"the loss is {loss} in epoch {epoch + 1}: try a smaller learning_rate")
 
 
 def _batches(n: int, size: int, rng: Generator) -> Iterator[Tensor]:
@@ -181,14 +215,3 @@ def _validate(task: Task, averaged: nn.Module) -> Scores:
             return task.validate()
     finally:
         task.module = trained
-
-
-def _copy(module: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
-
-
-def _save(path: Path, payload: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(payload, partial)
-    os.replace(partial, path)

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.inputs.window_set import WINDOWS_FILE, load_windows
+from pipeline.inputs.load_windows import load_windows
+from pipeline.inputs.window_cache import CACHE_FILES
+from pipeline.lmac.arguments import ArgumentError
 from pipeline.models.checkpoint import has_explainer, save_explainer
 from pipeline.models.classifier import Classifier
 from pipeline.models.decoder import Decoder
 from pipeline.storage.filesystem import display_url, is_url
 from pipeline.training.holdout import Split, selections_of, split
-from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Progress, Scores, Task, TrainingError, fit
+from pipeline.training.loop import Progress, Scores, Task, TrainingError, fit
 from pipeline.training.model_card import model_card, shown_call
+from pipeline.training.saved_state import CHECKPOINT, CHECKPOINT_PARTIAL
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
 from schemas.input_config import InputConfig
 from schemas.training_config import LoopConfig
@@ -54,7 +57,7 @@ class TrainingResult:
 class Workspace:
     """What one training reads, holds out and writes; `made_by` is the command or call that its model card shows.
 
-    Raises TrainingError when `out` already holds an explainer.
+    Raises TrainingError when `out` already holds an explainer, and ArgumentError for fewer windows than 1.
     """
 
     data: str
@@ -63,6 +66,7 @@ class Workspace:
     select: Sequence[str]
     validation: str
     test: str | None
+    windows: int | None
     seed: int
     reporter: Reporter
     made_by: str
@@ -74,12 +78,14 @@ class Workspace:
             data=os.fspath(arguments["data"]),
             out=os.fspath(arguments["out"]),
             reading=_reading(arguments),
-            **{name: arguments[name] for name in ("select", "validation", "test", "reporter")},
+            **{name: arguments[name] for name in ("select", "validation", "test", "windows", "reporter")},
             seed=seed,
             made_by=arguments["command"] or shown_call(training, arguments),
         )
 
     def __post_init__(self) -> None:
+        if self.windows is not None and self.windows < 1:
+            raise ArgumentError(f"windows must be a whole number of windows, at least 1, got {self.windows!r}")
         if has_explainer(self.out):
             raise TrainingError(
                 f"{display_url(self.out)} already holds an explainer: choose another place, or delete it first"
@@ -93,7 +99,10 @@ class Workspace:
         return Path(self.out) / "training"
 
     def read(self, front_end: FrontEndConfig, need_labels: bool = False) -> Split:
-        """Decode the data into windows and split them; raises what `load_windows` and `split` raise."""
+        """Decode the data into windows, or find those of an interrupted training, and split them.
+
+        Raises what `load_windows` and `split` raise.
+        """
         windows = load_windows(
             self.data,
             front_end,
@@ -102,6 +111,7 @@ class Workspace:
             need_labels=need_labels,
             labels_used=need_labels,
             selections=selections_of(self.select, self.test),
+            limit=self.windows,
             on_skip=self.reporter.skipped,
         )
         return split(windows, self.select, self.validation, self.test, self.seed)
@@ -127,7 +137,7 @@ class Workspace:
         what = "classifier" if decoder is None else "decoder"
         card = model_card(config.name, what, sets.how, self.made_by, scores, base_card)
         save_explainer(self.out, config, classifier, decoder, card)
-        clear_folder(self.scratch, (WINDOWS_FILE, CHECKPOINT, CHECKPOINT_PARTIAL))
+        clear_folder(self.scratch, (*CACHE_FILES, CHECKPOINT, CHECKPOINT_PARTIAL))
         return TrainingResult(scores, self.out, sets.how)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from pipeline.audio.pcm import from_pcm_tensor
 from pipeline.inputs.window_set import WindowSet
+from pipeline.lmac.prefetch import waveforms_on
 from pipeline.lmac.zero_shot_objective import ZeroShotTerms, zero_shot_objective
 from pipeline.models.clap.classifier import ClapClassifier
 from pipeline.models.decoder import Decoder
 from pipeline.models.ranking import rank_bins
 from pipeline.training.augment import augmented_magnitude
 from pipeline.training.decoder_task import beyond
-from pipeline.training.loop import Scores
+from pipeline.training.loop import Arrays, Batch, Scores, mixed_precision
 from schemas.training_config import DecoderTraining, ZeroShotObjective
 
 _BATCH = 16
@@ -40,14 +42,18 @@ class ZeroShotTask:
         self.domain, self.n_windows = domain, len(train)
         self.mean_similarity, self.highest_similarity = prompt_similarities(clap, train)
 
-    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
+    def read(self, indices: Tensor) -> Arrays:
+        return {"samples": self.train.pcm(indices)}
+
+    def loss(self, batch: Batch, rng: Generator) -> tuple[Tensor, Batch]:
         config = self.config
         with torch.no_grad():
-            magnitude = augmented_magnitude(self.train.waveforms(indices), self.clap.front_end, config, rng)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.loop.bf16):
+            waveform = from_pcm_tensor(batch["samples"])
+            magnitude = augmented_magnitude(waveform, self.clap.front_end, config, rng)
+        with mixed_precision(self.clap.device, config.loop):
             terms, logits, _ = self._terms(magnitude, rng)
             loss = terms.total + config.lambda_range * beyond(logits)
-        return loss, {"loss": float(loss.detach()), **_numbers(terms)}
+        return loss, {"loss": loss.detach(), **_values(terms)}
 
     def _terms(self, magnitude: Tensor, rng: Generator) -> tuple[ZeroShotTerms, Tensor, Tensor]:
         """The terms for prompts drawn for each window, the logits, and `[B, K]`, true where a prompt fits.
@@ -73,14 +79,14 @@ class ZeroShotTask:
             return {}
         rng, sums = torch.Generator().manual_seed(_SEED), dict[str, float]()
         means, fitting = [], []
-        for batch in torch.arange(len(self.validation)).repeat(_DRAWS).split(_BATCH):
-            magnitude = self.clap.front_end.stft(self.validation.waveforms(batch)).abs()
-            terms, logits, fits = self._terms(magnitude, rng)
+        batches = torch.arange(len(self.validation)).repeat(_DRAWS).split(_BATCH)
+        for batch, waveforms in zip(batches, waveforms_on(self.clap.device, self.validation, batches), strict=True):
+            terms, logits, fits = self._terms(self.clap.front_end.stft(waveforms).abs(), rng)
             mean = logits.sigmoid().mean(dim=(1, 2)).reshape(fits.shape)
             means.append(mean.flatten())
             fitting.append(fits.flatten())
-            for name, value in _numbers(terms).items():
-                sums[name] = sums.get(name, 0.0) + value * len(batch) / (_DRAWS * len(self.validation))
+            for name, value in _values(terms).items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(batch) / (_DRAWS * len(self.validation))
         mean, fits = torch.cat(means), torch.cat(fitting)
         sums["fitting"] = float(fits.float().mean())
         sums["mask_fitting"] = float((mean * fits).sum() / fits.sum().clamp_min(1))
@@ -98,23 +104,26 @@ def draw_prompts(logits: Tensor, count: int, fitting: float, rng: Generator) -> 
     if n_classes < count:
         raise ValueError(f"objective.prompts is {count} prompts a window, and there are {n_classes} in all")
     chance = fitting * logits.softmax(1) + (1 - fitting) / n_classes
-    return torch.multinomial(chance, count, generator=rng)
+    # What torch.multinomial does (Efraimidis and Spirakis 2006), but drawn on the CPU for every kind of device.
+    race = torch.empty(chance.shape).exponential_(generator=rng).to(chance.device)
+    return (chance / race).topk(count, dim=1).indices
 
 
 @torch.no_grad()
 def prompt_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 256) -> tuple[Tensor, Tensor]:
     """The mean and the highest cosine `[n_classes]` of each prompt to at most `limit` evenly spread windows."""
     chosen = torch.linspace(0, len(windows) - 1, min(limit, len(windows))).long()
-    embedded = [clap(clap.front_end.stft(windows.waveforms(batch)).abs()).embedding for batch in chosen.split(_BATCH)]
-    cosines = torch.cat(embedded) @ clap.prompt_embeddings(torch.arange(clap.n_classes)).T
+    found = waveforms_on(clap.device, windows, chosen.split(_BATCH))
+    embedded = [clap(clap.front_end.stft(waveforms).abs()).embedding for waveforms in found]
+    cosines = torch.cat(embedded) @ clap.prompt_embeddings(torch.arange(clap.n_classes, device=clap.device)).T
     return cosines.mean(dim=0), cosines.amax(dim=0)
 
 
-def _numbers(terms: ZeroShotTerms) -> Scores:
+def _values(terms: ZeroShotTerms) -> Batch:
     return {
-        "objective": float(terms.total.detach()),
-        "masked_in": float(terms.masked_in.detach()),
-        "masked_out": float(terms.masked_out.detach()),
-        "size": float(terms.size.detach()),
-        "apart": float(terms.apart.detach()),
+        "objective": terms.total.detach(),
+        "masked_in": terms.masked_in.detach(),
+        "masked_out": terms.masked_out.detach(),
+        "size": terms.size.detach(),
+        "apart": terms.apart.detach(),
     }

@@ -61,3 +61,10 @@ def test_every_integer_comes_back_and_what_is_not_finite_stays_so_until_it_must_
     integers = np.arange(-32768, 32768).astype(np.int16)
     np.testing.assert_array_equal(to_pcm(from_pcm(integers)), integers)
     assert round_to_pcm(torch.tensor([torch.nan])).isnan().all()
+
+
+@pytest.mark.parametrize("n", [12_000, 16_000, 40_000, 160_000])
+def test_players_can_seek_as_there_are_ten_blocks(n: int) -> None:
+    data = encode_flac(np.sin(np.arange(n, dtype=np.float32)), 16_000)
+    # STREAMINFO begins with the smallest and the largest block, in samples.
+    assert n / int.from_bytes(data[10:12], "big") >= 10

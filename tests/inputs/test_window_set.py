@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from pipeline.datasets.scenes import DatasetFormat, SceneConfig, render_scene, scene_label, write_scenes
+from pipeline.inputs.load_windows import load_windows
 from pipeline.inputs.selection import SelectionError
-from pipeline.inputs.window_set import TrainingDataError, WindowSet, load_windows
+from pipeline.inputs.window_set import TrainingDataError, WindowSet
 from schemas.input_config import InputConfig
 from tests.flow.make import encoded, sound, write_folder
 from tests.inputs.make import write_parquet

@@ -20,7 +20,8 @@ class LinearClassifier(Classifier):
     def __init__(self, weights: Tensor, audible: Tensor | None = None) -> None:
         super().__init__()
         self.weights = nn.Parameter(weights, requires_grad=False)
-        self.front_end = SimpleNamespace(audible=weights.any(dim=0) if audible is None else audible)  # type: ignore[assignment]
+        heard = weights.any(dim=0) if audible is None else audible
+        self.front_end = SimpleNamespace(audible=heard, audible_bins=heard.nonzero()[:, 0])  # type: ignore[assignment]
         self.n_classes = len(weights)
 
     @property

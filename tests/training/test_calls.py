@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.scenes import SceneConfig, write_scenes
+from pipeline.lmac.arguments import ArgumentError
 from pipeline.models.checkpoint import load_explainer
 from pipeline.training.classifier import train_classifier
 from pipeline.training.decoder import train_decoder
@@ -68,12 +69,14 @@ def test_the_examples_print_what_they_say(
 
 
 def test_a_call_reports_goes_on_where_it_was_stopped_and_says_in_its_card_how_it_was_made(
-    scenes: Path, tmp_path: Path
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "classifier"
     first, second = Log(stop_after=1), Log()
     with pytest.raises(KeyboardInterrupt):
         train_classifier(scenes, out, recipe=RECIPE, validation="none", reporter=first)
+    # The windows are there: they are not decoded again.
+    monkeypatch.setattr("pipeline.inputs.load_windows.clip_windows", None)
     result = train_classifier(scenes, out, recipe=RECIPE, validation="none", reporter=second)
     assert first.events == [("started", 20, 2), ("step", 1, 2), ("step", 2, 2), ("epoch", 1)]
     assert second.events == [("started", 20, 2), ("step", 1, 2), ("step", 2, 2), ("epoch", 2)]
@@ -93,6 +96,7 @@ def test_a_recipe_in_a_card_is_the_recipe() -> None:
     arguments = dict.fromkeys(("prompts", "window_s", "wordings", "start", "labels", "test", "command"))
     given = {"data": "s3://user:secret@bucket/x", "classifier": "clap:/home/me/630k.pt", "recipe": recipe}
     rest = {"out": "out", "templates": (), "select": ["fold=1"], "validation": "0.1", "reading": InputConfig()}
+    rest |= {"device": "auto", "windows": None}
     shown = shown_call(train_decoder, {**arguments, **given, **rest})
     assert "secret" not in shown
     assert "/home" not in shown
@@ -157,3 +161,20 @@ def test_a_decoder_keeps_the_card_of_its_classifier(scenes: Path, tmp_path: Path
     card = (out / "README.md").read_text()
     assert card.index("lmac train ...") < card.index("lmac.train_decoder(")
     assert load_explainer(str(out)).decoder is not None
+
+
+def test_so_many_windows_are_trained_on_as_are_drawn(scenes: Path, tmp_path: Path) -> None:
+    log = Log()
+    loop = LoopConfig(epochs=1, batch_size=4)
+    recipe = RECIPE.model_copy(update={"training": ClassifierTraining(loop=loop)})
+    result = train_classifier(
+        scenes, tmp_path / "out", recipe=recipe, validation="none", windows=8, device="cpu", reporter=log
+    )
+    assert log.events[0] == ("started", 8, 1)
+    assert result.how == "trained on 8 recordings; 8 windows drawn of 20"
+    assert "windows=8, device='cpu'" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_no_window_is_no_number_to_draw(scenes: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="windows must be a whole number of windows, at least 1, got 0"):
+        train_classifier(scenes, tmp_path / "out", recipe=RECIPE, windows=0)

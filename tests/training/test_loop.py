@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from pipeline.training.loop import Progress, Scores, State, TrainingError, fit
+from pipeline.training.loop import Arrays, Batch, Progress, Scores, State, TrainingError, fit
 from schemas.training_config import LoopConfig
 
 CONFIG = LoopConfig(epochs=6, batch_size=4, learning_rate=0.05, seed=3)
@@ -26,12 +26,15 @@ class Regression:
         self.validated: list[dict[str, Tensor]] = []
         self.seen: list[list[int]] = []
 
-    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
+    def read(self, indices: Tensor) -> Arrays:
+        return {"x": self.x[indices].numpy(), "number": indices.numpy()}
+
+    def loss(self, batch: Batch, rng: Generator) -> tuple[Tensor, Batch]:
         assert self.module.training
-        self.seen.append(indices.tolist())
-        x = self.x[indices] + 0.1 * torch.randn(len(indices), 3, generator=rng)
-        loss = (self.module(x)[:, 0] - self.x[indices].sum(dim=1)).square().mean()
-        return loss, {"loss": float(loss.detach())}
+        self.seen.append(batch["number"].tolist())
+        x = batch["x"] + 0.1 * torch.randn(batch["x"].shape, generator=rng)
+        loss = (self.module(x)[:, 0] - batch["x"].sum(dim=1)).square().mean()
+        return loss, {"loss": loss.detach()}
 
     def validate(self) -> Scores:
         assert not self.module.training
@@ -144,8 +147,8 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path) ->
 def test_a_loss_that_is_no_number_stops_it_with_the_epoch(tmp_path: Path, value: float) -> None:
     task = Regression()
     healthy = task.loss
-    task.loss = lambda indices, rng: (  # type: ignore[method-assign]
-        healthy(indices, rng) if len(task.seen) < 7 else (torch.tensor(value), {})
+    task.loss = lambda batch, rng: (  # type: ignore[method-assign]
+        healthy(batch, rng) if len(task.seen) < 7 else (value * healthy(batch, rng)[0], {})
     )
     with pytest.raises(TrainingError, match=r"in epoch 2: try a smaller learning_rate"):
         run(task, tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from pipeline.training.augment import drop, roll_in_time, uniform
+from pipeline.training.augment import drop, roll_in_time, share_of, uniform
 from schemas.clap_mini_config import MiniTraining
 
 
@@ -17,10 +17,10 @@ def augmented(log_mel: Tensor, mel_weights: Tensor, floor: float, config: MiniTr
     """
     power = 10 ** (roll_in_time(log_mel, rng) / 10)
     power = torch.where(power > 1.01 * floor, power, torch.zeros_like(power))
-    power = power * 10 ** (uniform((len(power), 1, 1), -config.gain_db, config.gain_db, rng) / 10)
+    power = power * 10 ** (uniform((len(power), 1, 1), -config.gain_db, config.gain_db, rng, power.device) / 10)
     power = with_noise(power, mel_weights, config.noise, rng)
     dropped = drop(power.transpose(1, 2), config.drop_bands, config.drop_spans, rng).transpose(1, 2)
-    power = torch.where(torch.rand((len(power), 1, 1), generator=rng) < config.drop, dropped, power)
+    power = torch.where(share_of(power, config.drop, rng), dropped, power)
     return 10 * torch.log10(power.clamp_min(floor))
 
 
@@ -32,7 +32,9 @@ def with_noise(power: Tensor, mel_weights: Tensor, share: float, rng: Generator)
     total = mel_weights.sum(dim=0)
     shape = total / total.mean()
     bins = total.square() / mel_weights.square().sum(dim=0).clamp_min(1e-12)
-    fluctuation = (1 + torch.randn(power.shape, generator=rng) / bins.clamp_min(1).sqrt()).clamp_min(0.05)
-    level = power.mean(dim=(1, 2), keepdim=True) * 10 ** (-uniform((len(power), 1, 1), 10.0, 40.0, rng) / 10)
-    touched = torch.rand((len(power), 1, 1), generator=rng) < share
+    noise = torch.randn(power.shape, generator=rng).to(power.device)
+    fluctuation = (1 + noise / bins.clamp_min(1).sqrt()).clamp_min(0.05)
+    below_db = uniform((len(power), 1, 1), 10.0, 40.0, rng, power.device)
+    level = power.mean(dim=(1, 2), keepdim=True) * 10 ** (-below_db / 10)
+    touched = share_of(power, share, rng)
     return torch.where(touched, power + level * shape * fluctuation, power)

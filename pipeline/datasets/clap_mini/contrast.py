@@ -22,6 +22,6 @@ def soft_contrastive(per_audio: Tensor, per_text: Tensor, held: Tensor) -> Tenso
     return 0.5 * (cross_entropy(per_audio.float(), of_audio) + cross_entropy(per_text.float(), of_text))
 
 
-def hit_rate(cosines: Tensor, held: Tensor) -> float:
-    """Share of mixtures whose nearest caption holds; cosines `[B audio, B texts]`, held `[B texts, B audio]`."""
-    return float(held.T.gather(1, cosines.detach().argmax(dim=1, keepdim=True)).mean())
+def hit_rate(cosines: Tensor, held: Tensor) -> Tensor:
+    """Share `[]` of mixtures whose nearest caption holds; cosines `[B audio, B texts]`, held `[B texts, B audio]`."""
+    return held.T.gather(1, cosines.detach().argmax(dim=1, keepdim=True)).mean()

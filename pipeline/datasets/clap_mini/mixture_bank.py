@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pipeline.datasets.clap_mini.contents import Contents, Event
 from pipeline.datasets.clap_mini.mixtures import Mixture, Synthesised, mix
@@ -34,10 +33,6 @@ class MixtureBank:
 
     def __len__(self) -> int:
         return len(self.contents)
-
-    def log_mel(self, indices: Tensor) -> Tensor:
-        """Log-mels `[B, T, n_mels]` of mixtures by number, float32."""
-        return torch.from_numpy(self.log_mels[indices.numpy()].astype(np.float32))
 
 
 def make_mixture_bank(folder: Path, recipe: ClapMiniRecipe, step: Step = lambda done, total: None) -> MixtureBank:

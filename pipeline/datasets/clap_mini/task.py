@@ -18,7 +18,7 @@ from pipeline.datasets.clap_mini.mixture_bank import MixtureBank
 from pipeline.datasets.clap_mini.unseen import Unseen, event_accuracy
 from pipeline.datasets.clap_mini.vocabulary import SPECIAL
 from pipeline.models.frontend import FrontEnd
-from pipeline.training.loop import Scores
+from pipeline.training.loop import Arrays, Batch, Scores, mixed_precision
 from schemas.clap_mini_config import ClapMiniRecipe
 
 if TYPE_CHECKING:
@@ -46,25 +46,34 @@ class ClapMiniTask:
     ) -> None:
         self.module, self.tokenizer, self.bank, self.validation = model, tokenizer, bank, validation
         self.config = recipe.training
-        self.front_end = FrontEnd(recipe.front_end)
+        self.front_end = FrontEnd(recipe.front_end).to(self.device)
         self.captioner = Captioner(distances=self.config.distances)
         self.n_windows = len(bank)
 
-    def loss(self, indices: Tensor, rng: Generator) -> tuple[Tensor, Scores]:
-        _, captions, held = self.captioned(indices, rng)
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        device: torch.device = self.module.logit_scale_a.device
+        return device
+
+    def read(self, indices: Tensor) -> Arrays:
+        return {"indices": indices.numpy(), "log_mel": self.bank.log_mels[indices.numpy()]}
+
+    def loss(self, batch: Batch, rng: Generator) -> tuple[Tensor, Batch]:
+        _, captions, held = self.captioned(batch["indices"].cpu(), rng)
         with torch.no_grad():
             floor = self.front_end.config.log_floor
-            log_mel = augmented(self.bank.log_mel(indices), self.front_end.mel_weights, floor, self.config, rng)
+            log_mel = augmented(batch["log_mel"].float(), self.front_end.mel_weights, floor, self.config, rng)
             self.module.logit_scale_a.clamp_(max=_HIGHEST_SCALE)
             self.module.logit_scale_t.clamp_(max=_HIGHEST_SCALE)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.loop.bf16):
+        with mixed_precision(self.device, self.config.loop):
             output = self.module(**captions, input_features=log_mel[:, None])
         # The similarities are computed again in float32, as bfloat16 keeps only three digits of them.
         cosines = output.audio_embeds.float() @ output.text_embeds.float().T
         scale = self.module.logit_scale_a.exp()
         loss = soft_contrastive(scale * cosines, self.module.logit_scale_t.exp() * cosines.T, held)
         hits = hit_rate(cosines, held)
-        return loss, {"loss": float(loss.detach()), "hits": hits, "scale": float(scale.detach())}
+        return loss, {"loss": loss.detach(), "hits": hits, "scale": scale.detach()}
 
     def captioned(self, indices: Tensor, rng: Generator) -> tuple[list[Contents], dict[str, Tensor], Tensor]:
         """The contents of mixtures, a new caption of each as tokens, and `[B, B]`, 1 where a caption holds."""
@@ -72,7 +81,7 @@ class ClapMiniTask:
         contents = [self.bank.contents[index] for index in indices.tolist()]
         captions = [self.captioner.caption(content, draws) for content in contents]
         tokens = self._tokens([caption.text for caption in captions], draws)
-        return contents, tokens, holding([caption.says for caption in captions], contents)
+        return contents, tokens, holding([caption.says for caption in captions], contents).to(self.device)
 
     def validate(self) -> Scores:
         if self.validation is None:
@@ -82,7 +91,7 @@ class ClapMiniTask:
     def _tokens(self, texts: Sequence[str], draws: np.random.Generator) -> dict[str, Tensor]:
         rows = [self._with_strays(row, draws) for row in self.tokenizer(list(texts))["input_ids"]]
         padded = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
-        return {"input_ids": padded["input_ids"], "attention_mask": padded["attention_mask"]}
+        return {name: padded[name].to(self.device) for name in ("input_ids", "attention_mask")}
 
     def _with_strays(self, ids: list[int], draws: np.random.Generator) -> list[int]:
         row = list(ids)

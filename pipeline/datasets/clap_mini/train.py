@@ -14,20 +14,24 @@ from pipeline.datasets.clap_mini.task import ClapMiniTask
 from pipeline.datasets.clap_mini.text_first import teach_texts
 from pipeline.datasets.clap_mini.unseen import unseen_scenes
 from pipeline.datasets.clap_mini.vocabulary import train_tokenizer, training_captions
+from pipeline.lmac.arguments import choose_device
 from pipeline.storage.errors import storage_errors
-from pipeline.training.loop import CHECKPOINT, CHECKPOINT_PARTIAL, Scores, TrainingError, fit
+from pipeline.training.loop import Scores, TrainingError, fit
+from pipeline.training.saved_state import CHECKPOINT, CHECKPOINT_PARTIAL
 from pipeline.training.workspace import Reporter, clear_folder
 from schemas.clap_mini_config import ClapMiniRecipe
 
 VALIDATION_SEED = 990_001
 
 
-def train_clap_mini(out: Path, recipe: ClapMiniRecipe, reporter: Reporter = Reporter()) -> Scores:
+def train_clap_mini(out: Path, recipe: ClapMiniRecipe, reporter: Reporter = Reporter(), device: str = "auto") -> Scores:
     """Train a clap-mini and save it in `out`, with prompts to explain it for; returns its validation scores.
 
-    The same call goes on from the last whole epoch when it was interrupted. Raises TrainingError when `out` already
-    holds a model and as `fit` does, StorageError when `out` cannot be written.
+    The same call goes on from the last whole epoch when it was interrupted. `device` is `cpu`, `cuda`, or `auto`: a
+    CUDA GPU where there is one, else the CPU. Raises ArgumentError for a device that is not there, TrainingError when
+    `out` already holds a model and as `fit` does, StorageError when `out` cannot be written.
     """
+    chosen = choose_device(device)
     with storage_errors(f"writing to {out}"):
         if (out / "config.json").exists():
             raise TrainingError(f"{out} already holds a model: choose another place, or delete it first")
@@ -36,6 +40,7 @@ def train_clap_mini(out: Path, recipe: ClapMiniRecipe, reporter: Reporter = Repo
         tokenizer = train_tokenizer(training_captions(loop.seed), recipe.text.vocabulary, recipe.text.max_tokens)
         torch.manual_seed(loop.seed)
         model: Any = build_clap(recipe, tokenizer)
+        model.to(chosen)
         unseen = unseen_scenes(recipe.front_end, VALIDATION_SEED, recipe.training.validation)
         task = ClapMiniTask(model, tokenizer, bank, unseen, recipe)
         checkpoint = scratch / CHECKPOINT

@@ -48,18 +48,21 @@ def event_accuracy(model: Any, tokenizer: PreTrainedTokenizerFast, unseen: Unsee
     embedded = embed_texts(model, tokenizer, texts).split([len(EVENT_WORDS[kind].trained) for kind in CLASSES])
     classes = normalize(torch.stack([of_kind.mean(dim=0) for of_kind in embedded]), dim=1)
     cosines = embed_log_mel(model, unseen.log_mel) @ classes.T
-    accuracy = float((cosines.argmax(dim=1) == unseen.label).float().mean())
+    accuracy = float((cosines.argmax(dim=1).cpu() == unseen.label).float().mean())
     return {"score": accuracy, "accuracy": accuracy}
 
 
 def embed_texts(model: Any, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Tensor:
     """Embeddings `[n, D]` of length 1 of texts, by a ClapModel of transformers."""
-    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    batch = tokenizer(texts, padding=True, return_tensors="pt").to(model.device)
     found = model.get_text_features(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
     return normalize(found.pooler_output, dim=1)
 
 
 def embed_log_mel(model: Any, log_mel: Tensor) -> Tensor:
     """Embeddings `[n, D]` of length 1 of log-mels `[n, T, n_mels]`, by a ClapModel of transformers."""
-    parts = [model.get_audio_features(input_features=part[:, None]).pooler_output for part in log_mel.split(_BATCH)]
+    parts = [
+        model.get_audio_features(input_features=part[:, None].to(model.device)).pooler_output
+        for part in log_mel.split(_BATCH)
+    ]
     return normalize(torch.cat(parts), dim=1)

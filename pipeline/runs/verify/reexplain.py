@@ -52,10 +52,11 @@ class _Cut:
     device: str
 
 
-def load_recorded(output: RunOutput, record: RunRecord, explainer_url: str | None) -> Explainer:
+def load_recorded(output: RunOutput, record: RunRecord, explainer_url: str | None, device: str = "cpu") -> Explainer:
     """The explainer of a run: the one given, else the one that is saved with the output or ships under its name.
 
-    Raises ExplainerError when there is none, or it is another than the run was made with.
+    Raises ExplainerError when there is none, or it is another than the run was made with, and ArgumentError for a
+    device that is not there.
     """
     digest, name = record.explainer["digest"], record.explainer["name"]
     saved = join(output.url, output.explainer_folder(digest))
@@ -66,7 +67,7 @@ def load_recorded(output: RunOutput, record: RunRecord, explainer_url: str | Non
             f"the run keeps no explainer of its own (in {output.explainer_folder(digest)}): give the one it was made "
             f"with, {name!r}"
         )
-    explainer = Explainer.load(explainer_url or saved, precision=record.config["precision"])
+    explainer = Explainer.load(explainer_url or saved, device, precision=record.config["precision"])
     if explainer.digest != digest:
         raise ExplainerError(
             f"{explainer_url or saved!r} has the digest {explainer.digest[:12]}, the run was made with {name!r} of "

@@ -72,16 +72,17 @@ def verify(
     seed: int = 0,
     step: Step = lambda what, done, of: None,
     labels_url: str | os.PathLike[str] | None = None,
+    device: str = "auto",
 ) -> Verification:
     """Read all that a run has written, and check it: bytes, rows, ranges, and that all of it belongs together.
 
     With `input_url` the input is counted and heard by code of its own, and compared; `deep` windows, drawn by `seed`,
-    are explained again from it. `labels_url` is the run's table of labels, which is compared as well, and is needed
-    where it names segments. `step` is called with what is being done, how much of it is done, and of how much. Time
-    grows with what the run has written, and with the input's sound; of a part its path is kept, of a recording 16 bytes
-    (with the input some 300), of a file 17.
-    Raises StorageError when there is no run or the storage stays away, InputError for the input, and ExplainerError for
-    an explainer that is not the run's.
+    are explained again from it, on `device`: `cpu`, `cuda`, or `auto`, a GPU where there is one. `labels_url` is the
+    run's table of labels, which is compared as well, and is needed where it names segments. `step` is called with what
+    is being done, how much of it is done, and of how much. Time grows with what the run has written, and with the
+    input's sound; of a part its path is kept, of a recording 16 bytes (with the input some 300), of a file 17. Raises
+    StorageError when there is no run or the storage stays away, InputError for the input, and ExplainerError for an
+    explainer that is not the run's.
     """
     if deep and input_url is None:
         raise ValueError("windows are explained again from the input, which is not given")
@@ -93,7 +94,8 @@ def verify(
         # Here, as it brings torch, which nothing else needs.
         from pipeline.runs.verify.reexplain import load_recorded, reexplain
 
-        explainer = load_recorded(output, record, os.fspath(explainer_url) if explainer_url is not None else None)
+        given = os.fspath(explainer_url) if explainer_url is not None else None
+        explainer = load_recorded(output, record, given, device)
     listing, truth = None, GroundTruth()
     if input_url:
         listing, truth = _input(record, os.fspath(input_url), labels_url)

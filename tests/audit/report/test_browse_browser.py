@@ -24,8 +24,8 @@ from tests.s3 import S3Server, serve_s3
 
 pytestmark = pytest.mark.slow
 
-# Chromium cannot seek in a FLAC of two seconds or less.
-SECONDS = 5.0
+# Long enough to be switched, short enough to have few blocks, in which Chromium could not seek.
+SECONDS = 2.0
 READY = "() => [...document.querySelectorAll('audio')].every((one) => one.readyState === 4)"
 
 
