@@ -123,12 +123,14 @@ def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path) 
     found = in_order(shortcut(AuditedRun(open_run(work / "run")), config))
     explainer = Explainer.load(str(work / "explainer"))
     held = [(name, sound) for name, fold, sound in clean if fold == 5]
-    confirmed = {one.subject.split(":")[0] for one in found if one.confirmed}
+    confirmed = {one.subject for one in found if one.confirmed}
     result = {
         **vars(setting),
         "name": setting.name,
         "accuracy": _accuracy(explainer, held, classes),
-        "others_confirmed": sorted(confirmed - ({classes[setting.label]} if setting.cue else set())),
+        "others_confirmed": sorted(
+            one for one in confirmed if not (setting.cue and one.startswith(f"{classes[setting.label]}:"))
+        ),
         "seconds": round(time.monotonic() - begun),
         **({} if put is None else _fallen(setting, classes[setting.label], explainer, held, planted, put)),
         **({} if put is None else _first(setting, classes[setting.label], found)),
@@ -200,7 +202,7 @@ def show(results: list[dict[str, Any]], classes: int) -> None:
         count = sum(cue is None or one["cue"] == cue for one in planted)
         first, all_ = sum(one["found"] for one in mine), sum(one["found_at_all"] for one in mine)
         print(f"{cue or 'all':12} {count:8} {len(mine):5} {first:20} {all_:17}")
-    alarms = sum(len(one["others_confirmed"]) for one in results)
+    alarms = sum(len({name.split(":")[0] for name in one["others_confirmed"]}) for one in results)
     asked = sum(classes - bool(one["cue"]) for one in results)
     print(f"false alarms: {alarms} of {asked} clean classes ({100 * alarms / max(1, asked):.1f}%)")
     for one in fell:

@@ -18,6 +18,8 @@ Classify = Callable[[Sequence[Sound]], NDArray[np.float64]]
 _SOUNDS, _RESAMPLES, _FEWEST = 32, 2000, 4
 # What a cue must change in the probability, beyond what one elsewhere does, to count as one that is listened to.
 MIN_EFFECT, LARGE_EFFECT = 0.05, 0.2
+# What the other of the two directions must change.
+LEAST_EFFECT = 0.02
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Trial:
             return False
         if self.out_of_others is not None and self.out_of_others.mean < min(-0.02, out.mean / 2):
             return False
-        both = falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT
+        both = falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT and min(put.mean, -out.mean) >= LEAST_EFFECT
         needed = falls and -out.mean >= LARGE_EFFECT and self.alone_in.low > 0 and put.mean >= MIN_EFFECT
         return both or needed or (rises and put.mean >= LARGE_EFFECT)
 
