@@ -15,7 +15,7 @@ from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 # The probability of the target for sounds `[n]`, `[len(sounds)]`.
 Classify = Callable[[Sequence[Sound]], NDArray[np.float64]]
 
-_SOUNDS, _RESAMPLES, _FEWEST = 32, 2000, 4
+_SOUNDS, _RESAMPLES, _FEWEST, _FEWEST_LACKING = 32, 2000, 4, 3
 # What a cue must change in the probability, beyond what one elsewhere does, to count as one that is listened to.
 MIN_EFFECT, LARGE_EFFECT = 0.05, 0.2
 # What the other of the two directions must change.
@@ -98,7 +98,8 @@ def try_cue(
         - p_others
     )
     of_others, from_others = None, None
-    if len(lacking) >= 3:
+    # A few that seem to lack what nearly all have may have it below their own sound.
+    if len(lacking) >= max(_FEWEST_LACKING, len(having) / 4):
         p_lacking = classify(lacking)
         without = classify([cue.without(sound, rate) for sound in lacking]) - p_lacking
         of_others = _difference(without - (_without(elsewhere, lacking, rate, classify) - p_lacking), rng)

@@ -73,7 +73,8 @@ def _tried(
             audited.tests += 1
             candidates.append(Candidate(place.cue, members, place.p, from_masks=True))
         for candidate in candidates:
-            having, lacking = members & candidate.having, members & ~candidate.having
+            without = ~candidate.having if candidate.lacking is None else candidate.lacking
+            having, lacking = members & candidate.having, members & without
             others = ~members & ~candidate.having
             if not others.any():
                 continue

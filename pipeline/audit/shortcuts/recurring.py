@@ -24,7 +24,9 @@ _MAX_P = 0.01
 # Tones that mostly come together are one cue.
 _TOGETHER, _MAX_TONES = 0.6, 12
 # Backgrounds are the same where most bands differ by less than this.
-_SAME_DB, _SAME_SHARE = 2.0, 0.6
+_SAME_DB, _SAME_SHARE, _OTHER_SHARE = 2.0, 0.6, 0.3
+# What quiet recordings have in their quieter frames: a faint noise may be below what most have, and be heard.
+_USUAL = 0.1
 # Spectra end at the same edge within so many Hz.
 _EDGE_HZ, _LOWEST_EDGE_HZ = 250.0, 2000.0
 _ROUNDS, _COHERENT = 200, 3.0
@@ -38,11 +40,13 @@ class Candidate:
     That is corrected for all that was looked at for one kind of cue, and for no more.
 
     One `from_masks` was not looked for in the sound: its p is that of the masks, and all of the subject count.
+    `lacking` `[R]` are the recordings that surely do not have it, None for all that are not said to.
     """
 
     cue: Cue
     having: NDArray[np.bool_]
     p: float
+    lacking: NDArray[np.bool_] | None = None
     from_masks: bool = False
 
 
@@ -136,13 +140,13 @@ def _backgrounds(levels: NDArray[np.float32], members: NDArray[np.bool_], rate: 
         p = float(_surprise(having[rest, None], others[rest])[0]) * int(members.sum())
         if p < p_best:
             shared = same[having & members].mean(axis=0) >= 0.7
-            p_best, found = p, (having, shared)
+            p_best, found = p, (having, shared, same.mean(axis=1) < _OTHER_SHARE)
     if found is not None and p_best < _MAX_P and found[1].any():
-        having, shared = found
+        having, shared, lacking = found
         places = np.flatnonzero(shared)
-        usual = tuple(np.median(levels[~having], axis=0).round(1).tolist()) if (~having).any() else ()
+        usual = tuple(np.quantile(levels[~having], _USUAL, axis=0).round(1).tolist()) if (~having).any() else ()
         cue = Background(float(edges[places[0]]), float(edges[places[-1] + 1]), usual)
-        yield Candidate(cue, having, min(1.0, p_best))
+        yield Candidate(cue, having, min(1.0, p_best), lacking)
 
 
 def _edges(

@@ -110,7 +110,7 @@ def tried(cue: Cue, from_masks: bool, moved: float) -> Finding:
         mine = np.flatnonzero([own == ["bark"] for own in about.labels])
         having = np.isin(np.arange(40), mine if from_masks else mine[:12])
         out, put = Difference(-moved, -moved, -moved, 12), Difference(moved, moved, moved, 20)
-        candidate = Candidate(cue, having, 1e-6, from_masks)
+        candidate = Candidate(cue, having, 1e-6, from_masks=from_masks)
         one = Tried(Subject("bark", "class", 0, mine), candidate, Trial(out, put, out, put, None, None), None)
         (found,) = findings_of(about, Sample(np.arange(40), []), [one])
         return found
