@@ -12,18 +12,14 @@ from pydantic import BaseModel
 from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.filesystem import recorded_url
 from pipeline.training.loop import Scores
+from schemas.tables import FAITHFULNESS
 
+_SCORES = ("p", "ai", "ad", "ag", "ff", "fid_in", "mask_mean")
 _MEANING = {
     "accuracy": "share of recordings classified as labelled",
     "loss": "cross-entropy, nats",
     "strength": "inverse of the head's regularisation; these recordings chose it, which flatters their accuracy",
-    "p": "probability of the decision on the full input",
-    "ai": "average increase, %",
-    "ad": "average drop, %",
-    "ag": "average gain, %",
-    "ff": "faithfulness, p - p_out",
-    "fid_in": "share of windows whose masked-in input keeps the decision",
-    "mask_mean": "mean of the mask",
+    **{name: FAITHFULNESS.field(name).metadata[b"description"].decode() for name in _SCORES},
     "objective": "the objective, with its weights",
     "mask_fitting": "mean of the masks for prompts that fit",
     "mask_other": "mean of the masks for prompts that do not",
