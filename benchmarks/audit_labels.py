@@ -99,7 +99,7 @@ def suspicion(embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> dic
         "lmac audit": 1 - ours.probabilities[groups, labels],
         "cleanlab, our probabilities": -get_label_quality_scores(labels, ours.probabilities),
         "cleanlab, default regression": alone(1.0),
-        "cleanlab, tuned regression": alone(best_strength(embeddings, labels, groups, 0)),
+        "cleanlab, tuned regression": alone(best_strength(embeddings, labels, groups, range(3))),
         "10 nearest neighbours": 1 - (labels[nearest] == labels[:, None]).mean(axis=1),
         "found": ours.wrong.astype(np.float64),
     }

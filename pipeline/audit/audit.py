@@ -22,7 +22,7 @@ from pipeline.audit.findings import Finding, in_order, tables_of
 from pipeline.audit.given_labels import given_labels
 from pipeline.audit.groups import with_groups
 from pipeline.audit.label_error import label_error
-from pipeline.audit.marks import Mark, load_marks, marked_labels, reviewed_table
+from pipeline.audit.marks import Mark, load_marks, marked_labels, note_odd_marks, reviewed_table
 from pipeline.audit.odd_one_out import odd_one_out
 from pipeline.audit.shortcuts.question import shortcut
 from pipeline.audit.typical import typical
@@ -129,7 +129,10 @@ def _opened(run: Run, config: AuditConfig) -> tuple[AuditedRun, dict[str, Mark]]
     marks = load_marks(config.reviewed)
     labels = marked_labels(about, marks)
     right = frozenset(clip_id for clip_id, mark in marks.items() if mark.mark == "right")
-    return AuditedRun(run, labels, right), marks
+    relabelled = frozenset(clip_id for clip_id, mark in marks.items() if mark.mark == "wrong" and mark.label)
+    marked = AuditedRun(run, labels, right, relabelled)
+    note_odd_marks(marked, about, marks)
+    return marked, marks
 
 
 def _write(output: RunOutput, result: Audit, run: Run, config: AuditConfig) -> None:

@@ -36,8 +36,8 @@ class AuditedRun:
 
     Arrays and columns are in the order of windows `[W]`, those that say so of recordings `[R]`. `labels`, by `clip_id`,
     take the place of the run's own, in the tables that SQL sees as well. The recordings `found_right` were marked so by
-    a person. In `notes` questions say what they could not tell, and why; in `tests` how many they made in all,
-    where some have no finding; a long one tells `progress` what it does.
+    a person, and those `relabelled` have a person's label. In `notes` questions say what they could not tell, and why;
+    in `tests` how many they made in all, where some have no finding; a long one tells `progress` what it does.
     """
 
     def __init__(
@@ -45,10 +45,11 @@ class AuditedRun:
         run: Run,
         labels: Mapping[str, Sequence[str]] | None = None,
         found_right: frozenset[str] = frozenset(),
+        relabelled: frozenset[str] = frozenset(),
     ) -> None:
         self.run = run
         self.classes = run.classes
-        self.found_right = found_right
+        self.found_right, self.relabelled = found_right, relabelled
         self.tests = 0
         self.progress: Callable[[str], None] = lambda what: None
         self.notes: dict[Kind, list[str]] = defaultdict(list)

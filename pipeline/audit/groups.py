@@ -26,4 +26,4 @@ def with_groups(about: AuditedRun, finding: Finding, columns: Sequence[str]) -> 
         among = Counter(value for clip_id in members if (value := values.get(clip_id)) is not None)
         first = sorted(among, key=lambda value: (-among[value] / of[value], value))[:_SHOWN]
         told[column] = {value: {"n": among[value], "of": of[value]} for value in first}
-    return replace(finding, evidence={**finding.evidence, "groups": told}) if told else finding
+    return replace(finding, evidence={**finding.evidence, "by_group": told}) if told else finding

@@ -27,17 +27,21 @@ ENOUGH = 10
 _WEAK = 0.8
 # So probable another class is named whatever confident learning counts.
 _SURE = 0.9
+# What fewer of the foldings name is left alone.
+_DOUBTED = 1 / 3
 
 
 @dataclass(frozen=True)
 class Judged:
     """Probabilities `[n, C]` of each recording's classes, which of its labels seem `wrong` `[n]`, and how it was done.
 
-    `agreement` is the share of recordings that are judged to be what their label says, before any is doubted.
+    `doubts` `[n]` is the share of the foldings in which a label seems wrong, a third at least. `agreement` is the share
+    of recordings that are judged to be what their label says, before any is doubted.
     """
 
     probabilities: NDArray[np.float64]
     wrong: NDArray[np.bool_]
+    doubts: NDArray[np.float64]
     agreement: float
     how: str
 
@@ -50,6 +54,8 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     sound, nor any where the judge does no better than always guessing the most frequent label; notes say so.
     """
     labels, digests = about.of_recordings(about.labels), sound_digests(about)
+    if 0 < (bare := sum(not own for own in labels)) < len(labels):
+        about.note("label_error", f"not judged, as they have no label: {bare} of {len(labels)} recordings")
     if silent := sum(bool(own) and not heard for own, heard in zip(labels, digests, strict=True)):
         about.note("label_error", f"not judged, as they are silent: {silent} recording{'s' * (silent != 1)}")
     labels = [own if heard else [] for own, heard in zip(labels, digests, strict=True)]
@@ -105,22 +111,29 @@ def judge(
     The probabilities are those of `probes.probe_labels`, of which the classifier's `own` `[n, C]`, where it has not
     heard the recordings, take the probes' place. As many labels as confident learning counts off the diagonal
     (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068) are wrong, those that have the lowest probability, and those
-    that another class has with 0.9, which a class of sure and right labels would else hide.
+    that another class has with 0.9, which a class of sure and right labels would else hide. That count is a hard one,
+    which a few recordings move: it is made for each folding, and what a third of them name is wrong.
     """
-    from cleanlab.filter import find_label_issues
-
     probed = probe_labels(embeddings, labels, groups, seed)
-    probabilities, agreement = probed.probabilities, probed.agreement
+    each, agreement = probed.each, probed.agreement
     how = f"{int(groups.max()) + 1} groups of recordings, out of fold: probes on the embeddings, and neighbours"
     if own is not None:
-        probabilities = (2 * own + probed.neighbours) / 3
+        each = ((2 * own + probed.neighbours) / 3)[None]
         agreement = float((own.argmax(axis=1) == labels).mean())
         how = "the classifier's own, which has not heard the recordings, and neighbours by the embeddings"
-    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-    wrong = find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1)
+    each = each / each.sum(axis=2, keepdims=True)
+    doubts = np.mean([_wrong(labels, probabilities) for probabilities in each], axis=0)
+    probabilities = each.mean(axis=0)
+    wrong = (doubts >= _DOUBTED) & (probabilities.argmax(axis=1) != labels)
+    return Judged(probabilities, wrong, doubts, agreement, how)
+
+
+def _wrong(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+    from cleanlab.filter import find_label_issues
+
+    counted = np.asarray(find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1))
     # Without another class that is likelier there is nothing to suggest.
-    wrong = (np.asarray(wrong) | (probabilities.max(axis=1) >= _SURE)) & (probabilities.argmax(axis=1) != labels)
-    return Judged(probabilities, wrong, agreement, how)
+    return (counted | (probabilities.max(axis=1) >= _SURE)) & (probabilities.argmax(axis=1) != labels)
 
 
 def _different(labels: Sequence[Sequence[str]], digests: Sequence[Sequence[str]]) -> Counter[str]:
@@ -166,7 +179,7 @@ def _findings(
     found: Judged,
     told: dict[str, Any],
 ) -> list[Finding]:
-    right = np.array([about.recordings[row] in about.found_right for row in rows])
+    right = np.array([about.recordings[row] in about.found_right | about.relabelled for row in rows])
     findings = []
     for number, label in enumerate(classes):
         wrong = np.flatnonzero(found.wrong & ~right & (y == number))
@@ -193,7 +206,13 @@ def _findings(
                 share=n / of,
                 weight=weigh(STAKES["label_error"], n / len(about.recordings), found.agreement),
                 effect=proportion(n, of, f"of the recordings labelled {label!r}"),
-                evidence={**told, "suggested": dict(Counter(suggested)), "suggestion explained": explained, "of": of},
+                evidence={
+                    **told,
+                    "suggested": dict(Counter(suggested)),
+                    "suggestion explained": explained,
+                    "of": of,
+                    "doubted in a share of the foldings": [round(float(found.doubts[one]), 2) for one in wrong],
+                },
                 members=members,
             )
         )

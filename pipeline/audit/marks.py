@@ -63,6 +63,17 @@ def marked_labels(about: AuditedRun, marks: dict[str, Mark]) -> dict[str, list[s
     return {clip_id: given.get(clip_id, labels) for clip_id, labels in known.items()}
 
 
+def note_odd_marks(marked: AuditedRun, before: AuditedRun, marks: dict[str, Mark]) -> None:
+    """Note marks of recordings that the run does not have, and labels that no recording had `before` the marks."""
+    if strange := sum(clip_id not in set(before.recordings) for clip_id in marks):
+        marked.note("label_error", f"{strange} of {len(marks)} marks are of recordings that the run does not have")
+    known = {label for own in before.labels for label in own}
+    fresh = sorted({mark.label for mark in marks.values() if mark.label and mark.label not in known})
+    if known and fresh:
+        shown = ", ".join(repr(label) for label in fresh[:5]) + (" and more" if len(fresh) > 5 else "")
+        marked.note("label_error", f"labels that no recording had before the marks: {shown}: check their spelling")
+
+
 def reviewed_table(about: AuditedRun, marks: dict[str, Mark]) -> str:
     """The labels of all recordings as CSV to train with: key, label, mark, note, clip_id; a row for each label.
 

@@ -17,24 +17,30 @@ from pipeline.audit.duplicates.neighbours import nearest, unit_vectors
 FOLDS, NEIGHBOURS = 5, 10
 # Strengths of the L2 penalty, of which the one that predicts best out of fold is taken, from the strongest on.
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
-# Foldings that are averaged, and up to how many recordings that is worth its time.
-_FOLDINGS, _FEW = 3, 10_000
+# Foldings that are averaged, as many as are worth their time for so many recordings at most; beyond, one.
+_FOLDINGS, _FEW = ((2_000, 9), (10_000, 3)), 10_000
 # Recordings that a probe learns from at most, fewer where there are many classes.
 _LEARNT, _LEARNT_TIMES_CLASSES = 20_000, 1_000_000
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Probabilities `[n, C]` of `probes` and of `neighbours`, and how often the probes name the given label."""
+    """Probabilities of `probes`, those of each folding, `[K, n, C]`, and of `neighbours` `[n, C]`; `agreement` is how
+    often the probes name the given label."""
 
     probes: NDArray[np.float64]
     neighbours: NDArray[np.float64]
     agreement: float
 
     @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """Both together; probes count twice, as they are made in two ways."""
+    def each(self) -> NDArray[np.float64]:
+        """Both together by foldings `[K, n, C]`; probes count twice, as they are made in two ways."""
         return (2 * self.probes + self.neighbours) / 3
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Both together, the mean of all foldings `[n, C]`."""
+        return np.asarray(self.each.mean(axis=0))
 
 
 def probe_labels(
@@ -48,14 +54,15 @@ def probe_labels(
     recordings of other groups, by cosine.
     """
     n_classes = int(labels.max()) + 1
-    strength = best_strength(features, labels, groups, seed)
-    foldings = [seed + number for number in range(_FOLDINGS if len(labels) <= _FEW else 1)]
+    count = next((count for most, count in _FOLDINGS if len(labels) <= most), 1)
+    foldings = [seed * count + number for number in range(count)]
+    strength = best_strength(features, labels, groups, foldings)
     everything = np.ones(len(labels), bool)
-    first = _mean_out_of_fold(features, labels, groups, everything, strength, foldings)
-    agrees = first.argmax(axis=1) == labels
+    first = _by_folding(features, labels, groups, everything, strength, foldings)
+    agrees = first.mean(axis=0).argmax(axis=1) == labels
     # A class whose every label is doubted would be gone.
     kept = agrees | ~np.isin(labels, np.flatnonzero(np.bincount(labels[agrees], minlength=n_classes) >= FOLDS))
-    second = _mean_out_of_fold(features, labels, groups, kept, strength, foldings)
+    second = _by_folding(features, labels, groups, kept, strength, foldings)
     return Probed((first + second) / 2, _neighbours(features, labels, groups, n_classes), float(agrees.mean()))
 
 
@@ -83,7 +90,7 @@ def folds_of(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int, fo
     return fold[of]
 
 
-def _mean_out_of_fold(
+def _by_folding(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
@@ -91,8 +98,7 @@ def _mean_out_of_fold(
     strength: float,
     foldings: Sequence[int],
 ) -> NDArray[np.float64]:
-    made = [_out_of_fold(features, labels, groups, kept, strength, seed) for seed in foldings]
-    return np.asarray(np.mean(made, axis=0))
+    return np.stack([_out_of_fold(features, labels, groups, kept, strength, seed) for seed in foldings])
 
 
 def _out_of_fold(
@@ -137,9 +143,10 @@ def _sampled(rows: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int,
 
 
 def best_strength(
-    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], foldings: Sequence[int]
 ) -> float:
     """The strength of the penalty, as scikit-learn's C, whose probabilities out of fold have the least log loss."""
+    seed = foldings[0]
     rows = _sampled(np.arange(len(labels)), labels, int(labels.max()) + 1, seed)
     if len(rows) > _FEW:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _FEW // 2, replace=False))
@@ -147,8 +154,8 @@ def best_strength(
     y = np.unique(labels[rows], return_inverse=True)[1]
     losses = []
     for strength in _STRENGTHS:
-        made = _out_of_fold(x, y, groups, np.ones(len(y), bool), strength, seed)
-        losses.append(-np.log(np.maximum(made[np.arange(len(y)), y], 1e-9)).mean())
+        made = _by_folding(x, y, groups, np.ones(len(y), bool), strength, foldings)
+        losses.append(-np.log(np.maximum(made[:, np.arange(len(y)), y], 1e-9)).mean())
     return _STRENGTHS[int(np.argmin(losses))]
 
 

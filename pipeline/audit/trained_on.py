@@ -22,6 +22,8 @@ def trained_on(about: AuditedRun, config: AuditConfig) -> dict[str, Any]:
     """
     told: dict[str, Any] = {"trained on": config.trained_on}
     lines = _TRAINED.findall(_card(about, config))
+    if lines and config.trained_on == "no":
+        about.note("label_error", f"the explainer's card says: {lines[0]} --trained-on no means that it was on others")
     return {**told, "card": lines} if lines else told
 
 

@@ -119,7 +119,7 @@ def test_shares_count_each_recording_once(tmp_path: Path) -> None:
 
 def test_the_evidence_says_which_groups_a_finding_is_of(tmp_path: Path) -> None:
     (one,) = lmac.audit(broken(tmp_path), kinds=["broken_audio"], group_by=["site"]).findings
-    assert one.evidence["groups"] == {"site": {"A": {"n": 5, "of": 8}}}
+    assert one.evidence["by_group"] == {"site": {"A": {"n": 5, "of": 8}}}
     with pytest.raises(AuditError, match="no recording has a column 'device' in its metadata; there are: site"):
         lmac.audit(broken(tmp_path / "other"), split="device")
     empty = made_run(
@@ -133,7 +133,7 @@ def test_the_evidence_says_which_groups_a_finding_is_of(tmp_path: Path) -> None:
 def test_a_column_may_have_any_name(name: str, tmp_path: Path) -> None:
     rows = [window(f"{number}.wav", clipped=0.01 * (number < 2), metadata={name: f"<{number}>"}) for number in range(4)]
     (one,) = lmac.audit(made_run(tmp_path / "run", rows), kinds=["broken_audio"], group_by=[name], split=name).findings
-    assert one.evidence["groups"] == {name: {"<0>": {"n": 1, "of": 1}, "<1>": {"n": 1, "of": 1}}}
+    assert one.evidence["by_group"] == {name: {"<0>": {"n": 1, "of": 1}, "<1>": {"n": 1, "of": 1}}}
     copies = [window(f"{n}.wav", sound_sha256="one", metadata={name: part}) for n, part in enumerate(["x", "y", ""])]
     found = lmac.audit(made_run(tmp_path / "copies", copies), kinds=["duplicate"], split=name).findings
     assert found[0].subject == f"leakage across {name}: x, y"

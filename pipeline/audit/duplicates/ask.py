@@ -42,6 +42,12 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
         return read_windows(audited.run, window_ids, config.input_url)
 
     verified = verify(windows, candidates.pairs, read, audited.run.record.explainer["sample_rate"])
+    if len(verified.unheard):
+        audited.note(
+            "duplicate",
+            f"{len(verified.unheard)} of {len(candidates.pairs)} pairs of neighbours were not compared, as their sound "
+            "is not there: copies may be among them; give --input, or explain with --listenables both",
+        )
     same = group_copies(windows, equal)
     group = {recording: number for number, members in enumerate(same.groups) for recording in members}
 

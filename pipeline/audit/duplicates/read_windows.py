@@ -1,4 +1,4 @@
-"""Sound of a run's windows, from its input where that is given, else from both sides of its listenables."""
+"""Sound of a run's windows: from the input where it is given and has them, else from both sides of its listenables."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ def read_windows(
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield windows by their ids with their samples `[n]` at the explainer's rate, in any order, each once.
 
-    Those that the input does not have, or for which not both sides were drawn, are left out. A run whose segments came
-    from a table is read from its listenables, as the input does not know them. Raises what reading the input raises.
+    Those that the input does not have are summed up from both sides; where not both were drawn they are left out. A run
+    whose segments came from a table is read from its listenables, as the input does not know them. Raises what reading
+    the input raises.
     """
+    left = set(window_ids)
     if input_url is not None and not run.record.config.get("label_segments"):
-        yield from read_originals(run, window_ids, input_url)
-    elif sides_add_up(run):
-        yield from _sums_of_sides(run, window_ids)
+        for window_id, samples in read_originals(run, window_ids, input_url):
+            left.discard(window_id)
+            yield window_id, samples
+    if left and sides_add_up(run):
+        yield from _sums_of_sides(run, left)
 
 
 def _sums_of_sides(run: Run, window_ids: Collection[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -58,13 +58,28 @@ class Trial:
         """
         out, put = self.taken_out, self.put_in
         falls, rises = out.high < 0, put.low > 0 and self.alone_in.low > 0
-        if self.others_put_in is not None and self.others_put_in.mean > max(0.02, self.alone_in.mean / 2):
-            return False
-        if self.out_of_others is not None and self.out_of_others.mean < min(-0.02, out.mean / 2):
+        if self._others_raise or self._others_fall:
             return False
         both = falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT and min(put.mean, -out.mean) >= LEAST_EFFECT
         needed = falls and -out.mean >= LARGE_EFFECT and self.alone_in.low > 0 and put.mean >= MIN_EFFECT
         return both or needed or (rises and put.mean >= LARGE_EFFECT)
+
+    @property
+    def _others_raise(self) -> bool:
+        return self.others_put_in is not None and self.others_put_in.mean > max(0.02, self.alone_in.mean / 2)
+
+    @property
+    def _others_fall(self) -> bool:
+        return self.out_of_others is not None and self.out_of_others.mean < min(-0.02, self.taken_out.mean / 2)
+
+    @property
+    def why_not(self) -> str:
+        """Why it is not confirmed, as the end of a sentence; empty where it is."""
+        if self.confirmed:
+            return ""
+        if self._others_fall or self._others_raise:
+            return "recordings of it that lack the cue behave likewise, so that it may be the event"
+        return "that is too little, or no more than as much elsewhere changes"
 
     @property
     def effect(self) -> Difference:

@@ -61,7 +61,7 @@ def _finding(audited: AuditedRun, sample: Sample, one: Tried) -> Finding:
         f"p of {target!r} changes by {_signed(out.mean)} without {what}, "
         f"by {_signed(put.mean)} where {'that' if from_masks else 'it'} is put into others"
     )
-    statement = f"{of}: {moved}" if trial.confirmed else f"a candidate that was not confirmed: {of}, but {moved}"
+    statement = f"{of}: {moved}" if trial.confirmed else f"not confirmed: {of}, but {moved}; {trial.why_not}"
     evidence = {
         **cue.evidence(),
         "words": words,

@@ -125,9 +125,9 @@ def test_what_is_said_of_a_cue_is_what_was_heard() -> None:
     # Nobody looked for a steady sound in the band where masks stand out.
     band = tried(Background(200.0, 400.0), from_masks=True, moved=0.001)
     assert band.statement == (
-        "a candidate that was not confirmed: masks of the class 'bark' stand out at the band from 200 to 400 Hz, more "
-        "than those of other classes, but p of 'bark' changes by 0.00 without what is steady there, by 0.00 where that "
-        "is put into others"
+        "not confirmed: masks of the class 'bark' stand out at the band from 200 to 400 Hz, more than those of other "
+        "classes, but p of 'bark' changes by 0.00 without what is steady there, by 0.00 where that is put into others; "
+        "that is too little, or no more than as much elsewhere changes"
     )
     assert band.evidence["having"] is None
 

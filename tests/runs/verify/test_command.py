@@ -17,7 +17,7 @@ def test_the_command(damaged: Damaged, tiny_run: TinyRun) -> None:
     code, said = run("verify", damaged.folder)
     assert code == 0
     assert said.startswith(
-        "checked 4 parts in 13 files of 0.6 MB: 8 recordings, 3 of them not used in full; 10 windows, 10 masks"
+        "checked 4 parts in 13 files of 0.7 MB: 8 recordings, 3 of them not used in full; 10 windows, 10 masks"
     )
     assert said.endswith("nothing found to be wrong")
     kind, path = "missing_file", damaged.file("masks").path
