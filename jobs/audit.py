@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pipeline.audit.findings import Finding
 
 _BOUND = re.compile(r"([a-z_]+)\s*>\s*([0-9]*\.?[0-9]+)")
+# So many recordings of a finding are named.
+_NAMED = 3
 # The columns of a table that goes into a file or another program.
 _WIDTH = 100
 
@@ -164,6 +166,7 @@ def print_findings(run: str, found: Audit, reviewed: bool) -> None:
     for one in listed:
         # A name from the input may look like markup.
         shown.add_row(*(escape(cell) for cell in _cells(one)))
+        shown.add_row("", f"[dim]{escape(_first(one))}[/]")
     if listed:
         Console(highlight=False, width=console.width if console.is_terminal else _WIDTH).print(shown)
     for kind in dict.fromkeys(one.kind for one in candidates):
@@ -191,6 +194,12 @@ def _cells(one: Finding) -> tuple[str, ...]:
     p = "" if one.p_adjusted is None else "<0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}"
     confirmed = {True: "yes", False: "no", None: ""}[one.confirmed]
     return one.kind, one.statement, str(one.n), value, p, confirmed
+
+
+def _first(one: Finding) -> str:
+    """The names of the first recordings that a finding is about."""
+    names = list(dict.fromkeys(member.key for member in one.members))
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _candidates(some: list[Finding]) -> str:

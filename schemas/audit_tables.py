@@ -42,6 +42,7 @@ MEMBERS = table_of(
         field_of("finding", pa.string(), "id of the finding"),
         CLIP_ID,
         WINDOW_ID,
+        field_of("key", pa.string(), "the recording's name, as in `predictions`"),
         field_of("score", pa.float64(), "how clearly the window shows it: larger is clearer"),
         field_of("suggestion", pa.string(), "a label for it, a recording that it repeats; null without any", "", True),
     ],

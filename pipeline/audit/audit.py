@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
 from typing import Any
@@ -108,12 +108,20 @@ def audit(
         found += QUESTIONS[kind](about, config)
     step("writing", len(asked), len(asked))
     findings = in_order([with_groups(about, one, config.group_by) for one in corrected(found, about.tests)])
+    findings = _with_keys(about, findings)
     result = Audit(findings, len(about.recordings), asked, dict(about.notes))
     output = RunOutput(run.url)
     _write(output, result, run, config)
     if marks:
         output.write_bytes(REVIEWED, reviewed_table(about, marks).encode())
     return result
+
+
+def _with_keys(about: AuditedRun, findings: Sequence[Finding]) -> list[Finding]:
+    keys = dict(zip(about.recordings, about.of_recordings(about.windows["key"].to_pylist()), strict=True))
+    return [
+        replace(one, members=[replace(member, key=keys[member.clip_id]) for member in one.members]) for one in findings
+    ]
 
 
 def _inside(step: Step, kind: str, done: int, of: int, what: str) -> None:

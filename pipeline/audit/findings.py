@@ -31,6 +31,7 @@ class Member:
     window_id: str
     score: float
     suggestion: str | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True)
