@@ -32,6 +32,12 @@ def once(explainer: str, windows: Path, precision: str) -> dict[str, float]:
     # The code of whichever checkout PYTHONPATH names.
     from pipeline.lmac.explainer import Explainer
 
+    try:  # As an actor does, where there is such.
+        from pipeline.lmac.memory import keep_freed_memory
+
+        keep_freed_memory()
+    except ImportError:
+        pass
     extra = {} if precision == "fp32" else {"precision": precision}
     loaded = Explainer.load(explainer, "cpu", **extra)
     explain = getattr(loaded, "explain_windows", loaded.explain)

@@ -15,6 +15,7 @@ from pipeline.flow.explain import explain_part
 from pipeline.flow.plan import Work
 from pipeline.flow.tasks import STREAM, ContextRef, decode_shard, write_part
 from pipeline.lmac.explainer import Explainer
+from pipeline.lmac.memory import keep_freed_memory
 from schemas.records import CommitRecord
 
 WRITES_IN_FLIGHT = 2
@@ -26,6 +27,7 @@ class ExplainActor:
     def __init__(self, context: ContextRef, device: str, threads: int, batch_size: int) -> None:
         if device == "cpu":
             torch.set_num_threads(threads)
+            keep_freed_memory()
         self.reference, self.context, self.batch_size = context, context.get(), batch_size
         source = self.context.content.explainer
         self.explainer = Explainer.load(source, device, self.context.content.precision)
