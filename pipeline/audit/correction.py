@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.audit.findings import Finding
 
-# Of the findings with a p, so large a share may be false.
+# The share of the findings with a p that may be false.
 FALSE_DISCOVERIES = 0.05
 
 

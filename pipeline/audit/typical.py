@@ -1,4 +1,4 @@
-"""Of each class the recordings that are most typical, those that are least certain, and those sure and wrong."""
+"""The recordings of each class that are most typical, those least certain, and those sure and wrong."""
 
 from __future__ import annotations
 

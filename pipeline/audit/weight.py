@@ -20,7 +20,7 @@ STAKES: dict[Kind, float] = {
 }
 # Copies on both sides of a split.
 LEAKAGE = 1.0
-# Of a finding that was not tried on audio and is more than a fact of the signal, and of one that was tried and fell.
+# The certainty of a finding that was not tried on audio, and is more than a fact of the signal; and of a refuted one.
 CANDIDATE, REFUTED = 0.5, 0.1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-# Of mallopt(3): from which size on a block is mapped by itself, and how much free memory is given back.
+# Parameters of mallopt(3): from which size on a block is mapped by itself, and how much free memory is given back.
 # Threads would have pools of their own, which hold no large blocks.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MOST = 2**31 - 1

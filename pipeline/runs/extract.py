@@ -25,7 +25,7 @@ from schemas.errors import LmacError
 KINDS = ("masked_in", "masked_out", "original")
 TABLE = "extracted.csv"
 _COLUMNS = ("clip_id", "window_id", "target", "key", "shard", "start_s", "duration_s", "label", "label_true", "p", "ff")
-# Of FLACs, which may have a megabyte each.
+# FLACs may have a megabyte each.
 _BATCH_ROWS = 16
 
 Key = tuple[str, str, str]  # window, target, kind

@@ -54,7 +54,7 @@ def find_candidates(
         second = near[first, rank]
         ranked.append(np.stack([np.minimum(first, second), np.maximum(first, second), rank], axis=1))
     rows = np.concatenate(ranked) if ranked else np.zeros((0, 3), np.int64)
-    # Of a pair that several lists have, the best rank.
+    # A pair that several lists have counts with its best rank.
     rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
     new = np.ones(len(rows), bool)
     new[1:] = (rows[1:, :2] != rows[:-1, :2]).any(axis=1)

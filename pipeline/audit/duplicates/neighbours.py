@@ -11,7 +11,7 @@ EXACT = 20_000
 # Cells in which an index sorts more of them, as a factor of the root of their number, and those searched for a vector.
 _CELLS, _PROBED = 2.0, 6
 _TRAINED_PER_CELL, _ITERATIONS = 40, 8
-# Of a long recording all neighbours may be its own windows: then more are asked for, up to so many.
+# All neighbours of a window may be of its own long recording: then more are asked for, up to this many.
 _ASKED_FURTHER, _MOST_ASKED = 4, 256
 _BLOCK = 8192
 

@@ -22,7 +22,7 @@ from pipeline.storage.retrying_file import RetryingFile
 from schemas.records import TableName
 
 _BLOCK_BYTES, _THREADS = 64 << 10, 8
-# Of masks and sound a few at a time: each has hundreds of kilobytes.
+# A few masks or sounds at a time: each has hundreds of kilobytes.
 _BATCH_ROWS, _SMALL_ROWS = 16, 1024
 
 Place = tuple[int, int]  # file, row group

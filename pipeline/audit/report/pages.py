@@ -27,7 +27,7 @@ from pipeline.storage.retry import BUDGET_S
 PER_FILE = 100
 _CLASSES = "data/classes.js"
 _ASKING = (_CLASSES, PAGE)
-# Of a finding, and of a run without findings.
+# Examples of a finding, and windows to hear of a run without findings.
 EXAMPLES, TO_HEAR = 3, 6
 
 

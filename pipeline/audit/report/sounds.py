@@ -46,7 +46,7 @@ class Sounds:
         self._adds_up = sides_add_up(run)
 
     def sides(self, i: int) -> list[set[str]]:
-        """Of each explanation of window `i`, which of `kept` and `removed` the run keeps; nothing is read for it."""
+        """Which of `kept` and `removed` the run keeps of each explanation of window `i`; nothing is read for it."""
         held = self._rows.keys(self._windows.rows[i]["window_id"])
         return [
             {_NAMES[kind] for target, kind in held if target == one["target"]} for one in self._windows.explanations[i]

@@ -21,7 +21,7 @@ from schemas.tables import PREDICTIONS
 
 MAX_TARGETS = 3
 _PROBABLE = 5
-# Of metadata: a report has a size of its own, whatever the input says of itself.
+# Letters of metadata that are shown: a report has a size of its own, whatever the input says of itself.
 _MAX_COLUMNS, _MAX_LETTERS = 40, 300
 _EXPLAINED = ("p", "p_in", "p_out", "ff", "ad", "fid_in", "mask_mean", "energy_kept", "p_in_audio", "p_out_audio")
 # What a window's page tells of its recording, and the words for it.

@@ -24,7 +24,7 @@ _BESIDE = 4
 _MIN_AUC = 0.7
 
 
-# Of a class that stands for a group or against it, so many recordings are on both sides.
+# A class counts for a group if this many of its recordings are in the group, and as many are not.
 _ON_BOTH_SIDES = 3
 
 

@@ -23,7 +23,7 @@ EDGE_S = 0.05
 
 @dataclass(frozen=True)
 class Traits:
-    """Of one recording: `tones` `[N_FFT / 2 + 1]`, the bins with a steady tone; `background` `[bands]` in dB; and the
+    """One recording's: `tones` `[N_FFT / 2 + 1]`, the bins with a steady tone; `background` `[bands]` in dB; and the
     samples of its first and last moments, `start` and `end` `[n]`, brought to the same power."""
 
     tones: NDArray[np.bool_]

@@ -29,7 +29,7 @@ class Tried:
 
 
 def findings_of(audited: AuditedRun, sample: Sample, tried: Sequence[Tried]) -> list[Finding]:
-    """Of each subject the confirmed cues, or the likeliest candidate where there is none."""
+    """The confirmed cues of each subject, or its likeliest candidate where none is confirmed."""
     found = []
     for subject in dict.fromkeys(one.subject.key for one in tried):
         mine = [one for one in tried if one.subject.key == subject]

@@ -66,7 +66,7 @@ def check_recordings(recordings: np.ndarray, shard_id: str, broken: bool, findin
     same[:1] = False
     failed = same & (before["first"] < 0)
     follows = same & ~failed
-    # Of each recording the last row has its last windows.
+    # The last row of each recording has its last windows.
     error, ends = recordings["first"] < 0, np.roll(~same, -1)
     partly = np.isin(recordings["id"], recordings["id"][error & recordings["damaged"]])
     unheard = np.isin(recordings["id"], recordings["id"][error & ~recordings["damaged"]])

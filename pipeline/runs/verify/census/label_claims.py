@@ -15,7 +15,7 @@ from pipeline.runs.verify.census.meaning import labels_of, span_of
 from pipeline.runs.verify.census.rows import rows_of
 from schemas.input_config import InputConfig
 
-# Of each name that the table has: the labels of its segments, or of the whole.
+# The labels of each name that the table has: those of its segments, or of the whole.
 Rows = dict[str, dict[Span, tuple[str, ...]]]
 
 
