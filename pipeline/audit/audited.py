@@ -36,8 +36,9 @@ class AuditedRun:
 
     Arrays and columns are in the order of windows `[W]`, those that say so of recordings `[R]`. `labels`, by `clip_id`,
     take the place of the run's own, in the tables that SQL sees as well. The recordings `found_right` were marked so by
-    a person, and those `relabelled` have a person's label. In `notes` questions say what they could not tell, and why;
-    in `tests` how many they made in all, where some have no finding; a long one tells `progress` what it does.
+    a person, and those `relabelled` have a person's label: both are `labelled_by_hand`. In `notes` questions say what
+    they could not tell, and why; in `tests` how many they made in all, where some have no finding; a long one tells
+    `progress` what it does.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class AuditedRun:
     ) -> None:
         self.run = run
         self.classes = run.classes
-        self.found_right, self.relabelled = found_right, relabelled
+        self.found_right, self.labelled_by_hand = found_right, found_right | relabelled
         self.tests = 0
         self.progress: Callable[[str], None] = lambda what: None
         self.notes: dict[Kind, list[str]] = defaultdict(list)

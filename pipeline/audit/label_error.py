@@ -179,7 +179,7 @@ def _findings(
     found: Judged,
     told: dict[str, Any],
 ) -> list[Finding]:
-    right = np.array([about.recordings[row] in about.found_right | about.relabelled for row in rows])
+    right = np.array([about.recordings[row] in about.labelled_by_hand for row in rows])
     findings = []
     for number, label in enumerate(classes):
         wrong = np.flatnonzero(found.wrong & ~right & (y == number))

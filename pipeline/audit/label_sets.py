@@ -63,7 +63,7 @@ def wrong_label_sets(
     )
     # Nothing is said where the probability is on the label's side.
     issues &= has != (probabilities > 0.5)
-    issues &= ~np.array([about.recordings[row] in about.found_right | about.relabelled for row in rows])[:, None]
+    issues &= ~np.array([about.recordings[row] in about.labelled_by_hand for row in rows])[:, None]
     agreement = float(((probabilities > 0.5) == has).all(axis=1).mean())
     told = {"probabilities": how, "agreement": agreement, "not judged": few, **trained_on(about, config)}
     findings = []

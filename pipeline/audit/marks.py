@@ -65,7 +65,7 @@ def marked_labels(about: AuditedRun, marks: dict[str, Mark]) -> dict[str, list[s
 
 def note_odd_marks(marked: AuditedRun, before: AuditedRun, marks: dict[str, Mark]) -> None:
     """Note marks of recordings that the run does not have, and labels that no recording had `before` the marks."""
-    if strange := sum(clip_id not in set(before.recordings) for clip_id in marks):
+    if strange := len(marks.keys() - set(before.recordings)):
         marked.note("label_error", f"{strange} of {len(marks)} marks are of recordings that the run does not have")
     known = {label for own in before.labels for label in own}
     fresh = sorted({mark.label for mark in marks.values() if mark.label and mark.label not in known})

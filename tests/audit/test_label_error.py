@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.audit.audit import audit
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding
 from pipeline.audit.label_error import label_error
@@ -116,6 +117,21 @@ def test_windows_of_a_recording_are_one_recording(tmp_path: Path) -> None:
     found, _ = asked(tmp_path, [*rows, other])
     assert found["rain"].n == len(found["rain"].members) == 1
     assert found["rain"].evidence["of"] == 16
+
+
+def test_a_label_that_a_person_gave_is_not_doubted(tmp_path: Path) -> None:
+    # In the run itself these two would be named.
+    assert "rain" in asked(tmp_path / "named", labelled({3: "rain", 4: "rain"}))[0]
+    url = made_run(tmp_path / "run", labelled({}))
+    marks = tmp_path / "marks.csv"
+    lines = [f"{clip_id(f'{number}.wav')},wrong,rain" for number in (3, 4)]
+    marks.write_text("\n".join(["clip_id,mark,label", *lines, "elsewhere,right,", f"{clip_id('5.wav')},unsure,rian"]))
+    found = audit(url, kinds=["label_error"], reviewed=str(marks))
+    assert found.findings == []
+    assert found.notes["label_error"] == [
+        "1 of 4 marks are of recordings that the run does not have",
+        "labels that no recording had before the marks: 'rian': check their spelling",
+    ]
 
 
 def test_what_was_found_right_is_not_named_again(tmp_path: Path) -> None:

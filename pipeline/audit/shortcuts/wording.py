@@ -50,10 +50,7 @@ def _finding(audited: AuditedRun, sample: Sample, one: Tried) -> Finding:
     words = cue.place if from_masks else cue.words
     of = f"{called} has {cue.words} in {len(having)} of {len(members)} recordings that were heard"
     if from_masks:
-        others = (
-            "those of other classes" if one.subject.what == "class" else "those that others of the same classes have"
-        )
-        of = f"masks of {called} stand out at {cue.place}, more than {others}"
+        of = f"masks of {called} stand out at {cue.place}, more than {_others(one.subject)}"
     what = (
         "what is steady there" if from_masks and cue.kind == "background" else "what is there" if from_masks else "it"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -92,6 +94,11 @@ def test_copies_are_found_whether_sound_is_in_the_input_or_in_both_sides(run: Ti
     assert same.evidence["labels_disagree"] == []
 
 
+def test_what_the_input_lacks_is_heard_from_both_sides(run: TinyRun, tmp_path: Path) -> None:
+    shutil.copytree(Path(run.source) / "dog", tmp_path / "dog")
+    assert ask(run, input_url=str(tmp_path)) == ask(run)
+
+
 def test_copies_across_the_split_are_leakage_and_weigh_most(run: TinyRun) -> None:
     found = ask(run, split="fold", input_url=run.source)
     leaked = found.pop("leakage across fold: 1, 2")
@@ -112,6 +119,11 @@ def test_without_sound_near_copies_are_no_more_than_candidates(tmp_path: Path, t
     assert "near copies" not in found
     assert not any(subject.startswith("leakage") for subject in found)
     assert found["same samples"].confirmed
+    about = AuditedRun(open_run(run.output))
+    duplicates(about, AuditConfig())
+    assert re.fullmatch(
+        r"(\d+) of \1 pairs of neighbours were not compared, .*give --input.*", *about.notes["duplicate"]
+    )
     candidates = found["near copies, not verified"]
     assert candidates.confirmed is None
     assert "not verified on sound" in candidates.statement

@@ -104,3 +104,13 @@ def test_an_empty_spectrum_is_made_and_filled() -> None:
 
     assert above(cue.within(full, low, RATE)) < 0.01 * above(full)
     assert above(cue.without(low, RATE)) == pytest.approx(above(full), rel=0.5)
+
+
+def test_beside_a_low_pass_stands_a_gap_of_the_same_energy() -> None:
+    sound, cue = recording(1), Cutoff(3000)
+    for seed in range(5):
+        gap = cue.elsewhere(np.random.default_rng(seed), RATE)
+        gone, also_gone = (sound - one.within(sound, sound, RATE) for one in (cue, gap))
+        assert np.abs(gone - also_gone).max() > 0.001
+        # A bin more or less, and no more than there is below the edge.
+        assert 0.3 * rms(gone) < rms(also_gone) < 2 * rms(gone)

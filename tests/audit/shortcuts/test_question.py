@@ -196,3 +196,25 @@ def test_intervals_of_few_differences_are_wide_enough() -> None:
 
 def test_random_masks_stand_out_nowhere(tiny_run: TinyRun) -> None:
     assert shortcut(AuditedRun(open_run(tiny_run.output)), AuditConfig()) == []
+
+
+def differing(mean: float) -> Difference:
+    return Difference(mean, mean - 0.01, mean + 0.01, 20)
+
+
+@pytest.mark.parametrize(
+    ("out", "put", "alone_in", "others_fall", "said"),
+    [
+        (-0.3, 0.3, 0.3, None, ""),
+        (-0.3, 0.06, 0.3, None, ""),
+        (-0.1, 0.015, 0.1, None, "too little"),
+        (-0.3, 0.3, 0.3, -0.25, "behave likewise"),
+    ],
+)
+def test_a_cue_is_confirmed_or_it_is_said_why_not(
+    out: float, put: float, alone_in: float, others_fall: float | None, said: str
+) -> None:
+    others = None if others_fall is None else differing(others_fall)
+    trial = Trial(differing(out), differing(put), differing(out), differing(alone_in), others, None)
+    assert trial.confirmed == (not said)
+    assert said in trial.why_not
