@@ -96,7 +96,9 @@ def test_copies_are_found_whether_sound_is_in_the_input_or_in_both_sides(run: Ti
 
 def test_what_the_input_lacks_is_heard_from_both_sides(run: TinyRun, tmp_path: Path) -> None:
     shutil.copytree(Path(run.source) / "dog", tmp_path / "dog")
-    assert ask(run, input_url=str(tmp_path)) == ask(run)
+    found = ask(run, input_url=str(tmp_path))
+    assert set(found) == {"same samples", "near copies"}
+    assert repeated(found["near copies"], run) == {**ALIKE, **ACROSS}
 
 
 def test_copies_across_the_split_are_leakage_and_weigh_most(run: TinyRun) -> None:
@@ -121,9 +123,8 @@ def test_without_sound_near_copies_are_no_more_than_candidates(tmp_path: Path, t
     assert found["same samples"].confirmed
     about = AuditedRun(open_run(run.output))
     duplicates(about, AuditConfig())
-    assert re.fullmatch(
-        r"(\d+) of \1 pairs of neighbours were not compared, .*give --input.*", *about.notes["duplicate"]
-    )
+    (note,) = about.notes["duplicate"]
+    assert re.match(r"(\d+) of \1 pairs of neighbours were not compared, .*give --input", note)
     candidates = found["near copies, not verified"]
     assert candidates.confirmed is None
     assert "not verified on sound" in candidates.statement
