@@ -52,7 +52,7 @@ class RunProgress:
 
     def cluster_ready(self, size: PoolSize) -> None:
         cores = "one GPU" if size.gpus else f"{size.cpus} CPU core{'s' * (size.cpus > 1)}"
-        console.print(f"{size.actors} actor{'s' * (size.actors > 1)} on {cores} each")
+        console.print(f"{size.actors} actor{'s' * (size.actors > 1)} on {cores}{' each' * (size.actors > 1)}")
         self._show("loading the explainer")
 
     def committed(self, record: CommitRecord, before: float) -> None:

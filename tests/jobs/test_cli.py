@@ -188,7 +188,7 @@ def test_without_a_terminal_progress_is_plain_lines_and_the_tables_are_those_mad
     command = [str(tmp_path / "out") if word == tiny_run.output else word for word in tiny_run.command]
     stdout = printed_by(command)
     lines = stdout.splitlines()
-    assert lines[:2] == ["input: 8 loose files in 3 shards", "1 actor on 1 CPU core each"]
+    assert lines[:2] == ["input: 8 loose files in 3 shards", "1 actor on 1 CPU core"]
     assert any(re.fullmatch(r"100% 8 recordings, \d+\.\d recordings/s, 3 errors", line) for line in lines)
     assert "5 recordings explained in 10 windows; 3 recordings could not be used" in lines
     assert lines[-1] == f"written to {tmp_path / 'out'}"
