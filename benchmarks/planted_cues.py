@@ -48,7 +48,9 @@ def settings(planted: int, clean: int, labels: int) -> list[Setting]:
     """So many settings of each sort; cues, levels, shares and classes take turns."""
     every = [(cue, level, share) for share in (1.0, 0.5) for level in LEVELS for cue in CUES]
     found = [
-        Setting(*every[number % len(every)], label=(3 * number) % labels, seed=number) for number in range(planted)
+        # Each cue meets one class after the other.
+        Setting(*every[number % len(every)], label=(3 * number + number // len(CUES)) % labels, seed=number)
+        for number in range(planted)
     ]
     return [*found, *(Setting(None, "", 0.0, 0, 1000 + number) for number in range(clean))]
 

@@ -34,14 +34,17 @@ class LoopConfig(Config):
 
 
 class AugmentConfig(Config):
-    """Augmentation of a classifier's training audio; each setting is off at 0.
+    """Augmentation of a classifier's training audio; each setting is off at 0 or false.
 
-    `mixup`, `silence` and `noise` are the shares of windows that are changed. A silenced window has no class: otherwise
-    one class would stand for silence, and an empty mask would explain it. `gain_db` is the largest change of level,
-    `stretch` the largest relative change of tempo and of pitch, `drop_bands` and `drop_spans` the number of
-    frequency bands and time spans that are zeroed in the linear magnitude, each up to an eighth of it.
+    With `roll` each window is rotated in time by a random shift, so that no class is told by where in a window
+    something is. `mixup`, `silence` and `noise` are the shares of windows that are changed. A silenced window has
+    no class: otherwise one class would stand for silence, and an empty mask would explain it. `gain_db` is the
+    largest change of level, `stretch` the largest relative change of tempo and of pitch, `drop_bands` and
+    `drop_spans` the number of frequency bands and time spans that are zeroed in the linear magnitude, each up to an
+    eighth of it.
     """
 
+    roll: bool = True
     mixup: Share = 0.5
     silence: Share = 0.05
     gain_db: Weight = 10.0

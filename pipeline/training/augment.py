@@ -119,7 +119,8 @@ def mixture(waveform: Tensor, share: float, within_db: float, rng: Generator) ->
 
 def augment_waveform(waveform: Tensor, target: Tensor, config: AugmentConfig, rng: Generator) -> tuple[Tensor, Tensor]:
     """The waveform side of classifier training: roll, gain, mixup, noise; `[B, n]`, `[B, C]`."""
-    waveform = random_gain(roll_in_time(waveform, rng), config.gain_db, rng)
+    waveform = roll_in_time(waveform, rng) if config.roll else waveform
+    waveform = random_gain(waveform, config.gain_db, rng)
     waveform, target = mixup(waveform, target, config.mixup, rng)
     waveform = add_noise(waveform, config.noise, rng)
     return silence(waveform, target, config.silence, rng) if config.silence else (waveform, target)
