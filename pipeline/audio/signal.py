@@ -24,6 +24,8 @@ _N_FFT = 2048
 _DROP_DB, _DROP_HZ, _JOINED = 20.0, 1000.0, 8
 # In a bin there is nothing below this: the rounding to 16 bits lies lower, and ends at a resampler's edge by itself.
 _EMPTY_DBFS = -125.0
+# A sound's own steep slope is no end: behind one, a filter's slope apart, all bands lie so far below the loudest.
+_SLOPE, _BELOW_DB = 1.1, 45.0
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,10 @@ def _bands(sample_rate: int, edges_hz: tuple[float, ...]) -> NDArray[np.float64]
 
 
 def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
-    """Hz where the spectrum ends: at half the sample rate, or where it falls steeply and does not rise again.
+    """Hz where the spectrum ends: at half the sample rate, or where it falls steeply and nothing lies behind.
 
     It is looked for in the quieter half of the frames that are no silence: what ends in loud ones alone is the event.
+    But nothing may lie behind in any frame.
     """
     heard = frames[frames.sum(axis=1) > 10 ** (SILENCE_DBFS / 10)]
     if not len(heard):
@@ -150,7 +153,12 @@ def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
     last = int(np.flatnonzero(falls)[-1])
     ends = last + reach
     halfway = (levels[last] + above[ends]) / 2
-    return float((last + 1 + np.flatnonzero(levels[last : ends + 1] >= halfway)[-1]) * step)
+    end = float((last + 1 + np.flatnonzero(levels[last : ends + 1] >= halfway)[-1]) * step)
+    whole = _decibels(joined.mean(axis=0, dtype=np.float64), floor=-np.inf)
+    behind = whole[math.ceil(_SLOPE * end / step) :]
+    # Where no band lies behind it the end itself is all that is known.
+    nothing = behind.max(initial=-np.inf) <= whole.max() - _BELOW_DB
+    return end if nothing else sample_rate / 2
 
 
 def _decibels(power: NDArray[np.float64], floor: float = FLOOR_DBFS) -> NDArray[np.float32]:

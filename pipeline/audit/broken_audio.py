@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.audit.audited import AuditedRun, rows_of
+from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding, Member
 from pipeline.audit.proportion import proportion
 from pipeline.audit.speed import wrong_speed
@@ -24,9 +24,6 @@ _SAID = {
     "level": "{n} far louder or softer than the rest",
     "wrong_speed": "{n} may be played too fast or too slow, by their length or their spectrum beside the others'",
 }
-# A steep slope of a sound is no low-pass: behind one all bands lie so far below the loudest, or below this level, which
-# says nothing of a recording that is softer itself.
-_BELOW_DB, _NOTHING_DBFS, _SOFT_DBFS = 45.0, -85.0, -58.0
 
 
 def broken_audio(about: AuditedRun, config: AuditConfig) -> list[Finding]:
@@ -37,8 +34,6 @@ def broken_audio(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     by_fault: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in about.ask("broken_audio"):
         by_fault[row["fault"]].append(row)
-    if "band_limited" in by_fault:
-        by_fault["band_limited"] = _low_passed(about, by_fault["band_limited"])
     slow, suspects = _told_apart(wrong_speed(about), by_fault)
     by_fault["band_limited"] = [row for row in by_fault["band_limited"] if row["clip_id"] not in slow]
     by_fault["wrong_speed"] = suspects
@@ -84,20 +79,6 @@ def _told_apart(
     broken = {row["clip_id"] for fault in ("silent", "clipped", "band_limited") for row in by_fault[fault]}
     kept = [row for row in suspects if row["by"] == "length" or row["clip_id"] not in broken]
     return {row["clip_id"] for row in kept if row["by"] == "length" and row["measured"] < 1}, kept
-
-
-def _low_passed(about: AuditedRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those rows behind whose end of the spectrum there is nothing."""
-    edges = np.asarray(about.run.record.explainer["band_edges_hz"])
-    place = {window_id: number for number, window_id in enumerate(about.window_ids)}
-    levels = rows_of(about.windows["band_levels_dbfs"].take([place[row["window_id"]] for row in rows]))
-    # The filter's slope may reach into the first band above its end.
-    behind = edges[:-1][None, :] >= 1.1 * np.array([row["measured"] for row in rows])[:, None]
-    highest = np.where(behind, levels, -np.inf).max(axis=1)
-    loudest = levels.max(axis=1)
-    nothing = ((highest <= _NOTHING_DBFS) & (loudest >= _SOFT_DBFS)) | (highest <= loudest - _BELOW_DB)
-    # Without a band above it the end itself is all that is known.
-    return [row for row, empty in zip(rows, nothing | ~behind.any(axis=1), strict=True) if empty]
 
 
 def _number(value: float) -> str:

@@ -76,6 +76,16 @@ def test_a_spectrum_that_falls_gently_does_not_end() -> None:
     assert ends > 0.45 * RATE  # at half the sample rate such a filter has a zero
 
 
+def test_a_steep_slope_with_sound_behind_it_is_no_end() -> None:
+    low = sosfiltfilt(ellip(10, 0.1, 60, 3000, fs=RATE, output="sos"), NOISE)
+    assert measured(low + 0.03 * NOISE).bandwidth_hz == RATE / 2
+    # Sound behind it for a tenth of the time, too.
+    assert measured(np.where(np.arange(len(NOISE)) < len(NOISE) // 10, NOISE, low)).bandwidth_hz == RATE / 2
+    # A rustle 70 dB below is nothing, and so is any of a recording that is not soft.
+    assert measured(low + 0.0003 * NOISE).bandwidth_hz == pytest.approx(3000, abs=300)
+    assert measured(0.03 * low + 1e-5 * NOISE).bandwidth_hz == pytest.approx(3000, abs=300)
+
+
 def test_a_tone_lies_in_its_band_with_its_level() -> None:
     tone = 0.5 * np.sin(2 * np.pi * 1100 * np.arange(RATE) / RATE)
     levels = np.array(measured(tone).band_levels_dbfs)

@@ -8,8 +8,6 @@
 -- clip_id, key   the recording
 -- fault          silent, clipped, dc_offset, dropout, band_limited, level
 -- measured       what was measured, in `unit`, of the whole recording
---                band_limited are those that may be low-passed: `lmac audit` names those of them in whose bands
---                (band_levels_dbfs) nothing lies behind the end
 -- score          how far beyond the bound: 1 at the bound, larger is clearer
 -- window_id      the window that shows it most
 WITH bounds AS (
