@@ -1,4 +1,4 @@
-"""Arrow schemas of what an audit writes: its findings, and the windows that each is about."""
+"""Arrow schemas of what an audit writes: its findings, the windows that each is about, and the labels it took."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import pyarrow as pa
 
-from schemas.tables import CLIP_ID, WINDOW_ID, field_of, table_of
+from schemas.tables import CLIP_ID, WINDOW_ID, WORDS, field_of, table_of
 
 Kind = Literal["label_error", "shortcut", "duplicate", "broken_audio", "unfaithful", "odd_one_out", "typical"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -48,4 +48,10 @@ MEMBERS = table_of(
     ],
 )
 
-AUDIT_TABLES: dict[str, pa.Schema] = {"findings": FINDINGS, "members": MEMBERS}
+LABELS = table_of(
+    "labels",
+    "one row per recording where labels of a table or of a person took the place of the run's own; else empty",
+    [CLIP_ID, field_of("labels", WORDS, "the labels that the audit took as given")],
+)
+
+AUDIT_TABLES: dict[str, pa.Schema] = {"labels": LABELS, "members": MEMBERS, "findings": FINDINGS}

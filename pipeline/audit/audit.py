@@ -30,7 +30,7 @@ from pipeline.audit.unfaithful import unfaithful
 from pipeline.runs.output import AUDIT, RunOutput
 from pipeline.runs.run import Run, open_run
 from schemas.audit_config import AuditConfig
-from schemas.audit_tables import Kind
+from schemas.audit_tables import AUDIT_TABLES, LABELS, Kind
 from schemas.yaml_config import load_config
 
 # Its findings; those that were tested have a raw `p`. All that was tested is among them or in the run's `tests`.
@@ -83,9 +83,10 @@ def audit(
     """Ask what is wrong with a run's dataset and classifier, and write the findings to `audit/` in its output.
 
     `settings` are fields of `AuditConfig` by name, laid over `config`. The p of all tests of an audit are corrected
-    together (Benjamini and Hochberg), and what does not remain is not a finding. `audit/findings.parquet` and
-    `audit/members.parquet` take the place of an earlier audit's; with `reviewed` marks there is `audit/reviewed.csv`,
-    a table of labels to train with. `step` is told which question is asked, how many are answered, and of how many.
+    together (Benjamini and Hochberg), and what does not remain is not a finding. The tables `findings`, `members`
+    and `labels` in `audit/` take the place of an earlier audit's; with `reviewed` marks there is
+    `audit/reviewed.csv`, a table of labels to train with. `step` is told which question is asked, how many are
+    answered, and of how many.
     Raises ConfigError for a setting that does not fit, StorageError where there is no finished run or it cannot be
     written to, InputError for a table of labels or marks, and AuditError for a column that no recording has.
 
@@ -111,7 +112,7 @@ def audit(
     findings = _with_keys(about, findings)
     result = Audit(findings, len(about.recordings), asked, dict(about.notes))
     output = RunOutput(run.url)
-    _write(output, result, run, config)
+    _write(output, result, about, config)
     if marks:
         output.write_bytes(REVIEWED, reviewed_table(about, marks).encode())
     return result
@@ -143,7 +144,7 @@ def _opened(run: Run, config: AuditConfig) -> tuple[AuditedRun, dict[str, Mark]]
     return marked, marks
 
 
-def _write(output: RunOutput, result: Audit, run: Run, config: AuditConfig) -> None:
+def _write(output: RunOutput, result: Audit, audited: AuditedRun, config: AuditConfig) -> None:
     # No paths: they may be this machine's.
     settings = config.model_dump(mode="json", exclude={"labels", "input_url", "explainer", "reviewed"})
     about = {
@@ -152,12 +153,20 @@ def _write(output: RunOutput, result: Audit, run: Run, config: AuditConfig) -> N
         "asked": result.asked,
         "notes": result.notes,
         "settings": settings,
-        "manifest": run.manifest.files.sha256,
+        "manifest": audited.run.manifest.files.sha256,
     }
-    tables = tables_of(result.findings)
-    # The members first: who sees a finding finds them.
-    for name in ("members", "findings"):
+    tables = {**tables_of(result.findings), "labels": _labels_of(audited)}
+    # The findings last: who sees one finds its members.
+    for name in AUDIT_TABLES:
         output.write_bytes(f"{AUDIT}/{name}.parquet", _parquet(tables[name], about))
+
+
+def _labels_of(audited: AuditedRun) -> pa.Table:
+    """The labels that took the place of the run's own, for who shows the findings."""
+    if not audited.relabelled:
+        return LABELS.empty_table()
+    labels = audited.of_recordings(audited.labels)
+    return pa.table({"clip_id": audited.recordings, "labels": labels}, schema=LABELS)
 
 
 def _parquet(table: pa.Table, about: dict[str, Any]) -> bytes:

@@ -150,6 +150,12 @@ def test_labels_of_a_table_take_the_place_of_the_runs_in_arrays_and_in_sql(tmp_p
     assert by_key == {"a/0.wav": ["rain"], "a/1.wav": ["rain", "siren"], "a/2.wav": [], "a/3.wav": []}
     query = "SELECT count(*) FROM predictions WHERE list_contains(label_true, 'rain')"
     assert about.connection.sql(query).fetchall() == [(2,)]
+    # For the report, until an audit takes the run's own.
+    lmac.audit(url, asked)
+    taken = dict(read(url, "labels").select(["clip_id", "labels"]).to_pandas().to_numpy().tolist())
+    assert {key: list(taken[clip_id(key)]) for key in by_key} == by_key
+    lmac.audit(url)
+    assert read(url, "labels").num_rows == 0
     table.write_text("file,label\nother.wav,rain\n")
     with pytest.raises(InputError, match="none of its 1 recordings is one of the 4"):
         lmac.audit(url, labels=str(table))

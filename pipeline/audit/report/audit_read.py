@@ -28,8 +28,9 @@ KIND_WORDS = {
 def register_audit(connection: duckdb.DuckDBPyConnection, run_url: str) -> bool:
     """Give a connection the tables `findings` and `members` of a run's audit, without rows where there is none.
 
-    What is a mere candidate has no members here: no clip is to be called for it. Returns whether there is one; raises
-    StorageError where its files cannot be read.
+    What is a mere candidate has no members here: no clip is to be called for it. Labels that the audit took in the
+    place of the run's own are those of the connection's table `predictions` from then on. Returns whether there is one;
+    raises StorageError where its files cannot be read.
     """
     store = FileStore(run_url)
     there = all(store.exists(f"audit/{name}.parquet") for name in AUDIT_TABLES)
@@ -37,6 +38,10 @@ def register_audit(connection: duckdb.DuckDBPyConnection, run_url: str) -> bool:
         data = store.read_bytes(f"audit/{name}.parquet") if there else None
         table = schema.empty_table() if data is None else pq.read_table(io.BytesIO(data))
         connection.register(f"audit_{name}", table)
+    connection.execute(
+        "UPDATE predictions SET label_true = taken.labels FROM audit_labels taken "
+        "WHERE predictions.clip_id = taken.clip_id"
+    )
     connection.execute("CREATE VIEW findings AS SELECT * FROM audit_findings")
     claimed = "SELECT finding FROM audit_findings WHERE NOT candidate"
     connection.execute(f"CREATE VIEW members AS SELECT * FROM audit_members WHERE finding IN ({claimed})")

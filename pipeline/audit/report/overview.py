@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from pipeline.audit.report.words import DROP, WRITTEN, figure
+from pipeline.audit.report.words import KEPT, REST, SURE, figure
 from pipeline.runs.run import Run
 
 
@@ -21,27 +21,29 @@ class Figure:
 
 def six_numbers(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Figure]:
     """Recordings, sound, classes, agreement with labels, explanations that hold, and what could not be used."""
-    seconds, longest, decided = _one(
+    seconds, longest, decided, labelled, hits = _one(
         connection,
-        "SELECT coalesce(sum(duration_s), 0), coalesce(max(duration_s), 0), count(DISTINCT label) FROM predictions",
+        "SELECT coalesce(sum(duration_s), 0), coalesce(max(duration_s), 0), count(DISTINCT label), "
+        "count(*) FILTER (list_has_any(label_true, $classes)), "
+        "count(*) FILTER (list_contains(label_true, label)) FROM predictions",
+        classes=list(run.classes),
     )
     held, explained = _one(
         connection,
-        f"SELECT count(*) FILTER (p - p_out >= {DROP} AND p - p_in <= {WRITTEN}), count(*) FROM faithfulness "
-        "JOIN predictions USING (window_id) WHERE target = label",
+        f"SELECT count(*) FILTER (p - p_out >= {REST} * p AND p_in >= {KEPT} * p), count(*) FROM faithfulness "
+        f"JOIN predictions USING (window_id) WHERE target = label AND p >= {SURE}",
     )
-    manifest, summary = run.manifest, run.summary()
+    manifest = run.manifest
     lost = manifest.errors - manifest.partly
-    accuracy = summary.accuracy
     partly = f"{manifest.partly:,} more were heard in part" if manifest.partly else "all others were heard in full"
     return [
         Figure(f"{manifest.recordings:,}", "recordings", f"in {manifest.windows:,} windows of up to {longest:g} s"),
         Figure(*_length(seconds), "explained by ear"),
         Figure(f"{decided:,}", "classes heard", f"of {len(run.classes):,} that the classifier knows"),
         Figure(
-            "none" if accuracy is None else figure(accuracy),
-            "of labels agree with the call" if accuracy is not None else "labels to compare with",
-            f"{summary.labelled:,} windows have a label that the classifier knows",
+            figure(hits / labelled) if labelled else "none",
+            "of labels agree with the call" if labelled else "labels to compare with",
+            f"{labelled:,} windows have a label that the classifier knows",
         ),
         Figure(
             figure(held / explained) if explained else "none",
@@ -54,9 +56,9 @@ def six_numbers(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Figure]
     ]
 
 
-def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[float, ...]:
+def _one(connection: duckdb.DuckDBPyConnection, query: str, **values: object) -> tuple[float, ...]:
     # All rows, though there is one: a result that is not read to its end stands in the way of the next question.
-    (row,) = connection.execute(query).fetchall()
+    (row,) = connection.execute(query, values).fetchall()
     return tuple(row)
 
 

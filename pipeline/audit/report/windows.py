@@ -53,6 +53,9 @@ class Windows:
                 f"QUALIFY row_number() OVER (PARTITION BY window_id ORDER BY p DESC, target) <= {MAX_TARGETS} "
                 "ORDER BY place, p DESC, target"
             ).to_arrow_table()
+            labels = connection.sql(
+                "SELECT label_true FROM predictions JOIN shown USING (window_id) ORDER BY place"
+            ).fetchall()
             members = connection.sql(
                 "SELECT place, finding, score, suggestion FROM members JOIN shown USING (window_id) "
                 "ORDER BY place, score DESC"
@@ -63,6 +66,8 @@ class Windows:
         self.embeddings: NDArray[np.float32] = rows_of(table["embedding"])
         self._probabilities = rows_of(table["probabilities"])
         self.rows: list[dict[str, Any]] = table.drop_columns(["embedding", "probabilities"]).to_pylist()
+        for row, (own,) in zip(self.rows, labels, strict=True):
+            row["label_true"] = own
         self.explanations: list[list[dict[str, Any]]] = [[] for _ in self.rows]
         for row in scores.to_pylist():
             self.explanations[row.pop("place")].append(row)

@@ -7,10 +7,10 @@ from typing import Any
 
 # Probabilities that differ by less are called the same.
 SAME = 0.05
-# A call that does not drop by so much without the kept part did not rest on it.
-DROP = 0.1
-# So far may the written audio be from the spectrogram before it is said to be another thing.
-WRITTEN = 0.2
+# The bounds of `questions/unfaithful.sql`: what is less sure is no decision; a call that does not drop by this share
+# without the kept part does not rest on it; nor does the kept part say so if it has less than that share of p; and so
+# far may the written audio be from the spectrogram.
+SURE, REST, KEPT, WRITTEN = 0.2, 0.1, 0.5, 0.3
 
 
 def in_words(scores: Mapping[str, Any]) -> str:
@@ -23,19 +23,22 @@ def in_words(scores: Mapping[str, Any]) -> str:
 
 
 def warnings(scores: Mapping[str, Any]) -> list[str]:
-    """Why an explanation should not be trusted; empty where nothing speaks against it."""
+    """Why an explanation should not be trusted, by the bounds of an audit; empty where nothing speaks against it."""
     found = []
     p, p_in, p_out = scores["p"], scores["p_in"], scores["p_out"]
-    if p - p_out < DROP:
+    if p < SURE:
+        return [f"The classifier is not sure of it ({probability(p)}): there is hardly a call to explain."]
+    if p - p_out < REST * p:
         found.append(f"The call stands without the kept part ({probability(p_out)}), so it does not rest on it alone.")
-    if p - p_in > WRITTEN:
+    if p_in < KEPT * p:
         found.append(f"On the kept part alone the call falls to {probability(p_in)}.")
-    written = scores.get("p_in_audio")
-    if written is not None and abs(written - p_in) > WRITTEN:
-        found.append(
-            f"The audio to hear is not what was scored: heard again it gives {probability(written)}, "
-            f"the masked spectrogram {probability(p_in)}."
-        )
+    for name, sound, part in (("p_in", "kept", "masked"), ("p_out", "removed", "remaining")):
+        written = scores.get(f"{name}_audio")
+        if written is not None and abs(written - scores[name]) > WRITTEN:
+            found.append(
+                f"The {sound} part to hear is not what was scored: heard again it gives {probability(written)}, "
+                f"the {part} spectrogram {probability(scores[name])}."
+            )
     return found
 
 
@@ -90,7 +93,7 @@ def _without(scores: Mapping[str, Any]) -> list[str]:
     p, p_out = scores["p"], scores["p_out"]
     if scores["energy_kept"] >= 1:
         return []
-    if p - p_out >= DROP:
+    if p - p_out >= max(REST * p, SAME):
         return [f"without it the call drops from {probability(p)} to {probability(p_out)}"]
     if p_out - p > SAME:
         return [f"without it the call rises from {probability(p)} to {probability(p_out)}"]

@@ -17,6 +17,7 @@ from pipeline.flow.tasks import ROW_GROUPS
 from pipeline.inputs.shards import Shard
 from pipeline.runs.output import RunOutput
 from pipeline.runs.run import open_run
+from schemas.audit_tables import LABELS
 from schemas.draws import rank_of
 from schemas.records import CommitRecord, Cursor, Sums, TargetSums
 from tests.flow.make import content_of, explain_here, save_tiny, short_clips, write_folder
@@ -153,11 +154,12 @@ def audited(url: str, statement: str = "they sound alike", subject: str | None =
     return url
 
 
-def write_audit(url: str, findings: Sequence[Finding]) -> None:
-    """Write findings where an audit of a run would."""
+def write_audit(url: str, findings: Sequence[Finding], labels: Mapping[str, list[str]] | None = None) -> None:
+    """Write findings where an audit of a run would, and the labels by `clip_id` that it took for the run's own."""
     folder = Path(url) / "audit"
     folder.mkdir(exist_ok=True)
-    for name, table in tables_of(findings).items():
+    taken = {"clip_id": list(labels or {}), "labels": list((labels or {}).values())}
+    for name, table in {**tables_of(findings), "labels": pa.table(taken, schema=LABELS)}.items():
         pq.write_table(table, folder / f"{name}.parquet")
 
 

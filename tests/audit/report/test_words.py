@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from pipeline.audit.questions import question
 from pipeline.audit.report.audit_read import effect_in_words
 from pipeline.audit.report.data_files import script_of
-from pipeline.audit.report.words import in_words, percent, warnings
+from pipeline.audit.report.words import KEPT, REST, SURE, WRITTEN, in_words, percent, warnings
 
 GOOD = {"p": 0.97, "p_in": 0.95, "p_out": 0.03, "energy_kept": 0.09, "fid_in": 1.0, "p_in_audio": 0.94}
 
@@ -36,10 +38,20 @@ def test_a_good_explanation_has_no_warning_and_each_fault_has_its_own() -> None:
     assert warnings({**GOOD, "p_in_audio": None}) == []
     (stands,) = warnings({**GOOD, "p_out": 0.9})
     assert "stands without the kept part (0.90)" in stands
-    (falls,) = warnings({**GOOD, "p_in": 0.6, "p_in_audio": 0.6})
-    assert "falls to 0.60" in falls
+    (falls,) = warnings({**GOOD, "p_in": 0.4, "p_in_audio": 0.4})
+    assert "falls to 0.40" in falls
     (other,) = warnings({**GOOD, "p_in_audio": 0.31})
-    assert "heard again it gives 0.31" in other
+    assert "The kept part to hear is not what was scored: heard again it gives 0.31" in other
+    (removed,) = warnings({**GOOD, "p_out_audio": 0.5})
+    assert "The removed part to hear is not what was scored: heard again it gives 0.50" in removed
+    (unsure,) = warnings({**GOOD, "p": 0.15})
+    assert "not sure of it (0.15)" in unsure
+
+
+def test_the_bounds_are_those_of_an_audit() -> None:
+    bounds = dict(re.findall(r"([\d.]+) AS (\w+)", question("unfaithful").partition("explained AS")[0]))
+    told = {name: float(value) for value, name in bounds.items()}
+    assert told == {"sure": SURE, "faithfulness": REST, "kept": KEPT, "written": WRITTEN}
 
 
 def test_a_share_is_never_rounded_to_all_or_nothing() -> None:

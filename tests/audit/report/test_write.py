@@ -121,6 +121,29 @@ def test_a_class_is_set_against_all_others(written: Path, wide: str, data: Read)
     assert sum(one["windows"] for one in classes.values()) == 300
 
 
+def test_labels_that_the_audit_took_are_those_of_the_report(base_run: str, tmp_path: Path, data: Read) -> None:
+    run = many(base_run, str(tmp_path / "run"), 20, CLASSES)
+    rows = open_run(run).sql("SELECT clip_id, label FROM predictions ORDER BY window_id").fetchall()
+    # All as they are called but the first: it is called wrong.
+    taken = {clip_id: [label] for clip_id, label in rows}
+    other = next(name for name in CLASSES if name != rows[0][1])
+    taken[rows[0][0]] = [other]
+    write_audit(run, [], taken)
+    report(run, tmp_path / "out")
+    shown = data(tmp_path / "out", "clips")
+    truth = {
+        shown["clip_id"][clip]: [shown["names"][one] for one in own]
+        for clip, own in zip(shown["clip"], shown["truth"], strict=True)
+    }
+    assert truth == taken
+    classes = {one["name"]: one for one in data(tmp_path / "out", "classes")["classes"]}
+    assert sum(one["hits"] for one in classes.values()) == 19
+    assert classes[other]["missed"] == [[rows[0][1], 1]]
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert "<b>95%</b>" in page
+    assert "20 windows have a label" in page
+
+
 def test_the_report_of_more_windows_is_no_larger(wide: str, base_run: str, tmp_path: Path) -> None:
     config = ReportConfig(windows=100, pictured=10)
     more = many(base_run, str(tmp_path / "more"), 1200, CLASSES)
