@@ -16,6 +16,7 @@ from schemas.report_config import ReportConfig
 from tests.audit.report.browser import PAGES, Opened, started
 from tests.audit.report.conftest import Read
 from tests.audit.report.make import HOSTILE, audited, many
+from tests.audit.report.timings import LIST_CHANGES, first_screen, list_change, play, switch
 from tests.conftest import TinyRun
 from tests.flow.make import RATE
 
@@ -91,14 +92,10 @@ def test_hostile_names_are_words_and_nothing_more(opened: Opened) -> None:
 
 
 def test_the_first_screen_is_there_soon(opened: Opened) -> None:
-    opened.go("")  # the browser's own start
-    page = opened.go("")
-    timing = page.evaluate(
-        "() => ({ready: performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd,"
-        " painted: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0})"
-    )
-    assert 0 < timing["ready"] < SCREEN_MS
-    assert timing["painted"] < SCREEN_MS
+    ready, painted = first_screen(opened)
+    assert 0 < ready < SCREEN_MS
+    assert painted < SCREEN_MS
+    page = opened.page
     assert page.locator(".figures").first.locator("dd").count() == 6
     assert page.locator(".finding").count() == 7
 
@@ -106,27 +103,13 @@ def test_the_first_screen_is_there_soon(opened: Opened) -> None:
 def test_a_clip_plays_and_its_sides_switch_at_the_same_instant(opened: Opened) -> None:
     page = opened.go(f"clip/{heard(opened.folder)}")
     assert page.locator("#sides button").all_text_contents() == ["Original", "Kept", "Removed"]
-    page.wait_for_function("() => [...document.querySelectorAll('audio')].every((one) => one.readyState === 4)")
-    page.locator("#play").click()
-    page.wait_for_function("() => document.querySelector('audio[data-side=original]').currentTime > 0.6")
+    play(page)
     for side in ("kept", "removed", "original"):
         page.wait_for_timeout(250)
-        found = page.evaluate(
-            """(side) => {
-                const heard = () => [...document.querySelectorAll('audio')].filter((one) => !one.muted && !one.paused);
-                const button = document.querySelector(`[data-choose=${side}]`);
-                const [before] = heard(), from = before.currentTime, started = performance.now();
-                button.click();
-                const [after, ...more] = heard();
-                const took = performance.now() - started;
-                return {took, more: more.length, side: after.dataset.side, apart: Math.abs(after.currentTime - from)};
-            }""",
-            side,
-        )
-        assert found["side"] == side
-        assert found["more"] == 0
-        assert found["took"] < SWITCH_MS
-        assert found["apart"] < (SWITCH_MS + found["took"]) / 1000
+        found = switch(page, side)
+        assert (found.side, found.also_heard) == (side, 0)
+        assert found.took_ms < SWITCH_MS
+        assert found.apart_s < (SWITCH_MS + found.took_ms) / 1000
     before = page.evaluate("() => document.querySelector('audio[data-side=original]').currentTime")
     page.wait_for_timeout(200)
     assert page.evaluate("() => document.querySelector('audio[data-side=original]').currentTime") > before
@@ -159,27 +142,8 @@ def test_the_overlay_fades(opened: Opened) -> None:
 def test_the_list_answers_at_once(opened: Opened) -> None:
     page = opened.go("clips")
     assert page.locator("#list-count").text_content() == "10,000 clips"
-    for change in (
-        {"q": "folder-13 class"},
-        {"q": "recording 00123"},
-        {"q": ""},
-        *({"f-sort": value} for value in ("key", "-p", "ff", "truth", "findings", "")),
-        {"f-called": "class 03"},
-        {"f-called": "", "f-finding": "0"},
-        {"f-finding": "", "f-mark": "none"},
-    ):
-        took = page.evaluate(
-            """async (change) => {
-                for (const [id, value] of Object.entries(change)) document.getElementById(id).value = value;
-                const started = performance.now();
-                document.getElementById('filters').dispatchEvent(new Event('input'));
-                await new Promise((done) => setTimeout(done, 0));
-                document.getElementById('spacer').getBoundingClientRect();
-                return performance.now() - started;
-            }""",
-            change,
-        )
-        assert took < LIST_MS, change
+    for what, change in LIST_CHANGES.items():
+        assert list_change(page, change) < LIST_MS, what
     page.locator("#f-mark").select_option("")
     page.locator("#q").fill("recording 00123")
     assert page.locator("#list-count").text_content() == "1 of 10,000 clips"
