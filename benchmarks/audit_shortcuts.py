@@ -122,7 +122,11 @@ def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path) 
         classifier=str(work / "classifier"),
         validation="none",
     )
-    explain_here(str(work / "data"), str(work / "run"), ContentConfig(explainer=str(work / "explainer")))
+    # The audit needs profiles and scores: no sound, no whole masks.
+    content = ContentConfig(
+        explainer=str(work / "explainer"), listen="none", masks="none", audio_scores="none", precision="bf16"
+    )
+    explain_here(str(work / "data"), str(work / "run"), content)
     config = AuditConfig(confirm=True, input_url=str(work / "data"), explainer=str(work / "explainer"))
     found = in_order(shortcut(AuditedRun(open_run(work / "run")), config))
     explainer = Explainer.load(str(work / "explainer"))
