@@ -10,7 +10,6 @@ import typer
 from jobs.messages import console, for_people
 from pipeline.runs.extract import KINDS, TABLE
 from pipeline.runs.extract import extract as extract_files
-from pipeline.runs.run import open_run
 from pipeline.storage.errors import storage_errors
 
 
@@ -39,9 +38,7 @@ def extract(
     """Write listenables of a run as FLAC files under names that a person can read, and a table of them."""
     with for_people(), storage_errors(f"writing to {out}"):
         kinds = kind or ["masked_in"]
-        made = extract_files(
-            open_run(run), out, where=where, limit=limit, kinds=kinds, input_url=input_url, labels_url=labels
-        )
+        made = extract_files(run, out, where=where, limit=limit, kinds=kinds, input_url=input_url, labels=labels)
     lacking = "".join(f", {count} of them without {name}" for name, count in made.lacking.items() if count)
     console.print(f"{len(made.files)} FLAC files and {TABLE} in {out}", markup=False)
     console.print(f"explanations that fit: {made.fitting}{lacking}", markup=False)

@@ -49,7 +49,7 @@ def verify(
             explainer,
             seed,
             step=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
-            labels_url=labels,
+            labels=labels,
             device=device,
         )
     if as_json:

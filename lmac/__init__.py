@@ -12,26 +12,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.audit.audit import Audit, audit
-    from pipeline.audit.report.browse import browse
-    from pipeline.audit.report.write import report
-    from pipeline.evaluation.evaluate import evaluate
-    from pipeline.flow.run import explain_dataset
+    from pipeline.audit.findings import Finding
+    from pipeline.audit.report.browse import Browsing, browse
+    from pipeline.audit.report.write import Report, report
+    from pipeline.evaluation.evaluate import EvaluationResult, evaluate
+    from pipeline.flow.run import RunResult, explain_dataset
     from pipeline.lmac.explainer import Explainer
     from pipeline.lmac.explanation import Explanation
-    from pipeline.runs.extract import extract
+    from pipeline.runs.extract import Extraction, extract
     from pipeline.runs.run import Run, open_run
-    from pipeline.runs.verify.verify import verify
+    from pipeline.runs.verify.verify import Verification, verify
     from pipeline.training.classifier import train_classifier
     from pipeline.training.decoder import train_decoder
     from pipeline.training.head import train_head
+    from pipeline.training.workspace import TrainingResult
     from schemas.errors import LmacError
 
 __all__ = [
     "Audit",
+    "Browsing",
+    "EvaluationResult",
     "Explainer",
     "Explanation",
+    "Extraction",
+    "Finding",
     "LmacError",
+    "Report",
     "Run",
+    "RunResult",
+    "TrainingResult",
+    "Verification",
     "audit",
     "browse",
     "evaluate",
@@ -47,9 +57,18 @@ __all__ = [
 
 _HOMES = {
     "Audit": "pipeline.audit.audit",
+    "Browsing": "pipeline.audit.report.browse",
+    "EvaluationResult": "pipeline.evaluation.evaluate",
     "Explainer": "pipeline.lmac.explainer",
     "Explanation": "pipeline.lmac.explanation",
+    "Extraction": "pipeline.runs.extract",
+    "Finding": "pipeline.audit.findings",
+    "LmacError": "schemas.errors",
+    "Report": "pipeline.audit.report.write",
     "Run": "pipeline.runs.run",
+    "RunResult": "pipeline.flow.run",
+    "TrainingResult": "pipeline.training.workspace",
+    "Verification": "pipeline.runs.verify.verify",
     "audit": "pipeline.audit.audit",
     "browse": "pipeline.audit.report.browse",
     "evaluate": "pipeline.evaluation.evaluate",
@@ -61,7 +80,6 @@ _HOMES = {
     "train_decoder": "pipeline.training.decoder",
     "train_head": "pipeline.training.head",
     "verify": "pipeline.runs.verify.verify",
-    "LmacError": "schemas.errors",
 }
 
 

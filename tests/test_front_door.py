@@ -24,7 +24,7 @@ WITH_EXAMPLES = {
     if ">>> " in (text := path.read_text(encoding="utf-8"))
 }
 # Their examples open a run in the current folder.
-OF_A_RUN = [module for module, text in WITH_EXAMPLES.items() if 'open_run("explained")' in text]
+OF_A_RUN = [module for module, text in WITH_EXAMPLES.items() if '("explained"' in text]
 
 
 def test_all_that_it_names_is_there() -> None:
@@ -54,7 +54,7 @@ def test_a_place_may_be_a_path_wherever_it_is_given(tiny_run: TinyRun, tmp_path:
     sizes = {"part_windows": 4, "files_per_shard": 3}
     sides = ("masked_in", "masked_out")
     assert lmac.explain_dataset(source, output, explainer=explainer, listenables=sides, **sizes).resumed == 4
-    assert not lmac.verify(output, source, deep=1, explainer_url=explainer).findings
+    assert not lmac.verify(output, source, deep=1, explainer=explainer).findings
     assert lmac.Explainer.load(explainer).config.name == "tiny"
     assert len(lmac.extract(lmac.open_run(output), tmp_path / "files", input_url=source, limit=2).files) == 2
 

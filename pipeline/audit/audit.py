@@ -74,7 +74,7 @@ class Audit:
 
 
 def audit(
-    run_url: str | os.PathLike[str],
+    run: str | os.PathLike[str],
     config: AuditConfig | None = None,
     *,
     step: Step = lambda what, done, of: None,
@@ -96,8 +96,8 @@ def audit(
     """
     options = {**(config.model_dump(exclude_unset=True) if config else {}), **settings}
     config = load_config(AuditConfig, None, options)
-    run = open_run(run_url)
-    about, marks = _opened(run, config)
+    opened = open_run(run)
+    about, marks = _opened(opened, config)
     for name in (*config.group_by, *([config.split] if config.split is not None else [])):
         about.column(name)
     asked = tuple(kind for kind in QUESTIONS if kind in config.kinds)
@@ -111,7 +111,7 @@ def audit(
     findings = in_order([with_groups(about, one, config.group_by) for one in corrected(found, about.tests)])
     findings = _with_keys(about, findings)
     result = Audit(findings, len(about.recordings), asked, dict(about.notes))
-    output = RunOutput(run.url)
+    output = RunOutput(opened.url)
     _write(output, result, about, config)
     if marks:
         output.write_bytes(REVIEWED, reviewed_table(about, marks).encode())

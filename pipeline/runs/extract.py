@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio.flac import encode_flac
 from pipeline.runs.original import SidesSum, read_originals
-from pipeline.runs.run import Listenable, Run
+from pipeline.runs.run import Listenable, Run, open_run
 from pipeline.storage.file_names import explanation_name
 from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
@@ -59,32 +59,33 @@ class Extraction:
 
 
 def extract(
-    run: Run,
+    run: Run | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     where: str | None = None,
     limit: int | None = None,
     kinds: Sequence[str] = ("masked_in",),
     input_url: str | os.PathLike[str] | None = None,
-    labels_url: str | None = None,
+    labels: str | os.PathLike[str] | None = None,
 ) -> Extraction:
     """Write FLAC files of a run into the new or empty folder `out`, and the table `extracted.csv` beside them.
 
-    `where` is a condition in SQL over the view `explanations` (predictions, faithfulness and profiles joined), `limit`
-    the number of explanations, of those that have a sound of one of the `kinds`. `original` is the window as it was
-    recorded: read again from `input_url` where that is given, else the sum of both sides where the run has both and its
-    masks multiply the magnitude. `labels_url` is the run's table of labels, needed for that where it made the segments.
-    Where not all can be written, no file is left.
+    `run` is opened, or a path or URL. `where` is a condition in SQL over the view `explanations` (predictions,
+    faithfulness and profiles joined), `limit` the number of explanations, of those that have a sound of one of the
+    `kinds`. `original` is the window as it was recorded: read again from `input_url` where that is given, else the
+    sum of both sides where the run has both and its masks multiply the magnitude. `labels` is the run's table of
+    labels, needed for that where it made the segments. Where not all can be written, no file is left.
     Raises ExtractError where a kind is unknown, the folder is not empty, the condition is no SQL, nothing fits it, or
     nothing that fits has such a sound.
 
-    >>> from lmac import extract, open_run
-    >>> made = extract(open_run("explained"), "listen", limit=3, kinds=("masked_in", "original"))
+    >>> from lmac import extract
+    >>> made = extract("explained", "listen", limit=3, kinds=("masked_in", "original"))
     >>> len(made.files), made.files[0].kind, made.fitting, made.lacking
     (6, 'masked_in', 10, {'masked_in': 0, 'original': 0})
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
         raise ExtractError(f"there is no sound of the kind {unknown[0]!r}: choose from {', '.join(KINDS)}")
+    run = run if isinstance(run, Run) else open_run(run)
     kinds, folder = list(dict.fromkeys(kinds)), Path(out)
     if folder.exists() and any(folder.iterdir()):
         raise ExtractError(f"{folder} is not empty: choose another folder, or delete it")
@@ -95,7 +96,7 @@ def extract(
         files += [Extracted(folder / f"{name}-{kind}.flac", kind, row) for kind in kinds if kind in row["sounds"]]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        _write_sounds(run, files, input_url, labels_url)
+        _write_sounds(run, files, input_url, os.fspath(labels) if labels is not None else None)
         with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["file", "kind", *_COLUMNS])

@@ -24,7 +24,7 @@ from schemas.training_config import ClassifierRecipe, ClassifierTraining
 
 
 def train_classifier(
-    data: str | os.PathLike[str],
+    input_url: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     recipe: ClassifierRecipe = ClassifierRecipe(),
@@ -43,8 +43,9 @@ def train_classifier(
 
     The same call goes on from the last whole epoch when it was interrupted.
 
-    `data` is a folder, tar, Parquet file, manifest or URL of audio: anything that a run reads; `out` a directory (path
-    or URL) that holds no explainer yet. `recipe` has the name, the front end, the CNN10 and the training's settings.
+    `input_url` is a folder, tar, Parquet file, manifest or URL of audio: anything that a run reads; `out` a
+    directory (path or URL) that holds no explainer yet. `recipe` has the name, the front end, the CNN10 and the
+    training's settings.
 
     `labels` is a table (CSV, TSV, JSON lines, Parquet) with rows about recordings or segments of them, whose
     `label_column` is by default the first of label, category, class...; it is the only source of labels then, and

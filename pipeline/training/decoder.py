@@ -30,7 +30,7 @@ _SAME_COSINE = 0.999999
 
 
 def train_decoder(
-    data: str | os.PathLike[str],
+    input_url: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     classifier: str | os.PathLike[str],
@@ -56,10 +56,9 @@ def train_decoder(
     decisions, or with `DecoderTraining(objective="lmac-zs")` that of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615)
     on prompts. Neither needs labels. The same call goes on from the last whole epoch when it was interrupted.
 
-    `data`, `out`, `reading`, `select`, `validation`, `test`, `windows`, `device`, `reporter` and `command` are those of
-    `train_classifier`;
-    the columns of the table `labels` serve `select`, `validation` and `test` only. `recipe` has the decoder, the mask
-    domain and the training's settings; without a name it takes the classifier's.
+    `input_url`, `out`, `reading`, `select`, `validation`, `test`, `windows`, `device`, `reporter` and `command` are
+    those of `train_classifier`; the columns of the table `labels` serve `select`, `validation` and `test` only.
+    `recipe` has the decoder, the mask domain and the training's settings; without a name it takes the classifier's.
 
     `classifier` is an explainer's name, path or URL, whose decoder, if any, is replaced; or `clap:WHERE`, a CLAP whose
     classes are `prompts`: "a dog barking; rain on a roof", or a .txt file with one on each line. For a CLAP `templates`

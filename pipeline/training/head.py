@@ -28,7 +28,7 @@ STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 
 
 def train_head(
-    data: str | os.PathLike[str],
+    input_url: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     classifier: str,
@@ -50,7 +50,7 @@ def train_head(
 
     The head is a logistic regression on embeddings `[N, D]` of length 1, one for each window.
 
-    `data`, `out`, `labels`, `label_column`, `reading`, `select`, `test`, `windows`, `device`, `reporter` and
+    `input_url`, `out`, `labels`, `label_column`, `reading`, `select`, `test`, `windows`, `device`, `reporter` and
     `command` are those of `train_classifier`.
     `classifier` is `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name;
     `name` is the explainer's, and `window_s` the length of a window in seconds, by default the one that the CLAP was

@@ -75,7 +75,7 @@ class Workspace:
     def of_call(cls, training: Callable[..., TrainingResult], arguments: Mapping[str, Any], seed: int) -> Workspace:
         """The workspace of a call of `training`, whose `arguments` are given by name."""
         return cls(
-            data=os.fspath(arguments["data"]),
+            data=os.fspath(arguments["input_url"]),
             out=os.fspath(arguments["out"]),
             reading=_reading(arguments),
             **{name: arguments[name] for name in ("select", "validation", "test", "windows", "reporter")},

@@ -63,10 +63,10 @@ def test_labels_are_lists_and_a_hit_is_one_of_them(source: str, tiny_explainer: 
     assert found == {key: [label, "other"] for key, label in decided.items()} | {"t/8": []}
     assert (manifest.sums.labelled, manifest.sums.hits) == (8, 8)
     assert not verify(tmp_path / "out", source).findings
-    assert not verify(tmp_path / "out", source, labels_url=table).findings
+    assert not verify(tmp_path / "out", source, labels=table).findings
     table.write_text(table.read_text() + "t/8,more\n")
     with pytest.raises(InputError, match="not the table of labels that the run was made with"):
-        verify(tmp_path / "out", source, labels_url=table)
+        verify(tmp_path / "out", source, labels=table)
 
 
 @pytest.mark.parametrize("by_table", [False, True])
@@ -84,5 +84,5 @@ def test_segments_are_explained_with_their_own_labels(
     assert said == {("site/0.wav", "a", 0.1, 0.3), ("site/0.wav", "b", 0.3, 0.2), ("site/1.wav", "c", 0.0, 0.5)}
     assert [row["reason"] for row in rows(tmp_path / "out", "errors")] == ["beyond_end"]
     assert manifest.recordings == (4 + 6 if by_table else 4)
-    checked = verify(tmp_path / "out", source if by_table else str(table), labels_url=table if by_table else None)
+    checked = verify(tmp_path / "out", source if by_table else str(table), labels=table if by_table else None)
     assert not checked.findings, dict(checked.findings.counts)

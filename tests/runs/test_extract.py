@@ -164,7 +164,7 @@ def test_originals_of_segments_that_a_table_of_labels_made(tiny_run: TinyRun, tm
     segmented = open_run(str(tmp_path / "run"))
     with pytest.raises(InputError, match="give it with --labels"):
         extract(segmented, tmp_path / "out", kinds=("original",), input_url=tmp_path / "in")
-    options = {"kinds": ("original",), "input_url": tmp_path / "in", "labels_url": str(labels)}
+    options = {"kinds": ("original",), "input_url": tmp_path / "in", "labels": str(labels)}
     made = extract(segmented, tmp_path / "out", **options)
     assert sorted(one.row["start_s"] for one in made.files) == [0.5, 2.0]
     for one in made.files:

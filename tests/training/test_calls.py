@@ -83,7 +83,8 @@ def test_a_call_reports_goes_on_where_it_was_stopped_and_says_in_its_card_how_it
     assert (result.scores, result.path, result.how) == ({}, str(out), "trained on 20 recordings")
     card = (out / "README.md").read_text()
     assert (
-        "lmac.train_classifier(data='data', out='classifier', recipe=ClassifierRecipe.model_validate({'name': " in card
+        "lmac.train_classifier(input_url='data', out='classifier', recipe=ClassifierRecipe.model_validate({'name': "
+        in card
     )
     assert str(tmp_path) not in card
     assert not (out / "training").exists()
@@ -94,13 +95,15 @@ def test_a_call_reports_goes_on_where_it_was_stopped_and_says_in_its_card_how_it
 def test_a_recipe_in_a_card_is_the_recipe() -> None:
     recipe = DecoderRecipe(training=DecoderTraining(objective="lmac-zs"))  # type: ignore[arg-type]
     arguments = dict.fromkeys(("prompts", "window_s", "wordings", "start", "labels", "test", "command"))
-    given = {"data": "s3://user:secret@bucket/x", "classifier": "clap:/home/me/630k.pt", "recipe": recipe}
+    given = {"input_url": "s3://user:secret@bucket/x", "classifier": "clap:/home/me/630k.pt", "recipe": recipe}
     rest = {"out": "out", "templates": (), "select": ["fold=1"], "validation": "0.1", "reading": InputConfig()}
     rest |= {"device": "auto", "windows": None}
     shown = shown_call(train_decoder, {**arguments, **given, **rest})
     assert "secret" not in shown
     assert "/home" not in shown
-    assert shown.startswith("lmac.train_decoder(data='s3://bucket/x', out='out', classifier='clap:630k.pt', recipe=")
+    assert shown.startswith(
+        "lmac.train_decoder(input_url='s3://bucket/x', out='out', classifier='clap:630k.pt', recipe="
+    )
     assert shown.endswith(", select=['fold=1'])")
     written = shown.partition("recipe=")[2].partition(", select=")[0]
     assert eval(written, {"DecoderRecipe": DecoderRecipe}) == recipe

@@ -65,19 +65,19 @@ class Verification:
 
 
 def verify(
-    output_url: str | os.PathLike[str],
+    run: str | os.PathLike[str],
     input_url: str | os.PathLike[str] | None = None,
     deep: int = 0,
-    explainer_url: str | os.PathLike[str] | None = None,
+    explainer: str | os.PathLike[str] | None = None,
     seed: int = 0,
     step: Step = lambda what, done, of: None,
-    labels_url: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
     device: str = "auto",
 ) -> Verification:
     """Read all that a run has written, and check it: bytes, rows, ranges, and that all of it belongs together.
 
     With `input_url` the input is counted and heard by code of its own, and compared; `deep` windows, drawn by `seed`,
-    are explained again from it, on `device`: `cpu`, `cuda`, or `auto`, a GPU where there is one. `labels_url` is the
+    are explained again from it, on `device`: `cpu`, `cuda`, or `auto`, a GPU where there is one. `labels` is the
     run's table of labels, which is compared as well, and is needed where it names segments. `step` is called with what
     is being done, how much of it is done, and of how much. Time grows with what the run has written, and with the
     input's sound; of a part its path is kept, of a recording 16 bytes (with the input some 300), of a file 17. Raises
@@ -86,19 +86,19 @@ def verify(
     """
     if deep and input_url is None:
         raise ValueError("windows are explained again from the input, which is not given")
-    output, findings = RunOutput(os.fspath(output_url)), Findings()
+    output, findings = RunOutput(os.fspath(run)), Findings()
     record = output.begun()
     settings = Settings.read(record)
-    explainer = None
+    loaded = None
     if deep:
         # Here, as it brings torch, which nothing else needs.
         from pipeline.runs.verify.reexplain import load_recorded, reexplain
 
-        given = os.fspath(explainer_url) if explainer_url is not None else None
-        explainer = load_recorded(output, record, given, device)
+        given = os.fspath(explainer) if explainer is not None else None
+        loaded = load_recorded(output, record, given, device)
     listing, truth = None, GroundTruth()
     if input_url:
-        listing, truth = _input(record, os.fspath(input_url), labels_url)
+        listing, truth = _input(record, os.fspath(input_url), labels)
     manifest = ManifestCheck(output, findings)
     found = Verification(record.shards, manifest.finished, findings=findings)
     reader = PartReader(output, settings, manifest.finished, Memory(_HELD_BYTES))
@@ -146,8 +146,8 @@ def verify(
         against.close(manifest.finished)
     if input_url and manifest.finished:
         # By other readers than those that the run and the check above have.
-        reading = InputConfig.recorded(record.config, os.fspath(labels_url) if labels_url is not None else None)
-        by_table = record.config.get("labels_digest") is not None and labels_url is None
+        reading = InputConfig.recorded(record.config, os.fspath(labels) if labels is not None else None)
+        by_table = record.config.get("labels_digest") is not None and labels is None
         turns = count(1)
         found.input = count_input(
             os.fspath(input_url),
@@ -159,11 +159,11 @@ def verify(
             lambda: step("listening to the input", next(turns), len(heard)),
             labels=not by_table,
         )
-    if listing is not None and explainer is not None:
+    if listing is not None and loaded is not None:
         chosen = draw.windows
         done = iter(range(1, len(chosen) + 1))
         tell = lambda: step("explaining again", next(done), len(chosen))  # noqa: E731
-        found.reexplained = reexplain(output, record.config, chosen, explainer, listing, findings, tell, truth)
+        found.reexplained = reexplain(output, record.config, chosen, loaded, listing, findings, tell, truth)
     return found
 
 

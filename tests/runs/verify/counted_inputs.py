@@ -78,4 +78,4 @@ def run(
     for module in (parts, readers, against_input):
         monkeypatch.setattr(module, "read_shard", read)
     explain_here(str(source), str(out), content_of(explainer, **settings))
-    return verify(out, source, labels_url=settings.get("labels"))
+    return verify(out, source, labels=settings.get("labels"))

@@ -68,7 +68,7 @@ def test_a_part_that_names_other_windows(begun: Damaged) -> None:
 
 
 def test_the_drawn_windows_of_a_run_that_has_ended(ended: Damaged, tiny_run: TinyRun) -> None:
-    found = verify(str(ended.folder), tiny_run.source, deep=10, explainer_url=tiny_run.explainer)
+    found = verify(str(ended.folder), tiny_run.source, deep=10, explainer=tiny_run.explainer)
     assert told(found) == ""
     rows = pq.ParquetDataset(ended.folder / "faithfulness").read(["window_id", "target"]).to_pylist()
     targets = {row["target"] for row in rows}

@@ -33,10 +33,10 @@ def test_the_input_is_held_against_the_run(damaged: Damaged, tiny_run: TinyRun, 
 
 
 def test_windows_explained_again(damaged: Damaged, tiny_run: TinyRun, tmp_path: Path) -> None:
-    found = verify(tiny_run.output, tiny_run.source, deep=99, explainer_url=tiny_run.explainer)
+    found = verify(tiny_run.output, tiny_run.source, deep=99, explainer=tiny_run.explainer)
     assert told(found) == ""
     assert found.reexplained == 10
-    assert verify(tiny_run.output, tiny_run.source, deep=3, explainer_url=tiny_run.explainer).reexplained == 3
+    assert verify(tiny_run.output, tiny_run.source, deep=3, explainer=tiny_run.explainer).reexplained == 3
 
     def two_levels(mask: bytes) -> bytes:
         levels = np.frombuffer(mask, np.uint8).reshape(257, 64).astype(int)
@@ -47,12 +47,12 @@ def test_windows_explained_again(damaged: Damaged, tiny_run: TinyRun, tmp_path: 
         return levels.astype(np.uint8).tobytes()
 
     damaged.change("masks", first("mask", two_levels))
-    found = verify(str(damaged.folder), tiny_run.source, deep=99, explainer_url=tiny_run.explainer)
+    found = verify(str(damaged.folder), tiny_run.source, deep=99, explainer=tiny_run.explainer)
     assert kinds(found) == {"differs_reexplained"}
     assert "2 bins of the mask of" in told(found)
     other = save_tiny(tmp_path / "other", seed=1)
     with pytest.raises(ExplainerError, match=r"has the digest [0-9a-f]{12}, the run was made with 'tiny' of"):
-        verify(tiny_run.output, tiny_run.source, deep=1, explainer_url=other)
+        verify(tiny_run.output, tiny_run.source, deep=1, explainer=other)
     with pytest.raises(
         ExplainerError,
         match=r"keeps no explainer of its own \(in explainer/[0-9a-f]{16}\): give",
@@ -76,7 +76,7 @@ def test_tars_and_parquet_are_held_against_a_run_of_binary_masks(tiny_run: TinyR
     write_parquet(source / "b.parquet", [{"audio": {"bytes": recordings[name], "path": name}} for name in names[5:]])
     content = ContentConfig(explainer=tiny_run.explainer, mask="binary", listenables=(), window_hop_s=0.5)
     output = run_here(str(source), str(tmp_path / "out"), content)
-    found = verify(output, str(source), deep=99, explainer_url=tiny_run.explainer)
+    found = verify(output, str(source), deep=99, explainer=tiny_run.explainer)
     assert told(found) == ""
     assert (found.recordings, found.listenables) == (8, 0)
     assert found.reexplained == found.windows > 10
@@ -91,5 +91,5 @@ def test_tars_and_parquet_are_held_against_a_run_of_binary_masks(tiny_run: TinyR
 
     part = next(n for n, commit in enumerate(damaged.output.commits()) if commit.windows)
     damaged.change("masks", mirror, part)
-    found = verify(output, str(source), deep=99, explainer_url=tiny_run.explainer)
+    found = verify(output, str(source), deep=99, explainer=tiny_run.explainer)
     assert kinds(found) == {"differs_reexplained"}
