@@ -92,6 +92,13 @@ def explain(
     ] = None,
     cpus_per_actor: Annotated[int | None, typer.Option(help="CPU cores of each actor.")] = None,
     streams_per_actor: Annotated[int | None, typer.Option(help="Shards decoded at once for each actor.")] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option("--compile", help="Compile the networks first, which takes minutes: for long runs on GPUs."),
+    ] = None,
+    trace: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write where the time went, for ui.perfetto.dev.")
+    ] = None,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Take the place of a run that is writing OUTPUT.")
     ] = False,
@@ -134,6 +141,8 @@ def explain(
                 "cluster.device": device,
                 "cluster.cpus_per_actor": cpus_per_actor,
                 "cluster.streams_per_actor": streams_per_actor,
+                "cluster.compile": compiled,
+                "cluster.trace": trace,
             },
         )
         manifest = run_and_print(input_url, output_url, settings, take_over)

@@ -119,7 +119,8 @@ class ClusterConfig(Config):
 
     `address` joins a running Ray cluster ("auto" or host:port), None starts a local one. `actors` None is
     one per GPU, or what the CPUs allow; `cpus_per_actor` None is one beside a GPU, else an equal share of the CPUs,
-    at most four.
+    at most four. With `compile` each actor compiles the networks first, which takes minutes, for each size of a batch:
+    for long runs on GPUs. `trace` is a file on this machine that says where the time went, for Perfetto.
     """
 
     address: str | None = None
@@ -129,6 +130,8 @@ class ClusterConfig(Config):
     streams_per_actor: Annotated[int, Field(ge=1, le=64)] = 1
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     attempts: Annotated[int, Field(ge=1)] = 3
+    compile: bool = False
+    trace: str | None = None
 
 
 class RunConfig(Config):

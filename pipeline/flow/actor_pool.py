@@ -17,6 +17,7 @@ from pipeline.flow.nodes import Nodes, read_nodes
 from pipeline.flow.plan import Work
 from pipeline.flow.tasks import ContextRef
 from schemas.errors import LmacError
+from schemas.run_config import ClusterConfig
 
 NODES_EVERY_S = 2.0
 
@@ -149,7 +150,7 @@ class ActorPool:
         self.starting = {reference: other for reference, other in self.starting.items() if other is not actor}
 
 
-def actor_starter(size: PoolSize, context: ContextRef, batch_size: int) -> Callable[[], Any]:
+def actor_starter(size: PoolSize, context: ContextRef, cluster: ClusterConfig) -> Callable[[], Any]:
     """A function that starts an ExplainActor of the pool's size; Ray never restarts it, the pool replaces it."""
     remote = ray.remote(ExplainActor).options(
         num_cpus=size.cpus,
@@ -158,4 +159,4 @@ def actor_starter(size: PoolSize, context: ContextRef, batch_size: int) -> Calla
         max_task_retries=0,
         max_concurrency=size.streams + 1,
     )
-    return lambda: remote.remote(context, size.device, size.cpus, batch_size)
+    return lambda: remote.remote(context, size.device, size.cpus, cluster.batch_size, cluster.compile)

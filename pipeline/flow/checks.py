@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from pipeline.inputs.find import find_files
 from pipeline.inputs.shards import printable
@@ -45,6 +47,16 @@ def check_targets(content: ContentConfig, explainer: ExplainerConfig) -> None:
             f"content.part_windows: {content.part_windows} windows of {count} targets are more than the {PART_MASKS} "
             f"masks of a part: give --part-windows {max(PART_MASKS // count, 1)}, or fewer targets"
         )
+
+
+def trace_file(path: str | None) -> Path | None:
+    """Where a run's trace goes, None for none; refuses, with a ConfigError, a place that cannot be written to."""
+    if path is None:
+        return None
+    file = Path(path)
+    if "://" in path or file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise ConfigError(f"cluster.trace: must be a file on this machine that can be written, got {path!r}")
+    return file
 
 
 def check_apart(input_url: str, output: RunOutput) -> None:

@@ -18,8 +18,10 @@ from pipeline.flow.nodes import NodeCheck
 from pipeline.flow.parts import RunContext
 from pipeline.flow.plan import Work, rest_of
 from pipeline.flow.stop import Stop
+from pipeline.flow.tasks import Written
 from pipeline.inputs.shards import printable
 from pipeline.runs.output import RunOutput
+from pipeline.trace import Trace
 from schemas.records import CommitRecord, QuarantinedShard
 
 # A wait this long ends only so that signals, the lease and the nodes are looked at while nothing happens.
@@ -84,6 +86,7 @@ class Dispatcher:
         self.in_flight: dict[Any, InFlight] = {}
         self.on_hold: list[OnHold] = []
         self.quarantined: list[QuarantinedShard] = []
+        self.trace = Trace()
 
     def run(self, work: list[Work]) -> bool:
         """Do the work; returns whether all of it is done or in `quarantined`.
@@ -132,7 +135,7 @@ class Dispatcher:
     def _advance(self, stream: Any) -> None:
         flight = self.in_flight[stream]
         try:
-            record: CommitRecord = ray.get(next(stream))
+            written: Written = ray.get(next(stream))
         except StopIteration:
             self._end(stream)
             if flight.actor.state == "draining" and not flight.done:
@@ -151,10 +154,11 @@ class Dispatcher:
             check = NodeCheck({actor.node_id}, self.pool.nodes)
             self.on_hold.append(OnHold(check, works, reason_of(error), actor))
         else:
-            before = flight.work.share
+            record, before = written.record, flight.work.share
             flight.work = Work(flight.work.shard, record.next, record.part + 1, record.share)
             flight.done = record.last
             self.attempts.progress(record.shard_id)
+            self.trace.take(written.spans)
             self.reporter.committed(record, before)
 
     def _end(self, stream: Any) -> InFlight:

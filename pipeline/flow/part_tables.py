@@ -17,6 +17,7 @@ from pipeline.audio.level import loudness_lufs, peak_dbfs
 from pipeline.audio.pcm import from_pcm
 from pipeline.flow.parts import ErrorRow, Part, WindowRow
 from pipeline.runs.profiles import band_edges_hz, band_profile, time_profile
+from pipeline.trace import span
 from schemas.draws import Draw, rank_of
 from schemas.explainer_config import FrontEndConfig
 from schemas.records import Sums, TableName, TargetSums
@@ -206,7 +207,8 @@ def _listenable(explained: ExplainedPart, i: int, kind: str) -> dict[str, Any]:
     r, rate = int(explained.listened[i]), explained.front_end.sample_rate
     window = explained.window_of(r)
     waveform = from_pcm(explained.listenables[kind][i, : window.length])
-    data = encode_flac(waveform, rate)
+    with span("FLAC"):
+        data = encode_flac(waveform, rate)
     return {
         **_target(explained, r),
         "kind": kind,

@@ -19,6 +19,7 @@ from pipeline.inputs.recording import RawRecording, ReadFault, os_reason
 from pipeline.inputs.shards import Shard, printable, window_id
 from pipeline.runs.profiles import band_edges_hz
 from pipeline.storage.errors import StorageError
+from pipeline.trace import Span, span, spans_of_items
 from schemas.explainer_config import FrontEndConfig
 from schemas.records import Cursor
 from schemas.run_config import ContentConfig
@@ -30,7 +31,7 @@ DECODER = DecoderProcess()
 
 @dataclass(frozen=True)
 class RunContext:
-    """What is the same for all shards of a run; `labels` says where ground truth comes from."""
+    """What is the same for all shards of a run; `labels` says where labels come from, `trace` if spans are taken."""
 
     root_url: str
     output_url: str
@@ -38,6 +39,7 @@ class RunContext:
     front_end: FrontEndConfig
     explainer_digest: str
     labels: GroundTruth = field(default_factory=GroundTruth)
+    trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Part:
     """Up to `part_windows` windows of one shard, in order: what is explained, written and committed as one.
 
     `waveforms` `[W, n]` float32; `recordings` counts the recordings that begin in this part, usable or not. The last
-    part counts in `left_out` what the whole shard holds besides recordings, and those not drawn.
+    part counts in `left_out` what the whole shard holds besides recordings, and those not drawn. `spans` say what was
+    done for it until now, where a run is traced.
     """
 
     shard_id: str
@@ -96,6 +99,7 @@ class Part:
     share: float
     last: bool
     left_out: Mapping[str, int] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,8 @@ def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_
 
 
 def _items(context: RunContext, shard: Shard, start: Cursor, left_out: Counter[str]) -> Iterator[_Item]:
-    for recording in read_shard(context.root_url, shard, start.recording, left_out=left_out):
+    reading = read_shard(context.root_url, shard, start.recording, left_out=left_out)
+    for recording in spans_of_items("read", reading):
         begins = Cursor(recording=recording.ordinal)
         if isinstance(recording, ReadFault):
             size = recording.size_bytes
@@ -203,11 +208,14 @@ def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> 
         return _Item(begins, row, None)
 
     try:
-        for item in clip_windows(recording, context.front_end, context.content, DECODER.stream, start):
+        windows = clip_windows(recording, context.front_end, context.content, DECODER.stream, start)
+        for item in spans_of_items("decode", windows):
             if isinstance(item, ClipError):
                 yield failed(item.clip_id, "decode", item.reason, item.message, item.heard_s, item.stated_s)
                 continue
             metadata = {**recording.metadata, **item.metadata}
+            with span("measure"):
+                signal = measure_signal(item.samples[: item.length], rate, edges_hz, item.clipped)
             row = WindowRow(
                 clip_id=item.clip_id,
                 key=recording.key,
@@ -220,7 +228,7 @@ def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> 
                 channel=item.channel,
                 damaged=item.damaged,
                 label_true=context.labels.labels_of(metadata, recording),
-                signal=measure_signal(item.samples[: item.length], rate, edges_hz, item.clipped),
+                signal=signal,
                 metadata=metadata,
             )
             begun = True

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import ray
 
 from pipeline.flow.actor_pool import ActorPool, actor_starter
-from pipeline.flow.checks import RunConflictError, check_apart, check_free, check_hop, check_targets
+from pipeline.flow.checks import RunConflictError, check_apart, check_free, check_hop, check_targets, trace_file
 from pipeline.flow.cluster import PoolSize, ray_cluster
 from pipeline.flow.dispatch import Dispatcher, Reporter
 from pipeline.flow.explainer_of_run import as_begun, explain_with, load_asked
@@ -118,6 +118,7 @@ def _run(
     input_url: str, output_url: str, config: RunConfig, reporter: RunReporter, take_over: bool, stop: Stop
 ) -> RunResult:
     content, cluster = config.content, config.cluster
+    trace = trace_file(cluster.trace)
     loaded = load_asked(content)
     check_hop(content, loaded.config.front_end)
     if loaded.decoder is None:
@@ -155,12 +156,17 @@ def _run(
                     loaded.config.front_end,
                     loaded.digest,
                     truth,
+                    cluster.trace is not None,
                 )
-                start_actor = actor_starter(size, ContextRef(ray.put(context)), cluster.batch_size)
+                start_actor = actor_starter(size, ContextRef(ray.put(context)), cluster)
                 pool = ActorPool(size, start_actor, cluster.attempts, reporter.note)
                 dispatcher = Dispatcher(pool, context, cluster.attempts, reporter, stop, lease.holds)
-                with stop.deferring():
-                    finished = dispatcher.run(work)
+                try:
+                    with stop.deferring():
+                        finished = dispatcher.run(work)
+                finally:
+                    if trace is not None:
+                        dispatcher.trace.write(trace)
                 if not finished:
                     return RunResult(None, resumed)
                 quarantined = dispatcher.quarantined

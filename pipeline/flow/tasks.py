@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import ray
@@ -17,6 +17,7 @@ from pipeline.flow.part_tables import ExplainedPart, sums_of, tables_of
 from pipeline.flow.parts import Part, RunContext, cut_parts
 from pipeline.flow.plan import Work
 from pipeline.runs.output import CANDIDATES, RunOutput
+from pipeline.trace import Span, fetch_spans, span, trace
 from schemas.records import CommitRecord, FileRecord, TableName
 
 # Rows to a group, so that a group of any table is some megabytes: a mask or a FLAC of 5 s is some 200 kB, a row of
@@ -31,6 +32,14 @@ ROW_GROUPS: dict[TableName, int] = {
 
 # Streaming, and at most two parts ahead of the reader, else a slow reader fills the object store.
 STREAM = {"num_returns": "streaming", "_generator_backpressure_num_objects": 2}
+
+
+@dataclass(frozen=True)
+class Written:
+    """The commit of a part, and what was done for it, where the run is traced."""
+
+    record: CommitRecord
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,21 +66,27 @@ def _fetch(reference: ray.ObjectRef) -> RunContext:
 @ray.remote(num_cpus=1, max_retries=0)
 def decode_shard(context: ContextRef, work: Work) -> Iterator[Part]:
     """The parts that are left of a shard; to be called with the options `STREAM`."""
-    yield from cut_parts(context.get(), work)
+    run = context.get()
+    trace(run.trace, "decode, write")
+    for part in cut_parts(run, work):
+        yield replace(part, spans=fetch_spans())
 
 
 # No CPU of its own: a decoder that waits for its reader keeps its CPU, and a reader that waits for a writer that
 # waits for a CPU would wait for ever.
 @ray.remote(num_cpus=0, max_retries=0)
-def write_part(output_url: str, explained: ExplainedPart, actor: str, started: float) -> CommitRecord:
+def write_part(output_url: str, explained: ExplainedPart, actor: str, started: float) -> Written:
     """Write a part's tables, then its commit record."""
-    return commit_part(RunOutput(output_url), explained, actor, started)
+    trace(bool(explained.part.spans), "decode, write")
+    record = commit_part(RunOutput(output_url), explained, actor, started)
+    return Written(record, (*explained.part.spans, *fetch_spans()))
 
 
 def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started: float) -> CommitRecord:
     """Write a part's tables to an output, one file each, then its commit record, last."""
     part = explained.part
-    tables = tables_of(explained)
+    with span("tables"):
+        tables = tables_of(explained)
     stem = f"{part.shard_id}-{part.number:06d}"
     folders = {"listenables": CANDIDATES} if explained.drawn is not None else {}
 

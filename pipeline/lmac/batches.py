@@ -14,6 +14,7 @@ from pipeline.lmac.explainer import Explainer
 from pipeline.lmac.passes import MaskKind, Passes
 from pipeline.lmac.scores import AUDIO
 from pipeline.lmac.transfer import Download, Transfer, Upload
+from pipeline.trace import span
 from schemas.targets import Targets
 
 Side = Literal["masked_in", "masked_out"]
@@ -96,7 +97,8 @@ class _Batches:
 
     def _upload(self, waveforms: np.ndarray, lengths: np.ndarray, first: int) -> tuple[Upload, Upload]:
         here = slice(first, first + self.size)
-        return self.transfer.upload(waveforms[here], self.size), self.transfer.upload(lengths[here], self.size)
+        with span("upload"):
+            return self.transfer.upload(waveforms[here], self.size), self.transfer.upload(lengths[here], self.size)
 
     def _explain(self, first: int, n: int, waveforms: Tensor, stops: Tensor) -> None:
         wanted, passes = self.wanted, self.passes
@@ -143,7 +145,9 @@ class _Batches:
     def _collect(self, still_in_flight: int) -> None:
         """Take in what has come back, but for the last few, which the device may still be at."""
         while len(self.in_flight) > still_in_flight:
-            for name, values in self.in_flight.pop(0).tensors().items():
+            with span("copy"):
+                arrived = self.in_flight.pop(0).tensors()
+            for name, values in arrived.items():
                 self.columns.setdefault(name, []).append(values)
 
     def _result(self, n: int, count: int) -> ExplainedWindows:

@@ -17,6 +17,7 @@ from pipeline.models.classifier import Classifier, ClassifierOutput
 from pipeline.models.decoder import Decoder
 from pipeline.models.evidence import FirstPass
 from pipeline.models.ranking import mask_logits, rank_bins
+from pipeline.trace import span
 from schemas.explainer_config import ExplainerConfig, Precision
 from schemas.targets import Targets
 
@@ -87,7 +88,7 @@ class Passes:
 
         `stops` `[B]` are the samples of each that are sound and not padding; None where all are.
         """
-        with self.deciding():
+        with self.deciding(), span("classify"):
             stft = self.folded.front_end.stft(waveforms)
             magnitude = stft.abs()
             first = FirstPass(self.folded, magnitude, self.decoder.evidence, self.decoder.prompted)
@@ -105,11 +106,11 @@ class Passes:
         if refine:
             logits = self._refined(windows.magnitude, target, refine)
         else:
-            with self.deciding():
+            with self.deciding(), span("evidence"):
                 features = windows.first.features(target)
-            with self.scoring():
+            with self.scoring(), span("decoder"):
                 logits = mask_logits(self.decoder, self.folded, windows.first, features, windows.magnitude, target)
-        with self.scoring():
+        with self.scoring(), span("score"):
             levels = quantised(torch.sigmoid(logits))
             if mask == "binary":
                 levels = (levels >= 128).to(torch.uint8) * 255
@@ -119,13 +120,13 @@ class Passes:
 
     def listenables(self, windows: Classified, masked: Masked) -> tuple[Tensor, Tensor]:
         """The masked-in and then the masked-out waveforms `[2 B, n]` on the 16-bit grid, and their gains in dB."""
-        with self.scoring():
+        with self.scoring(), span("inverse"):
             n_samples = windows.waveforms.shape[1]
             return listenables(self.folded.front_end, masked.masked, windows.stft, n_samples, windows.stops)
 
     def score_audio(self, probabilities: Tensor, target: Tensor, sound: Tensor) -> dict[str, Tensor]:
         """Classify listenables `[2 B, n]` again, of targets `[B]` of windows with `probabilities` `[B, C]`."""
-        with self.scoring():
+        with self.scoring(), span("score audio"):
             return score_audio(self.folded, sound, probabilities, target)
 
     def rank(
@@ -152,11 +153,14 @@ class Passes:
 
     def compile(self) -> None:
         """Compile the classifier and the decoder by torch.compile, anew for each size of a batch: some minutes."""
+        # Imported here: it takes seconds, and few compile.
+        from torch._functorch import config as functorch
+
         # Once without: what the modules keep for a size of window is made before it could be compiled in.
         silence = torch.zeros(1, self.config.front_end.window_samples, device=self.device)
         self.mask(self.classify(silence, None, Targets(top=1)), 0)
         # The gradients of several targets are taken of one pass, whose buffers must then stay.
-        torch._functorch.config.donated_buffer = False
+        functorch.donated_buffer = False
         self.folded.compile(dynamic=False)
         self.decoder.compile(dynamic=False)
 

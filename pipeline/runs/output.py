@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pipeline.runs.store import FileStore, StoredFile
 from pipeline.storage.errors import StorageError
 from pipeline.storage.filesystem import display_url, join
+from pipeline.trace import span
 from schemas.errors import in_a_line
 from schemas.records import RECORD_VERSION, CommitRecord, FileRecord, Manifest, RunRecord, TableName, VersionedRecord
 
@@ -49,17 +50,19 @@ class RunOutput(FileStore):
         The digest in the name keeps a part that was written twice apart from its twin.
         """
         buffer = io.BytesIO()
-        with pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
+        with span("Parquet"), pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
             if table.num_rows:  # a group without rows is more than some readers bear
                 writer.write_table(table, row_group_rows)
         data = buffer.getvalue()
         digest = hashlib.sha256(data).hexdigest()[:12]
         path = f"{folder or name}/{stem}-{digest}.parquet"
-        return self.write_bytes(path, data, table=name, rows=table.num_rows)
+        with span("put"):
+            return self.write_bytes(path, data, table=name, rows=table.num_rows)
 
     def commit(self, record: CommitRecord) -> FileRecord:
         """Write the record that makes a part exist; everything that it names must have been written before."""
-        return self._write_record(self.commit_path(record.shard_id, record.part), record)
+        with span("put"):
+            return self._write_record(self.commit_path(record.shard_id, record.part), record)
 
     def commit_path(self, shard_id: str, part: int) -> str:
         """Return where the commit of a part lies, relative to the output."""

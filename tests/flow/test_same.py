@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.yaml_config import ConfigError
 from tests.conftest import TinyRun
 from tests.flow.make import assert_same_explanations, content_of, explain, mixed_recordings, rows
 from tests.inputs.make import tar_bytes
@@ -66,6 +68,32 @@ def test_every_pool(tiny_run: TinyRun, ray_address: str, tmp_path: Path, pool: d
     assert_same_explanations(tmp_path / "out", tiny_run.output)
     ids = [[row["window_id"] for row in rows(out, "predictions")] for out in (tmp_path / "out", tiny_run.output)]
     assert ids[0] == ids[1]
+
+
+def test_a_trace_says_where_the_time_went_and_changes_nothing(
+    tiny_run: TinyRun, ray_address: str, tmp_path: Path
+) -> None:
+    content, file = content_of(tiny_run.explainer), tmp_path / "trace.json"
+    explain(tiny_run.source, tmp_path / "out", content, address=ray_address, trace=str(file))
+    assert_same_explanations(tmp_path / "out", tiny_run.output)
+    events = json.loads(file.read_text())["traceEvents"]
+    roles = {one["pid"]: one["args"]["name"] for one in events if one["ph"] == "M"}
+    names: dict[str, set[str]] = {"explain": set(), "decode, write": set()}
+    for one in events:
+        if one["ph"] == "X":
+            names[roles[one["pid"]]].add(one["name"])
+    assert names == {
+        "explain": {
+            *("wait", "fetch", "upload", "classify", "evidence", "decoder", "score"),
+            *("inverse", "score audio", "copy"),
+        },
+        "decode, write": {"read", "decode", "measure", "tables", "FLAC", "Parquet", "put"},
+    }
+    windows = sum(one["name"] == "measure" for one in events)
+    assert windows == len(rows(tmp_path / "out", "predictions"))
+    with pytest.raises(ConfigError, match="trace: must be a file"):
+        explain(tiny_run.source, tmp_path / "other", content, address=ray_address, trace=str(tmp_path))
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_binary_mask_is_the_soft_one_cut_at_a_half(tiny_run: TinyRun, ray_address: str, tmp_path: Path) -> None:
