@@ -6,10 +6,9 @@ import time
 from types import TracebackType
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from jobs.messages import console, errors
+from jobs.messages import console, counting_bar, errors
 from pipeline.evaluation import prepare
 from pipeline.evaluation.evaluate import EvaluationResult
 
@@ -27,15 +26,7 @@ class ConsoleProgress(prepare.Progress):
     """A bar for each audio and method while it is entered; on something else than a terminal, a line for each."""
 
     def __init__(self) -> None:
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self.bar = counting_bar()
         self.task = self.bar.add_task("loading", total=None)
         self.what, self.total, self.done, self.started = "", 0, 0, 0.0
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.filesystem import is_url, recorded_url
@@ -21,6 +22,19 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 # STRICT: there were recordings that `explain --strict` minds; FOUND: an audit found more than its `--fail-on` allows.
 FAILED, STRICT, FOUND, INTERRUPTED = 1, 3, 4, 130
+
+
+def counting_bar() -> Progress:
+    """A bar that says how many of how many are done; without a terminal it shows nothing."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def fail(message: str, code: int = FAILED) -> typer.Exit:

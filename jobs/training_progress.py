@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from jobs.messages import console, errors
+from jobs.messages import console, counting_bar, errors
 from pipeline.training.loop import Progress as Epoch
 from pipeline.training.workspace import Reporter, TrainingResult
 
@@ -17,15 +15,7 @@ class TrainingProgress(Reporter):
     """Prints a training to the console; the bar is there while it is entered."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._bar = counting_bar()
         self._task = self._bar.add_task("reading", total=None)
 
     def __enter__(self) -> TrainingProgress:
