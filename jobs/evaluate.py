@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -40,6 +40,9 @@ def evaluate(
     sanity: Annotated[bool | None, typer.Option(help="Sanity checks of the masks. [default: sanity]")] = None,
     limit: Annotated[int | None, typer.Option(help="Draw so many recordings from the input.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once. [default: 8]")] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None, typer.Option(help="What masks are scored in; bf16 is faster. [default: fp32]")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
     device: Device = "auto",
@@ -51,7 +54,9 @@ def evaluate(
     # Imported on use: attribution, statistics and plots take as long to import as all else of a command's start.
     from jobs.evaluation_console import ConsoleProgress, print_result
     from pipeline.evaluation.evaluate import evaluate as library_evaluate
+    from pipeline.lmac.memory import keep_freed_memory
 
+    keep_freed_memory()
     with for_people(_RESUME), ConsoleProgress() as progress:
         result = library_evaluate(
             input_url,
@@ -70,6 +75,7 @@ def evaluate(
             curves=_words(curves),
             limit=limit,
             batch_size=batch_size,
+            precision=precision,
             seed=seed,
             **{"sanity.enabled": sanity},
         )

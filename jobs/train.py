@@ -33,6 +33,7 @@ from jobs.training_options import (
     Windows,
     WindowSeconds,
 )
+from pipeline.lmac.memory import keep_freed_memory
 from schemas.clap_mini_config import ClapMiniRecipe
 from schemas.input_config import InputConfig
 from schemas.training_config import ClassifierRecipe, DecoderRecipe
@@ -66,6 +67,7 @@ def classifier(
     from jobs.training_progress import TrainingProgress, print_result
     from pipeline.training.classifier import train_classifier
 
+    keep_freed_memory()
     with for_people(_RESUME), TrainingProgress() as progress:
         loop = _loop(epochs, batch_size, learning_rate, seed, patience)
         result = train_classifier(
@@ -125,6 +127,7 @@ def decoder(
     from jobs.training_progress import TrainingProgress, print_result
     from pipeline.training.decoder import train_decoder
 
+    keep_freed_memory()
     with for_people(_RESUME), TrainingProgress() as progress:
         loop = _loop(epochs, batch_size, learning_rate, seed, patience)
         result = train_decoder(
@@ -208,6 +211,7 @@ def clap_mini(
     from pipeline.datasets.clap_mini.measure import evaluate_zero_shot, load_saved
     from pipeline.datasets.clap_mini.train import train_clap_mini
 
+    keep_freed_memory()
     with for_people(_RESUME), TrainingProgress() as progress:
         recipe = load_config(ClapMiniRecipe, config, _loop(epochs, batch_size, learning_rate, seed))
         train_clap_mini(out, recipe, progress, device=device)

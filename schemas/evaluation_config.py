@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from schemas.explainer_config import Config
+from schemas.explainer_config import Config, Precision
 from schemas.input_config import InputConfig
 
 Budget = Annotated[float, Field(gt=0, le=1)]
@@ -36,7 +36,8 @@ class EvaluationConfig(InputConfig):
     the decoder's masks improved by so many gradient steps per window. `contaminate` makes further audio of the clean
     one: `mixture`, `white-noise:DB` or `FOLDER:DB`. `curves` says which audio gets masks of equal size (None: the clean
     one, and the mixture where it is evaluated); the budgets are the sizes, as shares of bins and of energy. `limit` is
-    the number of recordings to draw from the input; `resamples` are those of the bootstrap.
+    the number of recordings to draw from the input; `resamples` are those of the bootstrap. `precision` is what masks
+    are scored in, as in a run; attributions are computed in float32.
     """
 
     explainer: str = "esc10"
@@ -52,6 +53,7 @@ class EvaluationConfig(InputConfig):
     sanity: SanityConfig = SanityConfig()
     resamples: Annotated[int, Field(ge=100)] = 2000
     batch_size: Annotated[int, Field(ge=1, le=256)] = 8
+    precision: Precision = "fp32"
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")

@@ -63,6 +63,7 @@ def _results_of(
         "audio": audio.digest,
         "method": method.digest,
         "domain": method.domain,
+        "precision": config.precision,
     }
     orders, masks = {"rankings": method.rankings}, {"masks": method.masks}
     extra: dict[str, dict[str, Any]] = {
@@ -98,19 +99,22 @@ def _measured(
     if "scores" in kinds or "localisation" in kinds:
         masks = {how: quantised(soft_mask(relevance, batch.magnitude, how)) for how in method.masks}
     columns: dict[str, list[Columns]] = {}
+    scoring = evaluation.explainer.passes.scoring
     if "scores" in kinds:
-        scores = soft_scores(classifier, batch, list(masks.values()), method.domain)
+        with scoring():
+            scores = soft_scores(classifier, batch, list(masks.values()), method.domain)
         columns["scores"] = [{"mask": how, **one} for how, one in zip(masks, scores, strict=True)]
     if "curves" in kinds:
         budgets = {"bins": config.bins, "energy": config.energy}
         of_energy = {"energy": config.energy}
-        columns["curves"] = [
-            {"ranking": how, "by": by, "budget": budget, **values}
-            for how, rank in ranks.items()
-            for by, budget, values in curve_scores(
-                classifier, batch, rank, of_energy if is_per_energy(how) else budgets, config.seed
-            )
-        ]
+        with scoring():
+            columns["curves"] = [
+                {"ranking": how, "by": by, "budget": budget, **values}
+                for how, rank in ranks.items()
+                for by, budget, values in curve_scores(
+                    classifier, batch, rank, of_energy if is_per_energy(how) else budgets, config.seed
+                )
+            ]
     if "localisation" in kinds:
         assert evaluation.scenes is not None
         plain = {how: rank for how, rank in ranks.items() if not is_per_energy(how)}

@@ -256,6 +256,22 @@ def test_a_library_call_does_what_the_command_does(source: str, tiny_explainer: 
     ]
 
 
+@pytest.mark.slow
+def test_masks_are_scored_in_the_precision_asked_for(source: str, tiny_explainer: str, tmp_path: Path) -> None:
+    settings = {"methods": ["energy"], "contaminate": ["none"], "sanity": {"enabled": False}}
+    found = {}
+    for precision in ("fp32", "bf16"):
+        # In one folder: what was measured in another precision is not taken for it.
+        result = evaluate(source, tiny_explainer, out=tmp_path, precision=precision, **settings)
+        assert result.record["config"]["precision"] == precision
+        found[precision] = rows(tmp_path, "scores")
+    p_in = [np.array([row["p_in"] for row in table]) for table in found.values()]
+    assert np.abs(p_in[0] - p_in[1]).max() < 0.05
+    assert (p_in[0] != p_in[1]).any()
+    # The decision itself is not moved by it.
+    assert [row["p"] for row in found["fp32"]] == [row["p"] for row in found["bf16"]]
+
+
 def test_methods_of_sanity_checks_may_be_written_as_they_are_printed(
     source: str, tiny_explainer: str, tmp_path: Path
 ) -> None:
