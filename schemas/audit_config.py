@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,15 +33,20 @@ class AuditConfig(InputConfig):
     reviewed: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
-    @field_validator("kinds")
+    @field_validator("kinds", mode="before")
     @classmethod
-    def _something_to_ask(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
-        if not kinds:
+    def _known_kinds(cls, kinds: Any) -> Any:
+        named = list(kinds) if isinstance(kinds, (list, tuple)) else [kinds]
+        if unknown := [one for one in named if one not in KINDS]:
+            raise ValueError(f"{unknown[0]!r} is not known: choose from {', '.join(KINDS)}")
+        if not named:
             raise ValueError(f"nothing is asked: name some of {', '.join(KINDS)}")
-        return kinds
+        return named
 
     @model_validator(mode="after")
     def _sound_to_confirm_with(self) -> AuditConfig:
         if self.confirm and self.input_url is None:
-            raise ValueError("confirm takes cues out of recordings and needs their sound: give the run's input")
+            raise ValueError(
+                "confirm takes cues out of recordings and needs their sound: pass the run's input, --input"
+            )
         return self

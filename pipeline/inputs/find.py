@@ -46,7 +46,7 @@ def find_files(url: str) -> Found:
         try:
             return _find(fs, path, base, what)
         except FileNotFoundError as error:
-            raise InputError(f"{display_url(url)}: it does not exist") from error
+            raise InputError(f"{display_url(url)}: it does not exist: check its path") from error
 
 
 def _find(fs: AbstractFileSystem, path: str, base: str, what: str) -> Found:

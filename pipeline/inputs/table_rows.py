@@ -90,7 +90,7 @@ def contents(url: str) -> bytes:
         try:
             data = bytes(retrying(lambda: fs.cat_file(path), what=f"reading {shown}"))
         except FileNotFoundError as error:
-            raise InputError(f"{shown}: it does not exist") from error
+            raise InputError(f"{shown}: it does not exist: check its path") from error
     return data
 
 

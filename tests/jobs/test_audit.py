@@ -88,11 +88,11 @@ def test_as_json_it_is_whole(run: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--kinds", "broken"], "kinds"),
+        (["--kinds", "broken"], "kinds: 'broken' is not known: choose from label_error, "),
         (["--kinds", ","], "nothing is asked"),
         (["--split", "fold"], "no recording has a column 'fold'"),
-        (["--confirm"], "give the run's input"),
-        (["--reviewed", "no-such.csv"], "no-such.csv: it does not exist"),
+        (["--confirm"], "pass the run's input, --input"),
+        (["--reviewed", "no-such.csv"], "no-such.csv: it does not exist: check its path"),
         (["--labels", "no-such.csv"], "no-such.csv: it does not exist"),
     ],
 )

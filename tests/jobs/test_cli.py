@@ -104,7 +104,10 @@ def test_schema_of_one_table_and_of_none() -> None:
 
 def test_an_input_that_does_not_exist(tiny_explainer: str, tmp_path: Path) -> None:
     code, said = run("explain", tmp_path / "nowhere", tmp_path / "out", "--explainer", tiny_explainer)
-    assert (code, said) == (1, f"error: {tmp_path / 'nowhere'}: it does not exist")
+    assert (code, said) == (
+        1,
+        f"error: {tmp_path / 'nowhere'}: it does not exist: check its path",
+    )
 
 
 def test_an_empty_input(tiny_explainer: str, tmp_path: Path) -> None:
