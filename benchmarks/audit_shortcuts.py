@@ -1,6 +1,7 @@
-"""Shortcuts planted into ESC-10: does a classifier fall for them, and does the audit find them?
+"""Shortcuts planted into ESC-10 or scenes: does a classifier fall for them, and does the audit find them?
 
 python -m benchmarks.audit_shortcuts ESC10 OUT
+python -m benchmarks.audit_shortcuts scenes OUT
 python -m benchmarks.audit_shortcuts ESC10 OUT --planted 45 --clean 10 --limit 5 --at-once 2
 
 Each setting plants a cue into recordings of a class of folds 1 to 4, trains a classifier and a decoder on them,
@@ -31,6 +32,7 @@ from pipeline.audio.decode import decode
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding, in_order
 from pipeline.audit.shortcuts.question import shortcut
+from pipeline.datasets.scenes.scene import SceneConfig, render_scene
 from pipeline.lmac.explainer import Explainer
 from pipeline.runs.run import open_run
 from pipeline.training.classifier import train_classifier
@@ -53,6 +55,9 @@ RATE, SECONDS = 32_000, 5.0
 N = round(RATE * SECONDS)
 FELL = 0.2
 _HARDLY_DBFS = -70.0
+# Of ESC-10 and of scenes alike.
+CLASSES = 10
+_SCENES, _SCENES_SEED = 400, 77
 FRONT_END = FrontEndConfig(f_min=30.0, f_max=15_000.0, window_s=SECONDS)
 CLASSIFIER = ClassifierRecipe(
     name="planted",
@@ -76,22 +81,30 @@ FOUND_AS = {"hum": "tone", "tone": "tone", "click": "edge", "lowpass": "cutoff",
 Recordings = list[tuple[str, int, NDArray[np.float32]]]
 
 
-def class_folders(folder: Path) -> list[Path]:
-    """The folders of ESC-10's recordings, one a class."""
-    return sorted(path for path in folder.iterdir() if path.name[0].isdigit())
+def recordings(source: str) -> tuple[list[str], Recordings]:
+    """The classes of ESC-10's folder or of `scenes`, and the class's name, fold and sound `[N]` of each recording."""
+    found = _scenes() if source == "scenes" else _esc10(Path(source))
+    return sorted({name for name, _, _ in found}), found
 
 
 @cache
-def recordings(folder: Path) -> tuple[list[str], Recordings]:
-    """The classes, and of each recording of ESC-10 its class's name, its fold and its sound `[N]`."""
+def _esc10(folder: Path) -> Recordings:
     found = []
-    for place in class_folders(folder):
+    for place in sorted(path for path in folder.iterdir() if path.name[0].isdigit()):
         for path in sorted(place.glob("*.*")):
             sound = np.zeros(N, np.float32)
             decoded = decode(path.read_bytes(), path.name, RATE).waveform[:N]
             sound[: len(decoded)] = decoded
             found.append((place.name[6:].lower().replace(" ", "_"), int(path.name[0]), sound))
-    return sorted({name for name, _, _ in found}), found
+    return found
+
+
+@cache
+def _scenes() -> Recordings:
+    config = SceneConfig(sample_rate=RATE, duration_s=SECONDS)
+    scenes = (render_scene(_SCENES_SEED, index, config) for index in range(_SCENES))
+    # Ten scenes in a row have each class once.
+    return [(scene.label, scene.index // 10 % 5 + 1, scene.mixture) for scene in scenes]
 
 
 def probabilities(explainer: Explainer, sounds: list[NDArray[np.float32]], label: int) -> NDArray[np.float64]:
@@ -103,11 +116,11 @@ def probabilities(explainer: Explainer, sounds: list[NDArray[np.float32]], label
     return np.concatenate(given)
 
 
-def tried(setting: Setting, folder: Path) -> dict[str, Any]:
-    """Plant into ESC-10 at a folder, train, explain, audit; what came of it."""
+def tried(setting: Setting, source: str) -> dict[str, Any]:
+    """Plant into the recordings of a source, train, explain, audit; what came of it."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as work:
-        return _tried(setting, *recordings(folder), Path(work))
+        return _tried(setting, *recordings(source), Path(work))
 
 
 def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path) -> dict[str, Any]:
@@ -237,7 +250,7 @@ def show(results: list[dict[str, Any]], classes: int) -> None:
 def main() -> None:
     """Try the settings that are not done yet, and print the table of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("esc10", type=Path, help="folder of ESC-10")
+    parser.add_argument("source", help="folder of ESC-10, or scenes")
     parser.add_argument("out", type=Path, help="file of results, a line of JSON each")
     parser.add_argument("--planted", type=int, default=45)
     parser.add_argument("--clean", type=int, default=10)
@@ -245,17 +258,14 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1, help="processes, of one thread each")
     given = parser.parse_args()
     done = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
-    classes = sorted(place.name[6:].lower().replace(" ", "_") for place in class_folders(given.esc10))
-    todo = [
-        one for one in settings(given.planted, given.clean, len(classes)) if one.name not in {d["name"] for d in done}
-    ]
+    todo = [one for one in settings(given.planted, given.clean, CLASSES) if one.name not in {d["name"] for d in done}]
     with ProcessPoolExecutor(given.at_once, get_context("spawn")) as pool:
-        for each in as_completed(pool.submit(tried, one, given.esc10) for one in todo[: given.limit]):
+        for each in as_completed(pool.submit(tried, one, given.source) for one in todo[: given.limit]):
             done.append(each.result())
             print(json.dumps(done[-1]), flush=True)
             with given.out.open("a") as file:
                 file.write(json.dumps(done[-1]) + "\n")
-    show(done, len(classes))
+    show(done, CLASSES)
 
 
 if __name__ == "__main__":
