@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadfile
 test: $(INSTALLED) lint
 	$(PYTEST) -n 3
 
-# What can be run after every change: no Ray, no server, no training.
+# What can be run after every change: no Ray, no server, no training, and no file of tests that takes many seconds.
 check: $(INSTALLED) lint
 	$(PYTEST) -n 2 -m "not slow"
 

@@ -18,7 +18,10 @@ from tests.audio.make import encode
 RATE = 22_050
 NOISE = (0.2 * np.random.default_rng(0).standard_normal((20 * RATE, 2))).astype(np.float32)
 
-pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg command is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg command is not installed"),
+]
 
 
 def ffmpeg(folder: Path, command: str) -> None:

@@ -238,7 +238,7 @@ def test_a_run_in_which_nothing_could_be_explained_has_no_findings(tmp_path: Pat
 
 
 def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="give the run's input"):
+    with pytest.raises(ConfigError, match="pass the run's input"):
         lmac.audit(broken(tmp_path), confirm=True)
     with pytest.raises(ConfigError, match="kinds"):
         lmac.audit(broken(tmp_path / "kinds"), kinds=["duplicates"])

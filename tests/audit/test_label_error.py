@@ -19,6 +19,8 @@ from pipeline.runs.run import open_run
 from schemas.audit_config import AuditConfig
 from tests.audit.make import CLASSES, made_run, mask, window
 
+pytestmark = pytest.mark.slow
+
 OWN = {name: np.eye(3)[place] * 3 for place, name in enumerate(CLASSES)}
 
 

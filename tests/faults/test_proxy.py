@@ -13,6 +13,8 @@ import pytest
 
 from tests.faults.proxy import FaultyS3, faulty_s3
 
+pytestmark = pytest.mark.slow
+
 
 class Upstream(ThreadingHTTPServer):
     """Keeps what is put, by path, and gives it back; below `/chunked/` in chunks."""
@@ -141,7 +143,6 @@ def test_mute_it_never_answers_what_was_asked_then(s3: FaultyS3) -> None:
     assert s3.met["mute"] == 1
 
 
-@pytest.mark.slow
 def test_busy_it_refuses_a_third(s3: FaultyS3) -> None:
     connection = connect(s3)
     ask(connection, "PUT", "/a", b"abc")

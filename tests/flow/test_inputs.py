@@ -13,6 +13,8 @@ from schemas.draws import rank_of
 from tests.flow.make import content_of, encoded, explain_here, rows, sound, write_folder
 from tests.inputs.make import tar_bytes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> str:

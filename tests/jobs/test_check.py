@@ -19,6 +19,8 @@ from tests.audio.make import encode, tone
 from tests.jobs.test_cli import run
 from tests.models.clap.make import write_small
 
+pytestmark = pytest.mark.slow
+
 CHANGED = 1.01
 
 
@@ -99,7 +101,6 @@ def test_what_is_no_clap_is_refused_with_what_to_do(tmp_path: Path) -> None:
     assert "is no directory of a Hugging Face ClapModel" in said
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
 def test_a_checkpoint_of_laion_is_held_against_laion_clap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_laion(randomised(LaionAudio("tiny", fusion=False)), tmp_path / "laion.pt")  # type: ignore[arg-type]

@@ -8,6 +8,8 @@ import pytest
 from pipeline.inputs.window_set import TrainingDataError
 from pipeline.layers.probe import probe, probe_task
 
+pytestmark = pytest.mark.slow
+
 
 def normal(n: int, d: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)

@@ -24,6 +24,8 @@ from tests.inputs.test_readers import damaged_inputs
 from tests.runs.test_output import commit_of, manifest_of, run_record
 from tests.s3 import S3Server
 
+pytestmark = pytest.mark.slow
+
 
 def test_reading_s3_is_reading_the_local_disk(s3_server: S3Server) -> None:
     damaged_inputs(s3_server.bucket_dir)
@@ -96,7 +98,6 @@ def test_without_credentials_it_says_which_to_set(monkeypatch: pytest.MonkeyPatc
         s3fs.S3FileSystem.clear_instance_cache()
 
 
-@pytest.mark.slow
 def test_a_write_outlives_an_outage_of_the_server(s3_server: S3Server) -> None:
     output = RunOutput(f"{s3_server.bucket_url}/run")
     output.write_bytes("audio/before.flac", b"1")
@@ -111,7 +112,6 @@ def test_a_write_outlives_an_outage_of_the_server(s3_server: S3Server) -> None:
     assert (s3_server.bucket_dir / "run" / "audio" / "during.flac").read_bytes() == b"2"
 
 
-@pytest.mark.slow
 def test_a_write_outlives_a_server_that_takes_it_and_never_says_a_word(
     s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

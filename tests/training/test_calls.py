@@ -21,6 +21,8 @@ from schemas.explainer_config import Cnn10Config, DecoderConfig, FrontEndConfig
 from schemas.input_config import InputConfig
 from schemas.training_config import ClassifierRecipe, ClassifierTraining, DecoderRecipe, DecoderTraining, LoopConfig
 
+pytestmark = pytest.mark.slow
+
 FRONT_END = FrontEndConfig(sample_rate=16_000, n_fft=512, hop_length=256, n_mels=32, f_max=8000, window_s=1.0)
 LOOP = LoopConfig(epochs=2, batch_size=8)
 RECIPE = ClassifierRecipe(

@@ -31,6 +31,8 @@ from tests.models.make import small_models
 from tests.training.fake_gpu import GPU, fake_gpu, put
 from tests.training.test_zero_shot import windows
 
+pytestmark = pytest.mark.slow
+
 LOOP = LoopConfig(batch_size=6, bf16=True)
 
 

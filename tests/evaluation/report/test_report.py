@@ -14,6 +14,8 @@ from PIL import Image
 from pipeline.evaluation.report import write_report
 from tests.evaluation.report.make import area, point, write_evaluation, write_facts, write_table
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("lmac", "integrated_gradients", "energy", "random")
 TITLES = {
     "points": "## Curves at equal size",

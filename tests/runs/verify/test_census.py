@@ -24,6 +24,8 @@ from tests.flow.make import write_folder
 from tests.runs.verify.counted_inputs import INPUTS, Item, N, clip, folder, manifest, parquet, run, tar
 from tests.runs.verify.make import told
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("source", INPUTS)
 def test_a_whole_run_is_said_to_be_whole(
