@@ -199,7 +199,7 @@ def test_marks_leave_out_what_is_right_and_make_a_table_to_train_with(tmp_path: 
     ("text", "message"),
     [
         ("clip,mark\nx,right\n", "it has no column 'clip_id', only clip, mark"),
-        ("clip_id,mark\nx,good\n", "line 2: the mark 'good' is none of right, wrong, unsure"),
+        ("clip_id,mark\nx,good\n", "line 2: the mark 'good' is not one of right, wrong, unsure"),
         ("clip_id,mark\nx,right\n", "none of the 1 marked recordings is in the run"),
     ],
 )
@@ -238,7 +238,7 @@ def test_a_run_in_which_nothing_could_be_explained_has_no_findings(tmp_path: Pat
 
 
 def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="give the run's input"):
+    with pytest.raises(ConfigError, match="pass the run's input"):
         lmac.audit(broken(tmp_path), confirm=True)
     with pytest.raises(ConfigError, match="kinds"):
         lmac.audit(broken(tmp_path / "kinds"), kinds=["duplicates"])
