@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pipeline.audit.findings import Finding
 
 _BOUND = re.compile(r"([a-z_]+)\s*>\s*([0-9]*\.?[0-9]+)")
-# So many recordings of a finding are named.
+# Recordings named per finding.
 _NAMED = 3
-# The columns of a table that goes into a file or another program.
+# Width of a table that goes to a file or another program, in characters.
 _WIDTH = 100
 
 
@@ -33,14 +33,12 @@ def audit(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
     reading: InputOptions = FROM_OPTIONS,
     kinds: Annotated[
-        str | None, typer.Option(help=f"Questions to ask, with commas. [default: all: {', '.join(KINDS)}]")
+        str | None, typer.Option(help=f"Questions to ask, comma-separated. [default: all: {', '.join(KINDS)}]")
     ] = None,
     group_by: Annotated[
-        str | None, typer.Option(help="Columns of the recordings' metadata whose values are groups, with commas.")
+        str | None, typer.Option(help="Metadata columns whose values form groups, comma-separated.")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Column of the metadata that says to which split a recording belongs.")
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="Metadata column that names each recording's split.")] = None,
     trained_on: Annotated[
         Literal["yes", "no", "unknown"] | None,
         typer.Option(help="Whether the classifier was trained on these recordings. [default: unknown]"),
@@ -57,9 +55,7 @@ def audit(
     ] = None,
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(
-            help=f"KIND>SHARE of recordings, or KIND>COUNT: exit with {FOUND} where it is exceeded; repeatable."
-        ),
+        typer.Option(help=f"KIND>SHARE of recordings, or KIND>COUNT: exit with {FOUND} if exceeded; repeatable."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of folds and samples. [default: 0]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
@@ -79,7 +75,7 @@ def audit(
             )
         if kind == "shortcut" and not confirm:
             raise fail(
-                f"--fail-on {text!r}: what is not confirmed on audio does not count: add --confirm and --input, "
+                f"--fail-on {text!r}: only shortcuts confirmed on audio count: add --confirm and --input, "
                 "or this can never fail"
             )
     with for_people(), Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
@@ -116,7 +112,7 @@ def _words(text: str | None) -> list[str] | None:
 
 
 def _bound(text: str) -> tuple[str, str, float | int]:
-    """A condition with its kind and its bound: a share, or from 1 on and without a point a number of recordings."""
+    """Parse a condition into its text, kind and bound: a whole number counts recordings, a decimal is a share."""
     match = _BOUND.fullmatch(text.strip())
     if match is None or match[1] not in KINDS:
         raise fail(
@@ -125,7 +121,7 @@ def _bound(text: str) -> tuple[str, str, float | int]:
         )
     bound = int(match[2]) if match[2].isdecimal() else float(match[2])
     if isinstance(bound, float) and bound > 1:
-        raise fail(f"--fail-on {text!r}: a share is at most 1, and a number of recordings has no point")
+        raise fail(f"--fail-on {text!r}: a share is at most 1, and a number of recordings has no decimal point")
     return text, match[1], bound
 
 
@@ -152,7 +148,7 @@ def _as_json(found: Audit) -> dict[str, Any]:
 
 
 def print_findings(run: str, found: Audit, reviewed: bool) -> None:
-    """Print the findings of an audit as a table, and what is not in it in a line each."""
+    """Print the findings of an audit as a table, and everything else in one line each."""
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     shown.add_column("kind", no_wrap=True)
     shown.add_column("finding", ratio=1)
@@ -172,7 +168,7 @@ def print_findings(run: str, found: Audit, reviewed: bool) -> None:
     for kind in dict.fromkeys(one.kind for one in candidates):
         console.print(f"{kind}: {_candidates([one for one in candidates if one.kind == kind])}", markup=False)
     if typical:
-        console.print(f"typical: recordings to listen to of {len(typical)} classes are among the members", markup=False)
+        console.print(f"typical: the members include recordings to listen to from {len(typical)} classes", markup=False)
     for kind, notes in found.notes.items():
         for note in notes:
             console.print(f"{kind}: {note}", markup=False)
@@ -203,9 +199,9 @@ def _first(one: Finding) -> str:
 
 
 def _candidates(some: list[Finding]) -> str:
-    """How many are said and not claimed, and what to do about them."""
+    """Say how many candidates there are, and what to do about them."""
     refuted = sum(one.confirmed is False for one in some)
     parts = [f"{refuted} tried on audio and not confirmed"] if refuted else []
     if untried := len(some) - refuted:
-        parts.append(f"{untried} not tried on audio: give --input" + " with --confirm" * (some[0].kind == "shortcut"))
+        parts.append(f"{untried} not tried on audio: pass --input" + " with --confirm" * (some[0].kind == "shortcut"))
     return f"{len(some)} candidate{'s' * (len(some) != 1)}, of which " + ", ".join(parts)

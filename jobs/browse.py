@@ -1,4 +1,4 @@
-"""`lmac browse`: a run as a page served to this machine alone, sound and pictures read when they are asked for."""
+"""`lmac browse`: serve a run as a page to this machine alone, reading sound and pictures on request."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ def browse(
     input_url: Annotated[
         str | None, typer.Option("--input", help="The run's input, to read original sound where the run lacks a side.")
     ] = None,
-    windows: Annotated[int, typer.Option(min=1, max=200_000, help="So many windows at most are listed.")] = (
+    windows: Annotated[int, typer.Option(min=1, max=200_000, help="Maximum number of windows to list.")] = (
         _DEFAULTS.windows
     ),
     port: Annotated[
         int,
-        typer.Option(min=0, max=65_535, help="Port of 127.0.0.1, by which a browser finds its marks again; 0: any."),
+        typer.Option(
+            min=0, max=65_535, help="Port of 127.0.0.1; with the same one a browser finds its marks again; 0: any."
+        ),
     ] = _DEFAULTS.port,
-    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it, where there is a screen.")] = True,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page if there is a screen.")] = True,
 ) -> None:
     """Serve the pages of `lmac report` to this machine alone, without writing them, until Ctrl-C."""
-    with for_people("interrupted: nothing is served any more"):
+    with for_people("interrupted: stopped serving"):
         with console.status("opening") as status:
             served = serve(
                 run,
@@ -38,9 +40,9 @@ def browse(
                 told=lambda line: errors.print(line, markup=False),
             )
         with served:
-            shown = f"{served.shown:,} of {served.windows:,} windows, {served.heard:,} of them to hear"
+            shown = f"{served.shown:,} of {served.windows:,} windows, {served.heard:,} of them with sound"
             found = "no audit yet: see `lmac audit`" if served.findings is None else f"{served.findings:,} findings"
-            console.print(f"{shown}; {found}; Ctrl-C ends it", markup=False)
+            console.print(f"{shown}; {found}; Ctrl-C stops it", markup=False)
             console.print(f"open {served.url}", markup=False)
             if open_page and has_screen():
                 typer.launch(str(served.link()))

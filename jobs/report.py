@@ -1,4 +1,4 @@
-"""`lmac report`: a run as a page that opens from disk, with its findings to hear."""
+"""`lmac report`: write a run and its findings, with sound, as a page that opens from disk."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def report(
     input_url: Annotated[
         str | None, typer.Option("--input", help="The run's input, to read original sound where the run lacks a side.")
     ] = None,
-    windows: Annotated[int, typer.Option(min=1, max=200_000, help="So many windows at most are shown.")] = (
+    windows: Annotated[int, typer.Option(min=1, max=200_000, help="Maximum number of windows to show.")] = (
         _DEFAULTS.windows
     ),
-    pictured: Annotated[int, typer.Option(min=0, help="So many of them at most have sound and pictures.")] = (
+    pictured: Annotated[int, typer.Option(min=0, help="Maximum number of them with sound and pictures.")] = (
         _DEFAULTS.pictured
     ),
-    sound_mb: Annotated[float, typer.Option(min=0, help="Megabytes of sound at most.")] = _DEFAULTS.sound_mb,
+    sound_mb: Annotated[float, typer.Option(min=0, help="Maximum megabytes of sound.")] = _DEFAULTS.sound_mb,
 ) -> None:
-    """Write a run and the findings of its audit as pages that open from disk and ask nothing of the network."""
+    """Write a run and the findings of its audit as pages that open from disk and need no network."""
     config = ReportConfig(windows=windows, pictured=pictured, sound_mb=sound_mb)
     bar = Progress(
         SpinnerColumn(),
@@ -45,7 +45,7 @@ def report(
         made = write_report(
             run, out, input_url=input_url, config=config, step=lambda what: bar.update(task, description=what)
         )
-    shown = f"{made.shown:,} of {made.windows:,} windows, {made.heard:,} of them to hear"
+    shown = f"{made.shown:,} of {made.windows:,} windows, {made.heard:,} of them with sound"
     found = "no audit yet: see `lmac audit`" if made.findings is None else f"{made.findings:,} findings"
     console.print(f"{shown}; {found}; {made.files:,} files of {made.bytes / 1e6:.1f} MB", markup=False)
     console.print(f"open {display_url(made.page)}", markup=False)

@@ -1,4 +1,4 @@
-"""What an audit asks, of what, and by which bounds."""
+"""Settings of an audit: what it asks, and about which data."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from schemas.input_config import InputConfig
 class AuditConfig(InputConfig):
     """Settings of an audit.
 
-    `labels` is a table of ground truth that takes the place of the labels in the run; the settings that say how it is
-    read are those of all commands. `kinds` are the questions that are asked. `group_by` are columns of the recordings'
-    metadata whose values are groups, `split` is the column that says to which split a recording belongs.
-    `trained_on` says whether the classifier was trained on these very recordings: `no` lets its own probabilities
-    judge labels, else probes judge them that have not heard the recording. `input_url` is the run's input, from which
-    sound is read again; `explainer` the one that the run was made with, by default the one saved with it. With
-    `confirm`, cues are taken out of recordings and put into others, and classified again. `reviewed` is a table of
-    marks that a person made in a report. `seed` draws samples and folds.
+    `labels` is a table of ground truth that replaces the labels in the run; the settings for reading it are the same
+    in all commands. `kinds` are the questions to ask. `group_by` names metadata columns whose values form groups,
+    `split` the column with each recording's split. `trained_on` says whether the classifier was trained on these very
+    recordings: with `no` its own probabilities may judge labels, else probes that have not learnt from the recording
+    judge them. `input_url` is the run's input, from which sound is read again; `explainer` is the one that made the
+    run, by default the one saved with it. With `confirm`, cues are taken out of recordings and put into others, and
+    the results are classified again. `reviewed` is a table of marks that a person made in a report. `seed` draws
+    samples and folds.
     """
 
     kinds: tuple[Kind, ...] = KINDS

@@ -1,4 +1,4 @@
-"""Arrow schemas of what an audit writes: its findings, the windows that each is about, and the labels it took."""
+"""Arrow schemas of what an audit writes: its findings, the windows that each is about, and the labels it used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINDINGS = table_of(
         field_of("kind", pa.string(), ", ".join(KINDS)),
         field_of("subject", pa.string(), "what it is about: a class, a group of recordings, a kind of fault"),
         field_of("statement", pa.string(), "what was found, in a sentence"),
-        field_of("n", pa.int64(), "recordings that it is about"),
+        field_of("n", pa.int64(), "number of recordings that it is about"),
         field_of("share", pa.float64(), "n as a share of the recordings that were asked about"),
         field_of("effect", pa.float64(), "how large it is, in the unit of `effect_unit`", nullable=True),
         field_of("effect_low", pa.float64(), "lower end of the effect's 95% interval", nullable=True),
@@ -29,7 +29,7 @@ FINDINGS = table_of(
             "p_adjusted", pa.float64(), "p after correction for all that was compared; null if untested", "", True
         ),
         field_of("confirmed", pa.bool_(), "whether it held when tried on audio; null where it was not tried", "", True),
-        field_of("candidate", pa.bool_(), "whether it is said, but not claimed: such come last"),
+        field_of("candidate", pa.bool_(), "whether it is reported, but not claimed: these come last"),
         field_of("weight", pa.float64(), "order in the report: larger first"),
         field_of("evidence", pa.string(), "the figures behind it, as a JSON object"),
     ],
@@ -50,7 +50,7 @@ MEMBERS = table_of(
 
 LABELS = table_of(
     "labels",
-    "one row per recording where labels of a table or of a person took the place of the run's own; else empty",
+    "one row per recording where labels of a table or of a person replaced the run's own; else empty",
     [CLIP_ID, field_of("labels", WORDS, "the labels that the audit took as given")],
 )
 

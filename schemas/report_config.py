@@ -12,9 +12,9 @@ Listed = Annotated[int, Field(ge=1, le=200_000)]
 
 
 class ReportConfig(Config):
-    """Settings of a report: `windows` are listed, of which at most `pictured` have sound and pictures.
+    """Settings of a report: up to `windows` are listed, and up to `pictured` of them have sound and pictures.
 
-    Their sound takes up to `sound_mb` megabytes. So a report has a size of its own, whatever that of the run.
+    Their sound takes up to `sound_mb` megabytes, so that a report's size does not depend on the run's.
     """
 
     windows: Listed = 10_000
@@ -23,7 +23,7 @@ class ReportConfig(Config):
 
 
 class BrowseConfig(Config):
-    """Settings of a served report: `windows` are listed, at a `port` of the loopback; 0 is any that is free."""
+    """Settings of a served report: up to `windows` are listed, at a `port` of the loopback; 0 is any free one."""
 
     windows: Listed = 10_000
     port: Annotated[int, Field(ge=0, le=65_535)] = 0

@@ -1,4 +1,4 @@
-"""An audit of a run: every question asked in turn, and what was found written beside the run's tables."""
+"""Audit a run: ask every question in turn, and write the findings beside the run's tables."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from schemas.audit_config import AuditConfig
 from schemas.audit_tables import AUDIT_TABLES, LABELS, Kind
 from schemas.yaml_config import load_config
 
-# Its findings; those that were tested have a raw `p`. All that was tested is among them or in the run's `tests`.
+# Returns its findings; tested ones have a raw `p`. Every test is among them or counted in the run's `tests`.
 Question = Callable[[AuditedRun, AuditConfig], list[Finding]]
 QUESTIONS: dict[Kind, Question] = {
     "label_error": label_error,
@@ -51,9 +51,9 @@ Step = Callable[[str, int, int], object]
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found, the weightiest first, in so many `recordings`; `asked` are the kinds that were asked about.
+    """The findings of an audit, the weightiest first; `recordings` counts the run's, `asked` are the kinds asked about.
 
-    `notes` say by kind what could not be told, and why.
+    `notes` say, by kind, what could not be determined, and why.
     """
 
     findings: list[Finding]
@@ -62,14 +62,14 @@ class Audit:
     notes: dict[Kind, list[str]] = field(default_factory=dict)
 
     def concerned(self, kind: Kind) -> int:
-        """How many recordings findings of a kind are about; each counts once, and mere candidates do not count."""
+        """Count the recordings that findings of a kind are about: each counts once, candidates do not count."""
         found = [one for one in self.findings if one.kind == kind and not one.candidate]
         members = {member.clip_id for one in found for member in one.members}
-        # The members of a finding may be examples.
+        # The members of a finding may be only examples.
         return max([len(members), *(one.n for one in found)])
 
     def share(self, kind: Kind) -> float:
-        """The same as a share of all recordings."""
+        """Return `concerned(kind)` as a share of all recordings."""
         return self.concerned(kind) / self.recordings if self.recordings else 0.0
 
 
@@ -82,12 +82,12 @@ def audit(
 ) -> Audit:
     """Ask what is wrong with a run's dataset and classifier, and write the findings to `audit/` in its output.
 
-    `settings` are fields of `AuditConfig` by name, laid over `config`. The p of all tests of an audit are corrected
-    together (Benjamini and Hochberg), and what does not remain is not a finding. The tables `findings`, `members`
-    and `labels` in `audit/` take the place of an earlier audit's; with `reviewed` marks there is
-    `audit/reviewed.csv`, a table of labels to train with. `step` is told which question is asked, how many are
-    answered, and of how many.
-    Raises ConfigError for a setting that does not fit, StorageError where there is no finished run or it cannot be
+    `settings` are fields of `AuditConfig` by name and override `config`. The p values of all tests of an audit are
+    corrected together (Benjamini and Hochberg); what is not significant then is not a finding. The tables `findings`,
+    `members` and `labels` in `audit/` replace those of an earlier audit; with `reviewed` marks, `audit/reviewed.csv`
+    is a table of labels to train with. `step` is called with the question being asked, the number of questions
+    answered, and the number of all.
+    Raises ConfigError for a setting that does not fit, StorageError if there is no finished run or it cannot be
     written to, InputError for a table of labels or marks, and AuditError for a column that no recording has.
 
     >>> from lmac import audit
@@ -130,7 +130,7 @@ def _inside(step: Step, kind: str, done: int, of: int, what: str) -> None:
 
 
 def _opened(run: Run, config: AuditConfig) -> tuple[AuditedRun, dict[str, Mark]]:
-    """The run with the labels that count: a person's, else those of the table that is given, else its own."""
+    """The run with the labels that apply: a person's, else those of the table passed, else its own."""
     labels = given_labels(run, config.reading())
     about = AuditedRun(run, labels)
     if config.reviewed is None:
@@ -156,13 +156,13 @@ def _write(output: RunOutput, result: Audit, audited: AuditedRun, config: AuditC
         "manifest": audited.run.manifest.files.sha256,
     }
     tables = {**tables_of(result.findings), "labels": _labels_of(audited)}
-    # The findings last: who sees one finds its members.
+    # The findings last: whoever reads one finds its members.
     for name in AUDIT_TABLES:
         output.write_bytes(f"{AUDIT}/{name}.parquet", _parquet(tables[name], about))
 
 
 def _labels_of(audited: AuditedRun) -> pa.Table:
-    """The labels that took the place of the run's own, for who shows the findings."""
+    """The labels that replaced the run's own, for whoever shows the findings."""
     if not audited.relabelled:
         return LABELS.empty_table()
     labels = audited.of_recordings(audited.labels)

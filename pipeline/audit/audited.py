@@ -1,4 +1,4 @@
-"""A run as the questions of an audit see it: its windows in one order, with what is large read when it is asked for."""
+"""A run as the questions of an audit see it: its windows in one order, with large columns read on demand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.runs.run import Run
 from schemas.audit_tables import Kind
 from schemas.errors import LmacError
 
-# Read by themselves: of a million windows they take gigabytes.
+# Read separately: for a million windows they take gigabytes.
 _LARGE = ("probabilities", "embedding")
 _RELABELLED = """
     CREATE VIEW predictions AS
@@ -28,17 +28,17 @@ _RELABELLED = """
 
 
 class AuditError(LmacError):
-    """An audit is asked for what the run does not have, or its marks cannot be read."""
+    """An audit needs something that the run does not have, or its marks cannot be read."""
 
 
 class AuditedRun:
     """The windows of a run, sorted by `window_id`, and its recordings, sorted by `clip_id`.
 
-    Arrays and columns are in the order of windows `[W]`, those that say so of recordings `[R]`. `labels`, by `clip_id`,
-    take the place of the run's own, in the tables that SQL sees as well. The recordings `found_right` were marked so by
-    a person, and those `relabelled` have a person's label: both are `labelled_by_hand`. In `notes` questions say what
-    they could not tell, and why; in `tests` how many they made in all, where some have no finding; a long one tells
-    `progress` what it does.
+    Arrays and columns are in the order of windows `[W]`, or of recordings `[R]` where they say so. `labels`, by
+    `clip_id`, replace the run's own, also in the tables that SQL sees. A person marked the recordings `found_right` as
+    right, and gave the `relabelled` ones their label: both are `labelled_by_hand`. Questions add to `notes` what they
+    could not determine, and why, and to `tests` how many tests they made in all, where some have no finding; a long
+    question reports its steps to `progress`.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class AuditedRun:
 
     @cached_property
     def recording_of_window(self) -> NDArray[np.int64]:
-        """Which of the recordings each window is of."""
+        """The index in `recordings` of each window's recording."""
         place = {clip_id: number for number, clip_id in enumerate(self.recordings)}
         return np.array([place[clip_id] for clip_id in self.clip_ids], np.int64)
 
@@ -108,11 +108,11 @@ class AuditedRun:
         return np.unique(self.recording_of_window, return_index=True)[1]
 
     def of_recordings(self, column: Sequence[Any]) -> list[Any]:
-        """A column that says the same of all windows of a recording, of recordings `[R]`."""
+        """Reduce a column that is equal in all windows of a recording to recordings `[R]`."""
         return [column[first] for first in self.first_windows.tolist()]
 
     def member(self, recording: int, score: float, suggestion: str | None = None) -> Member:
-        """A recording, by its place among `recordings`, as a member of a finding, with its first window."""
+        """Make a recording, by its index in `recordings`, a member of a finding, with its first window."""
         return Member(
             self.recordings[recording], self.window_ids[self.first_windows[recording]], float(score), suggestion
         )
@@ -124,9 +124,9 @@ class AuditedRun:
         return np.asarray(sums / counts.reshape(-1, *[1] * (sums.ndim - 1)), np.float32)
 
     def column(self, name: str) -> list[str | None]:
-        """What a column of the recordings' own metadata says of each `[R]`; None where it says nothing.
+        """The values `[R]` of a column of the recordings' own metadata; None where a recording has none.
 
-        Raises AuditError where no recording has such a column, or all have it empty.
+        Raises AuditError if no recording has such a column, or it is empty in all.
         """
         if name in self._columns:
             return self._columns[name]
@@ -149,12 +149,12 @@ class AuditedRun:
         return found
 
     def ask(self, name: str) -> list[dict[str, Any]]:
-        """The rows that a question in SQL, `questions/<name>.sql`, has for an answer."""
+        """Run a question in SQL, `questions/<name>.sql`, and return its rows."""
         rows: list[dict[str, Any]] = self.connection.sql(question(name)).to_arrow_table().to_pylist()
         return rows
 
     def note(self, kind: Kind, text: str) -> None:
-        """Say what a question could not tell."""
+        """Record what a question could not determine."""
         self.notes[kind].append(text)
 
     def _relabel(self, labels: Mapping[str, Sequence[str]]) -> None:
@@ -175,7 +175,7 @@ class AuditedRun:
 
 
 def pointer_to(name: str) -> str:
-    """The JSON pointer to a column of a recording's metadata, for any name: a path of SQL takes no empty one.
+    """The JSON pointer to a metadata column of any name: a JSON path in SQL takes no empty one.
 
     >>> pointer_to("site"), pointer_to("a/b"), pointer_to("")
     ('/site', '/a~1b', '/')
@@ -184,7 +184,7 @@ def pointer_to(name: str) -> str:
 
 
 def rows_of(column: pa.ChunkedArray) -> NDArray[np.float32]:
-    """A column of lists that are all of one length as an array `[rows, n]` float32."""
+    """A column of lists of equal length as an array `[rows, n]` float32."""
     if not len(column):
         return np.zeros((0, 0), np.float32)
     parts = [

@@ -1,4 +1,4 @@
-"""Recordings whose signal is broken: silent, clipped, with gaps, low-passed, far too loud, of another speed."""
+"""Recordings whose signal is broken: silent, clipped, with gaps, low-passed, far too loud, or at a wrong speed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pipeline.audit.speed import wrong_speed
 from pipeline.audit.weight import CANDIDATE, STAKES, weigh
 from schemas.audit_config import AuditConfig
 
-# What is said of `n` recordings, and what a person should think of.
+# What a finding says of `n` recordings, and what may be the cause.
 _SAID = {
     "silent": "{n} without any sound above -60 dBFS",
     "clipped": "{n} clipped: peaks are cut off flat or at full scale",
     "dc_offset": "{n} with a constant offset, as a faulty input leaves it",
-    "dropout": "{n} with gaps without any signal in the midst of sound",
+    "dropout": "{n} with gaps without any signal in the middle of sound",
     "band_limited": "{n} low-passed: the spectrum ends far below the rest and below what the sample rate allows",
     "level": "{n} far louder or softer than the rest",
-    "wrong_speed": "{n} may be played too fast or too slow, by their length or their spectrum beside the others'",
+    "wrong_speed": "{n} may be played too fast or too slow, by their length or spectrum compared with the others'",
 }
 
 
 def broken_audio(about: AuditedRun, config: AuditConfig) -> list[Finding]:
-    """A finding for each kind of fault, about the recordings that have it; `score` is 1 at the bound.
+    """Make a finding for each kind of fault, about the recordings that have it; `score` is 1 at the bound.
 
-    All but the speed is asked by `questions/broken_audio.sql`, which says by which bounds.
+    `questions/broken_audio.sql` finds all faults but a wrong speed, and states the bounds.
     """
     by_fault: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in about.ask("broken_audio"):
@@ -71,10 +71,10 @@ def _finding(about: AuditedRun, fault: str, rows: list[dict[str, Any]]) -> Findi
 def _told_apart(
     suspects: list[dict[str, Any]], by_fault: dict[str, list[dict[str, Any]]]
 ) -> tuple[set[str], list[dict[str, Any]]]:
-    """The recordings that end low in frequency as they are too slow, and the suspects of a wrong speed.
+    """The recordings whose spectrum ends low because they are too slow, and the suspects of a wrong speed.
 
-    What is slowed down ends lower, and is not low-passed besides; but a suspect by its spectrum alone that has another
-    fault of the signal has its strange spectrum from that.
+    A slowed-down recording ends lower without being low-passed. But if a suspect by spectrum alone has another fault
+    of the signal, that fault explains its strange spectrum.
     """
     broken = {row["clip_id"] for fault in ("silent", "clipped", "band_limited") for row in by_fault[fault]}
     kept = [row for row in suspects if row["by"] == "length" or row["clip_id"] not in broken]
@@ -82,7 +82,7 @@ def _told_apart(
 
 
 def _number(value: float) -> str:
-    """Three digits that count, and no power of ten.
+    """Format with three significant digits and no exponent.
 
     >>> _number(8937.5), _number(0.01234)
     ('8940', '0.0123')

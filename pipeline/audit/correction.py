@@ -1,4 +1,4 @@
-"""p of many tests at once: what remains of each when all of an audit's tests are taken into account."""
+"""Correction of p values for the number of tests in an audit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FALSE_DISCOVERIES = 0.05
 def adjusted(p: ArrayLike, tests: int = 0) -> NDArray[np.float64]:
     """p values `[n]` adjusted to bound the share of false discoveries (Benjamini and Hochberg 1995).
 
-    They may be the least of so many `tests`, of which the others were not worth telling.
+    They may be the smallest of `tests` p values, of which the others were not worth reporting.
 
     >>> adjusted([0.01, 0.02, 0.5]).tolist()
     [0.03, 0.03, 0.5]
@@ -34,9 +34,9 @@ def adjusted(p: ArrayLike, tests: int = 0) -> NDArray[np.float64]:
 
 
 def corrected(findings: Sequence[Finding], tests: int = 0) -> list[Finding]:
-    """Findings without a `p` as they are, and those that remain after correction for all that have one.
+    """Drop the findings whose `p` is not significant after correction; those without a `p` stay as they are.
 
-    `tests` is how many were made, where those that have a finding are the least of them.
+    `tests` is how many tests were made, if only those with the smallest p have a finding.
     """
     tested = [one for one in findings if one.p is not None]
     values = adjusted([one.p for one in tested if one.p is not None], tests)

@@ -1,4 +1,4 @@
-"""Examples of a run: for each target the window in which it is explained best, with its sound before and after."""
+"""Examples of a run: the window that explains each target best, with its sound before and after masking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLUMNS = "clip_id, window_id, key, start_s, target, p, p_in_audio, p_out_audio
 
 @dataclass(frozen=True)
 class Example:
-    """One explanation of a run, as its tables have it."""
+    """One explanation of a run, with the values in its tables."""
 
     clip_id: str
     window_id: str
@@ -27,7 +27,7 @@ class Example:
 
 
 def pick_examples(run: Run, count: int) -> list[Example]:
-    """Up to `count` windows of different targets, those with the most faithful explanations (fid_in, then ff)."""
+    """Pick up to `count` windows of different targets, with the most faithful explanations (fid_in, then ff)."""
     query = f"""
         SELECT {_COLUMNS} FROM explanations
         QUALIFY row_number() OVER (PARTITION BY target ORDER BY fid_in DESC, ff DESC, window_id) = 1
@@ -37,7 +37,7 @@ def pick_examples(run: Run, count: int) -> list[Example]:
 
 
 def pick_windows(run: Run, count: int) -> list[Example]:
-    """All targets of the `count` windows whose worst explanation is the most faithful by ff, in turn."""
+    """Pick the `count` windows whose worst explanation is the most faithful by ff; return all their targets in turn."""
     query = f"""
         SELECT {_COLUMNS} FROM explanations JOIN (
             SELECT window_id, min(ff) AS worst FROM faithfulness GROUP BY 1 ORDER BY worst DESC, 1 LIMIT ?
@@ -47,7 +47,7 @@ def pick_windows(run: Run, count: int) -> list[Example]:
 
 
 def panels_of(input_url: str, run: Run, examples: list[Example]) -> list[Panels]:
-    """What a picture of each example needs, read back from the run and its input."""
+    """Read what a picture of each example needs back from the run and its input."""
     waveforms = dict(read_originals(run, [example.window_id for example in examples], input_url))
     result = []
     for example in examples:

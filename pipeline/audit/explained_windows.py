@@ -1,4 +1,4 @@
-"""The windows of recordings in which a suggested class is explained: which part of the sound speaks for it."""
+"""The windows that explain a suggested class: they show which part of the sound speaks for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.audit.audited import AuditedRun
 def best_windows(about: AuditedRun, recordings: Sequence[int], suggestions: Sequence[str]) -> tuple[list[str], int]:
     """The window of each recording to listen to: one that is explained for the suggested class, else its first.
 
-    And how many are so explained.
+    Also returns how many are explained for it.
     """
     clips = [about.recordings[recording] for recording in recordings]
     rows = about.connection.execute(

@@ -1,4 +1,4 @@
-"""What an audit finds: findings, the windows that each is about, and how they are written and read."""
+"""The findings of an audit, the windows that each is about, and their tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.audit_tables import FINDINGS, MEMBERS, Kind
 
 @dataclass(frozen=True)
 class Effect:
-    """How large something is: the value, its 95% interval where it has one, and what it counts, in words."""
+    """An effect size: the value, its 95% interval where it has one, and what it counts, in words."""
 
     value: float
     unit: str
@@ -38,10 +38,10 @@ class Member:
 class Finding:
     """Something that is wrong, or stands out, with its evidence.
 
-    `n` counts recordings, `share` is of those that were asked about. `p` is that of the test alone, None where nothing
-    was tested; a question gives all that it tested, and the audit corrects for it, keeps what remains, and sets
-    `p_adjusted`. `confirmed` is None where it was not tried on audio. A `candidate` is said, but not claimed. The
-    `weight` is that of `weight.weigh`. The `members` come the clearest first.
+    `n` counts recordings; `share` is n as a share of those asked about. `p` is that of the test alone, None where
+    nothing was tested; a question returns all that it tested, and the audit corrects for it, keeps what is still
+    significant, and sets `p_adjusted`. `confirmed` is None where it was not tried on audio. A `candidate` is reported,
+    but not claimed. `weight` comes from `weight.weigh`. `members` are sorted, the clearest first.
     """
 
     kind: Kind
@@ -60,12 +60,12 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """The same for the same kind and subject in every audit."""
+        """A stable id: equal for the same kind and subject in every audit."""
         return hashlib.sha256(f"{self.kind}\0{self.subject}".encode()).hexdigest()[:12]
 
 
 def in_order(findings: Sequence[Finding]) -> list[Finding]:
-    """The weightiest first, and candidates after all that is claimed."""
+    """Sort findings: the weightiest first, and candidates after all that is claimed."""
     return sorted(findings, key=lambda one: (one.candidate, -one.weight, one.kind, one.subject))
 
 

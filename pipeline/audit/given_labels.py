@@ -1,4 +1,4 @@
-"""Labels from a table that is given to an audit, matched to a run's recordings by their names."""
+"""Labels from a table passed to an audit, matched to a run's recordings by name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from schemas.input_config import InputConfig
 
 
 def given_labels(run: Run, reading: InputConfig) -> dict[str, list[str]] | None:
-    """The labels of a run's recordings by `clip_id`, as the table `reading.labels` has them; None without a table.
+    """The labels of a run's recordings by `clip_id`, from the table `reading.labels`; None without a table.
 
-    Recordings that the table does not name have none; channels and segments of one that it names have its label each.
-    Raises InputError where the table cannot be read, lacks a column, names no recording of the run or may mean several,
-    or names segments, which a run's tables do not place.
+    Recordings that the table does not name have none; each channel and segment of a named one has its labels.
+    Raises InputError if the table cannot be read, lacks a column, names no recording of the run or one that may be
+    several, or names segments, which a run's tables cannot locate.
     """
     table = load_labels(reading)
     if table is None or table.label_column is None:

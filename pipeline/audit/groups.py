@@ -1,4 +1,4 @@
-"""How the recordings of a finding are spread over the groups of a metadata column."""
+"""How a finding's recordings are distributed over the groups of a metadata column."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SHOWN = 10
 
 
 def with_groups(about: AuditedRun, finding: Finding, columns: Sequence[str]) -> Finding:
-    """A finding whose evidence says, for each column, how many recordings of which group are among its members.
+    """Add to a finding's evidence, for each column, how many recordings of each group are among its members.
 
-    Each group has the number of its recordings in the finding and in all; those with the highest share come first.
+    Each group has the number of its recordings in the finding and in total; the highest shares come first.
     """
     members = {member.clip_id for member in finding.members}
     told: dict[str, Any] = {}

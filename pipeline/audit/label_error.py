@@ -1,4 +1,4 @@
-"""Labels that seem wrong: cleanlab's confident learning on probabilities that were made without the recording."""
+"""Labels that seem wrong: cleanlab's confident learning on probabilities by models that did not see the recording."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from pipeline.audit.trained_on import trained_on
 from pipeline.audit.weight import STAKES, weigh
 from schemas.audit_config import AuditConfig
 
-# A label of fewer recordings is not judged: a probe learns too little of it in each fold.
+# A label with fewer recordings is not judged: a probe learns too little about it in each fold.
 ENOUGH = 10
-# A judge that agrees with fewer labels names many that are right.
+# A judge that agrees with a smaller share of labels doubts many that are right.
 _WEAK = 0.8
-# So probable another class is named whatever confident learning counts.
+# A label is wrong, whatever confident learning counts, if another class is this probable.
 _SURE = 0.9
-# What fewer of the foldings name is left alone.
+# A label that a smaller share of the foldings doubt is left alone.
 _DOUBTED = 1 / 3
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Probabilities `[n, C]` of each recording's classes, which of its labels seem `wrong` `[n]`, and how it was done.
+    """Class probabilities `[n, C]` of each recording, which labels seem `wrong` `[n]`, and how they were judged.
 
-    `doubts` `[n]` is the share of the foldings in which a label seems wrong, a third at least. `agreement` is the share
-    of recordings that are judged to be what their label says, before any is doubted.
+    `doubts` `[n]` is the share of the foldings in which a label seems wrong: at least a third for `wrong` ones.
+    `agreement` is the share of recordings judged to be what their label says, before any label is doubted.
     """
 
     probabilities: NDArray[np.float64]
@@ -47,11 +47,12 @@ class Judged:
 
 
 def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
-    """A finding for each label of which recordings seem to be something else, with what they seem to be.
+    """Make a finding for each label with recordings that seem to be something else, and say what they seem to be.
 
-    Windows of a recording are averaged. Recordings of several labels are judged label by label (`label_sets.py`), those
-    of one by `judge`. Silent recordings are not judged, nor labels of fewer than ten recordings that share no
-    sound, nor any where the judge does no better than always guessing the most frequent label; notes say so.
+    Windows of a recording are averaged. If recordings have several labels, each label is judged by itself
+    (`label_sets.py`), else `judge` judges them. Not judged, as notes say, are silent recordings, labels with fewer
+    than ten recordings that share no sound, and all labels if the judge does no better than always guessing the most
+    frequent one.
     """
     labels, digests = about.of_recordings(about.labels), sound_digests(about)
     if 0 < (bare := sum(not own for own in labels)) < len(labels):
@@ -69,12 +70,12 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
         )
     if not counts:
         if not silent:
-            about.note("label_error", "no recording has a label: give a table of them with --labels")
+            about.note("label_error", "no recording has a label: pass a table of labels with --labels")
         return []
     if any(len(own) > 1 for own in labels):
         return wrong_label_sets(about, config, labels, digests, judged, few)
     if len(judged) < 2:
-        about.note("label_error", "labels are judged against each other, and there are not two with enough recordings")
+        about.note("label_error", "labels are judged against each other, and fewer than two have enough recordings")
         return []
     place = {label: number for number, label in enumerate(judged)}
     rows = np.array([number for number, own in enumerate(labels) if own and own[0] in place])
@@ -86,14 +87,14 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     if (guessed := _as_good_as_guessing(y, found.agreement)) is not None:
         about.note(
             "label_error",
-            f"not judged: what would judge the labels agrees with {found.agreement:.0%} of them, which is no more than "
-            f"guessing ({guessed:.0%})",
+            f"not judged: the judge agrees with {found.agreement:.0%} of the labels, no more than guessing "
+            f"({guessed:.0%})",
         )
         return []
     if found.agreement < _WEAK:
         about.note(
             "label_error",
-            f"what judges the labels agrees with only {found.agreement:.0%} of them: many that are named may be right",
+            f"the judge agrees with only {found.agreement:.0%} of the labels: many of those it doubts may be right",
         )
     told = {"probabilities": found.how, "agreement": found.agreement, "not judged": few, **trained_on(about, config)}
     return _findings(about, judged, rows, y, found, told)
@@ -108,11 +109,11 @@ def judge(
 ) -> Judged:
     """Judge the `labels` `[n]`, classes 0 to C - 1, of recordings with `embeddings` `[n, D]`.
 
-    The probabilities are those of `probes.probe_labels`, of which the classifier's `own` `[n, C]`, where it has not
-    heard the recordings, take the probes' place. As many labels as confident learning counts off the diagonal
-    (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068) are wrong, those that have the lowest probability, and those
-    that another class has with 0.9, which a class of sure and right labels would else hide. That count is a hard one,
-    which a few recordings move: it is made for each folding, and what a third of them name is wrong.
+    The probabilities come from `probes.probe_labels`; the classifier's `own` `[n, C]`, if it was not trained on the
+    recordings, replace those of the probes. Confident learning (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068)
+    counts the labels off the diagonal: that many are wrong, with the lowest probability, and also those where
+    another class has 0.9, which a class of sure and right labels would otherwise hide. A few recordings can move this
+    hard count, so it is made for each folding, and a label that a third of them doubt is wrong.
     """
     probed = probe_labels(embeddings, labels, groups, seed)
     each, agreement = probed.each, probed.agreement
@@ -137,21 +138,21 @@ def _wrong(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDA
 
 
 def _different(labels: Sequence[Sequence[str]], digests: Sequence[Sequence[str]]) -> Counter[str]:
-    """How many recordings of each label there are, those that share sound counted once."""
+    """Count the recordings of each label, those that share sound only once."""
     groups = groups_of_same_sound(digests).tolist()
     pairs = {(label, group) for own, group in zip(labels, groups, strict=True) for label in own}
     return Counter(label for label, _ in sorted(pairs))
 
 
 def _as_good_as_guessing(y: NDArray[np.int64], agreement: float) -> float | None:
-    """The share of the most frequent label, where the judge does not agree with more by a test at 0.05; else None."""
+    """The share of the most frequent label if the judge's agreement is not above it (test at 0.05); else None."""
     most = float(np.bincount(y).max() / len(y))
     p = binomtest(round(agreement * len(y)), len(y), most, alternative="greater").pvalue
     return most if p > 0.05 else None
 
 
 def sound_digests(about: AuditedRun) -> list[list[str]]:
-    """The digests of the windows of each recording `[R]`, those of silence excepted."""
+    """The digests of each recording's windows `[R]`, without silent windows."""
     found: list[list[str]] = [[] for _ in about.recordings]
     columns = (about.windows[name].to_pylist() for name in ("sound_sha256", "silence"))
     for recording, digest, silence in zip(about.recording_of_window.tolist(), *columns, strict=True):
@@ -161,7 +162,7 @@ def sound_digests(about: AuditedRun) -> list[list[str]]:
 
 
 def _own_probabilities(about: AuditedRun, config: AuditConfig, labels: list[str]) -> NDArray[np.float64] | None:
-    """The classifier's own probabilities `[R, C]` of these labels where they may judge, else None."""
+    """The classifier's own probabilities `[R, C]` of these labels if they may judge, else None."""
     if config.trained_on != "no":
         return None
     if lacking := [label for label in labels if label not in about.classes]:

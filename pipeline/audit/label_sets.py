@@ -1,4 +1,4 @@
-"""Wrong sets of labels: recordings that have a label too many or too few, where several are allowed."""
+"""Wrong sets of labels: recordings with a label too many or too few, where several are allowed."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def wrong_label_sets(
     judged: list[str],
     few: dict[str, int],
 ) -> list[Finding]:
-    """A finding for each label that recordings seem to lack, or to have wrongly, by cleanlab's multi-label filter.
+    """Make a finding for each label that recordings seem to lack or have wrongly, by cleanlab's multi-label filter.
 
-    The probabilities `[R, C]` are those of a logistic regression for each label on the embeddings, out of fold; with
-    `trained_on: no` the classifier's own. `labels` are those of the recordings `[R]`, of which the `judged` count;
-    `digests` are those of their sound, by which copies stay in one fold.
+    The probabilities `[R, C]` come from a logistic regression for each label on the embeddings, out of fold; with
+    `trained_on: no` they are the classifier's own. `labels` are those of the recordings `[R]`; only the `judged` ones
+    count. `digests` of the recordings' sound keep copies in one fold.
     Recordings without any label are left out: nobody has said that they have none.
     """
     from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
 
     rows = np.array([number for number, own in enumerate(labels) if own])
-    # What all have cannot be told from its absence.
+    # A label that all recordings have offers no negative examples.
     everywhere = [label for label in judged if all(label in labels[row] for row in rows)]
     if everywhere:
         about.note(
@@ -61,7 +61,7 @@ def wrong_label_sets(
     issues = np.asarray(
         find_multilabel_issues_per_class(given, probabilities, filter_by="low_self_confidence", n_jobs=1)
     )
-    # Nothing is said where the probability is on the label's side.
+    # No issue where the probability agrees with the label.
     issues &= has != (probabilities > 0.5)
     issues &= ~np.array([about.recordings[row] in about.labelled_by_hand for row in rows])[:, None]
     agreement = float(((probabilities > 0.5) == has).all(axis=1).mean())
@@ -86,10 +86,10 @@ def _finding(
     of: int,
     told: dict[str, Any],
 ) -> Finding:
-    """About the recordings that have a label wrongly, where it is `there`, or lack it; the clearest first."""
+    """A finding about recordings that have a label wrongly, if it is `there`, or else lack it; the clearest first."""
     order = np.argsort(-scores, kind="stable")
     suggestion = f"not {label}" if there else f"also {label}"
-    # With an explanation of the label, be it that it is missing or that it is too much, where there is one.
+    # Prefer a window that explains the label, whether the label is missing or wrong.
     windows, explained = best_windows(about, rows[order].tolist(), [label] * len(rows))
     members = [
         Member(about.recordings[row], window, score, suggestion)
@@ -114,7 +114,7 @@ def _out_of_fold(
     features: NDArray[np.float32], has: NDArray[np.bool_], groups: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
     """Probabilities `[n, C]` of each label by regressions that did not learn from the recording or its copies."""
-    # The rarest label of each recording is dealt out evenly.
+    # Folds are stratified by the rarest label of each recording.
     rarest = np.where(has, has.sum(axis=0)[None, :], len(has) + 1).argmin(axis=1)
     fold = folds_of(rarest, groups, seed)
     result = np.tile(has.mean(axis=0), (len(has), 1))

@@ -26,16 +26,16 @@ class Mark:
 
 
 def load_marks(url: str) -> dict[str, Mark]:
-    """Marks by `clip_id`, from a table with the columns clip_id, mark, and if it has them label and note.
+    """Read marks, by `clip_id`, from a table with the columns clip_id and mark, and optionally label and note.
 
-    Of a recording that is marked twice the last mark counts; rows without a mark are left out.
-    Raises InputError where the table cannot be read, AuditError where it lacks a column or a mark is another word.
+    If a recording is marked twice, the last mark counts; rows without a mark are left out.
+    Raises InputError if the table cannot be read, AuditError if it lacks a column or a mark is another word.
     """
     rows, shown = read_rows(url), display_url(url)
     columns = column_names(rows)
     if lacking := [name for name in _NEEDED if name not in columns]:
         raise AuditError(
-            f"{shown}: it has no column {lacking[0]!r}, only {', '.join(columns)}: give the marks that a report saves"
+            f"{shown}: it has no column {lacking[0]!r}, only {', '.join(columns)}: pass the marks that a report saves"
         )
     found = {}
     for row in rows:
@@ -43,16 +43,16 @@ def load_marks(url: str) -> dict[str, Mark]:
         if not mark:
             continue
         if mark not in MARKS:
-            raise AuditError(f"{shown}, line {row.line}: the mark {mark!r} is none of {', '.join(MARKS)}")
+            raise AuditError(f"{shown}, line {row.line}: the mark {mark!r} is not one of {', '.join(MARKS)}")
         label, note = (str(row.columns.get(name) or "").strip() or None for name in ("label", "note"))
         found[clip_id] = Mark(mark, label, note)
     return found
 
 
 def marked_labels(about: AuditedRun, marks: dict[str, Mark]) -> dict[str, list[str]]:
-    """The labels of all recordings by `clip_id`, with those that a person gave in the place of wrong ones.
+    """The labels of all recordings by `clip_id`, with those that a person gave instead of wrong ones.
 
-    Raises AuditError where the run has none of the marked recordings.
+    Raises AuditError if the run has none of the marked recordings.
     """
     known = dict(zip(about.recordings, about.of_recordings(about.labels), strict=True))
     if marks and not marks.keys() & known.keys():
@@ -77,9 +77,9 @@ def note_odd_marks(marked: AuditedRun, before: AuditedRun, marks: dict[str, Mark
 def reviewed_table(about: AuditedRun, marks: dict[str, Mark]) -> str:
     """The labels of all recordings as CSV to train with: key, label, mark, note, clip_id; a row for each label.
 
-    Of recordings marked wrong the label is the one given, of those without one and of unsure ones it is empty, so that
-    they are not trained with. `about` has the labels of `marked_labels`. Recordings that share a name with another,
-    as channels and segments do, are left out: a table of labels could not tell them apart.
+    A recording marked wrong has the label that the person gave. Without one, or if marked unsure, its label is empty,
+    so that it is not trained with. `about` has the labels of `marked_labels`. Recordings that share a name with
+    another, as channels and segments do, are left out: a table of labels could not tell them apart.
     """
     shards, keys = (about.of_recordings(about.windows[name].to_pylist()) for name in ("shard", "key"))
     names = [f"{unpacked(shard)}/{key}" if shard else key for shard, key in zip(shards, keys, strict=True)]

@@ -12,15 +12,15 @@ from pipeline.audit.weight import STAKES, weigh
 from schemas.audit_config import AuditConfig
 
 NEIGHBOURS = 10
-# Robust standard deviations of the logarithm of the distance, which is near to normal.
+# Robust standard deviations of the log distance, which is close to normal.
 _FAR = 4.0
 
 
 def odd_one_out(about: AuditedRun, config: AuditConfig) -> list[Finding]:
-    """One finding: the recordings whose ten nearest neighbours by the embeddings are far.
+    """Make one finding: the recordings whose ten nearest neighbours by the embeddings are far away.
 
     The distance is 1 - cosine of the mean embeddings, less their common mean; `score` is how many robust standard
-    deviations (of the logarithm) the mean over the neighbours lies above the median of all.
+    deviations a recording's mean log distance to its neighbours lies above the median of all recordings.
     """
     n = len(about.recordings)
     if n <= 2 * NEIGHBOURS:

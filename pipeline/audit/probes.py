@@ -1,4 +1,4 @@
-"""Probabilities of labels that were made without the recording: probes on embeddings, out of fold."""
+"""Out-of-fold probabilities of labels, by probes on embeddings that did not learn from the recording."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from sklearn.preprocessing import StandardScaler
 from pipeline.audit.duplicates.neighbours import nearest, unit_vectors
 
 FOLDS, NEIGHBOURS = 5, 10
-# Strengths of the L2 penalty, of which the one that predicts best out of fold is taken, from the strongest on.
+# Strengths of the L2 penalty, the strongest first; the one that predicts best out of fold is used.
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
-# Foldings that are averaged, as many as are worth their time for so many recordings at most; beyond, one.
+# Foldings (repeats of the cross-validation) that are worth their time for up to this many recordings; beyond, one.
 _FOLDINGS, _FEW = ((2_000, 9), (10_000, 3)), 10_000
-# Recordings that a probe learns from at most, fewer where there are many classes.
+# Most recordings that a probe learns from, fewer where there are many classes.
 _LEARNT, _LEARNT_TIMES_CLASSES = 20_000, 1_000_000
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Probabilities of `probes`, those of each folding, `[K, n, C]`, and of `neighbours` `[n, C]`; `agreement` is how
-    often the probes name the given label."""
+    """Probabilities by `probes` in each folding `[K, n, C]`, and by `neighbours` `[n, C]`; `agreement` is how often the
+    probes name the given label."""
 
     probes: NDArray[np.float64]
     neighbours: NDArray[np.float64]
@@ -34,12 +34,12 @@ class Probed:
 
     @property
     def each(self) -> NDArray[np.float64]:
-        """Both together by foldings `[K, n, C]`; probes count twice, as they are made in two ways."""
+        """Both combined, for each folding `[K, n, C]`; probes count twice, as they are made in two ways."""
         return (2 * self.probes + self.neighbours) / 3
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """Both together, the mean of all foldings `[n, C]`."""
+        """Both combined, the mean of all foldings `[n, C]`."""
         return np.asarray(self.each.mean(axis=0))
 
 
@@ -48,10 +48,10 @@ def probe_labels(
 ) -> Probed:
     """Probabilities of the classes 0 to C - 1 for each of `n` recordings, by probes that did not learn from it.
 
-    `features` `[n, D]` are standardised, a multinomial logistic regression learns their `labels` `[n]` in folds that
-    keep `groups` `[n]` together. It is done again without the recordings whose label it doubted the first time, so that
-    wrong labels teach nothing; both are averaged. The neighbours' part is the share of a label among the ten nearest
-    recordings of other groups, by cosine.
+    `features` `[n, D]` are standardised; a multinomial logistic regression learns their `labels` `[n]` in folds that
+    keep `groups` `[n]` together. A second pass leaves out the recordings whose label the first one doubted, so that
+    wrong labels teach nothing; both passes are averaged. The neighbours' probability of a label is its share among the
+    ten nearest recordings of other groups, by cosine.
     """
     n_classes = int(labels.max()) + 1
     count = next((count for most, count in _FOLDINGS if len(labels) <= most), 1)
@@ -60,14 +60,14 @@ def probe_labels(
     everything = np.ones(len(labels), bool)
     first = _by_folding(features, labels, groups, everything, strength, foldings)
     agrees = first.mean(axis=0).argmax(axis=1) == labels
-    # A class whose every label is doubted would be gone.
+    # Otherwise a class whose every label is doubted would vanish.
     kept = agrees | ~np.isin(labels, np.flatnonzero(np.bincount(labels[agrees], minlength=n_classes) >= FOLDS))
     second = _by_folding(features, labels, groups, kept, strength, foldings)
     return Probed((first + second) / 2, _neighbours(features, labels, groups, n_classes), float(agrees.mean()))
 
 
 def groups_of_same_sound(digests: Sequence[Sequence[str]]) -> NDArray[np.int64]:
-    """A group number for each recording; those that share a window's digest, straight or by others, have one."""
+    """A group number for each recording, equal for those that share a window's digest, directly or through others."""
     numbers: dict[str, int] = {}
     pairs = [
         (recording, numbers.setdefault(digest, len(numbers))) for recording, own in enumerate(digests) for digest in own
@@ -78,7 +78,7 @@ def groups_of_same_sound(digests: Sequence[Sequence[str]]) -> NDArray[np.int64]:
 
 
 def folds_of(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int, folds: int = FOLDS) -> NDArray[np.int64]:
-    """The fold of each recording: groups stay together, and each label is dealt out evenly, by its first recording."""
+    """The fold of each recording: groups stay together, and are stratified by the label of their first recording."""
     rng = np.random.default_rng(seed)
     unique, first, of = np.unique(groups, return_index=True, return_inverse=True)
     fold = np.empty(len(unique), np.int64)
@@ -130,7 +130,7 @@ def _splits(
 
 
 def _sampled(rows: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int, seed: int) -> NDArray[np.int64]:
-    """At most so many rows as a probe can learn from in its time, of each label the same share, but ten or all."""
+    """Sample at most as many rows as a probe learns from in time: the same share of each label, but ten or all."""
     limit = min(_LEARNT, max(_LEARNT_TIMES_CLASSES // n_classes, 10 * n_classes))
     if len(rows) <= limit:
         return rows
@@ -145,7 +145,7 @@ def _sampled(rows: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int,
 def best_strength(
     features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], foldings: Sequence[int]
 ) -> float:
-    """The strength of the penalty, as scikit-learn's C, whose probabilities out of fold have the least log loss."""
+    """The strength of the penalty, as scikit-learn's C, whose out-of-fold probabilities have the lowest log loss."""
     seed = foldings[0]
     rows = _sampled(np.arange(len(labels)), labels, int(labels.max()) + 1, seed)
     if len(rows) > _FEW:

@@ -1,4 +1,4 @@
-"""How many of how many, with its interval."""
+"""A proportion with its interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.audit.findings import Effect
 
 
 def proportion(n: int, of: int, unit: str) -> Effect:
-    """The share of `n` in `of` recordings with its 95% interval by Wilson; `unit` says of what it is a share.
+    """The share of `n` in `of` recordings with its 95% Wilson interval; `unit` says what it is a share of.
 
     >>> effect = proportion(5, 100, "of all recordings")
     >>> effect.value, round(effect.low, 3), round(effect.high, 3)

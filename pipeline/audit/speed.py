@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 
 from pipeline.audit.audited import AuditedRun, rows_of
 
-# A label is asked about if it has so many recordings; each is compared with up to so many of them.
+# Fewest recordings of a label that is examined, and most of them that each one is compared with.
 _ENOUGH, _COMPARED = 20, 300
-# The spectrum on a grid of frequencies that are evenly spaced in octaves, with less than this counted as nothing.
+# Points of a spectrum, evenly spaced in octaves; lower levels than this count as nothing.
 _POINTS, _FLOOR_DBFS = 80, -100.0
-# Speeds at which files are played whose rate was mistaken.
+# Speeds at which files with a mistaken sample rate are played.
 _SPEEDS = (2.0, 0.5, 1.5, 2 / 3, 44_100 / 16_000, 16_000 / 44_100)
 _NEAREST = 5
-# As it is, a suspect is so many robust standard deviations (of the log) farther from its label's other recordings than
-# these are from each other; at another speed it is no farther than the median and half a one, or a fifth.
+# A suspect's log distance to its label's other recordings is this many robust standard deviations above the median;
+# at another speed it is less than half a deviation above it, or less than 0.2.
 _FAR, _FITS, _FITS_AT_LEAST = 3.5, 0.5, 0.2
 
 
 def wrong_speed(about: AuditedRun) -> list[dict[str, Any]]:
-    """Rows as `questions/broken_audio.sql` has them, of the fault `wrong_speed`; `measured` is the speed.
+    """Find suspects of a wrong speed, as rows like those of `questions/broken_audio.sql`; `measured` is the speed.
 
-    First by the length (`questions/wrong_speed.sql`), else by the spectrum (`shifted_spectra`).
+    They are found by length first (`questions/wrong_speed.sql`), else by spectrum (`shifted_spectra`).
     """
     by_length = about.ask("wrong_speed")
     rows = [_row("length", row["clip_id"], row["window_id"], row["speed"], 2.0) for row in by_length]
@@ -42,17 +42,17 @@ def wrong_speed(about: AuditedRun) -> list[dict[str, Any]]:
 def shifted_spectra(
     levels: NDArray[np.float32], edges_hz: NDArray[np.float64], labels: list[str | None]
 ) -> list[tuple[int, float, float]]:
-    """Recordings, by their rows in `levels` `[R, bands]` in dBFS, that fit their label only at another speed.
+    """Find recordings, as rows of `levels` `[R, bands]` in dBFS, that fit their label only at another speed.
 
-    With the speed, and how far they are from their label as they are, 1 at the bound. Levels are taken relative to
-    their mean, so that loudness does not count.
+    Each comes with that speed and with its distance from its label as it is, 1 at the bound. Levels are taken relative
+    to their mean, so that loudness does not count.
     """
     centres = np.log((edges_hz[:-1] + edges_hz[1:]) / 2)
     grid = np.linspace(max(centres[0], np.log(100.0)), centres[-1], _POINTS)
     levels = np.maximum(levels, _FLOOR_DBFS)
 
     def spectra(rows: NDArray[np.int64], speed: float = 1.0) -> NDArray[np.float64]:
-        """`[n, points]` of recordings as if they were played so many times slower; nan where nothing was measured."""
+        """Spectra `[n, points]` of recordings played `speed` times slower; NaN where nothing was measured."""
         at = grid + np.log(speed)
         found = np.stack([np.interp(at, centres, levels[row]) for row in rows])
         found[:, (at < centres[0]) | (at > centres[-1])] = np.nan
@@ -78,7 +78,7 @@ def shifted_spectra(
 
 
 def _distances(spectra: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean RMS difference in dB to the nearest of the others, of each spectrum, where it was measured."""
+    """The mean RMS difference in dB of each spectrum to its nearest others, where it was measured."""
     there = ~np.isnan(spectra[0])
     a, b = spectra[:, there], others[:, there]
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)

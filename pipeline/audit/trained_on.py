@@ -15,15 +15,16 @@ _TRAINED = re.compile(r"^Trained on .*$", re.MULTILINE)
 
 
 def trained_on(about: AuditedRun, config: AuditConfig) -> dict[str, Any]:
-    """For the evidence: whether the classifier heard the recordings before, as far as a person or its card says so.
+    """Evidence on whether the classifier was trained on the recordings, as far as a person or its card says so.
 
-    A card tells which recordings were learnt from in words alone, so that it never clears a classifier: only
-    `config.trained_on` does.
+    A card names the training recordings in words only, so it never clears a classifier: only `config.trained_on` does.
     """
     told: dict[str, Any] = {"trained on": config.trained_on}
     lines = _TRAINED.findall(_card(about, config))
     if lines and config.trained_on == "no":
-        about.note("label_error", f"the explainer's card says: {lines[0]} --trained-on no means that it was on others")
+        about.note(
+            "label_error", f"the explainer's card says: {lines[0]} --trained-on no means that it was trained on others"
+        )
     return {**told, "card": lines} if lines else told
 
 

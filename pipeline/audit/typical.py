@@ -12,17 +12,17 @@ from pipeline.audit.findings import Effect, Finding
 from pipeline.audit.weight import STAKES, weigh
 from schemas.audit_config import AuditConfig
 
-# Shown of each kind and class, and how sure a wrong decision is.
+# Recordings shown per kind and class, and how sure a wrong decision must be.
 _SHOWN, _SURE = 5, 0.9
 MOST_TYPICAL, LEAST_CERTAIN = "most typical", "least certain"
 
 
 def typical(about: AuditedRun, config: AuditConfig) -> list[Finding]:
-    """A finding for each class: recordings to listen to, as the members' suggestions say.
+    """Make a finding for each class: recordings to listen to, for the reason in the members' suggestions.
 
-    A class is a label of the recordings, without any labels a decision. Of each there are five that are `most typical`
-    (nearest to the mean of the class by the embeddings), five that are `least certain` (the lowest probability of the
-    class), and those that the classifier calls something else with at least 0.9, the surest first.
+    The classes are the recordings' labels, or the decisions if there are no labels. Each has five recordings that are
+    `most typical` (nearest to the mean of the class by the embeddings), five that are `least certain` (the lowest
+    probability of the class), and those that the classifier calls something else with at least 0.9, the surest first.
     """
     probabilities = about.mean_by_recording(about.probabilities)
     decisions = [about.classes[one] for one in probabilities.argmax(axis=1)]

@@ -1,4 +1,4 @@
-"""Explanations that cannot be trusted, and the classes of which many cannot."""
+"""Explanations that cannot be trusted, and the classes with many of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.audit.proportion import proportion
 from pipeline.audit.weight import STAKES, weigh
 from schemas.audit_config import AuditConfig
 
-# A class with so large a share of such recordings is a finding of its own; the others' are told together.
+# A class with at least this share of such recordings is a finding of its own; the others share one.
 _MANY = 0.1
 REST = "windows of other classes"
 _SAID = {
@@ -22,9 +22,9 @@ _SAID = {
 
 
 def unfaithful(about: AuditedRun, config: AuditConfig) -> list[Finding]:
-    """A finding for each class of which a tenth of the recordings has an explanation that cannot be trusted.
+    """Make a finding for each class whose explanations cannot be trusted in a tenth of its recordings.
 
-    Those of all other classes are one more finding. What counts is said by `questions/unfaithful.sql`.
+    One more finding covers all other classes. `questions/unfaithful.sql` defines what counts.
     """
     by_target: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in about.ask("unfaithful"):

@@ -1,4 +1,4 @@
-"""How much a finding weighs, by one rule for all kinds: what a person wants to be told first."""
+"""How much a finding weighs, by one rule for all kinds: what a person wants to know first."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 from schemas.audit_tables import Kind
 
-# What it costs not to know, where all recordings are concerned. A cue, or copies across the split, make the figures of
-# a test worth nothing; wrong labels spoil training and test alike; broken recordings are heard at once; explanations
-# that cannot be trusted are a matter of reading the rest; what stands out or is typical is there to be browsed.
+# The cost of not knowing, if all recordings are concerned. A cue, or copies across the split, make test scores
+# worthless; wrong labels spoil training and test alike; broken recordings are heard at once; explanations that cannot
+# be trusted matter for reading the rest; odd and typical recordings are there to be browsed.
 STAKES: dict[Kind, float] = {
     "shortcut": 1.0,
     "label_error": 0.8,
@@ -20,15 +20,15 @@ STAKES: dict[Kind, float] = {
 }
 # Copies on both sides of a split.
 LEAKAGE = 1.0
-# The certainty of a finding that was not tried on audio, and is more than a fact of the signal; and of a refuted one.
+# The certainty of a finding that is more than a fact of the signal but was not tried on audio; and of a refuted one.
 CANDIDATE, REFUTED = 0.5, 0.1
 
 
 def weigh(stakes: float, share: float, certainty: float = 1.0) -> float:
     """Weight of a finding: `stakes * certainty * sqrt(share)`, within [0, 1].
 
-    The root, as the first wrong recording of a thousand tells more than the hundredth does. `certainty` is 1 for a fact
-    of the signal and what was confirmed on audio, CANDIDATE for what was not tried, REFUTED for what fell.
+    The root, as the first wrong recording of a thousand says more than the hundredth does. `certainty` is 1 for a fact
+    of the signal and what was confirmed on audio, CANDIDATE for what was not tried, REFUTED for what did not hold.
 
     >>> round(weigh(STAKES["label_error"], share=0.04), 3)
     0.16

@@ -199,7 +199,7 @@ def test_marks_leave_out_what_is_right_and_make_a_table_to_train_with(tmp_path: 
     ("text", "message"),
     [
         ("clip,mark\nx,right\n", "it has no column 'clip_id', only clip, mark"),
-        ("clip_id,mark\nx,good\n", "line 2: the mark 'good' is none of right, wrong, unsure"),
+        ("clip_id,mark\nx,good\n", "line 2: the mark 'good' is not one of right, wrong, unsure"),
         ("clip_id,mark\nx,right\n", "none of the 1 marked recordings is in the run"),
     ],
 )

@@ -18,20 +18,20 @@ from pipeline.audit.findings import Finding
 from pipeline.audit.questions import question
 from schemas.audit_config import AuditConfig
 
-# So alike by embedding and by spectrum at once are few that are no copies; see docs/duplicates.md.
+# Few pairs this similar in both embedding and spectrum are not copies; see docs/duplicates.md.
 ALIKE = 0.98
 
 
 def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
-    """Recordings that are copies of others.
+    """Find recordings that are copies of others.
 
-    One finding for those with the same samples, one for near copies, and one for each set of values of `config.split`
-    that a group of copies lies across: a test on such recordings was trained on. Near copies are neighbours by the
-    classifier's embedding or by the shape of their spectrum whose waveforms agree: sound comes from `config.input_url`,
-    else from the run's listenables where both sides are there. What could not be compared is said to be so
-    (`confirmed` is None) if it is very alike, and counts nowhere else.
+    There is one finding for equal samples, one for near copies, and one for each set of values of `config.split` that
+    a group of copies spans: such recordings are tested on and trained on. Near copies are neighbours, by the
+    classifier's embedding or by the shape of their spectrum, whose waveforms agree; the sound comes from
+    `config.input_url`, else from the run's listenables if both sides are there. Pairs that could not be compared are
+    reported as such (`confirmed` is None) if they are very similar, and count nowhere else.
 
-    A recording is a file: its windows, channels and segments are no copies of each other. Silence copies nothing.
+    A recording is a file: its windows, channels and segments are not copies of each other. Silence copies nothing.
     Raises what reading the input raises.
     """
     windows = RecordedWindows.of(audited, config.split)
@@ -46,7 +46,7 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
         audited.note(
             "duplicate",
             f"{len(verified.unheard)} of {len(candidates.pairs)} pairs of neighbours were not compared, as their sound "
-            "is not there: copies may be among them; give --input, or explain with --listenables both",
+            "is missing: copies may be among them; pass --input, or explain with --listenables both",
         )
     same = group_copies(windows, equal)
     group = {recording: number for number, members in enumerate(same.groups) for recording in members}
@@ -79,7 +79,7 @@ def equal_samples(audited: AuditedRun, windows: RecordedWindows) -> list[Copy]:
 
 
 def near_candidates(audited: AuditedRun, windows: RecordedWindows) -> Candidates:
-    """Pairs of windows with different samples that are neighbours; numbers are those of the windows."""
+    """Find neighbouring windows with different samples, as pairs of window numbers."""
     chosen = windows.distinct()
     if len(chosen) < 2:
         return Candidates(np.zeros((0, 2), np.int64), np.zeros((0, 2), np.float32), 0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.audit.duplicates.neighbours import nearest, unit_vectors
 
-# Neighbours of a window in each description, and pairs of windows for two recordings.
+# Neighbours of a window in each description, and most pairs of windows for two recordings.
 NEIGHBOURS, PER_RECORDINGS = 4, 3
 # Pairs that are compared by their sound, the likeliest first: about three milliseconds each.
 MAX_PAIRS = 10_000
@@ -20,9 +20,9 @@ _DEPTH_DB = 20.0
 
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs of windows `[P, 2]`, the likeliest first; how alike both are in each description `[P, descriptions]`.
+    """Pairs of windows `[P, 2]`, the likeliest first, and their `similarity` in each description `[P, descriptions]`.
 
-    `left_out` pairs were further ones than are asked for.
+    `left_out` is the number of pairs beyond the maximum.
     """
 
     pairs: NDArray[np.int64]
@@ -31,8 +31,8 @@ class Candidates:
 
 
 def spectral_shapes(band_levels_dbfs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The levels of mel bands `[W, bands]` in dB about their mean: what a gain does not change."""
-    # What lies far below the loudest band is where noise and codecs change most.
+    """The levels of mel bands `[W, bands]` in dB relative to their mean, which a gain does not change."""
+    # Noise and codecs change most what lies far below the loudest band.
     levels = np.maximum(band_levels_dbfs, band_levels_dbfs.max(axis=1, keepdims=True) - _DEPTH_DB)
     shapes: NDArray[np.float32] = levels - levels.mean(axis=1, keepdims=True)
     return shapes
@@ -41,10 +41,10 @@ def spectral_shapes(band_levels_dbfs: NDArray[np.float32]) -> NDArray[np.float32
 def find_candidates(
     descriptions: Sequence[NDArray[np.float32]], recording: NDArray[np.int64], max_pairs: int = MAX_PAIRS
 ) -> Candidates:
-    """Pairs of windows of different recordings that are neighbours by any of the descriptions `[W, D]` each.
+    """Find pairs of windows of different recordings that are neighbours in any of the descriptions, each `[W, D]`.
 
-    The descriptions are changed in place. An embedding moves when the level falls towards the floor of a log-mel, and
-    with noise; a spectrum's shape when what is cut off sounded otherwise: together they miss next to nothing.
+    The descriptions are changed in place. An embedding moves with noise, and when the level falls towards the floor of
+    a log-mel; a spectrum's shape moves when the part cut off sounded different. Together they miss next to nothing.
     """
     units = [unit_vectors(one) for one in descriptions]
     ranked = []
@@ -54,7 +54,7 @@ def find_candidates(
         second = near[first, rank]
         ranked.append(np.stack([np.minimum(first, second), np.maximum(first, second), rank], axis=1))
     rows = np.concatenate(ranked) if ranked else np.zeros((0, 3), np.int64)
-    # A pair that several lists have counts with its best rank.
+    # A pair in several lists counts with its best rank.
     rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
     new = np.ones(len(rows), bool)
     new[1:] = (rows[1:, :2] != rows[:-1, :2]).any(axis=1)
@@ -77,7 +77,7 @@ def _similarities(units: Sequence[NDArray[np.float32]], pairs: NDArray[np.int64]
 
 
 def _few_of_two_recordings(recordings: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the pairs of recordings `[P, 2]` are among the first few of the same two."""
+    """Which pairs of recordings `[P, 2]` are among the first few of the same two recordings."""
     low, high = recordings.min(axis=1), recordings.max(axis=1)
     order = np.lexsort((np.arange(len(low)), high, low))
     begins = np.ones(len(order), bool)

@@ -37,7 +37,7 @@ class CopyGroups:
 
 
 def group_copies(windows: RecordedWindows, copies: Iterable[Copy]) -> CopyGroups:
-    """Join copies: what repeats the same recording is one group, whether or not it was compared with each other."""
+    """Join copies: recordings that repeat the same one are a group, whether or not they were compared."""
     links: dict[int, list[Link]] = defaultdict(list)
     for copy in copies:
         for window, other in ((copy.first, copy.second), (copy.second, copy.first)):
@@ -49,7 +49,7 @@ def group_copies(windows: RecordedWindows, copies: Iterable[Copy]) -> CopyGroups
 
 
 def spanning(groups: Sequence[list[int]], splits: Sequence[str | None]) -> dict[tuple[str, ...], list[list[int]]]:
-    """The groups that lie in several splits, by the names of these in order."""
+    """The groups that span several splits, by the sorted names of the splits."""
     found: dict[tuple[str, ...], list[list[int]]] = defaultdict(list)
     for group in groups:
         names = sorted({split for one in group if (split := splits[one]) is not None})

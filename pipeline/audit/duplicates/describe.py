@@ -1,4 +1,4 @@
-"""Groups of copies as findings: what is said of them, who is a member, and where labels disagree."""
+"""Findings about groups of copies: their statements, their members, and where labels disagree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMED = 50
 
 
 def same_samples(windows: RecordedWindows, found: CopyGroups) -> Finding:
-    """The finding of recordings with the very samples of another; it says how many have only some of them."""
+    """The finding of recordings with exactly the samples of another; it says how many share only some of them."""
     said = f"{_recordings(found)} have the samples of another, bit for bit, in {_groups(found.groups)}"
     sound, recording = windows.sound[windows.heard], windows.recording[windows.heard]
     of_several = np.bincount(np.unique(np.stack([sound, recording]), axis=1)[0], minlength=int(sound.max()) + 1) > 1
@@ -30,7 +30,7 @@ def same_samples(windows: RecordedWindows, found: CopyGroups) -> Finding:
 def near_copies(windows: RecordedWindows, found: CopyGroups, not_compared: int) -> Finding:
     """The finding of recordings whose waveforms agree with another's though their samples are not the same.
 
-    `not_compared` pairs of neighbours were further ones than are compared by their sound.
+    `not_compared` is the number of pairs of neighbours beyond those that were compared by their sound.
     """
     said = (
         f"{_recordings(found)} have the waveform of another at another level, cut, moved, encoded again or with "
@@ -42,14 +42,14 @@ def near_copies(windows: RecordedWindows, found: CopyGroups, not_compared: int) 
 
 
 def unheard_candidates(windows: RecordedWindows, found: CopyGroups, given: bool) -> Finding:
-    """The finding of recordings that are alike but whose sound could not be compared, and so claims nothing."""
-    why = "the input does not have their sound any more" if given else "give the run's input, and it is compared"
+    """The finding of similar recordings whose sound could not be compared; it claims nothing."""
+    why = "the input no longer has their sound" if given else "pass the run's input to compare it"
     said = f"{_recordings(found)} may be near copies in {_groups(found.groups)}: not verified on sound ({why})"
     return _finding(windows, found, "near copies, not verified", said, confirmed=None)
 
 
 def leakage(windows: RecordedWindows, found: CopyGroups, split: str) -> list[Finding]:
-    """A finding for each set of values of the column `split` that groups of copies lie across."""
+    """A finding for each set of values of the column `split` that groups of copies span."""
     findings = []
     for names, groups in spanning(found.groups, windows.splits).items():
         links = {one: [_across(windows, found, group, one)] for group in groups for one in group}
@@ -115,7 +115,7 @@ def _finding(
 
 
 def _label_sets(windows: RecordedWindows, group: Sequence[int]) -> set[tuple[str, ...]]:
-    """The different labels of a group; a recording without any says nothing."""
+    """The different labels of a group; a recording without any is ignored."""
     return {windows.labels[one] for one in group if windows.labels[one]}
 
 

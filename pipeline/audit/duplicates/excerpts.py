@@ -1,4 +1,4 @@
-"""The sound of windows and of what lies around them, on a scratch file at a reduced rate: each window is read once."""
+"""The sound of windows and what surrounds them, in a scratch file at a reduced rate: each window is read once."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from pipeline.audit.duplicates.recorded_windows import RecordedWindows
 from pipeline.audit.duplicates.waveform_match import RATE, Sound
 
-# Excerpts that are held, with their spectra: of 15 s each, under 200 MB.
+# Excerpts held in memory with their spectra: under 200 MB if each has 15 s.
 _HELD = 128
 
 
 class Excerpts:
-    """Windows of recordings at RATE, and excerpts that reach from the window before one to the window behind it.
+    """Windows of recordings at RATE, and excerpts that reach from the window before one to the window after it.
 
-    A copy may begin elsewhere, so that its windows lie between those of the original. The scratch file has 16 kB for
-    each second that was put into it, and goes with the object.
+    A copy may begin elsewhere, so that its windows lie between those of the original. The scratch file takes 16 kB for
+    each second of sound, and is deleted with the object.
     """
 
     def __init__(self, windows: RecordedWindows) -> None:
@@ -48,7 +48,7 @@ class Excerpts:
         return around[around >= 0]
 
     def put(self, window: int, samples: NDArray[np.float32], sample_rate: int) -> None:
-        """Take the samples `[n]` of a window at `sample_rate`."""
+        """Store the samples `[n]` of a window at `sample_rate`."""
         reduced = samples.astype(np.float32)
         if len(reduced) and sample_rate != RATE:
             reduced = soxr.resample(reduced, sample_rate, RATE)
@@ -61,11 +61,11 @@ class Excerpts:
         self._end += len(data)
 
     def has(self, window: int) -> bool:
-        """Whether the sound of a window itself is there."""
+        """Whether the sound of a window itself is stored."""
         return window in self._places
 
     def around(self, window: int) -> Sound:
-        """The excerpt around a window, of those of its windows that are there."""
+        """The excerpt around a window, made of those windows that are stored."""
         if window in self._sounds:
             self._sounds.move_to_end(window)
             return self._sounds[window]

@@ -6,20 +6,20 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-# Up to so many vectors all are compared with all, in about ten seconds on a core.
+# Up to this many vectors, all are compared with all, in about ten seconds on a core.
 EXACT = 20_000
-# Cells in which an index sorts more of them, as a factor of the root of their number, and those searched for a vector.
+# For more vectors: cells of the index, as a factor of the root of their number, and cells searched for a vector.
 _CELLS, _PROBED = 2.0, 6
 _TRAINED_PER_CELL, _ITERATIONS = 40, 8
-# All neighbours of a window may be of its own long recording: then more are asked for, up to this many.
+# All neighbours of a window may be from its own long recording: then more are requested, up to this many.
 _ASKED_FURTHER, _MOST_ASKED = 4, 256
 _BLOCK = 8192
 
 
 def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors `[n, D]` less their mean and of length 1, so that a scalar product is a similarity from -1 to 1.
+    """Centre vectors `[n, D]` and scale them to length 1, so that a dot product is a similarity from -1 to 1.
 
-    Changed in place where they are float32: a million of them take a gigabyte.
+    float32 vectors are changed in place: a million of them take a gigabyte.
     """
     vectors = np.require(vectors, np.float32, ["C", "W"])
     vectors -= vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -32,9 +32,9 @@ def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def nearest(
     vectors: NDArray[np.float32], recording: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For unit vectors `[n, D]` the `count` nearest of other recordings: numbers, -1 for none, and similarities.
+    """Find the `count` nearest of other recordings for unit vectors `[n, D]`: indices, -1 for none, and similarities.
 
-    Both `[n, count]`, the nearest first. The same input has the same answer.
+    Both are `[n, count]`, the nearest first. The same input gives the same result.
     """
     n = len(vectors)
     near = np.full((n, count), -1, np.int64)

@@ -17,9 +17,9 @@ _BATCH_ROWS = 64
 def read_windows(
     run: Run, window_ids: Collection[str], input_url: str | None
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield windows by their ids with their samples `[n]` at the explainer's rate, in any order, each once.
+    """Yield the id of each window and its samples `[n]` at the explainer's rate, once and in any order.
 
-    Those that the input does not have are summed up from both sides; where not both were drawn they are left out. A run
+    Windows that the input does not have are the sum of both sides; where not both were drawn they are left out. A run
     whose segments came from a table is read from its listenables, as the input does not know them. Raises what reading
     the input raises.
     """
@@ -43,7 +43,7 @@ def _sums_of_sides(run: Run, window_ids: Collection[str]) -> Iterator[tuple[str,
     ):
         for row in batch.to_pylist():
             window_id = row["window_id"]
-            # The sides of any target are the same original.
+            # The sides of any target sum to the same original.
             if window_id in done:
                 continue
             original = sides.add(Listenable(row.pop("audio")["bytes"], row))

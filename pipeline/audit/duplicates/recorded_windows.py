@@ -1,4 +1,4 @@
-"""The windows of a run as duplicates are looked for among them: of which recording, where, and whether they sound."""
+"""The windows of a run that are searched for duplicates: their recording, their place, and whether they hold sound."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _RECORDINGS = """
 class RecordedWindows:
     """Windows `[W]` sorted by `window_id`, and recordings `[R]` sorted by shard and key.
 
-    `recording` and `clip` number what a window is of, `sound` its samples: equal numbers are equal samples. `heard` is
-    False where a window holds no sound that could repeat another. Times are in seconds from the recording's beginning.
-    `names` are the recordings' keys, behind their shard if they have one; `splits` what the split's column says of
-    them, None without one; `labels` their labels in order.
+    `recording` and `clip` number the recording and clip of a window, `sound` its samples: equal numbers mean equal
+    samples. `heard` is False where a window holds no sound that could repeat another. Times are in seconds from the
+    recording's beginning. `names` are the recordings' keys, prefixed with their shard if they have one; `splits` are
+    their values in the split's column, None without one; `labels` are their sorted labels.
     """
 
     window_ids: list[str]
@@ -73,6 +73,6 @@ class RecordedWindows:
         )
 
     def distinct(self) -> NDArray[np.int64]:
-        """The windows that are heard, of each sound the first one only: further ones would crowd out near copies."""
+        """The `heard` windows, only the first of each sound: further ones would crowd out near copies."""
         heard = np.flatnonzero(self.heard)
         return heard[np.sort(np.unique(self.sound[heard], return_index=True)[1])]

@@ -37,7 +37,7 @@ class Verified:
 def verify(windows: RecordedWindows, pairs: NDArray[np.int64], read: Reader, sample_rate: int) -> Verified:
     """Read the sound of pairs of windows `[P, 2]`, each once, and compare the excerpts around both.
 
-    Of pairs with the same two recordings none is compared once one is a copy. Memory does not grow with the pairs.
+    Once a pair is a copy, no other pair of the same two recordings is compared. Memory does not grow with the pairs.
     """
     copies: list[Copy] = []
     unheard: list[int] = []
@@ -49,7 +49,7 @@ def verify(windows: RecordedWindows, pairs: NDArray[np.int64], read: Reader, sam
         for window_id, samples in read(number.keys()):
             excerpts.put(number[window_id], samples, sample_rate)
         done: set[tuple[int, int]] = set()
-        # In the order of the first, so that excerpts and their spectra are used again.
+        # Sorted by the first window, so that excerpts and their spectra are reused.
         for place in np.lexsort((pairs[:, 1], pairs[:, 0])).tolist():
             first, second = int(pairs[place, 0]), int(pairs[place, 1])
             recordings = int(windows.recording[first]), int(windows.recording[second])

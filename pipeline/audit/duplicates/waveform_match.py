@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 
 RATE = 8000
 # What makes a copy, see docs/duplicates.md: correlation of the waveforms, height of the whitened peak as a share of the
-# spectrum and over the next one, and the share of both sounds' energy that lies where they overlap.
+# spectrum and relative to the next peak, and the share of both sounds' energy that lies where they overlap.
 MIN_CORRELATION, MIN_PEAK, MIN_DISTINCT, MIN_ENERGY = 0.7, 0.15, 2.0, 0.2
-# Or, in place of the correlation, so many seconds and such a share of the shorter sound in which pieces agree nearly
-# fully: two recordings may be cut together from the same one.
+# Or, instead of the correlation, pieces that agree nearly fully for this many seconds and this share of the shorter
+# sound: two recordings may be cut together from the same one.
 _PIECE_S, _PIECE_CORRELATION = 0.25, 0.9
 MIN_AGREES_S, MIN_AGREES = 1.0, 0.2
-# The overlap is at least so much of the shorter sound.
+# The overlap is at least this share of the shorter sound.
 _MIN_OVERLAP = 0.5
-# Below this, hum and rumble; a bin so far below the mean is rounding, and its phase means nothing.
+# Below this lie hum and rumble; a bin this far below the mean is rounding error, and its phase means nothing.
 _LOWEST_HZ, _ROUNDING = 60.0, 1e-3
-# A peak's own surroundings, and soft ends: hard ones are clicks at the same place in all sounds.
+# The width of a peak, and fades at both ends: hard ends are clicks at the same place in all sounds.
 _PEAK_S, _FADE_S = 0.01, 0.1
-# Lags between samples that are tried: at a wrong fraction the highest frequencies cancel.
+# Fractional lags that are tried: at a wrong fraction the highest frequencies cancel.
 _STEPS, _REACH = 8, 64
 _LAGS = np.arange(-3 * _STEPS // 2, 3 * _STEPS // 2 + 1)[:, None] / _STEPS - np.arange(-_REACH, _REACH + 1)
-# Values between samples: a sinc that ends softly.
+# Interpolation between samples: a tapered sinc.
 _INTERPOLATION = np.sinc(_LAGS) * np.cos(np.pi / 2 * np.clip(_LAGS / (_REACH + 2), -1, 1)) ** 2
 
 
@@ -40,10 +40,10 @@ _INTERPOLATION = np.sinc(_LAGS) * np.cos(np.pi / 2 * np.clip(_LAGS / (_REACH + 2
 class Match:
     """Two sounds at the lag where they agree best: the second's time plus `lag_s` is the first's.
 
-    `correlation` is that of the waveforms in [0, 1], `peak` the share of the spectrum that agrees, `distinct` how many
-    times the next peak it is, `energy` the share of both sounds' energy that lies in the overlap. `agrees_s` are the
+    `correlation` is that of the waveforms in [0, 1], `peak` the share of the spectrum that agrees, `distinct` its ratio
+    to the next peak, `energy` the share of both sounds' energy that lies in the overlap. `agrees_s` are the
     seconds of the overlap in which pieces of a quarter of a second correlate by 0.9 or more, `agrees` their share of
-    the shorter sound; both are 0 where it is clear without them.
+    the shorter sound; both are 0 where the result is clear without them.
     """
 
     correlation: float
@@ -56,7 +56,7 @@ class Match:
 
     @property
     def is_copy(self) -> bool:
-        """Whether all of it speaks for a copy."""
+        """Whether all criteria of a copy are met."""
         in_part = self.agrees_s >= MIN_AGREES_S and self.agrees >= MIN_AGREES
         return (
             (self.correlation >= MIN_CORRELATION or in_part)
@@ -71,7 +71,7 @@ NO_MATCH = Match(0.0, 0.0, 0.0, 0.0, 0.0)
 
 @dataclass
 class Sound:
-    """Samples `[n]` at RATE, less their mean, and their whitened spectrum of so many points as was asked for last."""
+    """Samples `[n]` at RATE, less their mean, and their whitened spectrum at the length last asked for."""
 
     samples: NDArray[np.float32]
     _spectrum: tuple[int, NDArray[np.complex64]] | None = field(default=None, repr=False)
@@ -127,7 +127,7 @@ def match(one: Sound, other: Sound) -> Match:
         for sound, shift in ((one, 0), (other, lag))
     ]
     energy = min(part / sound.energy_until[-1] for part, sound in zip(energies, (one, other), strict=True))
-    # What falls here is no copy in any case, and most pairs do: the costly part is left out.
+    # A pair that fails here is no copy in any case, and most pairs do: the costly part is skipped.
     if share < MIN_PEAK or distinct < MIN_DISTINCT or min(energies) <= 0:
         return Match(0.0, lag / RATE, share, distinct, float(energy))
     a, b = a[start:stop], b[start - lag : stop - lag]
@@ -141,7 +141,7 @@ def match(one: Sound, other: Sound) -> Match:
 
 
 def _between_samples(a: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[float, float]:
-    """The largest absolute scalar product of two pieces, one moved by up to a sample and a half, and by how much."""
+    """The largest absolute dot product of two pieces, one moved by up to a sample and a half, and by how much."""
     n_fft = _points(len(a) + 2 * _REACH)
     products = scipy.fft.irfft(scipy.fft.rfft(a, n_fft) * np.conj(scipy.fft.rfft(b, n_fft)), n_fft)
     between = np.abs(_INTERPOLATION @ np.concatenate([products[-_REACH:], products[: _REACH + 1]]))
@@ -150,7 +150,7 @@ def _between_samples(a: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[fl
 
 
 def _moved(sound: NDArray[np.float32], samples: float) -> NDArray[np.float32]:
-    """A sound `[n]` later by a part of a sample."""
+    """A sound `[n]` delayed by a fraction of a sample."""
     n_fft = _points(len(sound) + 2 * _REACH)
     turn = np.exp(-2j * np.pi / n_fft * samples * np.arange(n_fft // 2 + 1)).astype(np.complex64)
     moved: NDArray[np.float32] = scipy.fft.irfft(scipy.fft.rfft(sound, n_fft) * turn, n_fft)[: len(sound)]
@@ -168,7 +168,7 @@ def _agreeing_pieces(a: NDArray[np.float32], b: NDArray[np.float32]) -> int:
 
 
 def _points(least: int) -> int:
-    """A fast length of at least so many points; few different ones, so that spectra can be used again."""
+    """A fast FFT length of at least this many points; few different ones, so that spectra can be reused."""
     step = 1 << max(0, int(least - 1).bit_length() - 3)
     return int(scipy.fft.next_fast_len(-(-least // step) * step, real=True))
 

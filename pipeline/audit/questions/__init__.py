@@ -1,4 +1,4 @@
-"""Questions that SQL can put to a run's tables, each in a file that says what it tells and how to run it by itself."""
+"""Questions in SQL about a run's tables, each in a file that says what it returns and how to run it by itself."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 -- Recordings whose signal is broken: silent, clipped, with an offset, with dropouts, ending in frequency far below the
 -- rest, or far louder or softer than the rest. One row for each recording and fault.
 --
--- By itself, in DuckDB, beside the folder of a run:
+-- To run it by itself in DuckDB, next to a run's folder:
 --     CREATE VIEW predictions AS SELECT * FROM 'explained/predictions/*.parquet';
 --     .read broken_audio.sql
 --
@@ -18,7 +18,7 @@ WITH bounds AS (
         0.005 AS dropout_s,        -- the shortest gap that is measured
         0.8 AS bandwidth,          -- share of what the sample rate allows, and of the median of the rest
         5.0 AS level,              -- robust standard deviations from the median ...
-        3.0 AS level_spread_db     -- ... which are at least so large
+        3.0 AS level_spread_db     -- ... each of at least this size
 ),
 recordings AS (
     SELECT
@@ -49,7 +49,7 @@ median_of AS (
     SELECT median(level_dbfs) AS level_dbfs, median(bandwidth_hz) AS bandwidth_hz, max(bandwidth_hz) AS widest_hz
     FROM heard
 ),
--- 1.4826 makes the median distance of a normal distribution its standard deviation.
+-- 1.4826 times the median distance is the standard deviation of a normal distribution.
 spread_of AS (
     SELECT greatest(1.4826 * median(abs(heard.level_dbfs - median_of.level_dbfs)), any_value(level_spread_db)) AS level
     FROM heard, median_of, bounds

@@ -1,7 +1,7 @@
--- Recordings that have the very samples of another: one row for each window whose sound lies in an earlier recording as
--- well, earlier by name. The digest is of the decoded sound at the classifier's rate, so a WAV and its FLAC are the same.
+-- Recordings with exactly the samples of another: one row for each window whose sound is in an earlier recording as
+-- well (earlier by name). The digest is of the decoded sound at the classifier's rate: a WAV and its FLAC are the same.
 --
--- By itself, in DuckDB, beside the folder of a run:
+-- To run it by itself in DuckDB, next to a run's folder:
 --     CREATE VIEW predictions AS SELECT * FROM 'explained/predictions/*.parquet';
 --     .read same_samples.sql
 --

@@ -1,15 +1,15 @@
--- Explanations that cannot be trusted: what the mask removes is called the same without what it keeps, what it keeps is
--- not called so, or the written audio is called something else than the masked spectrogram. One row for each of them.
+-- Explanations that cannot be trusted, a row for each: the removed part alone is still classified as the target, the
+-- kept part alone is not, or the written audio is classified otherwise than the masked spectrogram.
 --
--- By itself, in DuckDB, beside the folder of a run:
+-- To run it by itself in DuckDB, next to a run's folder:
 --     CREATE VIEW faithfulness AS SELECT * FROM 'explained/faithfulness/*.parquet';
 --     .read unfaithful.sql
 --
 -- clip_id, window_id, target   the explanation
--- rest_suffices                p - p_out is less than a tenth of p: without the kept part it is called the same
--- kept_fails                   p_in is less than half of p: the kept part alone is not called so
--- written_differs              p of the written audio lies more than 0.3 from that of the spectrogram; where it was not
---                              classified again, false
+-- rest_suffices                p - p_out is less than a tenth of p: without the kept part the call stays
+-- kept_fails                   p_in is less than half of p: the kept part alone does not give the call
+-- written_differs              p of the written audio is more than 0.3 from that of the spectrogram; false where it was
+--                              not classified again
 -- score                        how much is lost, 0 to 1: the largest of the three
 -- recordings                   how many recordings are explained for the target
 WITH bounds AS (

@@ -1,17 +1,17 @@
--- Recordings whose length is that of all others times the ratio of two common sample rates, as it becomes where a file
--- is read at another rate than it was recorded at. It says nothing where recordings are of many lengths.
+-- Recordings whose length is the others' length times the ratio of two common sample rates, as happens if a file is
+-- read at another rate than it was recorded at. Returns nothing where recordings have many lengths.
 --
--- By itself, in DuckDB, beside the folder of a run:
+-- To run it by itself in DuckDB, next to a run's folder:
 --     CREATE VIEW predictions AS SELECT * FROM 'explained/predictions/*.parquet';
 --     .read wrong_speed.sql
 --
 -- clip_id, key, window_id   the recording, and its first window
 -- seconds, usual_s          its length, and that of the others
--- speed                     how many times too fast it is, if it is: 2 for half the length
+-- speed                     how many times too fast it would be: 2 for half the length
 WITH bounds AS (
     SELECT
-        0.8 AS alike,              -- so large a share of the recordings has one length
-        0.002 AS tolerance         -- of a length, besides 2 ms
+        0.8 AS alike,              -- at least this share of the recordings has one length
+        0.002 AS tolerance         -- share of a length, plus 2 ms
 ),
 rates AS (SELECT unnest([8000, 16000, 22050, 32000, 44100, 48000]) AS hz),
 ratios AS (SELECT DISTINCT a.hz / b.hz AS speed FROM rates a, rates b WHERE a.hz != b.hz),

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from pipeline.runs.store import FileStore
 from schemas.audit_tables import AUDIT_TABLES
 
-# A kind as a person reads it: what it is called, and what its windows are for.
+# Each kind in words for people: its name, and what its windows are for.
 KIND_WORDS = {
     "label_error": ("Wrong label", "Recordings whose label the sound speaks against."),
-    "shortcut": ("Shortcut", "A class that is told by something other than its event."),
+    "shortcut": ("Shortcut", "A class that is recognised by something other than its event."),
     "duplicate": ("Duplicate", "Recordings that are there more than once."),
     "broken_audio": ("Broken audio", "Recordings whose sound is damaged."),
     "unfaithful": ("Untrusted explanation", "Windows whose explanation does not say what the call rests on."),
@@ -26,11 +26,11 @@ KIND_WORDS = {
 
 
 def register_audit(connection: duckdb.DuckDBPyConnection, run_url: str) -> bool:
-    """Give a connection the tables `findings` and `members` of a run's audit, without rows where there is none.
+    """Register the tables `findings` and `members` of a run's audit in a connection; they are empty without an audit.
 
-    What is a mere candidate has no members here: no clip is to be called for it. Labels that the audit took in the
-    place of the run's own are those of the connection's table `predictions` from then on. Returns whether there is one;
-    raises StorageError where its files cannot be read.
+    Candidates have no members here: no clip is to be marked on their account. Labels that the audit used instead of the
+    run's own replace those in the connection's table `predictions`. Returns whether there is an audit; raises
+    StorageError if its files cannot be read.
     """
     store = FileStore(run_url)
     there = all(store.exists(f"audit/{name}.parquet") for name in AUDIT_TABLES)
@@ -49,7 +49,7 @@ def register_audit(connection: duckdb.DuckDBPyConnection, run_url: str) -> bool:
 
 
 def notes_of(run_url: str) -> list[tuple[str, str]]:
-    """What a run's audit could not tell, as pairs of a kind in words and why; empty without an audit."""
+    """What a run's audit could not determine, as pairs of a kind in words and the reason; empty without an audit."""
     store = FileStore(run_url)
     if not store.exists("audit/findings.parquet"):
         return []
@@ -88,7 +88,7 @@ def effect_in_words(row: dict[str, Any]) -> str:
     """
     parts = []
     if row["effect"] is not None:
-        # A part of something is read in percent, whatever else as it is.
+        # Shares are shown in percent, everything else as it is.
         form = "{:.1%}" if row["effect_unit"].startswith("of ") else "{:.3g}"
         value, low, high = (
             None if row[name] is None else form.format(row[name]) for name in ("effect", "effect_low", "effect_high")

@@ -1,4 +1,4 @@
-"""`lmac browse`: the pages of a report served from the loopback, sound and pictures read when they are asked for."""
+"""`lmac browse`: serve the pages of a report on the loopback, reading sound and pictures on request."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Browsing:
         at_end.callback(server.shutdown)
 
     def link(self) -> Path:
-        """Write a page for its owner's eyes alone that leads to `url`, and is gone at the end; return where it lies.
+        """Write a page that only its owner can read and that leads to `url`; return its path. It is deleted at the end.
 
-        What a browser is started with can be seen by all users of a machine.
+        The arguments that a browser is started with are visible to all users of a machine.
         """
         handle, name = tempfile.mkstemp(prefix="lmac-browse-", suffix=".html")
         with os.fdopen(handle, "w", encoding="ascii") as file:
@@ -60,7 +60,7 @@ class Browsing:
             self._thread.join(1.0)
 
     def close(self) -> None:
-        """Serve nothing any more."""
+        """Stop serving."""
         self._at_end.close()
 
     def __enter__(self) -> Browsing:
@@ -80,10 +80,10 @@ def browse(
 ) -> Browsing:
     """Serve the report of a run at a path or URL, without writing it: to this machine alone, under a secret address.
 
-    Sound, spectrograms and masks of all windows listed are read from the run, and from `input_url` where that is
-    given, when a page asks for them. `step` is told what is being done until all is ready, `told` gets a line for each
+    Sound, spectrograms and masks of all windows listed are read when a page asks for them: from the run, and from
+    `input_url` if passed. `step` is called with what is being done until all is ready, `told` with a line for each
     request that failed.
-    Raises StorageError where the run has not ended or the storage stays away, LmacError where the port is in use.
+    Raises StorageError if the run has not ended or the storage stays unavailable, LmacError if the port is in use.
 
     >>> from lmac import browse, open_run
     >>> with browse(open_run("explained").url) as served:
@@ -92,7 +92,7 @@ def browse(
     """
     config = config or BrowseConfig()
     with ExitStack() as stack:
-        # First of all, as reading the tables takes a while: a port in use is told at once.
+        # First, as reading the tables takes a while: a port in use is reported at once.
         server = stack.enter_context(LoopbackServer(config.port, told))
         opened = open_run(run)
         step("reading tables")
@@ -106,7 +106,7 @@ def browse(
 
 
 def _reader(pages: Pages) -> Callable[[str], bytes | None]:
-    """What reads the file at a path; None where there is none. Paths are looked up, and never joined to a folder."""
+    """A function that reads the file at a path, or returns None. Paths are looked up, and never joined to a folder."""
     own, places = frozenset(pages.paths()), pages.media.places()
 
     def make(key: tuple[str, int]) -> dict[str, bytes]:
@@ -123,11 +123,11 @@ def _reader(pages: Pages) -> Callable[[str], bytes | None]:
         if path not in places:
             return None
         i = places[path]
-        # A spectrogram comes of the sound.
+        # A spectrogram is made from the sound.
         found = made.get(("mask" if path.startswith(PICTURES) and path.endswith(".png") else "sound", i))
         if path not in found:
             row = pages.windows.rows[i]
-            raise InputError(f"{row['key']}: the input has no such recording: give --input as the run had it")
+            raise InputError(f"{row['key']}: the input has no such recording: pass the --input of the run")
         return found[path]
 
     return read

@@ -1,4 +1,4 @@
-"""The part of a file that a request asks for (RFC 9110, section 14): a browser seeks in sound by it."""
+"""The part of a file that a request asks for (RFC 9110, section 14), as a browser does to seek in sound."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _ONE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
 
 
 class UnfitRangeError(ValueError):
-    """A range that begins behind the end of the file."""
+    """A range that begins beyond the end of the file."""
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """The bytes, from one to before another, that a header `Range` asks for out of `size`; None for all of them.
+    """The start and stop of the bytes that a `Range` header asks for out of `size`; None for all of them.
 
-    What is no single range of bytes is ignored, as the standard has it. Raises UnfitRangeError.
+    A header that is not a single range of bytes is ignored, as the standard says. Raises UnfitRangeError.
 
     >>> byte_range("bytes=2-3", 10), byte_range("bytes=8-99", 10), byte_range("bytes=-4", 10), byte_range("lines=1", 10)
     ((2, 4), (8, 10), (6, 10), None)

@@ -1,4 +1,4 @@
-"""What a report tells of each class: how many, how sure, how faithful, and where its evidence lies."""
+"""What a report says about each class: how many, how sure, how faithful, and where its evidence lies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def class_pages(
     findings: Sequence[Mapping[str, Any]],
     shown: Mapping[str, Sequence[int]],
 ) -> list[dict[str, Any]]:
-    """A page's data for each class that is decided, explained or a label, by name; `shown` are windows of a class.
+    """The page data of each class that is decided, explained or a label, by name; `shown` are windows of a class.
 
     `with_profiles` adds where its evidence lies.
     """
@@ -82,7 +82,7 @@ def class_pages(
 
 
 def with_profiles(pages: Sequence[dict[str, Any]], connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """The pages of classes with the mean masks of each, over frequency (`bands`) and time (`times`), and of others."""
+    """Add to the page data of each class the mean masks over frequency (`bands`) and time (`times`), and of others."""
     names = [page["name"] for page in pages]
     bands, times = _profiles(connection, names)
     return [{**page, "bands": _against(bands, c), "times": _against(times, c)} for c, page in enumerate(pages)]
@@ -109,7 +109,7 @@ def _most(counts: Mapping[str, int], but: str) -> list[list[Any]]:
 
 
 def _touched(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """The findings by class of which at least half of the windows are decided as it, the weightiest first."""
+    """The findings of each class with at least half of their windows decided as it, the weightiest first."""
     found: dict[str, list[str]] = defaultdict(list)
     rows = connection.execute(
         "SELECT label, finding FROM (SELECT finding, label, count(*) AS here FROM members "
@@ -123,7 +123,7 @@ def _touched(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 
 def _profiles(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[Profiles]:
-    """Sums `[C, n]` of both profiles of each class and their numbers `[C]`, of windows that are called so.
+    """Sums `[C, n]` of both profiles of each class and their counts `[C]`, over windows decided as the class.
 
     A few thousand rows are read at a time.
     """

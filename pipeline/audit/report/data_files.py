@@ -13,7 +13,7 @@ DIGITS = 4
 def script_of(name: str, data: object) -> bytes:
     """Return a script that hands `data` over under `name`: ASCII, without anything that could end a script early.
 
-    Floats have four decimals; those that are no number are null.
+    Floats have four decimals; NaN and infinities are null.
 
     >>> script_of("000", {"key": "</script>"}).decode()
     'lmac("000",{"key":"\\\\u003c/script\\\\u003e"});\\n'

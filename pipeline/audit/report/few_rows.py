@@ -31,8 +31,8 @@ Place = tuple[int, int]  # file, row group
 class WindowRows:
     """Finds rows of the windows `window_ids` in a table of a run, by an index of the row groups that hold them.
 
-    The index is made when it is first asked for, from the ids of the table and the columns `keys`. An outage of the
-    storage is waited for `budget_s` seconds. Reading raises StorageError where the storage stays away longer.
+    The index is built on first use, from the ids of the table and the columns `keys`. An outage of the storage is
+    waited out for up to `budget_s` seconds; reading raises StorageError if it lasts longer.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class WindowRows:
         self._index()
 
     def keys(self, window_id: str) -> set[tuple[str, ...]]:
-        """What the columns `keys` say of a window's rows; empty where it has none."""
+        """The values of the columns `keys` in a window's rows; empty where it has none."""
         return self._index()[1].get(window_id, set())
 
     def rows(self, window_ids: Collection[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Yield the rows of these windows, a few at a time, a file after the other."""
+        """Yield the rows of these windows, a few at a time, file by file."""
         for number, groups in self._groups(window_ids).items():
             for batch in self._read(number, groups, window_ids, columns, _BATCH_ROWS):
                 yield from batch.to_pylist()
 
     def table(self, window_ids: Collection[str], schema: pa.Schema) -> pa.Table:
-        """The rows of these windows at once, of columns that are small, read from several files at a time."""
+        """The rows of these windows at once, with small columns only, read from several files at a time."""
 
         def read(place: tuple[int, list[int]]) -> list[pa.RecordBatch]:
             return [one.cast(schema) for one in self._read(*place, window_ids, schema.names, _SMALL_ROWS)]

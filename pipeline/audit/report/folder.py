@@ -10,16 +10,16 @@ from pipeline.storage.errors import StorageError, storage_errors
 from pipeline.storage.filesystem import display_url, is_local, join, open_filesystem, put_file
 from pipeline.storage.retry import retrying
 
-# By which a folder is known for a report's, and may be written again.
+# Marks a folder as a report, which may be overwritten.
 MARK = b'<meta name="generator" content="lmac report">'
 _PARTS = ("assets", "data", "pictures", "sounds")
 _THREADS = 8
 
 
 class ReportFolder:
-    """A new or empty folder, or one with an earlier report, whose files are taken away first.
+    """A new or empty folder, or one with an earlier report, whose files are removed first.
 
-    Raises StorageError where the folder holds anything else, or the storage refuses or stays away.
+    Raises StorageError if the folder holds anything else, or the storage refuses or stays unavailable.
     """
 
     def __init__(self, url: str) -> None:
@@ -51,9 +51,9 @@ class ReportFolder:
             return
         if not self._fs.exists(page) or MARK not in self._fs.cat_file(page):
             raise StorageError(
-                f"{display_url(self.url)} holds something else than a report: give --out a new or empty folder"
+                f"{display_url(self.url)} holds something other than a report: pass a new or empty folder as --out"
             )
-        # The page goes first: what is half gone is no report.
+        # The page goes first: a half-deleted folder is no report.
         self._fs.rm_file(page)
         for part in _PARTS:
             if self._fs.exists(join(self._root, part)):

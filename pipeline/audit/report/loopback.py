@@ -1,4 +1,4 @@
-"""A server on this machine's loopback that only who knows its secret address can read from.
+"""A server on this machine's loopback, readable only by those who know its secret address.
 
 The standard library's server is enough for one person's browser, and adds nothing to install.
 """
@@ -45,8 +45,8 @@ Told = Callable[[str], None]
 class LoopbackServer(ThreadingTCPServer):
     """Answers GET and HEAD for what `read` returns at a path, below a secret first part of the path.
 
-    It listens at once, and answers from `serve_forever` on. `told` takes a line for each request that failed. Raises
-    LmacError where the port is not to be had.
+    It listens at once, and answers once `serve_forever` runs. `told` is called with a line for each request that
+    failed. Raises LmacError if the port is not available.
     """
 
     allow_reuse_address = True
@@ -62,7 +62,7 @@ class LoopbackServer(ThreadingTCPServer):
         except (OSError, OverflowError) as error:
             reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
             raise LmacError(
-                f"port {port} of {HOST} is not to be had ({reason}): give another port, or 0 for any that is free"
+                f"port {port} of {HOST} is not available ({reason}): pass another port, or 0 for any free one"
             ) from None
         ends = (f":{self.port}", "") if self.port == 80 else (f":{self.port}",)
         self.hosts = [[f"{name}{end}"] for name in (HOST, "localhost") for end in ends]
@@ -78,13 +78,13 @@ class LoopbackServer(ThreadingTCPServer):
         return f"http://{HOST}:{self.port}/{self.token}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Tell of a fault in a line; that a browser went away is none."""
+        """Report an error in one line, unless a browser went away."""
         error = sys.exc_info()[1]
         if error is not None and not isinstance(error, ConnectionError | TimeoutError):
             self.tell("a request", error)
 
     def tell(self, what: str, error: BaseException) -> None:
-        """Tell in a line why something failed."""
+        """Report in one line why something failed."""
         fault = "" if isinstance(error, LmacError) else f"{type(error).__name__}: "
         self._told(f"{what}: {fault}{' '.join(str(error).split())}")
 
@@ -114,23 +114,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def _answer(self) -> tuple[HTTPStatus, bytes, dict[str, str]]:
-        # Another site whose name leads to this machine would send its own.
+        # A site whose name resolves to this machine (DNS rebinding) would send its own name.
         if self.headers.get_all("Host", []) not in self.server.hosts:
-            return _words(HTTPStatus.FORBIDDEN, "This server answers to its own address alone.")
+            return _words(HTTPStatus.FORBIDDEN, "This server answers only to its own address.")
         token, *path = self.path.partition("?")[0].removeprefix("/").split("/", 1)
         if not secrets.compare_digest(token.encode("utf-8", "replace"), self.server.token.encode()):
-            return _words(
-                HTTPStatus.NOT_FOUND, "Open the address that lmac browse has printed, with all of its letters."
-            )
+            return _words(HTTPStatus.NOT_FOUND, "Open the full address that lmac browse has printed.")
         if not path:
-            return _words(HTTPStatus.PERMANENT_REDIRECT, "The address ends in a stroke.", Location=f"/{token}/")
+            return _words(HTTPStatus.PERMANENT_REDIRECT, "The address ends in a slash.", Location=f"/{token}/")
         return self._file(path[0] or PAGE)
 
     def _file(self, path: str) -> tuple[HTTPStatus, bytes, dict[str, str]]:
         try:
             data = self.server.read(path)
         except Exception as error:
-            # Its words may name buckets and folders: they are for the terminal.
+            # The message may name buckets and folders: it is for the terminal.
             self.server.tell(path, error)
             status = HTTPStatus.BAD_GATEWAY if isinstance(error, StorageError) else HTTPStatus.INTERNAL_SERVER_ERROR
             return _words(status, "This could not be read: the terminal where lmac browse runs says why.")
@@ -139,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._part(data, {"Content-Type": _TYPES[path.rpartition(".")[2]], "Accept-Ranges": "bytes"})
 
     def _part(self, data: bytes, headers: dict[str, str]) -> tuple[HTTPStatus, bytes, dict[str, str]]:
-        # A condition is on a version of the file, and none is told.
+        # A condition refers to a version of the file, and none is stated.
         asked = None if self.headers.get("If-Range") or self.command == "HEAD" else self.headers.get("Range")
         try:
             part = byte_range(asked, len(data))
@@ -153,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         return HTTPStatus.PARTIAL_CONTENT, data[start:stop], headers
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no request, or another method than those above, without a word of what it was."""
+        """Refuse malformed requests and other methods than those above, without repeating what they said."""
         unknown_method = code == HTTPStatus.NOT_IMPLEMENTED
         self.send_response(HTTPStatus.METHOD_NOT_ALLOWED if unknown_method else code)
         allowed = {"Allow": "GET, HEAD"} if unknown_method else {}
@@ -162,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing of requests: their paths hold the secret."""
+        """Log no requests: their paths hold the secret."""
 
 
 def _words(status: HTTPStatus, words: str, **headers: str) -> tuple[HTTPStatus, bytes, dict[str, str]]:

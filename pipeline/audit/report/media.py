@@ -1,4 +1,4 @@
-"""Sound and pictures of the windows shown, as files under names that come from numbers alone."""
+"""Sound and pictures of the windows shown, as files whose names are made from numbers alone."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MASK = ("window_id", "target", "mask", "n_freq", "n_frames")
 
 
 class Media:
-    """What can be heard and seen of the windows shown, and where it lies: paths relative to the report.
+    """What can be heard and seen of the windows shown, by paths relative to the report.
 
-    The paths are known before anything is read: they are what the run keeps and `originals` can give. An outage of the
-    run's storage is waited for `budget_s` seconds.
+    The paths are known before any sound or picture is read: they cover what the run keeps and `originals` can
+    provide. An outage of the run's storage is waited out for up to `budget_s` seconds.
     """
 
     def __init__(self, run: Run, windows: Windows, originals: Originals | None, budget_s: float = BUDGET_S) -> None:
@@ -52,11 +52,11 @@ class Media:
         return sum(any(path.startswith(PICTURES) for path in _files(paths)) for paths in self._paths.values())
 
     def places(self) -> dict[str, int]:
-        """The window that each path is of."""
+        """The window that each path belongs to."""
         return {path: i for i, paths in self._paths.items() for path in _files(paths)}
 
     def of(self, i: int) -> dict[str, Any] | None:
-        """The paths of window `i`: `picture`, `original`, and of each explanation `mask` and `sounds`."""
+        """The paths of window `i`: `picture`, `original`, and `mask` and `sounds` of each explanation."""
         return self._paths.get(i)
 
     def level(self, i: int) -> int:
@@ -78,7 +78,7 @@ class Media:
     def files(self, places: Sequence[int]) -> Iterator[dict[str, bytes]]:
         """Yield the sound and the spectrogram of each of the windows at these places, by path; not the masks.
 
-        What a run's input does not give again is left out.
+        What the run's input no longer provides is left out.
         """
         heard = self._sounds.read(places) if self._paths else {}
         for i in places:
@@ -102,7 +102,7 @@ class Media:
                     yield of_target["mask"], self.axes.veil(mask)
 
     def find_masks(self) -> None:
-        """Look for the masks of all windows now, which the first mask would wait for otherwise."""
+        """Locate the masks of all windows now; otherwise the first mask would wait for it."""
         if self._paths:
             self._masks.find()
 
@@ -132,7 +132,7 @@ def _files(paths: dict[str, Any]) -> Iterator[str]:
 
 
 def _kept(paths: dict[str, Any], files: Collection[str]) -> dict[str, Any]:
-    """The same, of these files alone."""
+    """The same paths, limited to these files."""
     explanations = [
         {"sounds": {kind: path for kind, path in one["sounds"].items() if path in files}}
         | ({"mask": one["mask"]} if one.get("mask") in files else {})

@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 
 
 class Neighbours:
-    """The nearest of `embeddings` `[N, D]`, each of a window of the recording in `clip_ids` `[N]`."""
+    """Finds the nearest of `embeddings` `[N, D]`, each of a window of the recording in `clip_ids` `[N]`."""
 
     def __init__(self, embeddings: NDArray[np.float32], clip_ids: Sequence[str]) -> None:
         self._recording = np.unique(np.asarray(clip_ids), return_inverse=True)[1]
         self._unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
 
     def nearest(self, rows: range, count: int = 5) -> list[list[tuple[int, float]]]:
-        """For each of these rows its nearest rows of other recordings, with the cosine of their angle.
+        """Find the nearest rows of other recordings for each of these rows, with their cosine similarity.
 
-        Exact; the nearest first, and one window of a recording alone. Fewer where there are no more recordings. A few
-        hundred rows at once: `[rows, N]` cosines are held.
+        Exact; the nearest first, and only one window of a recording. Fewer where there are no more recordings. Pass a
+        few hundred rows at once: `[rows, N]` cosines are held in memory.
         """
         if not rows:
             return []
         these, recording = slice(rows.start, rows.stop), self._recording
-        # A recording's other windows are left out, and of another's only the first is taken: look a little further.
+        # A recording's other windows are left out, and only the first of another's is taken: look a little further.
         depth = min(len(self._unit), count * 4)
         cosines = self._unit[these] @ self._unit.T
         cosines[recording[these, None] == recording[None, :]] = -np.inf

@@ -1,4 +1,4 @@
-"""What is made when it is asked for, and kept as long as there is room."""
+"""A cache of files that are made on demand, and kept as long as there is room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class OnDemand(Generic[K]):
-    """Makes files by keys, each once however many threads ask for it, and keeps up to `max_bytes` of those asked last.
+    """Makes files by key, once however many threads ask for it, and keeps up to `max_bytes` of the last requested.
 
     What `make` raises is raised to all that wait for it, and not kept.
     """
@@ -51,7 +51,7 @@ class OnDemand(Generic[K]):
         future.set_result(files)
 
     def _make_room(self, key: K) -> None:
-        """Forget what was asked for longest ago, but not `key`; what is being made has no size yet, and stays."""
+        """Evict the least recently used, but not `key`; files being made have no size yet, and stay."""
         for old in [one for one in self._made if one in self._sizes and one != key]:
             if self._bytes <= self._max_bytes:
                 return

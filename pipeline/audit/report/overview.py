@@ -12,7 +12,7 @@ from pipeline.runs.run import Run
 
 @dataclass(frozen=True)
 class Figure:
-    """A number to be read at a glance, what it counts, and what there is to add."""
+    """A number to be read at a glance, what it counts, and a note."""
 
     value: str
     caption: str
@@ -38,7 +38,7 @@ def six_numbers(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Figure]
     partly = f"{manifest.partly:,} more were heard in part" if manifest.partly else "all others were heard in full"
     return [
         Figure(f"{manifest.recordings:,}", "recordings", f"in {manifest.windows:,} windows of up to {longest:g} s"),
-        Figure(*_length(seconds), "explained by ear"),
+        Figure(*_length(seconds), "explained"),
         Figure(f"{decided:,}", "classes heard", f"of {len(run.classes):,} that the classifier knows"),
         Figure(
             figure(hits / labelled) if labelled else "none",
@@ -57,7 +57,7 @@ def six_numbers(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Figure]
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str, **values: object) -> tuple[float, ...]:
-    # All rows, though there is one: a result that is not read to its end stands in the way of the next question.
+    # All rows, though there is one: a result that is not read to its end blocks the next query.
     (row,) = connection.execute(query, values).fetchall()
     return tuple(row)
 

@@ -1,4 +1,4 @@
-"""All that a report consists of beside sound and pictures, by path, each made when it is asked for."""
+"""All files of a report except sound and pictures, by path, each made on demand."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ EXAMPLES, TO_HEAR = 3, 6
 class Pages:
     """The page, script, style and data files of a run with its findings, which show up to `count` of its windows.
 
-    `media` are their sound and pictures; what it keeps must be settled before the first page is read. An outage of the
-    run's storage is waited for `budget_s` seconds when these are read.
+    `media` holds their sound and pictures; what it keeps must be settled before the first page is read. When these are
+    read, an outage of the run's storage is waited out for up to `budget_s` seconds.
     """
 
     def __init__(self, run: Run, count: int, originals: Originals | None, budget_s: float = BUDGET_S) -> None:
@@ -61,18 +61,18 @@ class Pages:
 
     @property
     def claimed(self) -> int | None:
-        """How many findings there are, counted as an audit does: without candidates and what is typical."""
+        """The number of findings as an audit counts them, without candidates and typical recordings."""
         if not self.audited:
             return None
         return len([one for one in self.findings if not one["candidate"] and one["kind"] != "typical"])
 
     def paths(self) -> list[str]:
-        """Where each of them lies, relative to the report."""
+        """The path of each file, relative to the report."""
         return list(self._makers)
 
     def read(self, path: str) -> bytes:
-        """Make the one at a path, of `paths`; several threads may."""
-        # A connection answers one question at a time.
+        """Make the file at one of `paths`; several threads may call it."""
+        # A connection answers one query at a time.
         with self._lock if path in _ASKING else nullcontext():
             return self._makers[path]()
 
@@ -95,7 +95,7 @@ class Pages:
         return script_of("classes", {"classes": classes, "edges_hz": edges})
 
     def _details(self, name: str, rows: range) -> bytes:
-        """What the pages of a hundred windows tell."""
+        """What the pages of a hundred windows show."""
         details = [
             {**self.windows.details(i, self._ids), "near": near, "media": self.media.of(i)}
             for i, near in zip(rows, self._near.nearest(rows), strict=True)
@@ -125,7 +125,7 @@ class Pages:
         )
 
     def _with_examples(self, finding: dict[str, Any], members: Sequence[int]) -> dict[str, Any]:
-        """A finding with its windows shown, and three examples of different recordings: the clearest to be heard."""
+        """Add to a finding its windows shown and three examples of different recordings: the clearest with sound."""
         windows = self.windows
         heard_first = sorted(members, key=lambda i: -self.media.level(i))
         by_recording = {windows.rows[i]["clip_id"]: i for i in reversed(heard_first)}
@@ -142,7 +142,7 @@ class Pages:
         return {**finding, "members": members, "examples": list(zip(chosen, map("; ".join, notes), strict=True))}
 
     def _by_class(self) -> dict[str, list[int]]:
-        """The windows of each class, called it or labelled so: first those that have sound."""
+        """The windows decided or labelled as each class, those with sound first."""
         found: dict[str, list[int]] = {}
         for i in sorted(range(len(self.windows.rows)), key=lambda i: (-self.media.level(i), i)):
             row = self.windows.rows[i]
@@ -152,5 +152,5 @@ class Pages:
 
 
 def _identity(run: Run) -> str:
-    """What marks belong to: the same input under the same explainer."""
+    """An identity that marks belong to: the same for the same input and explainer."""
     return hashlib.sha256(f"{run.record.input_digest} {run.record.explainer['digest']}".encode()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from PIL import Image
 WIDTH, HEIGHT = 320, 128
 # Bins further below the loudest one are drawn as silence.
 RANGE_DB = 70.0
-# The darkest colour of the map: where the veil is whole, it looks as silence does.
+# The darkest colour of the map: where the veil is opaque, it looks like silence.
 VEIL = (0, 0, 4)
 _ALPHAS = 8
 _APART = 0.06
@@ -33,11 +33,11 @@ class Axes:
         self.rows_hz = np.interp(place, np.arange(len(edges_hz)), edges_hz)
 
     def ticks(self) -> list[tuple[int, float]]:
-        """Frequencies in Hz to name beside a picture, and how far up they lie, from 0 to 1."""
+        """Frequencies in Hz to label beside a picture, and how far up they lie, from 0 to 1."""
         heights = np.interp(_TICKS_HZ, self.rows_hz, np.linspace(0, 1, HEIGHT + 1))
         named: list[tuple[int, float]] = []
         for hz, height in zip(_TICKS_HZ, heights, strict=True):
-            # Names are a line of text high: those too near to another, or to an end, are left out.
+            # Labels are a line of text high: those too near another, or an end, are left out.
             if 0.03 < height < 0.97 and (not named or height - named[-1][1] > _APART):
                 named.append((hz, float(height)))
         return named

@@ -28,14 +28,14 @@ _CLASSES = """
 
 @dataclass(frozen=True)
 class Sample:
-    """The windows shown, in the order in which they were chosen, of so many; `from_findings` of them for a finding."""
+    """The windows shown, in the order they were chosen, out of `windows`; `from_findings` of them for a finding."""
 
     window_ids: list[str]
     windows: int
     from_findings: int
 
     def rule(self, pictured: int, heard: int) -> str:
-        """The rule in words, where so many windows may have pictures, and the sound of so many is there."""
+        """The rule in words, where `pictured` windows have pictures and `heard` have sound."""
         shown, windows = len(self.window_ids), self.windows
         if shown == windows:
             sentences = [f"All {windows:,} windows of the run are shown."]
@@ -43,7 +43,7 @@ class Sample:
             sentences = [
                 f"{shown:,} of the run's {windows:,} windows are shown.",
                 "The members of findings come first, the clearest of each finding in turn; then each class in turn "
-                "gives the window whose id has the lowest hash (SHA-256), so every report of the run draws the same.",
+                "gives the window whose id has the lowest hash (SHA-256), so every report of the run shows the same.",
             ]
         if pictured < shown or heard < shown:
             sentences.append(

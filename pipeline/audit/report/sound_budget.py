@@ -12,12 +12,12 @@ from pipeline.runs.original import sides_add_up
 from pipeline.runs.run import Run
 from schemas.report_config import ReportConfig
 
-# Bits that FLAC takes of 16, for an estimate: noise takes more, speech and silence less.
+# Share of 16-bit samples that FLAC takes, for an estimate: noise takes more, speech and silence less.
 _FLAC_SHARE = 0.6
 
 
 def affordable(run: Run, windows: Windows, media: Media, config: ReportConfig, from_input: bool) -> list[int]:
-    """The windows that have sound and pictures: the first of which there is sound, as many as one expects room for."""
+    """Choose the windows that get sound and pictures: the first ones with sound, as many as are expected to fit."""
     # Without any sound there are masks to be seen.
     candidates = [i for i in range(len(windows.rows)) if media.level(i) == 2] or list(range(len(windows.rows)))
     count = min(config.pictured, len(windows.rows))
@@ -28,9 +28,9 @@ def affordable(run: Run, windows: Windows, media: Media, config: ReportConfig, f
 
 
 def files_within(media: Media, places: list[int], sound_mb: float) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of the windows at these places with their paths, sound only as far as its budget goes.
+    """Yield the files of the windows at these places with their paths, sound only within its budget.
 
-    At the end `media` knows these files alone.
+    At the end `media` knows only these files.
     """
     made: set[str] = set()
     spent = 0

@@ -46,20 +46,20 @@ class Sounds:
         self._adds_up = sides_add_up(run)
 
     def sides(self, i: int) -> list[set[str]]:
-        """Which of `kept` and `removed` the run keeps of each explanation of window `i`; nothing is read for it."""
+        """Which of `kept` and `removed` the run keeps of each explanation of window `i`; reads no sound."""
         held = self._rows.keys(self._windows.rows[i]["window_id"])
         return [
             {_NAMES[kind] for target, kind in held if target == one["target"]} for one in self._windows.explanations[i]
         ]
 
     def has_original(self, i: int) -> bool:
-        """Whether there is an original of window `i`: one that the input gives, if it is the run's."""
+        """Whether there is an original of window `i`; the input has one if it is the run's."""
         return self._originals is not None or (self._adds_up and any(len(one) == 2 for one in self.sides(i)))
 
     def read(self, places: Sequence[int]) -> dict[int, Heard]:
         """Read the sound of the windows at these places; those without any are left out.
 
-        Raises InputError where the input cannot give a window again.
+        Raises InputError if a window cannot be read again from the input.
         """
         targets = self._windows.targets(places)
         heard: dict[int, Heard] = defaultdict(Heard)
@@ -88,5 +88,5 @@ class Sounds:
             self._take(heard[self._windows.by_id[window_id]], waveform)
 
     def _take(self, one: Heard, waveform: NDArray[np.float32]) -> None:
-        # Pictures at once: the waveforms of all windows would take gigabytes.
+        # Drawn at once: the waveforms of all windows would take gigabytes.
         one.original, one.picture = encode_flac(waveform, self._rate), self._draw(waveform, self._rate)

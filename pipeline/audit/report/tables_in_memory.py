@@ -1,4 +1,4 @@
-"""The small columns of a run's tables that all of a report's questions are about, read once."""
+"""The small columns of a run's tables that a report's queries use, read once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import duckdb
 
 from pipeline.runs.run import Run
 
-# A question to the files themselves opens each of them anew: thousands, and in a bucket at some milliseconds each.
+# A query on the files themselves opens each of them again: thousands, at some milliseconds each in a bucket.
 _COLUMNS = {
     "predictions": ("window_id", "clip_id", "label", "label_true", "probability", "duration_s"),
     "faithfulness": (
@@ -19,7 +19,7 @@ _COLUMNS = {
 def connect(run: Run) -> duckdb.DuckDBPyConnection:
     """A connection to the tables of a run, which holds these columns of `predictions` and `faithfulness` in memory.
 
-    Some 250 bytes a window.
+    They take about 250 bytes a window.
     """
     connection = run.connect()
     for name, columns in _COLUMNS.items():

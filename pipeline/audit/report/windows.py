@@ -1,4 +1,4 @@
-"""The windows that a report shows: a row of a list for each, and what its own page tells."""
+"""The windows that a report shows: a row of the list for each, and what its own page shows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from schemas.tables import PREDICTIONS
 
 MAX_TARGETS = 3
 _PROBABLE = 5
-# Letters of metadata that are shown: a report has a size of its own, whatever the input says of itself.
+# Columns and letters of metadata that are shown, so that a report's size does not depend on the input's.
 _MAX_COLUMNS, _MAX_LETTERS = 40, 300
 _EXPLAINED = ("p", "p_in", "p_out", "ff", "ad", "fid_in", "mask_mean", "energy_kept", "p_in_audio", "p_out_audio")
-# What a window's page tells of its recording, and the words for it.
+# What a window's page shows of its recording, and the words for it.
 _FACTS = {
     "duration_s": "sound, s",
     "sample_rate_in": "sample rate, Hz",
@@ -77,13 +77,13 @@ class Windows:
         self.by_id = {row["window_id"]: place for place, row in enumerate(self.rows)}
 
     def targets(self, places: Sequence[int]) -> dict[str, list[str]]:
-        """The targets that are shown of each of the windows at these places."""
+        """The targets that are shown for each window at these places."""
         return {self.rows[i]["window_id"]: [one["target"] for one in self.explanations[i]] for i in places}
 
     def columns(self, findings: Sequence[str], media: Sequence[int]) -> dict[str, Any]:
-        """The list of all windows, a column each, short where names repeat.
+        """The list of all windows as columns, with repeated names stored once.
 
-        `findings` are the ids in the report's order; `media` says of each window what it has: 0 nothing, 1 pictures,
+        `findings` are the ids in the report's order; `media` says what each window has: 0 nothing, 1 pictures,
         2 sound as well.
         """
         names: dict[str, int] = {}
@@ -110,7 +110,7 @@ class Windows:
         return {**columns, "clip_id": list(clips), "names": list(names)}
 
     def details(self, i: int, findings: Sequence[str]) -> dict[str, Any]:
-        """What the page of window `i` tells, without sound, pictures and neighbours."""
+        """What the page of window `i` shows, without sound, pictures and neighbours."""
         row = self.rows[i]
         probabilities = self._probabilities[i]
         probable = np.argsort(-probabilities, kind="stable")[:_PROBABLE]
@@ -144,7 +144,7 @@ def _predictions(run: Run, window_ids: Sequence[str]) -> pa.Table:
 
 
 def _ranks(names: Sequence[str]) -> list[int]:
-    """The place of each name among all of them as people order names: 9 before 10, whatever the case."""
+    """The rank of each name in natural order: 9 before 10, ignoring case."""
     order = sorted(range(len(names)), key=lambda i: _natural(names[i]))
     ranks = [0] * len(names)
     for rank, i in enumerate(order):
@@ -162,7 +162,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _metadata(text: str) -> list[list[str]]:
-    """The input's own columns as pairs of a name and what it says, nested values as JSON; what is long is cut."""
+    """The input's own columns as pairs of name and value, nested values as JSON; long ones are cut."""
     try:
         found = json.loads(text)
     except ValueError:

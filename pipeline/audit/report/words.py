@@ -7,9 +7,9 @@ from typing import Any
 
 # Probabilities that differ by less are called the same.
 SAME = 0.05
-# The bounds of `questions/unfaithful.sql`: what is less sure is no decision; a call that does not drop by this share
-# without the kept part does not rest on it; nor does the kept part say so if it has less than that share of p; and so
-# far may the written audio be from the spectrogram.
+# The bounds of `questions/unfaithful.sql`: below SURE there is no decision; a call that drops by less than REST without
+# the kept part does not rest on it; a kept part with less than KEPT of p does not give the call; and the written audio
+# may differ from the spectrogram by WRITTEN.
 SURE, REST, KEPT, WRITTEN = 0.2, 0.1, 0.5, 0.3
 
 
@@ -36,7 +36,7 @@ def warnings(scores: Mapping[str, Any]) -> list[str]:
         written = scores.get(f"{name}_audio")
         if written is not None and abs(written - scores[name]) > WRITTEN:
             found.append(
-                f"The {sound} part to hear is not what was scored: heard again it gives {probability(written)}, "
+                f"The {sound} part to hear is not what was scored: classified again it gives {probability(written)}, "
                 f"the {part} spectrogram {probability(scores[name])}."
             )
     return found

@@ -1,4 +1,4 @@
-"""`lmac report`: a run and its findings as static files that open from disk and ask nothing of the network."""
+"""`lmac report`: write a run and its findings as static files that open from disk and need no network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Step = Callable[[str], None]
 class Report:
     """A report that was written: where its first page is, what it shows, and how large it is.
 
-    `findings` are counted as an audit does, without candidates and what is typical; None without an audit.
+    `findings` are counted as an audit does, without candidates and typical recordings; None without an audit.
     """
 
     page: str
@@ -49,9 +49,9 @@ def report(
     """Write the report of a run at a path or URL, with the findings of its audit where there is one.
 
     It goes to `out`, by default the folder `report` in the run; an earlier report there is replaced. Original sound is
-    the sum of both sides where the run has both, else it is read from `input_url` where that is given. `step` is told
-    what is being done. Raises StorageError where the run has not ended or `out` holds something else, InputError where
-    the input cannot give a window again.
+    the sum of both sides where the run has both, else it is read from `input_url` if passed. `step` is called with
+    what is being done. Raises StorageError if the run has not ended or `out` holds something else, InputError if a
+    window cannot be read again from the input.
 
     >>> from lmac import open_run, report
     >>> made = report(open_run("explained").url, "heard")

@@ -16,9 +16,9 @@ from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 Classify = Callable[[Sequence[Sound]], NDArray[np.float64]]
 
 _SOUNDS, _RESAMPLES, _FEWEST, _FEWEST_LACKING = 32, 2000, 4, 3
-# What a cue must change in the probability, beyond what one elsewhere does, to count as one that is listened to.
+# How much a cue must change the probability, more than one elsewhere does, to count as one that is listened to.
 MIN_EFFECT, LARGE_EFFECT = 0.05, 0.2
-# What the other of the two directions must change.
+# The least change in the other of the two directions.
 LEAST_EFFECT = 0.02
 
 
@@ -34,12 +34,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of a target's probability, each less what a cue elsewhere of the same size does.
+    """Changes of a target's probability, less the change that a cue of the same size elsewhere makes.
 
-    `taken_out` is of recordings that have the cue, `put_in` of others that do not and are not of the subject.
-    `out_of_others` is what the same does to recordings of the subject that lack the cue: None where there are none.
-    Not less, but the changes themselves, are `alone_out`, `alone_in`, and `others_put_in`, where what recordings
-    without the cue have in its place is put in.
+    `taken_out` is for recordings that have the cue, `put_in` for others that lack it and are not of the subject.
+    `out_of_others` is what taking it out does to recordings of the subject that lack it: None where there are none.
+    `alone_out`, `alone_in` and `others_put_in` are the changes themselves, with nothing subtracted; `others_put_in`
+    puts in what recordings without the cue have in its place.
     """
 
     taken_out: Difference
@@ -51,10 +51,10 @@ class Trial:
 
     @property
     def confirmed(self) -> bool:
-        """Whether the target falls without the cue and rises with it, more than by chance and more than by the event.
+        """Whether p falls without the cue and rises with it, more than by chance and more than through the event.
 
-        One of the two must be of a size that matters; where one is large, the other may be less sure: the event stands
-        in for a cue that is gone, and another event may keep p from rising.
+        One of the two changes must be of a size that matters; where one is large, the other may be less sure: the event
+        stands in for a cue that is gone, and another event may keep p from rising.
         """
         out, put = self.taken_out, self.put_in
         falls, rises = out.high < 0, put.low > 0 and self.alone_in.low > 0
@@ -74,12 +74,12 @@ class Trial:
 
     @property
     def why_not(self) -> str:
-        """Why it is not confirmed, as the end of a sentence; empty where it is."""
+        """Why it is not confirmed, as the end of a sentence; empty where it is confirmed."""
         if self.confirmed:
             return ""
         if self._others_fall or self._others_raise:
-            return "recordings of it that lack the cue behave likewise, so that it may be the event"
-        return "that is too little, or no more than as much elsewhere changes"
+            return "its recordings that lack the cue behave likewise, so that it may be the event"
+        return "that is too little, or no more than a cue of that size elsewhere changes"
 
     @property
     def effect(self) -> Difference:
@@ -100,7 +100,7 @@ def try_cue(
     classify: Classify,
     rng: np.random.Generator,
 ) -> Trial:
-    """Try a cue on sounds `[n]` of the subject that have it and that lack it, and on `others` that are not of it."""
+    """Try a cue on sounds `[n]` of the subject that have it and that lack it, and on `others`, not of the subject."""
     having, lacking, others = (_some(sounds, rng) for sounds in (having, lacking, others))
     donors = [having[i % len(having)] for i in range(len(others))]
     elsewhere = [cue.elsewhere(rng, rate) for _ in range(_SOUNDS)]
@@ -113,14 +113,14 @@ def try_cue(
         - p_others
     )
     of_others, from_others = None, None
-    # A few that seem to lack what nearly all have may have it below their own sound.
+    # If only a few seem to lack the cue, they may have it below their own sound.
     if len(lacking) >= max(_FEWEST_LACKING, len(having) / 4):
         p_lacking = classify(lacking)
         without = classify([cue.without(sound, rate) for sound in lacking]) - p_lacking
         of_others = _difference(without - (_without(elsewhere, lacking, rate, classify) - p_lacking), rng)
         donors = [lacking[i % len(lacking)] for i in range(len(others))]
         put_by = [cue.within(sound, donor, rate) for sound, donor in zip(others, donors, strict=True)]
-        # A cutoff is put in by what it is, whoever gives it.
+        # A cutoff that is put in is the same for all donors.
         if cue.kind != "cutoff":
             from_others = _difference(classify(put_by) - p_others, rng)
     return Trial(
@@ -145,7 +145,7 @@ def _without(cues: Sequence[Cue], sounds: Sequence[Sound], rate: int, classify: 
 def _difference(values: NDArray[np.float64], rng: np.random.Generator) -> Difference:
     """The mean of differences of probabilities `[n]` with its 95% interval by the bootstrap.
 
-    Plain percentiles are too narrow for few values: they are taken as much further out as Student's t asks for
+    Plain percentiles are too narrow for few values: they are widened as much as Student's t requires
     (expanded percentiles, Hesterberg 2015). Fewer than four values say nothing.
     """
     n = len(values)

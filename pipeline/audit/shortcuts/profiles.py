@@ -1,4 +1,4 @@
-"""Where the masks of a class or a group lie that those of others do not: a narrow band, the first or last moment."""
+"""Where the masks of a class or a group lie and those of others do not: a narrow band, the first or last moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.audit.shortcuts.cues.moments import Edge
 from pipeline.audit.shortcuts.sample import MIN_SUBJECT, Subject
 from schemas.tables import TIME_SPANS
 
-# A place is told from those beside it: bands, and spans of time.
+# A place is compared with those beside it: bands, and spans of time.
 _BESIDE = 4
 _MIN_AUC = 0.7
 
@@ -30,7 +30,7 @@ _ON_BOTH_SIDES = 3
 
 @dataclass(frozen=True)
 class Place:
-    """Where the masks of a subject stand out, beside those of others: the cue that may be there, the effect and its p,
+    """Where the masks of a subject stand out compared with others: the cue that may be there, the effect and its p,
     corrected for all places of all subjects."""
 
     subject: Subject
@@ -43,8 +43,8 @@ class Place:
 
 @dataclass(frozen=True)
 class _Masks:
-    """How far masks stand out in each place, `[N, places]`, the mean of a recording's windows; `targets` `[N]` and
-    `clip_ids` `[N]` say of what."""
+    """How far masks stand out in each place, `[N, places]`, averaged over a recording's windows; `targets` `[N]`
+    and `clip_ids` `[N]` are those of the masks."""
 
     values: NDArray[np.float64]
     targets: NDArray[np.str_]
@@ -57,7 +57,7 @@ class _Masks:
     def of_group(self, mine: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The masks of a group and those of all others, each less the median of its target among the others.
 
-        Targets that nearly all or nearly none of them have are left out: they are what the group is of.
+        A target whose masks are nearly all or nearly none in the group is left out: it is what the group is made of.
         """
         inside, outside = [np.zeros((0, self.values.shape[1]))], [np.zeros((0, self.values.shape[1]))]
         for target in np.unique(self.targets):
@@ -70,10 +70,10 @@ class _Masks:
 
 
 def places(audited: AuditedRun, subjects: Sequence[Subject], window_s: float) -> list[Place]:
-    """The places where the masks of each subject stand out of what is beside them, the clearest first.
+    """The places where the masks of each subject stand out from their surroundings, the clearest first.
 
-    Those of a class are held against those of other targets, those of a group against those that others of the same
-    target have.
+    The masks of a class are compared with those of other targets, the masks of a group with those of other recordings
+    for the same target.
     """
     masks = _masks(audited)
     if masks is None:
@@ -88,7 +88,7 @@ def places(audited: AuditedRun, subjects: Sequence[Subject], window_s: float) ->
             continue
         test = mannwhitneyu(mine, others, alternative="greater", axis=0)
         auc = test.statistic / (len(mine) * len(others))
-        # Beside where others stand out by much, all that is low there would seem to.
+        # Beside a place where others stand out by much, any mask that is low there would seem to stand out.
         auc[masks.values[chosen].mean(axis=0) <= 0] = 0
         best = int(np.argmin(np.where(auc >= _MIN_AUC, test.pvalue, 1.0)))
         p = min(1.0, float(test.pvalue[best]) * masks.values.shape[1] * len(subjects))
@@ -155,9 +155,9 @@ def _place(
 
 
 def _interval(auc: float, n: int, m: int) -> tuple[float, float]:
-    """The 95% interval of an area under the ROC curve, which one of 1 has as well (Newcombe 2006, method 5).
+    """The 95% interval of an area under the ROC curve, also of an area of 1 (Newcombe 2006, method 5).
 
-    It holds the areas whose own standard error (Hanley and McNeil 1982) lets them be this far from `auc`.
+    It holds the areas within 1.96 of their own standard errors (Hanley and McNeil 1982) of `auc`.
     """
     mean = (n + m) / 2 - 1
 

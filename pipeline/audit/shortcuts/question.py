@@ -1,4 +1,4 @@
-"""The question of an audit for shortcuts: classes and groups that are told by a cue and not by their event."""
+"""The question of an audit about shortcuts: classes and groups recognised by a cue and not by their event."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from schemas.audit_config import AuditConfig
 from schemas.targets import Targets
 
 _BATCH = 16
-# So many candidates of a subject are tried, those that are least probable by chance.
+# Candidates tried per subject: those that are least probable by chance.
 _TRIED = 5
 
 
 def shortcut(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
-    """Cues that may stand for a class or a group: candidates from the masks, and with `config.confirm` from the audio.
+    """Find cues that may stand for a class or a group: candidates in the masks, and with `config.confirm` in audio.
 
     With `confirm`, cues that recur in recordings of a subject are tried: taken out of those that have them, and put
     into others. Raises what reading the run's input and its explainer raise.
@@ -63,7 +63,7 @@ def _tried(
         audited.progress(f"{subject.name}, {number + 1} of {len(subjects)}")
         members = sample.numbers(subject)
         if not (~members).any():
-            audited.note("shortcut", f"{subject.name!r} is all that was heard: there is nothing to compare it with")
+            audited.note("shortcut", f"all recordings read are of {subject.name!r}: there is nothing to compare with")
             continue
         audited.tests += TESTS
         classify = _classifier_of(explainer, subject.target)
@@ -102,5 +102,5 @@ def _classifier_of(explainer: Explainer, target: int) -> Classify:
 
 
 def _window_s(audited: AuditedRun) -> float:
-    """The length of the explainer's windows in seconds, by the masks."""
+    """The length of the explainer's windows in seconds, from the masks."""
     return float(audited.connection.sql("SELECT coalesce(max(n_frames * hop_s), 1.0) FROM masks").fetchall()[0][0])

@@ -1,4 +1,4 @@
-"""Cues that recur in recordings of one subject, and in few others: what events of independent recordings do not do."""
+"""Cues that recur in recordings of one subject and in few others, as events of independent recordings do not."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pipeline.audit.shortcuts.cues.spectrum import N_FFT
 from pipeline.audit.shortcuts.cues.tones import Lines
 from pipeline.audit.shortcuts.traits import EDGE_S, Traits
 
-# A cue that fewer recordings have is not looked into, nor one that is as frequent in others.
+# A cue is examined if this many recordings have it, and if it is this many times as frequent as in others.
 MIN_RECORDINGS, _MIN_RATIO = 4, 2.0
-# What is more probable by chance is no candidate.
+# A cue that is more probable by chance is no candidate.
 _MAX_P = 0.01
-# Tones that mostly come together are one cue.
+# Tones that mostly occur together are one cue.
 _TOGETHER, _MAX_TONES = 0.6, 12
 # Backgrounds are the same where most bands differ by less than this.
 _SAME_DB, _SAME_SHARE, _OTHER_SHARE = 2.0, 0.6, 0.3
-# What quiet recordings have in their quieter frames: a faint noise may be below what most have, and be heard.
+# The quantile of recordings whose level is usual: a faint noise may lie below that of most, and still be heard.
 _USUAL = 0.1
-# Spectra end at the same edge within so many Hz.
+# Spectra end at the same edge within this many Hz.
 _EDGE_HZ, _LOWEST_EDGE_HZ = 250.0, 2000.0
 _ROUNDS, _COHERENT = 200, 3.0
 _MIN_LIKENESS = 0.3
@@ -35,12 +35,12 @@ _MIN_LIKENESS = 0.3
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cue, which recordings have it `[R]`, and how surprising that is among those of the subject: its p.
+    """A cue, which recordings have it `[R]`, and `p`: how surprising their number in the subject is.
 
-    That is corrected for all that was looked at for one kind of cue, and for no more.
+    `p` is corrected for all that was examined for this kind of cue, and for no more.
 
-    One `from_masks` was not looked for in the sound: its p is that of the masks, and all of the subject count.
-    `lacking` `[R]` are the recordings that surely do not have it, None for all that are not said to.
+    A cue `from_masks` was not searched for in the sound: its p is that of the masks, and all recordings of the subject
+    count as having it. `lacking` `[R]` are the recordings that surely lack it; None stands for all not in `having`.
     """
 
     cue: Cue
@@ -73,7 +73,7 @@ def recurring(
 
 
 def _surprise(having: NDArray[np.bool_], members: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """For columns of `having` `[R, k]`: the p of as many members having it, by Fisher's exact test (one side)."""
+    """The p of as many members having each column of `having` `[R, k]`, by Fisher's exact test (one-sided)."""
     inside, total = having[members].sum(axis=0), having.sum(axis=0)
     p: NDArray[np.float64] = hypergeom.sf(inside - 1, len(members), int(members.sum()), total)
     ratio = inside / max(1, members.sum()) / np.maximum(1e-9, (total - inside) / max(1, (~members).sum()))
@@ -97,14 +97,14 @@ def _tones(tones: NDArray[np.bool_], members: NDArray[np.bool_], rate: int) -> I
         together = np.flatnonzero((others >= _TOGETHER) & (p < 0.01))
         bins = _peaks(together, tones[having & members].sum(axis=0), first)
         lines = Lines(tuple(float(one * rate / N_FFT) for one in bins))
-        # Every bin was looked at.
+        # Corrected for all bins, as each was examined.
         yield Candidate(lines, having, min(1.0, float(p[first]) * len(p)))
         p[together] = 1.0
         p[max(0, first - 2) : first + 3] = 1.0
 
 
 def _peaks(bins: NDArray[np.int64], counts: NDArray[np.int64], first: int) -> list[int]:
-    """One bin for each run of neighbours, the most frequent; with `first` and the most frequent of all."""
+    """The most frequent bin of each run of neighbours, and `first`; of all these, the most frequent few."""
     runs = np.split(bins, np.flatnonzero(np.diff(bins) > 2) + 1) if len(bins) else []
     best = [int(run[int(counts[run].argmax())]) for run in runs]
     if all(abs(one - first) > 2 for one in best):
@@ -133,7 +133,7 @@ def _backgrounds(levels: NDArray[np.float32], members: NDArray[np.bool_], rate: 
     for one in np.flatnonzero(members & loud):
         same = np.abs(levels - levels[one]) <= _SAME_DB
         having = (same.mean(axis=1) >= _SAME_SHARE) & loud
-        # Itself is no surprise.
+        # That a recording has its own background is no surprise.
         others = members.copy()
         others[one] = False
         rest = np.arange(len(members)) != one
@@ -152,7 +152,7 @@ def _backgrounds(levels: NDArray[np.float32], members: NDArray[np.bool_], rate: 
 def _edges(
     moments: NDArray[np.float32], members: NDArray[np.bool_], at: str, rng: np.random.Generator
 ) -> Iterator[Candidate]:
-    """The first or last moment, where members have the same waveform there: averaged, it does not vanish."""
+    """The first or last moment, where members have the same waveform there: it survives averaging."""
     mine = moments[members]
     mine = mine[np.abs(mine).max(axis=1) > 0]
     if len(mine) < MIN_RECORDINGS:
@@ -165,7 +165,7 @@ def _edges(
     if z < _COHERENT or p > _MAX_P:
         return
     total = mine.sum(axis=0)
-    # A recording is held against the others, of which it is one.
+    # A member is compared with the other members, without itself.
     templates = np.where(members[:, None], total - moments, total)
     norms = np.linalg.norm(moments, axis=1) * np.linalg.norm(templates, axis=1)
     having = np.einsum("rn,rn->r", moments, templates) / np.maximum(norms, 1e-9) >= _MIN_LIKENESS

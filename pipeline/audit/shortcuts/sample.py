@@ -1,4 +1,4 @@
-"""The recordings in which cues are looked for: some of each subject, heard from the run's input."""
+"""The recordings that are searched for cues: some of each subject, read from the run's input."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pipeline.runs.original import read_originals
 from pipeline.storage.filesystem import display_url
 from schemas.draws import rank_of
 
-# So many recordings of a subject are heard, and of all together.
+# Most recordings that are read of each subject, and of all together.
 _OF_EACH, _OF_ALL = 60, 3000
-# Less says nothing.
+# Fewest recordings that say something of a subject; subjects named in a note.
 MIN_SUBJECT, _NAMED = 10, 10
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A class or a group of recordings, and the target that the classifier gives for them; rows of windows."""
+    """A class or a group of recordings, and the target that stands for them; `rows` are those of windows."""
 
     name: str
     what: str
@@ -33,13 +33,13 @@ class Subject:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from others: a class may have the name of a group."""
+        """A unique key, as a class may have the name of a group."""
         return self.what, self.name
 
 
 def subjects_of(audited: AuditedRun, group_by: Sequence[str]) -> list[Subject]:
-    """Classes, by the labels or without any by the decisions, and groups by columns of metadata, as rows of the first
-    windows of recordings; those that are too small are left out, which a note says."""
+    """Classes, by labels or without any by decisions, and groups by metadata columns, as rows of recordings' first
+    windows; those that are too small are left out, with a note."""
     first = audited.first_windows
     decided = audited.windows["label_index"].to_numpy()
     labels = audited.labels
@@ -66,31 +66,31 @@ def subjects_of(audited: AuditedRun, group_by: Sequence[str]) -> list[Subject]:
 
 
 def _subject(name: str, what: str, rows: list[int], decided: NDArray[np.int32], classes: list[str]) -> Subject:
-    """A label that is no class of the classifier's, and a group, stand for the class that they are mostly given."""
+    """Make a subject; the target of a group, or of a label that is no class, is its most frequent decision."""
     mostly = Counter(decided[rows].tolist()).most_common(1)[0][0]
     return Subject(name, what, classes.index(name) if name in classes else int(mostly), np.array(rows))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Recordings that are heard: rows of the run's windows, and their sounds on the 16-bit grid."""
+    """Recordings that were read: their rows among the run's windows, and their sounds as 16-bit samples."""
 
     rows: NDArray[np.int64]
     sounds: list[NDArray[np.int16]]
 
     def sound(self, number: int) -> Sound:
-        """The sound `[n]` of the recording of this number, float32."""
+        """The sound `[n]` of recording `number`, float32."""
         return from_pcm(self.sounds[number])
 
     def numbers(self, subject: Subject) -> NDArray[np.bool_]:
-        """Which recordings of the sample are of a subject."""
+        """Which recordings of the sample belong to a subject."""
         return np.isin(self.rows, subject.rows)
 
 
 def hear(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sample:
     """Read the first windows of some recordings of each subject again, the same ones in every audit.
 
-    Raises AuditError where the input has none of them; a note says how many it does not have.
+    Raises AuditError if the input has none of them; a note says how many it lacks.
     """
     wanted = sorted({row for rows in _drawn(audited, subjects) for row in rows})
     by_id = {audited.window_ids[row]: row for row in wanted}
@@ -102,12 +102,12 @@ def hear(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sa
     rows = sorted(found)
     if wanted and not rows:
         raise AuditError(
-            f"{display_url(input_url)}: it has none of the {len(wanted)} recordings that are to be heard again: "
-            "give the input that the run was made of"
+            f"{display_url(input_url)}: it has none of the {len(wanted)} recordings that are to be read again: "
+            "pass the input that the run was made from"
         )
     if len(rows) < len(wanted):
         audited.note(
-            "shortcut", f"{len(wanted) - len(rows)} of {len(wanted)} recordings to be heard again are not in the input"
+            "shortcut", f"{len(wanted) - len(rows)} of {len(wanted)} recordings to be read again are not in the input"
         )
     return Sample(np.array(rows, np.int64), [found[row] for row in rows])
 

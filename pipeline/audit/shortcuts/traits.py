@@ -1,4 +1,4 @@
-"""What of each recording may recur in others: steady tones, the steady background, the edge of the spectrum."""
+"""Traits of a recording that may recur in others: steady tones, the steady background, the first and last moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.audit.shortcuts.cues.background import QUIET_SHARE, bands
 from pipeline.audit.shortcuts.cues.cue import Sound
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT, transform
 
-# A steady tone stands out of the bins beside it by so many dB, in the frames that are quiet.
+# A steady tone exceeds the bins beside it by this many dB in the quiet frames.
 _PROMINENCE_DB, _BESIDE = 6.0, 31
 _LOWEST_HZ = 30.0
 _FLOOR = 1e-14
@@ -23,8 +23,8 @@ EDGE_S = 0.05
 
 @dataclass(frozen=True)
 class Traits:
-    """One recording's: `tones` `[N_FFT / 2 + 1]`, the bins with a steady tone; `background` `[bands]` in dB; and the
-    samples of its first and last moments, `start` and `end` `[n]`, brought to the same power."""
+    """Traits of one recording: `tones` `[N_FFT / 2 + 1]`, the bins with a steady tone; `background` `[bands]` in dB;
+    and the samples of its first and last moments, `start` and `end` `[n]`, scaled to the same power."""
 
     tones: NDArray[np.bool_]
     background: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What is said of a cue: findings of those that were tried on audio, and of candidates."""
+"""Findings about cues in words: those that were tried on audio, and candidates."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _finding(audited: AuditedRun, sample: Sample, one: Tried) -> Finding:
         **cue.evidence(),
         "words": words,
         "heard": len(members),
-        # Where masks stand out was not looked for in the sound.
+        # A place where masks stand out was not searched for in the sound.
         "having": None if from_masks else len(having),
         "p_of_recurrence": None if from_masks else one.candidate.p,
         "trial": trial.evidence(),
@@ -80,7 +80,7 @@ def _finding(audited: AuditedRun, sample: Sample, one: Tried) -> Finding:
         weight=weigh(STAKES["shortcut"], of_all, _certainty(trial)),
         effect=Effect(
             trial.effect.mean,
-            f"change of p({target}) where it is put into others, less that by as much elsewhere",
+            f"change of p({target}) where it is put into others, less that of a cue of that size elsewhere",
             trial.effect.low,
             trial.effect.high,
         ),
@@ -96,7 +96,7 @@ def _finding(audited: AuditedRun, sample: Sample, one: Tried) -> Finding:
 
 
 def _signed(value: float) -> str:
-    """A change with its sign; what is too small to be seen has none.
+    """Format a change with its sign; one that rounds to 0 has none.
 
     >>> _signed(0.25), _signed(-0.001)
     ('+0.25', '0.00')
@@ -119,7 +119,7 @@ def unconfirmed(audited: AuditedRun, place: Place) -> Finding:
         statement=f"a candidate: masks of {subject.name!r} stand out at {where}, more than {_others(subject)}",
         n=place.n,
         share=share,
-        # Masks of a class lie somewhere: that is hardly more than a hint.
+        # The masks of every class lie somewhere: that is hardly more than a hint.
         weight=weigh(STAKES["shortcut"], share, REFUTED),
         effect=place.effect,
         p=place.p,

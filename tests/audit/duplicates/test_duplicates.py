@@ -124,7 +124,7 @@ def test_without_sound_near_copies_are_no_more_than_candidates(tmp_path: Path, t
     about = AuditedRun(open_run(run.output))
     duplicates(about, AuditConfig())
     (note,) = about.notes["duplicate"]
-    assert re.match(r"(\d+) of \1 pairs of neighbours were not compared, .*give --input", note)
+    assert re.match(r"(\d+) of \1 pairs of neighbours were not compared, .*pass --input", note)
     candidates = found["near copies, not verified"]
     assert candidates.confirmed is None
     assert "not verified on sound" in candidates.statement

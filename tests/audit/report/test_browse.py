@@ -180,7 +180,7 @@ def test_another_input_than_the_runs_is_told(base_run: str, tmp_path: Path) -> N
         path = details(served)[0]["media"]["original"]
         assert ask(served.url, path).status == 500
     (line,) = told
-    assert "the input has no such recording: give --input as the run had it" in line
+    assert "the input has no such recording: pass the --input of the run" in line
 
 
 def test_a_link_for_its_owner_leads_there_until_the_end(wide: str) -> None:
@@ -253,7 +253,7 @@ def test_ctrl_c_ends_the_command_in_one_line(start: Start, wide: str, times: int
         process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")
-    assert errors == "error: interrupted: nothing is served any more\n"
+    assert errors == "error: interrupted: stopped serving\n"
 
 
 def test_what_cannot_be_served_is_told_in_a_sentence(start: Start, wide: str, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_what_cannot_be_served_is_told_in_a_sentence(start: Start, wide: str, tm
     for arguments, words in (
         ([tmp_path / "nothing"], "it has no _run.json: give the output of `lmac explain`"),
         ([unfinished], "the run is not finished, resume it"),
-        ([wide, "--port", port], f"port {port} of 127.0.0.1 is not to be had (address already in use)"),
+        ([wide, "--port", port], f"port {port} of 127.0.0.1 is not available (address already in use)"),
         ([wide, "--input", tmp_path / "nothing"], "nothing"),
     ):
         process = start(*arguments)

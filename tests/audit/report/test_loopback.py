@@ -201,5 +201,5 @@ def test_a_browser_that_goes_away_is_no_fault(served: Served) -> None:
 @pytest.mark.parametrize("port", ["taken", 70_000, -1])
 def test_a_port_that_cannot_be_had_is_told(served: Served, port: str | int) -> None:
     wanted = served.server.port if port == "taken" else int(port)
-    with pytest.raises(LmacError, match=f"port {wanted} of 127.0.0.1 is not to be had .*give another port, or 0"):
+    with pytest.raises(LmacError, match=f"port {wanted} of 127.0.0.1 is not available .*pass another port, or 0"):
         LoopbackServer(wanted, print)

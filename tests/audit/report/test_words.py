@@ -41,9 +41,9 @@ def test_a_good_explanation_has_no_warning_and_each_fault_has_its_own() -> None:
     (falls,) = warnings({**GOOD, "p_in": 0.4, "p_in_audio": 0.4})
     assert "falls to 0.40" in falls
     (other,) = warnings({**GOOD, "p_in_audio": 0.31})
-    assert "The kept part to hear is not what was scored: heard again it gives 0.31" in other
+    assert "The kept part to hear is not what was scored: classified again it gives 0.31" in other
     (removed,) = warnings({**GOOD, "p_out_audio": 0.5})
-    assert "The removed part to hear is not what was scored: heard again it gives 0.50" in removed
+    assert "The removed part to hear is not what was scored: classified again it gives 0.50" in removed
     (unsure,) = warnings({**GOOD, "p": 0.15})
     assert "not sure of it (0.15)" in unsure
 

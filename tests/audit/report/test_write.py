@@ -251,7 +251,7 @@ def test_an_earlier_report_is_replaced_and_anything_else_is_left_alone(base_run:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "index.html").write_text("<p>my own page</p>")
-    with pytest.raises(StorageError, match="holds something else than a report: give --out a new or empty folder"):
+    with pytest.raises(StorageError, match="holds something other than a report: pass a new or empty folder as --out"):
         report(base_run, mine)
     assert [file.name for file in mine.iterdir()] == ["index.html"]
 
@@ -270,7 +270,7 @@ def test_a_run_in_a_bucket_has_its_report_beside_it(base_run: str, s3_server: S3
 def test_the_command_says_what_it_wrote(wide: str, tmp_path: Path) -> None:
     code, printed = lmac("report", wide, "--out", tmp_path / "out", "--windows", "30", "--pictured", "5")
     assert code == 0
-    assert "30 of 300 windows, 5 of them to hear; 6 findings;" in printed
+    assert "30 of 300 windows, 5 of them with sound; 6 findings;" in printed
     assert printed.endswith(f"open {tmp_path / 'out' / 'index.html'}")
     code, printed = lmac("report", tmp_path / "nothing")
     assert code == 1

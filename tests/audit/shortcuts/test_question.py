@@ -127,7 +127,7 @@ def test_what_is_said_of_a_cue_is_what_was_heard() -> None:
     assert band.statement == (
         "not confirmed: masks of the class 'bark' stand out at the band from 200 to 400 Hz, more than those of other "
         "classes, but p of 'bark' changes by 0.00 without what is steady there, by 0.00 where that is put into others; "
-        "that is too little, or no more than as much elsewhere changes"
+        "that is too little, or no more than a cue of that size elsewhere changes"
     )
     assert band.evidence["having"] is None
 

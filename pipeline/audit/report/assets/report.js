@@ -1,4 +1,4 @@
-// The page's behaviour. Text from the input is only ever put in as text: nothing here makes HTML out of strings.
+// The page's behaviour. Text from the input is only ever inserted as text: nothing here makes HTML out of strings.
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
@@ -54,7 +54,7 @@
 
   function mark(clip, change) {
     const now = { mark: "", label: "", note: "", ...marks[clip], ...change };
-    // A label or a note alone says that something is open.
+    // A label or a note alone means that something is undecided.
     if (!now.mark && (now.label || now.note) && !("mark" in change)) now.mark = "unsure";
     if (now.mark || now.label || now.note) marks[clip] = now; else delete marks[clip];
     try { localStorage.setItem(store, JSON.stringify(marks)); } catch { kept = false; }
@@ -94,7 +94,7 @@
   }
   single.addEventListener("ended", stopOne);
 
-  // All sides play at once and only one is heard: to switch is to unmute, at once and at the same instant.
+  // All sides play together and only one is heard: switching only unmutes, so it is immediate and in step.
   const player = {
     sounds: {}, side: "", timer: 0, loop: false, length: 0,
     get heard() { return this.sounds[this.side]; },
@@ -122,7 +122,7 @@
       const now = this.heard;
       if (before && now && before !== now) {
         if (Math.abs(now.currentTime - before.currentTime) > 0.02) now.currentTime = before.currentTime;
-        // Where a browser plays one sound at a time, the others stand still until they are chosen.
+        // Where a browser plays only one sound at a time, the others stay paused until they are chosen.
         if (!before.paused && now.paused) now.play();
       }
       all("[data-choose]", $("sides")).forEach((button) => button.setAttribute("aria-pressed", button.dataset.choose === side));
@@ -245,7 +245,7 @@
     const column = (wanted.sort || "").replace("-", "");
     if (!["key", "start", "label", "p", "truth", "ff", "kept", "findings"].includes(column)) return rows;
     const places = list[`by-${column}`] ??= placesOf(c, column);
-    // One number holds a row's place and the row, so that numbers alone are sorted; what has no value comes last.
+    // One number holds a row's place and the row, so that only numbers are sorted; rows without a value come last.
     const keys = Float64Array.from(rows, (i) => (places[i] < 0 ? 2 * ROWS : down ? ROWS - places[i] : places[i]) * ROWS + i);
     return Array.from(keys.sort(), (key) => key % ROWS);
   }
@@ -364,7 +364,7 @@
     }) : [make("li", { class: "quietly" }, "none")]));
     pairs("clip-probable", one.probable.map(([name, p]) => [name, two(p)]));
     pairs("clip-facts", [["shard", one.shard || "a file of its own"], ["window", one.window_id], ...one.facts.map(([words, value]) => [words, short(value)])]);
-    pairs("clip-metadata", one.metadata, "none came with it");
+    pairs("clip-metadata", one.metadata, "the input has none");
     $("stage-end").textContent = `${short(one.length)} s`;
     showTarget(0);
     showMarking();
@@ -411,13 +411,13 @@
     all("[data-mark]", $("marking")).forEach((button) => button.setAttribute("aria-pressed", button.dataset.mark === one.mark));
     if (document.activeElement !== $("mark-label")) $("mark-label").value = one.label;
     if (document.activeElement !== $("mark-note")) $("mark-note").value = one.note;
-    $("marking-state").textContent = kept ? "A mark is of the recording, all its windows." : "This browser keeps no marks here: download them before you close the page.";
+    $("marking-state").textContent = kept ? "A mark applies to the whole recording, with all its windows." : "This browser keeps no marks here: download them before you close the page.";
   }
   function setMark(name) {
     const now = (marks[open.clip] || {}).mark === name ? "" : name;
     mark(open.clip, { mark: now });
     showMarking();
-    say(now ? `Marked ${now}` : "Mark taken back");
+    say(now ? `Marked ${now}` : "Mark removed");
   }
 
   // ---------------------------------------------------------------- a class

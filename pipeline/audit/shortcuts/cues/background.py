@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT, inverse, transform
 
-# A share of the frames lies below the level that steady noise is measured at, which is this much of its mean; so many
-# times its power is taken out.
+# Steady noise is measured at the level that this share of the frames lies below, which is _OF_MEAN times its mean; this
+# many times its power is taken out.
 QUIET_SHARE, _OVER = 0.25, 3.0
 _OF_MEAN = float(-np.log(1 - QUIET_SHARE))
 _BANDS_FROM_HZ, _BANDS_OCTAVE = 60.0, 6
@@ -19,10 +19,10 @@ _BANDS_FROM_HZ, _BANDS_OCTAVE = 60.0, 6
 
 @dataclass(frozen=True)
 class Background(Cue):
-    """The steady sound behind a recording: noise that does not change with time, as far as it is more than usual.
+    """The steady sound behind a recording: noise that does not change with time, as far as it exceeds the usual.
 
     `usual_db` is the level of a bin in each of the `bands` of a rate, in the quieter frames of recordings without it;
-    where it is empty, silence is usual.
+    if it is empty, silence is usual.
     """
 
     low_hz: float
@@ -53,7 +53,7 @@ class Background(Cue):
         return sound + _noise_like(self.steady(transform(donor), rate), len(sound))
 
     def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
-        """As much sound taken out evenly; noise of the same power in another place put in."""
+        """A control: as much sound taken out evenly; noise of the same power put in in another place."""
         return _OtherNoise(self, float(rng.uniform(0.2, 0.8)))
 
     def steady(self, spectrum: NDArray[np.complex64], rate: int) -> NDArray[np.float32]:
@@ -61,7 +61,7 @@ class Background(Cue):
         power = np.square(np.abs(spectrum[:, 2:-2]))
         low, high = (round(hz * N_FFT / rate) for hz in (self.low_hz, self.high_hz))
         steady = np.zeros((len(power), 1), np.float32)
-        # By the level that a share of its frames lie below: powers of noise are spread exponentially.
+        # From a quantile of its frames: powers of noise are exponentially distributed.
         steady[low : high + 1, 0] = np.quantile(power[low : high + 1], QUIET_SHARE, axis=1) / _OF_MEAN
         return np.maximum(steady - self._usual(len(power), rate), 0)
 
@@ -82,7 +82,7 @@ def bands(rate: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _OtherNoise(Cue):
-    """A background's spectrum moved up by a share of all bins, those beyond the top to the bottom."""
+    """A background's spectrum moved up by a share of all bins, wrapping from the top to the bottom."""
 
     background: Background
     moved: float
@@ -109,7 +109,7 @@ class _OtherNoise(Cue):
 
 
 def _noise_like(power: NDArray[np.float32], n: int) -> Sound:
-    """Noise `[n]` of a mean power `[bins, 1]`."""
+    """Noise `[n]` with a mean power `[bins, 1]`."""
     noise = transform(np.random.default_rng(n).standard_normal(n).astype(np.float32))
     level = np.square(np.abs(noise)).mean()
     return inverse((noise * np.sqrt(power / level)).astype(np.complex64), n)

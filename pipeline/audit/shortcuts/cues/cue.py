@@ -1,4 +1,4 @@
-"""A part of a sound that a classifier may listen to in place of the event: it is taken out, and put into others."""
+"""A part of a sound that a classifier may listen to instead of the event: it is taken out, and put into others."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Cue(ABC):
 
     @abstractmethod
     def elsewhere(self, rng: np.random.Generator, rate: int) -> Cue:
-        """A cue of the same size in another place, drawn by chance."""
+        """A cue of the same size in another place, drawn at random."""
 
     def of(self, donor: Sound, rate: int) -> Sound:
-        """What the cue is in a sound `[n]`: what is taken out of it."""
+        """The cue in a sound `[n]`: what `without` takes out of it."""
         return donor - self.without(donor, rate)
 
     def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:

@@ -1,4 +1,4 @@
-"""An empty spectrum above a frequency as a cue: what was low-passed or upsampled."""
+"""An empty spectrum above a frequency as a cue: sound that was low-passed or upsampled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Cutoff(Cue):
         return f"an empty spectrum above {self.hz:.0f} Hz"
 
     def without(self, sound: Sound, rate: int) -> Sound:
-        """The sound with faint noise above, at the level that the spectrum has below the edge."""
+        """The sound with faint noise above the edge, at the level of the spectrum below it."""
         spectrum = transform(sound)
         edge = round(self.hz * N_FFT / rate)
         below = np.abs(spectrum[max(1, edge - 60) : max(2, edge - 20)])

@@ -31,7 +31,7 @@ class Edge(Cue):
         return f"the {'first' if self.at == 'start' else 'last'} {1000 * self.seconds:.0f} ms"
 
     def without(self, sound: Sound, rate: int) -> Sound:
-        """The sound with silence there, and a short fade beside."""
+        """The sound with that moment silenced, and a short fade beside it."""
         return sound * self._gain(len(sound), rate)
 
     def within(self, sound: Sound, donor: Sound, rate: int) -> Sound:
@@ -57,7 +57,7 @@ class Edge(Cue):
 
 @dataclass(frozen=True)
 class _Stretch(Cue):
-    """A stretch of so many seconds that begins at a share of the sound."""
+    """A stretch of `seconds` that begins at the share `begins` of the sound."""
 
     seconds: float
     begins: float

@@ -16,7 +16,7 @@ N_FFT, HOP = 4096, 1024
 
 @lru_cache(maxsize=1)
 def hann() -> NDArray[np.float32]:
-    # Periodic, so that shifted by a quarter its squares sum up to the same everywhere.
+    # Periodic, so that its squares, shifted by quarters, sum to a constant.
     return np.hanning(N_FFT + 1)[:-1].astype(np.float32)
 
 
@@ -37,5 +37,5 @@ def inverse(spectrum: NDArray[np.complex64], n: int) -> Sound:
         begin = start * HOP
         flat = piece.reshape(-1)
         total[begin : begin + len(flat)] += flat
-    # Squares of a Hann window a quarter apart sum up to 3 / 2.
+    # Squares of a Hann window a quarter apart sum to 3 / 2.
     return (total[N_FFT : N_FFT + n] / np.float32(1.5)).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT, hann, inverse, transform
 
-# Bins that a tone takes to either side, and those that tell the level beside it.
+# Bins that a tone occupies to either side, and those that show the level beside it.
 _REACH, _BESIDE = 3, 24
 
 
@@ -37,7 +37,7 @@ class Lines(Cue):
         gain = np.ones_like(power)
         for middle in middles:
             here = np.abs(bins - middle) <= _REACH
-            # Harmonics of a hum lie close to each other, and must not count as what is beside.
+            # Harmonics of a hum lie close together, and must not count as the level beside them.
             level = np.median(power[(np.abs(bins - middle) <= _BESIDE) & ~of_tones & (bins > 0)], axis=0)
             gain[here] = np.minimum(gain[here], np.sqrt(level / np.maximum(power[here], 1e-20)))
         return inverse(spectrum * gain, len(sound))
@@ -54,7 +54,7 @@ class Lines(Cue):
         return sound + _tones(self.hz, self.levels(donor, rate), len(sound), rate)
 
     def levels(self, donor: Sound, rate: int) -> list[float]:
-        """The amplitude of each tone in a sound, as its quieter frames have it."""
+        """The amplitude of each tone in the quieter frames of a sound."""
         magnitude = np.abs(transform(donor))
         scale = 2.0 / hann().sum()
         levels = []
