@@ -30,9 +30,9 @@ def finalize(
 ) -> Manifest:
     """Write the manifest, remove files that no commit names, and write _SUCCESS if every shard is whole.
 
-    The commits are read again from storage, the tables are not, so memory grows with the number of parts alone. A table
-    without rows gets one empty file, so that every table can be queried. `confirm` raises if the output no longer
-    belongs to this run: otherwise files that another run is writing would be removed.
+    Only what is in storage counts: the commits are read again, the tables are not, and memory grows with the number of
+    parts alone. A table without rows gets one empty file, so that every table can be queried. `confirm` raises if the
+    output no longer belongs to this run: otherwise files that another run is writing would be removed.
     `per_target` is the number of windows per target that are drawn for listenables, None for any other draw;
     `left_out` counts what the listing of the input left out, by kind.
     Raises UnreconciledError when a shard is neither complete nor among `quarantined`, and
@@ -74,7 +74,7 @@ def finalize(
     begun = output.read_run_record()
     if begun is not None and not output.exists(CROISSANT):
         output.write_bytes(CROISSANT, describe(begun))
-    # Shards that were given up may be tried again: then the draw is made anew.
+    # Shards that were given up may be tried again: then the draw is repeated.
     output.sweep_orphans(builder.paths | (set() if manifest.complete else candidates))
     if manifest.complete:
         output.write_success()

@@ -63,7 +63,7 @@ class RunResult:
 def run(
     input_url: str, output_url: str, config: RunConfig, reporter: RunReporter, take_over: bool = False
 ) -> RunResult:
-    """Explain every recording of an input and write the output, resuming an earlier run with the same settings.
+    """Explain every recording of an input and write the output, resuming any earlier run with the same settings.
 
     An output that another run is writing is refused, unless `take_over` puts this one in its place. In the main thread
     SIGINT and SIGTERM stop the run: the first signal after the parts in flight; a second one, or one that comes while

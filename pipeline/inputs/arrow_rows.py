@@ -73,7 +73,7 @@ def _class_name(names: list[str], number: Any) -> Any:
 
 
 def named_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Return a table's rows, with the names of classes in place of their numbers."""
+    """Return a table's rows, with the names of classes instead of their numbers."""
     names = class_names(table.schema)
     rows = [row for batch in table.to_batches() for row in rows_of(batch)]
     return [row | {name: pick(row[name]) for name, pick in names.items()} for row in rows] if names else rows

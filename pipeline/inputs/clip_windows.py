@@ -278,7 +278,7 @@ class _Clips:
         if not met:
             return None
         others = len({one.message for one in met}) - 1
-        more = f"; {others} more faults behind it" if others > 1 else "; one more fault behind it" if others else ""
+        more = f"; {others} more faults after it" if others > 1 else "; one more fault after it" if others else ""
         return met[0].reason, f"{met[0].message}{more}"
 
     def _lacking(self, clip: _Clip) -> tuple[str, str] | None:

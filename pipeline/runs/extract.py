@@ -115,7 +115,7 @@ def _cell(value: Any) -> Any:
 def _explanations(
     run: Run, where: str | None, limit: int | None, kinds: list[str], from_input: bool
 ) -> tuple[list[dict[str, Any]], int, dict[str, int]]:
-    """Return the explanations that fit and have a sound (`sounds` has the kinds), how many fit, and lack each kind."""
+    """Return explanations that fit and have a sound (kinds in `sounds`); how many fit; how many lack each kind."""
     both = "len(sides) = 2" if run.record.explainer["mask_domain"] == "magnitude" else "false"
     # The condition is on lines of its own, so that a comment in it ends there.
     query = f"""

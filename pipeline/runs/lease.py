@@ -136,7 +136,7 @@ class Lease:
             except Exception as error:
                 # The storage may be back by the next heartbeat; `holds` knows for how long it was not.
                 if not failing:
-                    self._note(f"the lease on the output could not be renewed, it is tried again: {error}")
+                    self._note(f"the lease on the output could not be renewed, trying again: {error}")
                 failing = True
 
     def _renew(self) -> None:
@@ -162,7 +162,7 @@ class Lease:
         until = _clock(holder.renewed + timedelta(seconds=TTL_S))
         return (
             f"{self._place} is being written by another run, {holder.describe()}: wait until it ends (if it has died, "
-            f"until {until}), or take its place with --take-over"
+            f"until {until}), or take over with --take-over"
         )
 
 

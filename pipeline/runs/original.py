@@ -44,8 +44,8 @@ class Originals:
         config = run.record.config
         if config.get("label_segments") and labels_url is None:
             raise InputError(
-                "a table of labels said what the run's segments are: give it with --labels, or take the listenables, "
-                "of which both sides together are the original"
+                "the run's segments come from a table of labels: give it with --labels, or use the listenables, whose "
+                "two sides add up to the original"
             )
         self._rate, self._channel = run.record.explainer["sample_rate"], config["channel"]
         reading = InputConfig.recorded(config, labels_url)

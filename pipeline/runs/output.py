@@ -34,8 +34,8 @@ R = TypeVar("R", bound=VersionedRecord)
 
 _REMEDIES: dict[type[VersionedRecord], str] = {
     RunRecord: "put back the file as it was, or explain into another output",
-    CommitRecord: "delete it and run the same `lmac explain` again, which makes its part anew",
-    Manifest: "delete it and run the same `lmac explain` again, which writes it anew",
+    CommitRecord: "delete it and run the same `lmac explain` again, which redoes its part",
+    Manifest: "delete it and run the same `lmac explain` again, which writes it again",
 }
 
 
@@ -142,7 +142,7 @@ class RunOutput(FileStore):
         if hashlib.sha256(data).hexdigest() != named.sha256:
             raise StorageError(
                 f"{display_url(join(self.url, named.path))}: it is not the file that {_MANIFEST} was written with: "
-                f"delete both and run the same `lmac explain` again, which writes them anew"
+                f"delete both and run the same `lmac explain` again, which writes them again"
             )
         chosen = None if table is None else [("table", "=", table)]
         return [FileRecord(**row) for row in pq.read_table(io.BytesIO(data), filters=chosen).to_pylist()]
