@@ -1,4 +1,4 @@
-"""`lmac clean`: what interrupted runs left in an output."""
+"""`lmac clean`: remove what interrupted runs left in an output."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SHOWN = 20
 def clean(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
     older_than: Annotated[
-        str, typer.Option(help="Leave younger files: while a run goes on, more than a part takes.")
+        str, typer.Option(help="Keep younger files; while a run goes on, choose more than a part takes.")
     ] = "24h",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed; remove nothing.")] = False,
 ) -> None:
-    """Remove the files that interrupted runs left in RUN: those that no record of RUN names."""
+    """Remove files that interrupted runs left in RUN: those that no record of RUN names."""
     age = _duration(older_than)
     with for_people():
         output = RunOutput(run)
@@ -50,5 +50,5 @@ def _duration(text: str) -> timedelta:
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", text.strip())
     age = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
     if age is None or age > _LONGEST:
-        raise fail(f"--older-than {text!r}: write a whole number and s, m, h or d behind it, as in 30m, 24h or 7d")
+        raise fail(f"--older-than {text!r}: write a whole number followed by s, m, h or d, as in 30m, 24h or 7d")
     return age

@@ -37,22 +37,22 @@ def explain(
     classifier: Annotated[
         str | None, typer.Option(help="clap:WHERE, for --prompts, when the explainer comes without its CLAP.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here override it.")] = None,
     targets: Annotated[
         str | None, typer.Option(help="Which classes get a mask: top1, topk:3, all, or 'rain; wind'. [default: top1]")
     ] = None,
     reading: InputOptions = FROM_OPTIONS,
     sample: Annotated[
-        str | None, typer.Option(help="A pilot: a share of the recordings, as 0.01, or so many of them, as 5000.")
+        str | None, typer.Option(help="A pilot: a share of the recordings (0.01) or a number of them (5000).")
     ] = None,
     mask: Annotated[
-        Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or cut at 0.5. [default: soft]")
+        Literal["soft", "binary"] | None, typer.Option(help="Mask as it is, or thresholded at 0.5. [default: soft]")
     ] = None,
     precision: Annotated[
         Literal["fp32", "bf16"] | None,
-        typer.Option(help="bf16 is faster on GPUs, and on CPUs that know it. [default: fp32]"),
+        typer.Option(help="bf16 is faster on GPUs, and on CPUs that support it. [default: fp32]"),
     ] = None,
-    refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better, and far slower.")] = None,
+    refine: Annotated[int | None, typer.Option(help="Gradient steps on each mask: better but far slower.")] = None,
     listenables: Annotated[
         Literal["masked_in", "masked_out", "both", "none"] | None,
         typer.Option(help="Which sides to write as FLAC. [default: masked_in]"),
@@ -69,13 +69,15 @@ def explain(
         typer.Option(help="Which windows' written audio is classified again: all, none, share:0.05. [default: all]"),
     ] = None,
     window_hop: Annotated[float | None, typer.Option(help="Seconds between windows of a long recording.")] = None,
-    min_tail: Annotated[float | None, typer.Option(help="Share of a window that a recording's end must have.")] = None,
+    min_tail: Annotated[
+        float | None, typer.Option(help="Shortest end of a recording that gets a window, as a share of a window.")
+    ] = None,
     max_clip_seconds: Annotated[
-        float | None, typer.Option(help="A longer recording is an error. [default: none is too long]")
+        float | None, typer.Option(help="A longer recording is an error. [default: no limit]")
     ] = None,
     damaged: Annotated[
         Literal["use", "refuse"] | None,
-        typer.Option(help="Explain what can be heard of damaged recordings, or none of it. [default: use]"),
+        typer.Option(help="Explain what can be heard of damaged recordings, or refuse them. [default: use]"),
     ] = None,
     channel: Annotated[
         str | None,
@@ -83,10 +85,10 @@ def explain(
             metavar="mix|N|each", help="The mean of all channels, one of them, or each as a recording. [default: mix]"
         ),
     ] = None,
-    part_windows: Annotated[int | None, typer.Option(help="Windows that are committed as one.")] = None,
+    part_windows: Annotated[int | None, typer.Option(help="Windows in a part, which is committed as one.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto; else a local Ray.")] = None,
-    actors: Annotated[int | None, typer.Option(help="How many actors; else one per GPU, or what fits.")] = None,
+    actors: Annotated[int | None, typer.Option(help="How many actors; else one per GPU, or as many as fit.")] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where actors compute. [default: auto]")
     ] = None,
@@ -100,7 +102,7 @@ def explain(
         str | None, typer.Option(metavar="FILE", help="Write where the time went, for ui.perfetto.dev.")
     ] = None,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Take the place of a run that is writing OUTPUT.")
+        bool, typer.Option("--take-over", help="Take OUTPUT over from a run that is writing it.")
     ] = False,
     strict: Annotated[
         bool, typer.Option(help="Exit with 3 if any recording could not be used, or not in full.")

@@ -1,4 +1,4 @@
-"""`lmac extract`: FLAC files out of a run, for whoever wants to listen."""
+"""`lmac extract`: FLAC files from a run, to listen to."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def extract(
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="So many explanations at most, of those that have such a sound.")
+        int | None, typer.Option(min=1, help="At most this many explanations, of those that have a sound of --kind.")
     ] = None,
     kind: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(KINDS)}; may be given several times. [default: masked_in]")
     ] = None,
     input_url: Annotated[
-        str | None, typer.Option("--input", help="The run's input, to read originals from where the run lacks a side.")
+        str | None, typer.Option("--input", help="The run's input, to read originals if the run lacks a side.")
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="The run's table of labels, needed with --input where it made the segments.")
+        str | None, typer.Option(help="The run's table of labels, needed with --input if it defines segments.")
     ] = None,
 ) -> None:
-    """Write listenables of a run as FLAC files under names that a person can read, and a table of them."""
+    """Write listenables of a run as FLAC files with readable names, and a table of them."""
     with for_people(), storage_errors(f"writing to {out}"):
         kinds = kind or ["masked_in"]
         made = extract_files(run, out, where=where, limit=limit, kinds=kinds, input_url=input_url, labels=labels)

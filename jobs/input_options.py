@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 InputOptions = dict[str, Any]
-# What a command's parameter `reading` has for a default; options take its place.
+# The default of a command's parameter `reading`, which the options replace.
 FROM_OPTIONS: InputOptions = {}
 _OPTIONS: dict[str, Any] = {
     "labels": Annotated[
@@ -20,7 +20,7 @@ _OPTIONS: dict[str, Any] = {
     "label_column": Annotated[
         str | None, typer.Option(help="Column or metadata field of the label; by default label, category, class...")
     ],
-    "label_separator": Annotated[str | None, typer.Option(help="What parts several labels in one value, as ';'.")],
+    "label_separator": Annotated[str | None, typer.Option(help="Separator of several labels in one value, as ';'.")],
     "key_column": Annotated[
         str | None, typer.Option(help="Column of --labels that names the recordings. [default: found]")
     ],
@@ -33,22 +33,22 @@ _OPTIONS: dict[str, Any] = {
     "segments": Annotated[
         bool | None,
         typer.Option(
-            "--segments/--no-segments", help="Whether columns with times make rows segments. [default: segments]"
+            "--segments/--no-segments", help="Whether rows with times are segments of recordings. [default: segments]"
         ),
     ],
     "delimiter": Annotated[
-        str | None, typer.Option(help="Between columns of text tables: a character, tab, comma... [default: found]")
+        str | None, typer.Option(help="Delimiter of text tables: a character, tab, comma... [default: found]")
     ],
     "quote": Annotated[
-        str | None, typer.Option(help="Around values of text tables: a character, or none where marks are letters.")
+        str | None, typer.Option(help="Quotation mark of text tables: a character, or none if marks are letters.")
     ],
 }
 
 
 def reads_input(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these options in place of its parameter `reading`, which gets what they are given, by name.
+    """Replace a command's parameter `reading` by these options; it receives their values by name.
 
-    `left_out` names options that the command does without, or declares in other words.
+    `left_out` names options that the command lacks, or declares in other words.
     """
     options = {name: option for name, option in _OPTIONS.items() if name not in left_out}
 

@@ -20,12 +20,12 @@ from schemas.errors import LmacError
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-# STRICT: there were recordings that `explain --strict` minds; FOUND: an audit found more than its `--fail-on` allows.
+# STRICT: `explain --strict` met recordings not used in full; FOUND: an audit found more than its `--fail-on` allows.
 FAILED, STRICT, FOUND, INTERRUPTED = 1, 3, 4, 130
 
 
 def counting_bar() -> Progress:
-    """A bar that says how many of how many are done; without a terminal it shows nothing."""
+    """Return a progress bar that shows how many of how many are done; without a terminal it shows nothing."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -38,15 +38,15 @@ def counting_bar() -> Progress:
 
 
 def fail(message: str, code: int = FAILED) -> typer.Exit:
-    """Print an error to stderr; raise what it returns."""
+    """Print an error to stderr and return the exit, which the caller raises."""
     errors.print(f"[bold red]error:[/] {escape(message)}")
     return typer.Exit(code)
 
 
 def shown_command(arguments: Sequence[str]) -> str:
-    """The command line `lmac ...` as a record may hold it: without credentials and without this machine's folders.
+    """Return the command line `lmac ...` as a record may hold it: without credentials and this machine's folders.
 
-    Both may also stand behind `--option=` or `NAME=`.
+    Both may also follow `--option=` or `NAME=`.
     """
 
     def shown(argument: str) -> str:
@@ -62,7 +62,7 @@ def shown_command(arguments: Sequence[str]) -> str:
 
 @contextmanager
 def for_people(interrupted: str = "interrupted") -> Iterator[None]:
-    """Turn errors that people can mend, and Ctrl-C, into a message and an exit code."""
+    """Turn errors that people can fix, and Ctrl-C, into a message and an exit code."""
     try:
         yield
     except LmacError as error:
@@ -72,7 +72,7 @@ def for_people(interrupted: str = "interrupted") -> Iterator[None]:
 
 
 def counted(count: int, what: str) -> str:
-    """A number of things, as it is said.
+    """Return a number with its noun, singular or plural.
 
     >>> counted(1, "window"), counted(2, "window")
     ('1 window', '2 windows')
@@ -86,7 +86,7 @@ def has_screen() -> bool:
 
 
 def clock(seconds: float) -> str:
-    """A length of time as a clock shows it: 1:05, 2:00:00."""
+    """Return a duration as a clock shows it: 1:05, 2:00:00."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,4 +1,4 @@
-"""`lmac status`: how far a run is."""
+"""`lmac status`: how far a run has come."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def status(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Tell how far a run is, from its output alone: while it goes on, when it was interrupted, or after its end."""
+    """Show how far a run has come, from its output alone: while it runs, after an interruption, or after its end."""
     with for_people():
         progress = read_progress(run)
         holder = living_holder(RunOutput(run))

@@ -1,4 +1,4 @@
-"""`lmac verify`: a run read again, and what is wrong with it."""
+"""`lmac verify`: read a run again and report what is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def verify(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Output of `lmac explain`; path or s3:// URL.")],
     input_url: Annotated[
         str | None,
-        typer.Option("--input", help="Its input, which is counted and listened to in full, and compared."),
+        typer.Option("--input", help="The run's input, to decode in full, count and compare."),
     ] = None,
-    deep: Annotated[int | None, typer.Option(min=1, help="Explain so many windows again, from --input.")] = None,
+    deep: Annotated[int | None, typer.Option(min=1, help="Explain this many windows again, from --input.")] = None,
     explainer: Annotated[
         str | None, typer.Option(help="For --deep: the explainer of the run. [default: the one saved with it]")
     ] = None,
@@ -31,11 +31,11 @@ def verify(
         str | None,
         typer.Option(help="For --input: the run's table of labels, to compare; needed if it names segments."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which windows --deep draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the windows that --deep draws.")] = 0,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Read a run again, or what is committed of it so far, and name all that is wrong; exit with 1 if anything is."""
+    """Read a run again, or what it has committed so far, and list all that is wrong; exit with 1 if anything is."""
     if deep and input_url is None:
         raise fail("--deep explains windows again from the input: give --input")
     if explainer and not deep:

@@ -24,7 +24,7 @@ class Draw:
 
     @classmethod
     def parse(cls, text: str, per_target: bool = True) -> Draw:
-        """Read a draw as people write it; `per_target` says whether that form is one of them.
+        """Read a draw as people write it; `per_target` says whether that form is allowed.
 
         Raises ValueError for anything else, a share outside 0 to 1, and a number below 1.
         """
@@ -47,7 +47,7 @@ class Draw:
         return "all" if self.share == 1 else "none" if self.share == 0 else f"share:{self.share:g}"
 
     def takes(self, window_id: str) -> bool:
-        """Whether a window is drawn as far as its id alone decides; True for all where each target has its own."""
+        """Whether a window is drawn, as far as its id alone decides; True for all if each target has its own draw."""
         return self.share == 1 or rank_of(window_id) < self.share * _SPAN
 
 
@@ -81,7 +81,7 @@ class Sample:
         raise ValueError(f"expected a number of recordings, as in 5000, or a share of them, as in 0.01, got {text!r}")
 
     def __str__(self) -> str:
-        # A share of 1.0 is no single recording.
+        # A share of 1.0 is not a count of 1.
         return str(self.count if self.count is not None else self.share)
 
     @property

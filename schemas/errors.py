@@ -1,4 +1,4 @@
-"""Errors that people can mend: their base class, and what pydantic finds wrong, in words."""
+"""Errors that people can fix: their base class, and what pydantic finds wrong, in words."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 
 class LmacError(Exception):
-    """Base of all errors that people can mend: the message names the thing, its value, and what to do.
+    """Base of all errors that people can fix: the message names the thing, its value, and what to do.
 
-    Anything else that is raised is a fault of the program.
+    Any other exception is a bug in the program.
     """
 
 
@@ -23,14 +23,14 @@ _SHORT.maxstring = _SHORT.maxother = 120
 def findings(error: ValidationError, settings: type[BaseModel] | None = None) -> list[str]:
     """A line for each value that does not fit: where it stands, what it must be, and what it is.
 
-    With `settings`, the model that was validated, an unknown name is told with the nearest of those that there are, or
-    all of them.
+    With `settings`, the model that was validated, an unknown name is reported with the nearest known name, or with all
+    known names.
     """
     return [": ".join(filter(None, (_place(issue["loc"]), _finding(issue, settings)))) for issue in error.errors()]
 
 
 def in_a_line(error: ValidationError) -> str:
-    """All that does not fit, in one line."""
+    """Return everything that does not fit, in one line."""
     return "; ".join(findings(error))
 
 
@@ -44,7 +44,7 @@ def _finding(issue: Any, settings: type[BaseModel] | None) -> str:
     if issue["type"] == "value_error":  # a rule of this project, whose message is whole
         return str(issue["ctx"]["error"])
     message = "there is no such field" if issue["type"] == "extra_forbidden" else str(issue["msg"])
-    # What lacks a value or is no JSON has the whole as its input: nothing to show.
+    # For a missing value or invalid JSON the input is the whole document: nothing to show.
     whole = issue["type"] in ("missing", "json_invalid") or not issue["loc"]
     return message if whole else f"{message}, got {_SHORT.repr(issue['input'])}"
 
@@ -53,7 +53,7 @@ def _no_such_setting(loc: tuple[int | str, ...], settings: type[BaseModel]) -> s
     models = [settings]
     for part in loc[:-1]:
         fields = [model.model_fields[part] for model in models if part in model.model_fields]
-        # A part that is no field says which of several models was meant.
+        # A part that is not a field says which of several models was meant.
         models = [found for field in fields for found in _models(field.annotation)] or [
             model for model in models if "kind" in model.model_fields and model.model_fields["kind"].default == part
         ]

@@ -17,10 +17,9 @@ class InputConfig(Config):
 
     `labels` is a table of ground truth, the only source of labels where it is given; `label_column` is the column of
     the label in it, or in the recordings' own metadata, and `key_column` names the recordings in it. `label_separator`
-    parts several labels in one text. `uri_column` names the recordings in a manifest, `audio_column` holds them in a
-    Parquet file. Columns with times make rows segments of recordings, unless `segments` is False. `delimiter` and
-    `quote` are those of tables that people write, found where they are not given; a `quote` of `none` takes quotation
-    marks for letters.
+    separates several labels in one text. `uri_column` names the recordings in a manifest, `audio_column` holds them in
+    a Parquet file. Rows with times are segments of recordings, unless `segments` is False. `delimiter` and `quote` are
+    for text tables, and are detected if not given; with a `quote` of `none`, quotation marks are ordinary characters.
     """
 
     labels: str | None = None
@@ -57,12 +56,12 @@ class InputConfig(Config):
 
     @classmethod
     def recorded(cls, config: Mapping[str, Any], labels: str | None = None) -> InputConfig:
-        """How the input of a run was read, by the `config` in its record, which does not say where `labels` lies."""
+        """Return how a run's input was read, from the `config` in its record, which does not say where `labels` is."""
         return cls(
             **{name: config[name] for name in cls.model_fields if name in config and name != "labels"}, labels=labels
         )
 
     def reading(self) -> InputConfig:
-        """Only what this class declares, of a configuration that has more."""
+        """Return only the fields of this class, from a configuration that has more."""
         chosen: dict[str, Any] = {name: getattr(self, name) for name in InputConfig.model_fields}
         return InputConfig(**chosen)

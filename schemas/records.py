@@ -38,7 +38,7 @@ class Cursor(Record):
     """A place in a shard to go on from: the recording's ordinal in reading order, and the window in that recording.
 
     `clip` tells the channels and segments of a file apart; `damaged` says that damage was met before
-    this place, so that the recording has to be decoded from its beginning to come to the same samples.
+    this place, so that the recording has to be decoded from its beginning to get the same samples.
     """
 
     recording: int = 0
@@ -48,7 +48,7 @@ class Cursor(Record):
 
 
 class TargetSums(Record):
-    """Sums over the explanations of one target: how many, and of each score of a summary its total."""
+    """Sums over the explanations of one target: their number, and the total of each score in a summary."""
 
     windows: int = 0
     p: float = 0.0
@@ -60,11 +60,11 @@ class TargetSums(Record):
 
 
 class Sums(Record):
-    """What a summary needs of a part or a run, so that no table is opened for it.
+    """The sums that a summary of a part or a run needs, so that it opens no table.
 
     `targets` are sums by target, `reasons` errors by reason; `labelled` counts the windows with a label that is a class
-    of the explainer, and `hits` those of them that are classified as one of their labels. `left_out` counts what the
-    input holds besides recordings by its kind, and the recordings that a sample does not draw.
+    of the explainer, and `hits` those of them that are classified as one of their labels. `left_out` counts, by kind,
+    what the input holds besides recordings, and the recordings that a sample does not draw.
     """
 
     targets: dict[str, TargetSums] = {}
@@ -77,12 +77,12 @@ class Sums(Record):
 class CommitRecord(VersionedRecord):
     """What one part wrote; it is written last, so a part without it does not exist.
 
-    `recordings` counts those that begin in the part, `errors` the rows of errors, `partly` those of them of recordings
-    that are heard in part.
+    `recordings` counts those that begin in the part, `errors` the rows of errors, and `partly` the rows of errors whose
+    recordings are heard in part.
     `next` is where the next part of the shard begins, `share` how much of the shard's bytes lie before that
-    place, and `last` is True on the shard's final part. `drawn` names, where listenables are drawn for each target,
-    the windows of the part that may be among them; their listenables wait in `candidates`. `batch_size` windows were
-    explained at once, on a `device`: `cpu` or `cuda`.
+    place, and `last` is True on the shard's final part. If listenables are drawn per target, `drawn` names the windows
+    of the part that may get one; their listenables wait in `candidates`. `batch_size` windows were explained at once,
+    on a `device`: `cpu` or `cuda`.
     """
 
     shard_id: str
@@ -121,8 +121,8 @@ class RunRecord(VersionedRecord):
 class LeaseRecord(VersionedRecord):
     """Which process writes an output; the file's age says whether it still does.
 
-    `holder` is drawn anew by each run. `machine` names the machine since its start, with the namespace of its process
-    ids, and `started` the process beside others that had its id: a dead one is known by them on its own machine.
+    `holder` is drawn anew by each run. `machine` identifies the machine since its boot, with its namespace of process
+    ids, and `started` tells the process from others that had its id: with both, its own machine knows if it is dead.
     """
 
     holder: str
@@ -134,7 +134,7 @@ class LeaseRecord(VersionedRecord):
 
 
 class QuarantinedShard(Record):
-    """A shard that was given up after its attempts were spent, in so many seconds, and why."""
+    """A shard given up after all its `attempts`, the `seconds` that they took, and the reason."""
 
     shard_id: str
     uri: str

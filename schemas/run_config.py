@@ -28,9 +28,9 @@ class DecodingConfig(Config):
 
     `damaged` recordings are used as far as they can be heard, or refused; `channel` is `mix` (the mean of all), the
     number of one from 1 on, or `each`, where every channel counts as a recording. `window_hop_s` is the step between
-    windows of a long recording, by default the window's length; what remains at a recording's end gets a window if it
-    is at least `min_tail` of one long, else it is recorded as `unheard_s`. A recording longer than `max_clip_seconds`
-    is an error; by default none is.
+    windows of a long recording, by default the window's length; the rest at a recording's end gets a window if it is at
+    least `min_tail` of a window long, else it is recorded as `unheard_s`. A recording longer than `max_clip_seconds` is
+    an error; by default there is no limit.
     """
 
     damaged: Literal["use", "refuse"] = "use"
@@ -51,20 +51,20 @@ class DecodingConfig(Config):
 
 
 class ContentConfig(InputConfig, DecodingConfig):
-    """All that decides what stands in the tables; two runs on one output must agree on it.
+    """Everything that decides the contents of the tables; two runs on one output must agree on it.
 
-    `refine` is a number of gradient steps that make each mask better for its own window, each of them several times the
-    cost of an explanation. `listenables` are the sides that are written as FLAC, as a list or by one of the words
+    `refine` is a number of gradient steps that improve each mask for its own window; each step costs several times as
+    much as an explanation. `listenables` are the sides that are written as FLAC, as a list or by one of the words
     `masked_in`, `masked_out`, `both`, `none`, for the windows that `listen` draws:
     `all`, `none`, `share:P` of them, or `per-target:K` of each target. `masks` draws the windows whose masks are
-    stored: `all`, `none` or `share:P`; `audio_scores` likewise those whose written audio is classified again, which
-    is two of the seven passes of a window. All other scores and the profiles are written for every window.
-    `precision` is what the models compute in: `bf16` is faster on GPUs, and on CPUs that know it.
-    `targets` says which classes of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names between
+    stored: `all`, `none` or `share:P`; `audio_scores` likewise draws the windows whose written audio is classified
+    again, which takes two of a window's seven passes. All other scores and the profiles are written for every window.
+    `precision` is what the models compute in: `bf16` is faster on GPUs, and on CPUs that support it.
+    `targets` says which classes of a window get a mask: `top1` (the decision), `topk:K`, `all`, or names separated by
     semicolons. `prompts`, in `templates` or else the explainer's, are other classes for an explainer whose decoder
     takes prompts; `classifier` says where its CLAP is, for the text encoder, if that does not come with the
-    explainer. The labels of recordings reach the column `label_true`. Of a `sample` only so many recordings are
-    explained, or such a share of them, drawn by their ids.
+    explainer. The labels of recordings reach the column `label_true`. `sample` limits the run to a number of
+    recordings, or a share of them, drawn by their ids.
     """
 
     explainer: str = "esc10"
@@ -115,7 +115,7 @@ class ContentConfig(InputConfig, DecodingConfig):
 
 
 class ClusterConfig(Config):
-    """Where and how wide a run runs; changing it changes no table.
+    """Where a run runs, and on how many actors; changing it changes no table.
 
     `address` joins a running Ray cluster ("auto" or host:port), None starts a local one. `actors` None is
     one per GPU, or what the CPUs allow; `cpus_per_actor` None is one beside a GPU, else an equal share of the CPUs,

@@ -167,7 +167,7 @@ _LISTENABLE_FIELDS = [
 
 
 def _hugging_face(fields: list[pa.Field]) -> str:
-    """What the library `datasets` reads a table's types from, so that `audio` is one of its Audio features."""
+    """Return the metadata from which the library `datasets` reads a table's types, so that `audio` is its Audio."""
     features = {
         field.name: {"_type": "Audio"} if field.type == AUDIO else {"dtype": _DTYPES[field.type], "_type": "Value"}
         for field in fields

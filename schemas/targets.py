@@ -1,4 +1,4 @@
-"""Which classes of a window are explained, its targets: `top1`, `topk:K`, `all`, or names between semicolons."""
+"""Which classes of a window are explained, its targets: `top1`, `topk:K`, `all`, or names separated by semicolons."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Targets:
         return "all" if self.top is None else "top1" if self.top == 1 else f"topk:{self.top}"
 
     def refuse_for(self, explainer: ExplainerConfig) -> None:
-        """Raise ValueError for classes an explainer lacks, more than it has, one twice, or masks that were all one."""
+        """Raise ValueError for classes an explainer lacks, more than it has, one twice, or with one mask for all."""
         labels = explainer.labels
         if self.top != 1 and not (explainer.decoder and _is_told_the_class(explainer.decoder)):
             raise ValueError(
@@ -90,7 +90,7 @@ class Targets:
 
 
 def _place(name: str, labels: tuple[str, ...]) -> int | None:
-    """The number of a class, which may be written with other capitals and blanks where that leaves one; else None."""
+    """Return the number of a class; other capitals and blanks will do if just one class then fits. Else None."""
     if name in labels:
         return labels.index(name)
     alike = [number for number, label in enumerate(labels) if normalised(label) == normalised(name)]

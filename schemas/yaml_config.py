@@ -1,4 +1,4 @@
-"""Configurations from YAML files and command-line options, checked at the door."""
+"""Load configurations from YAML files and command-line options, and validate them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ConfigError(LmacError):
 
 
 def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) -> C:
-    """The defaults of a configuration, with a YAML file (or none) laid over them, and options over both.
+    """Return the defaults of a configuration, overridden by a YAML file (or none), and both by options.
 
-    What a section does not name keeps the default it has there, `kind` being built without arguments. `options` are
-    dotted names and values, such as `{"cluster.actors": 2}`; None stands for "not given".
+    Settings that a section does not name keep their defaults in `kind()`, without arguments. `options` are dotted names
+    and values, such as `{"cluster.actors": 2}`; None stands for "not given".
     Raises ConfigError when the file cannot be read or a value does not fit.
     """
     values = _read(path) if path else {}

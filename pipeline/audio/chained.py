@@ -21,7 +21,7 @@ def is_uneven(pages: OggPages) -> bool:
 
 
 def open_chained(file: BinaryIO, name: str, pages: OggPages) -> AudioStream:
-    """Open a chain, whose later links are converted to the rate and channels of the first, as FFmpeg's command does.
+    """Open a chain; later links are converted to the rate and channels of the first, as FFmpeg's command does.
 
     Raises AudioFault as `open_pyav` does for the first link.
     """

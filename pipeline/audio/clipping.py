@@ -1,4 +1,4 @@
-"""Samples that were cut off: at full scale, or flat at a peak, as an overdriven recorder leaves them."""
+"""Clipped samples: at full scale, or flat at a peak, as an overdriven recorder leaves them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 # The highest value of 16 bits, and a rounding below.
 _FULL_SCALE = 32766.5 / 32768
-# A flat peak has so many equal samples, lies above this, and is reached by a step of so many quanta of the recording
-# and of this share of the peak: the top of a slow or a coarse wave is flat as well, and reached slowly.
+# A flat peak has at least `_MIN_FLAT` equal samples, is at least `_MIN_PEAK` high, and is reached by a step of at least
+# `_MIN_QUANTA` quanta of the recording and `_MIN_STEP` of the peak: the top of a slow or coarse wave is flat too, but
+# is reached slowly.
 _MIN_FLAT, _MIN_PEAK, _MIN_QUANTA, _MIN_STEP = 4, 0.05, 4, 0.002
 _QUANTUM_SAMPLES = 4096
 
 
 def at_full_scale(frames: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which samples of `[n, channels]` are beyond full scale, or at it beside another at it."""
+    """Return which samples of `[n, channels]` are beyond full scale, or at it next to another one at it."""
     amplitude = np.abs(frames)
     full = amplitude >= _FULL_SCALE
     if not full.any():
@@ -29,7 +30,7 @@ def at_full_scale(frames: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def flat_peaks(waveform: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which samples of `[channels, n]` lie flat at their channel's highest or lowest value, as if cut off there."""
+    """Return which samples of `[channels, n]` lie flat at their channel's highest or lowest value, as if clipped."""
     found = np.zeros(waveform.shape, np.bool_)
     for channel, row in zip(waveform, found, strict=True):
         if not len(channel):
@@ -56,7 +57,7 @@ def _mark(channel: NDArray[np.float32], peak: float, at_peak: NDArray[np.bool_],
 
 
 def at_new_rate(clipped: NDArray[np.bool_], rate_in: int, rate_out: int, n: int) -> tuple[NDArray[np.int32], ...]:
-    """For each channel of `[channels, frames]`, which of its `n` samples at another rate fall on clipped ones."""
+    """Return, for each channel of `[channels, frames]`, which of `n` samples at another rate fall on clipped ones."""
     frames = clipped.shape[1]
     if not clipped.any():
         return tuple(np.zeros(0, np.int32) for _ in clipped)
@@ -71,7 +72,7 @@ class ClippedSamples:
         self._held: list[NDArray[np.int64]] = []
 
     def add(self, start: int, clipped: Sequence[NDArray[np.int32]]) -> None:
-        """Take those of a block that begins at sample `start`: their places in it, for each channel."""
+        """Add those of a block that begins at sample `start`, as positions in the block for each channel."""
         self._held = self._held or [np.zeros(0, np.int64) for _ in clipped]
         self._held = [
             np.concatenate([held, block.astype(np.int64) + start]) if len(block) else held
@@ -79,7 +80,7 @@ class ClippedSamples:
         ]
 
     def count(self, channel: int, start: int, stop: int) -> int:
-        """How many lie in samples `start` to `stop` of a channel; those before `start` are asked for no more."""
+        """Count those in samples `start` to `stop` of a channel; later calls must not begin before `start`."""
         held = self._held[channel] if self._held else np.zeros(0, np.int64)
         first, behind = np.searchsorted(held, [start, stop])
         if first:

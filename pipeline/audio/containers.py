@@ -1,4 +1,4 @@
-"""Where a container says that its audio ends, so that a file cut short is not taken for a short recording.
+"""Where a container says that its audio ends, so that a truncated file is not taken for a short recording.
 
 Decoders do not report a missing end. Only what a file states about itself is read here; sizes that streaming
 writers leave open (0, or all ones) state nothing, and a file that states nothing is never called truncated.
@@ -15,7 +15,7 @@ from pipeline.audio.stream import read_at, size_of
 # A writer that cannot seek back leaves the largest size it knows; SoX writes 0x7F000000 (AIFF) or 0x7FFFF000 (WAV) and
 # above.
 OPEN_32 = 0x7F000000
-# What may stand at the top of an MP4 file; anything else is a tag that someone put behind it.
+# The boxes allowed at the top level of an MP4 file; anything else is a tag appended to it.
 _MP4_BOXES = frozenset(
     {
         *(b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"uuid"),
@@ -28,9 +28,9 @@ _EXTENSIBLE, _EXTENSIBLE_GUID = 0xFFFE, bytes.fromhex("000000001000800000aa00389
 
 
 def stated_end(file: BinaryIO) -> int | None:
-    """Return the offset in bytes at which the container says its audio ends; None where it does not say.
+    """Return the offset in bytes at which the container says its audio ends; None if it does not say.
 
-    A return value larger than the file means that it was cut short.
+    A return value larger than the file means that the file is truncated.
     """
     head = read_at(file, 0, 12)
     for magic, offset, walk in _WALKS:
@@ -65,7 +65,7 @@ class Wave(NamedTuple):
 
 
 def read_wave(file: BinaryIO) -> Wave | None:
-    """Read a WAV or RF64 header up to its samples; None where it is none, or has no format before its samples."""
+    """Read a WAV or RF64 header up to its samples; None for another file, or without a format before the samples."""
     try:
         return _wave(file)
     except (struct.error, IndexError):
@@ -83,7 +83,7 @@ def _wave(file: BinaryIO) -> Wave | None:
 
 
 class _RiffData(NamedTuple):
-    """Where the samples begin, how many bytes are stated of them, and the contents of the `fmt ` chunk before them."""
+    """Where the samples begin, their stated size in bytes, and the contents of the `fmt ` chunk before them."""
 
     begin: int
     size: int | None
@@ -157,7 +157,7 @@ def _w64(file: BinaryIO) -> int | None:
     while position + 24 <= end:
         chunk, size = struct.unpack("<16sQ", read_at(file, position, 24))
         if chunk == _W64_DATA:
-            # An open one states its own header, or all ones.
+            # If left open, it states the size of its own header, or all ones.
             return None if size <= 24 or size >= 1 << 62 else position + int(size)
         if size < 24:
             return None

@@ -1,4 +1,4 @@
-"""Audio files -> float32 at a rate, mono or a channel: as a stream of blocks, or all at once."""
+"""Decode audio files to float32 at a rate, mono or by channel: as a stream of blocks, or all at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
     "stream_audio",
 ]
 
-# 32-bit integers that were stored as floats stay below; far above, the power of a spectrum overflows to NaN.
+# 32-bit integers stored as floats stay below this; far above, the power of a spectrum overflows to NaN.
 _MAX_PEAK = 1e10
 # A gap that is worth a seek.
 _FAR_FRAMES = 1 << 20
@@ -42,7 +42,7 @@ Span: TypeAlias = "tuple[int, int | None]"
 
 @dataclass(frozen=True)
 class AudioFormat:
-    """The rate and channels that a file has, and the seconds that its header states, None where it does not."""
+    """A file's sample rate and channels, and the seconds that its header states, None if it states none."""
 
     sample_rate: int
     channels: int
@@ -53,7 +53,7 @@ class AudioFormat:
 class Block:
     """Samples `[channels, n]` float32, full scale at 1, from sample `start` of the recording on.
 
-    `clipped` has for each channel the places in the block of samples that were cut off before mixing and resampling.
+    `clipped` has, for each channel, the positions in the block of samples clipped before mixing and resampling.
     """
 
     start: int
@@ -79,14 +79,14 @@ def stream_audio(
     spans: Sequence[Span] = ((0, None),),
     max_seconds: float | None = None,
 ) -> Iterator[Item]:
-    """Decode an audio file: yields its format, blocks at `sample_rate` in Hz that hold the `spans`, and what it lacks.
+    """Decode an audio file: yield its format, blocks at `sample_rate` in Hz that cover the `spans`, and its damage.
 
-    `channel` is "mix" (the mean of all), the number of one from 1 on, or "each". `spans` are from a sample to another,
-    or to the end; blocks that none of them needs are left out, and where the format allows it are not decoded. The
+    `channel` is "mix" (the mean of all), the number of one from 1 on, or "each". A span goes from one sample to
+    another, or to the end; blocks that no span needs are left out and, if the format allows it, not decoded. The
     samples depend on the file, `sample_rate` and `channel` alone. Memory is bounded, whatever the file's length. `name`
-    stands in messages only. An empty block says that decoding goes on where nothing is needed.
+    is used in messages only. An empty block says that decoding goes on where nothing is needed.
     Raises AudioFault, with a reason, when the file is empty, not audio, longer than `max_seconds`, or lacks the
-    channel; where it cannot be decoded any further, that is damage behind what could be.
+    channel. If decoding fails midway, that is damage after the sound decoded so far.
     """
     stream, known = open_audio(file, name)
     stated_s = stream.stated / stream.sample_rate if stream.stated is not None else None
@@ -97,7 +97,7 @@ def stream_audio(
     yield from known
     last = max((span[1] for span in spans), key=lambda stop: float("inf") if stop is None else stop)
     frames = _Frames(stream, name, channel, max_seconds)
-    # By the file's channels, so that a channel has the same samples whether it is read alone or with the others.
+    # For the file's channels, so that a channel has the same samples whether it is read alone or with the others.
     grid = BlockGrid.of(stream.sample_rate, sample_rate, stream.channels)
     for number in itertools.count():
         start, stop = number * grid.samples, (number + 1) * grid.samples
@@ -113,7 +113,7 @@ def stream_audio(
         yield from frames.met()
         ends = frames.n is not None and frames.n <= end
         if ends and frames.silenced == frames.n:
-            # Nothing was there, or nothing that is a number.
+            # There were no samples, or none that are finite.
             raise frames.nothing()
         if frames.n is None or frames.n > begin:
             samples = grid.resample(number, waveform, ends)
@@ -132,10 +132,10 @@ def stream_audio(
 
 
 class _Frames:
-    """The frames of a stream as `[channels, n]`, mixed or chosen, and which of them are at full scale, as far as asked.
+    """The frames of a stream as `[channels, n]`, mixed or chosen, and which of them are at full scale, read on demand.
 
-    `n` is how many there are, None before the end was reached; `silenced` how many were no numbers, and `damaged`
-    whether any damage was met.
+    `n` is their number, None until the end is reached; `silenced` counts those that were not finite, and `damaged`
+    says whether any damage was met.
     """
 
     def __init__(self, stream: AudioStream, name: str, channel: str, max_seconds: float | None) -> None:
@@ -150,7 +150,7 @@ class _Frames:
         self._fault: AudioFault | None = None
 
     def take(self, begin: int, end: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Frames `begin` to `end`, or to the end of the recording; what lies before `begin` is let go."""
+        """Return frames `begin` to `end`, or to the end of the recording; frames before `begin` are dropped."""
         if self._blocks is None or (self._stream.seekable and begin - self._end > _FAR_FRAMES):
             at = min(begin, self._stream.stated or 0) if self._stream.seekable else 0
             self._blocks, self._held, self._begin, self._end = self._stream.blocks(at), [], at, at
@@ -167,13 +167,13 @@ class _Frames:
         return frames[:, :n], full[:, :n]
 
     def met(self) -> list[Damage]:
-        """The damage that was met since this was last asked."""
+        """Return the damage met since the last call."""
         met, self._met = self._met, []
         self.damaged |= bool(met)
         return met
 
     def nothing(self) -> AudioFault:
-        """Why nothing can be heard of the recording."""
+        """Return the reason why nothing of the recording can be heard."""
         if self._fault is not None:
             return self._fault
         if self.n:
@@ -238,12 +238,12 @@ class _Frames:
 
 
 def _shortfall(stream: AudioStream, file: BinaryIO, n: int, damaged: object) -> Iterator[Damage]:
-    """What is missing by the length that the header states, where nothing was said before of what is."""
+    """Yield what is missing by the length that the header states, unless damage was reported before."""
     if damaged:
         return
     is_flac = read_at(file, 0, 4) == b"fLaC"
     if stream.stated is None:
-        # A FLAC whose length nobody wrote down still numbers its frames.
+        # A FLAC that states no length still numbers its frames.
         numbered = _numbered(file) if is_flac else None
         if numbered is not None and n < numbered - stream.slack_s * stream.sample_rate:
             heard, there = n / stream.sample_rate, numbered / stream.sample_rate
@@ -264,7 +264,7 @@ def _shortfall(stream: AudioStream, file: BinaryIO, n: int, damaged: object) -> 
 
 
 def _numbered(file: BinaryIO) -> int | None:
-    """The samples between the first and the last frame of a FLAC file, with both, by their own numbers."""
+    """Return the samples from the first frame of a FLAC file to the last, both included, by the frames' numbers."""
     first, last = flac_first_frame(file), flac_last_frame(file)
     return None if first is None or last is None else last - first
 
@@ -282,15 +282,15 @@ class DecodedAudio:
 def decode(data: bytes, name: str, sample_rate: int, max_seconds: float | None = None) -> DecodedAudio:
     """Decode an audio file to mono (the mean of its channels) at `sample_rate` in Hz, all of it.
 
-    What can be heard of a damaged file is, with what is missing beside it. The result depends on nothing but the bytes
-    and `sample_rate`, and is the very samples that `stream_audio` gives.
+    A damaged file is decoded as far as possible, and what is missing is reported. The result depends on the bytes and
+    `sample_rate` alone, and has exactly the samples that `stream_audio` yields.
     Raises AudioFault as `stream_audio` does.
     """
     return collect(stream_audio(io.BytesIO(data), name, sample_rate, max_seconds=max_seconds))
 
 
 def collect(items: Iterable[Item]) -> DecodedAudio:
-    """The whole of a recording that `stream_audio` or a decoder's process streams as one channel."""
+    """Join all of a recording that `stream_audio` or a decoder's process streams as one channel."""
     form, blocks, damage = AudioFormat(0, 0, None), [], []
     for item in items:
         if isinstance(item, AudioFormat):

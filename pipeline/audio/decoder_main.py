@@ -1,8 +1,8 @@
 """The child process that decodes: recordings come in over one pipe, waveforms go out over another.
 
 `pipeline.audio.decoder_process` starts it as `python -m pipeline.audio.decoder_main FD FD`, with the pipes' file
-descriptors. It imports nothing but `pipeline.audio`, and ends when its parent does. Files that were not sent along it
-reads by ranges, which it asks its parent for: it knows neither where they are nor how to reach them.
+descriptors. It imports nothing but `pipeline.audio`, and ends when its parent does. A file that was not sent along is
+read by ranges, requested from the parent: the child knows neither where it is nor how to reach it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from pipeline.audio.decode import AudioFault, AudioFormat, Block, Damage, Item, 
 from pipeline.audio.pipe_messages import opened, receive, send
 from pipeline.audio.ranges import ranged_file
 
-# Short of memory, the kernel kills this process before its parent.
+# When memory runs out, the kernel kills this process before its parent.
 _OOM_SCORE = "700"
-# What is decoded is sent at least so often, so that the parent sees progress.
+# Decoded sound is sent at least this often, so that the parent sees progress.
 _SEND_EVERY_S = 1.0
 
 
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def send_in_time(pipe: BinaryIO, messages: Iterable[tuple[dict[str, Any], bytes | memoryview]]) -> None:
-    """Send headers with their payloads, so that none waits for much longer than a second for others to follow."""
+    """Send headers with their payloads; none waits much longer than a second for others to follow."""
     sent = time.monotonic()
     for header, payload in messages:
         now = time.monotonic()
@@ -79,7 +79,7 @@ class _Fetch:
 
 
 def _replies(sound: BinaryIO, name: str, **request: Any) -> Iterator[tuple[dict[str, Any], bytes | memoryview]]:
-    """What is sent of a recording, and last that it is all, or why there is no more."""
+    """Yield the messages for a recording; the last one says that it is complete, or why there is no more."""
     try:
         for item in stream_audio(sound, name, **request):
             yield _message(item)

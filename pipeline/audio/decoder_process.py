@@ -1,4 +1,4 @@
-"""Decoding in a process of its own: a recording that kills, hangs or swells the decoder costs that recording alone."""
+"""Decoding in a separate process: a recording that crashes, hangs or bloats the decoder costs that recording alone."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from pipeline.audio.decode import AudioFault, AudioFormat, Block, Damage, Ended,
 from pipeline.audio.pipe_messages import opened, receive, send
 from pipeline.audio.ranges import StoredAudio, opened_audio, read_range
 
-# The time limit of what is decoded between two signs of progress, each of them some seconds of sound: far more than
-# decoding needs, even on a busy machine. All of a file may be read before the first of them.
+# The time limit between two signs of progress, each of which is some seconds of sound: far more than decoding needs,
+# even on a busy machine. All of a file may be read before the first sign.
 SECONDS, SECONDS_PER_MEGABYTE = 60.0, 0.2
-# The memory limit of a recording, beside the libraries: room for a codec and for blocks of samples, and copies of the
-# file where it was sent along.
+# The memory limit of a recording, on top of the libraries: room for a codec and for blocks of samples, and copies of
+# the file if it was sent along.
 ROOM_BYTES, COPIES_OF_FILE = 640 << 20, 4
 START_SECONDS = 300.0
 _LONGEST_WAIT_S = 1e6
@@ -49,19 +49,19 @@ _ENVIRONMENT = {
 
 
 def time_limit(size_bytes: int) -> float:
-    """The seconds that a file of this size may be decoded without a sign of progress."""
+    """Return the seconds that a file of this size may be decoded without a sign of progress."""
     return SECONDS + SECONDS_PER_MEGABYTE * size_bytes / 1e6
 
 
 def memory_limit(held_bytes: int) -> int:
-    """The bytes of memory that decoding may take, with so many bytes of the file held."""
+    """Return the bytes of memory that decoding may take, with `held_bytes` of the file in memory."""
     return ROOM_BYTES + COPIES_OF_FILE * held_bytes
 
 
 class DecoderProcess:
-    """Decodes recordings one after another in a child process, which the first of them starts.
+    """Decodes recordings one after another in a child process, which the first recording starts.
 
-    The child ends with the block, where this is used as a context manager, and in any case with this process.
+    As a context manager it ends the child with the block; in any case the child ends with this process.
     """
 
     def __init__(self) -> None:
@@ -88,10 +88,10 @@ class DecoderProcess:
     ) -> Iterator[Item]:
         """Decode an audio file as `pipeline.audio.decode.stream_audio` does; the samples cannot be written to.
 
-        A file in storage is read here, by the ranges that the child asks for. Raises AudioFault as that does, and
-        besides: "crashed" when the child dies of the file twice (once may be the machine's doing), "too_slow" when it
+        A file in storage is read here, by the ranges that the child asks for. Raises AudioFault as `stream_audio` does,
+        and also: "crashed" when the child dies twice on the file (once may be the machine's fault), "too_slow" when it
         makes no progress for `time_limit`, "out_of_memory" when it takes more than `memory_limit`. Raises RuntimeError
-        when no child can be started, and what opening and reading the file raises.
+        when no child can be started, and whatever opening and reading the file raises.
         """
         size = len(source) if isinstance(source, bytes) else source.size_bytes
         held = source if isinstance(source, bytes) else b""
@@ -108,7 +108,7 @@ class DecoderProcess:
             except _ChildDiedError:
                 pass
             try:
-                # The same items once more: those that were given are left out.
+                # The same items once more, without those already yielded.
                 yield from islice(self._stream(file, held, request, **limits), done, None)
             except _ChildDiedError as crash:
                 if crash.peak_bytes > limits["memory"] // 2:
@@ -143,7 +143,7 @@ class DecoderProcess:
                 raise AudioFault("too_slow", f"{request['name']}: {words}") from None
             raise crash from None
         except BaseException:
-            self._end(child)  # else the reply to this recording would be taken for the next one's
+            self._end(child)  # else a reply to this recording would be taken for one to the next
             raise
         if reply["fault"] == "out_of_memory":
             self._end(child)  # its memory may be fragmented
@@ -155,7 +155,7 @@ class DecoderProcess:
 
 
 class _ChildDiedError(Exception):
-    """The child died: how, and its peak memory, 0 where that is not known."""
+    """The child died: how, and its peak memory, 0 if that is not known."""
 
     def __init__(self, how: str, peak_bytes: int) -> None:
         super().__init__(how)
@@ -171,11 +171,11 @@ class _SourceError(Exception):
 
 
 class _Watchdog:
-    """Kills a process that keeps its reader waiting for too long; `timed_out` where that happened."""
+    """Kills a process that keeps its reader waiting for too long; `timed_out` says whether it has."""
 
     def __init__(self, pid: int) -> None:
         self.timed_out = False
-        # It wakes at the time that it was told last, finds a later one, and sleeps on: few waits cost it a switch.
+        # It wakes at the last deadline it slept for, finds a later one, and sleeps on: few waits cost a thread switch.
         self._pid, self._deadline, self._wakes, self._ended = pid, math.inf, math.inf, False
         self._changed = threading.Condition()
         threading.Thread(target=self._watch, daemon=True).start()
@@ -227,14 +227,14 @@ class _Child:
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def reply(self, file: BinaryIO, seconds: float) -> tuple[dict[str, Any], bytes]:
-        """Wait for what it sends, for so long at most, and give it the ranges of the file that it asks for."""
+        """Wait for its next message, `seconds` at most, and send it the ranges of the file that it asks for."""
         while True:
             begun = time.monotonic()
             with self.watchdog.watching(seconds):
                 header, payload = receive(self.replies)
             if "read" not in header:
                 return header, payload
-            # Time that storage takes is not the child's.
+            # The time that storage takes is not charged to the child.
             seconds -= time.monotonic() - begun
             try:
                 data = read_range(file, *header["read"])
@@ -252,7 +252,7 @@ class _Child:
         self.replies.close()
         with suppress(OSError):  # closing flushes a request that nobody reads
             self.requests.close()
-        # Linux counts what the process that started it held at the start as its own: only what is above is.
+        # Linux counts the memory that the parent held at the start as the child's: only what exceeds it is its own.
         peak = usage.ru_maxrss << 10 if usage.ru_maxrss > self.peak_kib else 0
         return _ChildDiedError(_ending(self.process.returncode), peak)
 

@@ -1,4 +1,4 @@
-"""Waveform -> FLAC, 16 bits, such that decoding gives back exactly what was rounded."""
+"""Waveform -> 16-bit FLAC, such that decoding returns exactly the rounded samples."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from pipeline.audio.pcm import to_pcm
 
-# Blocks of 4,096 samples unless told otherwise: players seek, and start anew, in what has ten blocks or more.
+# The encoder's blocks have 4,096 samples by default; players can seek and restart in a file of ten blocks or more.
 _BLOCKS, _LONG = 10, 4096
 _SMALL_BLOCKS = 0.25
 
 
 def encode_flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
-    """Encode a mono waveform `[n]` as 16-bit FLAC; decoding it gives exactly `round_to_pcm(waveform)`.
+    """Encode a mono waveform `[n]` as 16-bit FLAC; decoding it returns exactly `round_to_pcm(waveform)`.
 
-    Raises ValueError when it is not mono, or a sample is NaN or infinite.
+    Raises ValueError when the waveform is not mono, or a sample is NaN or infinite.
     """
     if waveform.ndim != 1:
         raise ValueError(f"a mono waveform [n] is needed, got the shape {waveform.shape}")

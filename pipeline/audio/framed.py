@@ -1,4 +1,4 @@
-"""What streams made of pages and frames say of their length: Ogg, FLAC and MP3."""
+"""What streams of pages or frames say about their length: Ogg, FLAC and MP3."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True)
 class OggPages:
-    """The pages of an Ogg file (RFC 3533), which may be a chain of several that were joined.
+    """The pages of an Ogg file (RFC 3533), which may be a chain of several joined streams.
 
-    `links` are where each of them begins, and `forms` what the first packet of each says of codec, rate and channels;
-    `ended` says that the last one has its end-of-stream page, `cut` that the file stops inside a page, and `damaged`
-    how many pages are (a wrong checksum, or bytes between them). `breaks` counts the places where pages are missing or
-    repeated, by their numbers; `late` says that the numbers leap behind the headers, as where recording began late;
-    `alone` that no two streams run side by side.
+    `links` are the offsets at which they begin, and `forms` what the first packet of each says of codec, rate and
+    channels; `ended` says that the last one has its end-of-stream page, `cut` that the file stops inside a page.
+    `damaged` counts damaged pages (a wrong checksum, or bytes between pages). `breaks` counts the places where pages
+    are missing or repeated, by their numbers; `late` says that the numbers jump after the headers, as when recording
+    began late; `alone` that no two streams are multiplexed.
     """
 
     links: tuple[int, ...]
@@ -38,11 +38,11 @@ class OggPages:
 
 
 def ogg_pages(file: BinaryIO) -> OggPages | None:
-    """Read all pages of an Ogg file; None where it is none."""
+    """Read all pages of an Ogg file; None for another file."""
     if read_at(file, 0, 4) != b"OggS":
         return None
     file.seek(0)
-    # `data` are the bytes of the file from `base` on, `at` is where the next page begins in them.
+    # `data` holds the bytes of the file from `base` on; the next page begins at `at` in them.
     base, data, at, whole = 0, b"", 0, False
     links, forms, open_streams = [], [], set()
     cut, damaged, last, begun = False, 0, None, True
@@ -59,7 +59,7 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
             break
         if data[at : at + 4] != b"OggS":
             if following < 0 and whole:
-                break  # a tag behind the last page is no damage
+                break  # a tag after the last page is no damage
             damaged += following >= 0
             at = following if following >= 0 else max(len(data) - 3, at + 1)
             continue
@@ -94,7 +94,7 @@ def ogg_pages(file: BinaryIO) -> OggPages | None:
 
 
 def _ogg_form(packet: bytes) -> bytes:
-    """What the first packet of an Ogg stream says of its codec, rate and channels."""
+    """Return what the first packet of an Ogg stream says about its codec, rate and channels."""
     if packet[:7] == b"\x01vorbis":
         return packet[:16]
     if packet[:5] == b"\x7fFLAC":
@@ -103,14 +103,14 @@ def _ogg_form(packet: bytes) -> bytes:
 
 
 def _page_checksum(page: bytes) -> int:
-    """Ogg's CRC of a page: that of zlib, with the bits of all bytes and of the result mirrored, from 0 on."""
+    """Return Ogg's CRC of a page: zlib's, with the bits of all bytes and of the result mirrored, starting from 0."""
     mirrored = (page[:22] + bytes(4) + page[26:]).translate(_MIRROR)
     crc = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_MIRROR), "big")
 
 
 def flac_frames(file: BinaryIO) -> int | None:
-    """Return the frames that a FLAC header states (RFC 9639, section 8.2); None where it does not."""
+    """Return the number of samples that a FLAC header states (RFC 9639, section 8.2); None if it states none."""
     head = read_at(file, 0, 26)
     if head[:4] != b"fLaC" or len(head) < 26:
         return None
@@ -118,7 +118,7 @@ def flac_frames(file: BinaryIO) -> int | None:
 
 
 def flac_joined(file: BinaryIO, most: int = 32 << 20) -> int | None:
-    """Return where another FLAC file begins inside one, looked for in `most` bytes; None where none does."""
+    """Return where another FLAC file begins inside this one, within its first `most` bytes; None if none does."""
     at = 4
     data = read_at(file, 0, most)
     while (at := data.find(b"fLaC", at)) >= 0:
@@ -130,9 +130,9 @@ def flac_joined(file: BinaryIO, most: int = 32 << 20) -> int | None:
 
 
 def flac_first_frame(file: BinaryIO) -> int | None:
-    """Return the number of the first sample in a FLAC file, by its first frame's header; None where there is none.
+    """Return the number of the first sample in a FLAC file, by its first frame's header; None if there is none.
 
-    It is not 0 where a file was cut from another without decoding: what its header states is then the other's length.
+    It is not 0 if the file was cut from another without decoding: its header then states the other's length.
     """
     at = _after_id3(file)
     head = read_at(file, at, 42)
@@ -145,14 +145,14 @@ def flac_first_frame(file: BinaryIO) -> int | None:
             break
         at += 4 + int.from_bytes(block[1:], "big")
         if block[0] & 0x80:
-            # Where blocks are of a fixed size, only the last is smaller than the largest.
+            # With a fixed block size, only the last block is smaller than the largest.
             found = _frame(read_at(file, at, 16), int.from_bytes(head[10:12], "big"))
             return None if found is None else found[0]
     return None
 
 
 def flac_last_frame(file: BinaryIO) -> int | None:
-    """Return the frames up to the end of the last FLAC frame in a file, by its own header; None if none is found."""
+    """Return the samples up to the end of a file's last FLAC frame, by that frame's header; None if none is found."""
     head = read_at(file, 0, 42)
     size = size_of(file)
     begin = max(0, size - (int.from_bytes(head[15:18], "big") or 1 << 16) - (1 << 12))
@@ -166,7 +166,7 @@ def flac_last_frame(file: BinaryIO) -> int | None:
 
 
 def _fixed_block(head: bytes) -> int:
-    """The size of all blocks but the last by a FLAC header; 0 where they differ."""
+    """Return the size of all blocks but the last, by a FLAC header; 0 if they differ."""
     smallest, largest = struct.unpack_from(">HH", head, 8)
     return int(smallest) if smallest == largest else 0
 
@@ -175,7 +175,7 @@ _FLAC_BLOCKS = {1: 192, **{k: 576 << (k - 2) for k in range(2, 6)}, **{k: 256 <<
 
 
 def _frame(header: bytes, fixed_block: int) -> tuple[int, int] | None:
-    """Where a FLAC frame begins and its samples (RFC 9639, section 9.1); None where these bytes are no header."""
+    """Return a FLAC frame's first sample and its length (RFC 9639, section 9.1); None if this is no frame header."""
     if len(header) < 6 or header[1] & 0xFE != 0xF8 or header[3] & 1 or header[2] >> 4 == 0 or header[2] & 15 == 15:
         return None
     length = max(1, 8 - (header[4] ^ 0xFF).bit_length())
@@ -192,7 +192,7 @@ def _frame(header: bytes, fixed_block: int) -> tuple[int, int] | None:
     at += extra + {12: 1, 13: 2, 14: 2}.get(header[2] & 15, 0)
     if at >= len(header) or _crc8(header[:at]) != header[at]:
         return None
-    # Frames of a fixed size are counted, else samples are.
+    # With a fixed block size the header has the frame's number, else that of its first sample.
     if not header[1] & 1 and not fixed_block and number:
         return None
     return (number if header[1] & 1 else number * fixed_block), block
@@ -209,14 +209,14 @@ def _crc8(data: bytes) -> int:
 
 @dataclass(frozen=True)
 class Mp3Header:
-    """What the Xing or Info header of an MP3 states: the offset at which its frames end, and how many they are."""
+    """What the Xing or Info header of an MP3 states: the offset at which its frames end, and their number."""
 
     end: int | None
     frames: int | None
 
 
 def mp3_header(file: BinaryIO) -> Mp3Header | None:
-    """Read the Xing or Info header of an MP3; None where there is none."""
+    """Read the Xing or Info header of an MP3; None if there is none."""
     start = _after_id3(file)
     data = read_at(file, start, 192)
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE6 != 0xE2:

@@ -1,4 +1,4 @@
-"""Which decoder reads a file: libsndfile where it reads to the end, FFmpeg all the rest, and what it leaves."""
+"""Which decoder reads a file: libsndfile if it reads to the end; FFmpeg all others, and what libsndfile leaves."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pipeline.audio.pyav import open_pyav
 from pipeline.audio.sndfile import BrokenError, open_sndfile, reads_to_the_end
 from pipeline.audio.stream import LFS_POINTER, AudioFault, AudioStream, Damage, check_format, read_at, size_of
 
-# What libsndfile may have read ahead, or not yet, of the last frame that it decoded.
+# How far libsndfile's file position may be ahead of, or behind, the last frame that it decoded.
 _UNREAD_BYTES = 2048
 _UNEVEN = Damage("joined", "its streams differ in rate or channels, and so do decoders in what they make of it", 0.0)
 _JOINED = Damage("joined", "another FLAC file begins inside it, and decoders differ in what they make of it", 0.0)
 
 
 def open_audio(file: BinaryIO, name: str) -> tuple[AudioStream, list[Damage]]:
-    """Open a file, which can be sought in, with the decoder that reads it to its end; and what it is known to lack.
+    """Open a seekable file with the decoder that reads it to its end; also return the damage that is already known.
 
     Raises AudioFault when the file is empty, not audio, a pointer to a file, or without samples.
     """
@@ -38,7 +38,7 @@ def open_audio(file: BinaryIO, name: str) -> tuple[AudioStream, list[Damage]]:
     file = with_sizes(file)
     wave = read_wave(file)
     if wave is not None:
-        # Named here, where libsndfile would only say that it cannot open the file.
+        # Checked here, as libsndfile would only say that it cannot open the file.
         check_format(name, wave.sample_rate, wave.channels)
     pages = ogg_pages(file)
     known = _missing(file, size, pages, wave)
@@ -60,17 +60,17 @@ def open_audio(file: BinaryIO, name: str) -> tuple[AudioStream, list[Damage]]:
         # Its own idea of the length may be a guess.
         return replace(other, blocks=partial(_as_far_as_it_goes, other), stated=None), known
     if wave is not None and wave.plain and wave.size:
-        # FFmpeg says what there is of a file that was cut.
+        # For a truncated file FFmpeg states only what is there.
         stream = replace(stream, stated=wave.size // wave.frame_bytes)
     return stream, known
 
 
 def _missing(file: BinaryIO, size: int, pages: OggPages | None, wave: Wave | None) -> list[Damage]:
-    """What a file says of itself that shows it to be damaged."""
+    """Return the damage that a file's own headers and pages reveal."""
     header = mp3_header(file)
     end = header.end if header is not None else stated_end(file)
     if wave is not None and wave.plain and end is not None:
-        # Some count bytes that make no sample.
+        # Some headers count bytes that do not make up a whole frame.
         end -= (end - wave.begin) % wave.frame_bytes
     if end is not None and end > size:
         return [Damage("truncated", f"its header states {end} bytes, the file has {size}")]
@@ -88,14 +88,14 @@ def _missing(file: BinaryIO, size: int, pages: OggPages | None, wave: Wave | Non
 
 
 def _as_far_as_it_goes(stream: AudioStream, start: int) -> Iterator[NDArray[np.float32] | Damage]:
-    """The blocks of libsndfile, where FFmpeg does not know the format."""
+    """Yield the blocks of libsndfile, for a format that FFmpeg does not know."""
     # libsndfile says why, and the length that is stated says what is missing.
     with suppress(BrokenError):
         yield from stream.blocks(start)
 
 
 def _to_the_end(stream: AudioStream, file: BinaryIO, name: str, start: int) -> Iterator[NDArray[np.float32] | Damage]:
-    """The blocks of libsndfile, and those of FFmpeg from where libsndfile cannot go on, or stops before the end."""
+    """Yield the blocks of libsndfile, then those of FFmpeg from where libsndfile fails, or stops before the end."""
     at = start
     if stream.stated is not None and start >= stream.stated:
         return
@@ -111,8 +111,8 @@ def _to_the_end(stream: AudioStream, file: BinaryIO, name: str, start: int) -> I
             yield _JOINED
     except BrokenError:
         if stream.seekable:
-            # It is whole by its header and its last frame, so the damage lies before its end; where it is met has to be
-            # known, as places behind it are not found by seeking. Of others the header may lie: FFmpeg tells.
+            # By its header and its last frame the file is whole, so the damage lies before its end; its position has to
+            # be known, as seeking beyond it does not work. For other files the header may be wrong: FFmpeg reports it.
             seconds = at / stream.sample_rate
             yield Damage("damaged", f"a piece of it after {seconds:.2f} s could not be decoded", seconds)
     rest = open_pyav(file, name)

@@ -1,4 +1,4 @@
-"""Headers whose sizes a writer left open in a form that FFmpeg takes for no sound: RF64 and AU of 0 bytes, open W64."""
+"""Repair headers with sizes left open in a form that FFmpeg takes for no sound: RF64 and AU of 0 bytes, open W64."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _W64_RIFF = b"riff\x2e\x91\xcf\x11"
 
 
 def with_sizes(file: BinaryIO) -> BinaryIO:
-    """Return a file as it is, or with a header that says that its sound goes on to its end.
+    """Return a file as it is, or with a header that says that its sound goes on to the end of the file.
 
-    A recorder that crashed leaves a size of 0, a writer into a pipe one of 0 or all ones. FFmpeg reads a plain WAV of
-    such sizes to its end, and these files not at all.
+    A recorder that crashed leaves a size of 0, a writer into a pipe leaves 0 or all ones. FFmpeg reads a plain WAV with
+    such a size to its end, and these formats not at all.
     """
     head = read_at(file, 0, 24)
     patches: dict[int, bytes] = {}
     if head[:4] in (b"RF64", b"BW64") and head[8:12] == b"WAVE":
         wave = read_wave(file)
         if wave is not None and wave.size is None:
-            # As a WAV of open size; the chunk of 64-bit sizes is one that nobody knows there.
+            # Turned into a WAV of open size, in which the chunk of 64-bit sizes is made one to ignore.
             patches = {0: b"RIFF", wave.begin - 4: b"\xff\xff\xff\xff"}
             if read_at(file, 12, 4) == b"ds64":
                 patches[12] = b"JUNK"
@@ -38,7 +38,7 @@ def with_sizes(file: BinaryIO) -> BinaryIO:
 
 
 def _patched(file: BinaryIO, patches: dict[int, bytes]) -> BinaryIO:
-    """The file with other bytes at some places."""
+    """Return the file with other bytes at some offsets."""
 
     def fetch(at: int, size: int) -> bytes:
         data = bytearray(read_range(file, at, size))

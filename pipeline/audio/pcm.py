@@ -21,7 +21,7 @@ Samples = TypeVar("Samples", NDArray[np.float32], "Tensor")
 
 
 def round_to_pcm(waveform: Samples) -> Samples:
-    """Samples, of a numpy array or a tensor, rounded to the nearest point of the 16-bit grid and clipped at its ends.
+    """Round samples, a numpy array or a tensor, to the nearest point of the 16-bit grid and clip them at its ends.
 
     >>> round_to_pcm(np.float32([0.3, 1.0]))
     array([0.2999878, 0.9999695], dtype=float32)
@@ -31,7 +31,7 @@ def round_to_pcm(waveform: Samples) -> Samples:
 
 
 def to_pcm(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Samples as 16-bit integers, rounded as `round_to_pcm` does; raises ValueError for NaN and infinite ones.
+    """Return samples as 16-bit integers, rounded as by `round_to_pcm`; raises ValueError for NaN and infinite ones.
 
     >>> to_pcm(np.float32([-1.0, 0.5, 1.0]))
     array([-32768,  16384,  32767], dtype=int16)
@@ -42,7 +42,7 @@ def to_pcm(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def from_pcm(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    """16-bit integers as float32 samples in [-1, 1).
+    """Return 16-bit integers as float32 samples in [-1, 1).
 
     >>> from_pcm(np.int16([-32768, 16384, 32767]))
     array([-1.       ,  0.5      ,  0.9999695], dtype=float32)
@@ -51,5 +51,5 @@ def from_pcm(samples: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def from_pcm_tensor(samples: Tensor) -> Tensor:
-    """16-bit integers as float32 samples in [-1, 1), on the device where they are: the same bits as `from_pcm`."""
+    """Return 16-bit integers as float32 samples in [-1, 1), on their device: the same bits as `from_pcm`."""
     return samples.float() / STEPS

@@ -18,7 +18,7 @@ _F_SETPIPE_SZ = 1031
 
 
 def opened(fd: int, mode: str) -> BinaryIO:
-    """Open an end of a pipe, "rb" or "wb", with buffers that suit `send` and `receive`."""
+    """Open one end of a pipe, "rb" or "wb", with buffers that suit `send` and `receive`."""
     if sys.platform == "linux":
         with contextlib.suppress(PermissionError):  # the kernel limits what all of a user's pipes hold
             fcntl.fcntl(fd, _F_SETPIPE_SZ, BUFFER_BYTES)
@@ -26,7 +26,7 @@ def opened(fd: int, mode: str) -> BinaryIO:
 
 
 def send(stream: BinaryIO, header: Mapping[str, Any], payload: bytes | memoryview = b"", flush: bool = True) -> None:
-    """Write one message, and with `flush` have it sent at once; raises OSError when the other end is closed."""
+    """Write one message, with `flush` sent at once; raises OSError when the other end is closed."""
     head = json.dumps(header).encode()
     body = memoryview(payload).cast("B") if len(payload) else b""
     stream.write(_LENGTHS.pack(len(head), len(body)) + head)

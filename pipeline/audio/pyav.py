@@ -1,4 +1,4 @@
-"""Decoding with FFmpeg's libraries: all that libsndfile does not know, or does not read to the end."""
+"""Decoding with FFmpeg's libraries: files that libsndfile does not know, or does not read to the end."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _DEMUXERS = (
     "3dostr,wsd,iss,rso,smjpeg,aptx,codec2,mxf"
 )
 _OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"}
-# Streams of frames, which begin and end anywhere: what cannot be decoded at their ends is no loss.
+# Streams of frames may begin and end anywhere: an undecodable frame at either end is no loss.
 _RAW = frozenset(
     {"mp3", "aac", "loas", "ac3", "eac3", "dts", "mpegts", "mpeg", "amr", "amrnb", "amrwb", "truehd", "mlp"}
 )
-# Containers whose header states a length, in which FFmpeg does not estimate it, and how exactly, in seconds.
+# Containers whose header states a length, which FFmpeg then does not estimate, and its precision in seconds.
 _STATES = {
     **dict.fromkeys(("wav", "w64", "aiff", "au", "caf", "flac", "nistsphere", "tta", "wv", "ape"), 0.02),
     **{"mov,mp4,m4a,3gp,3g2,mj2": 0.1, "matroska,webm": 0.1, "asf": 0.3},
 }
-# Those whose length is that of all their streams, which begins where the timeline does.
+# Containers that state one length for all their streams, counted from the start of the timeline.
 _STATES_WHOLE = frozenset({"matroska,webm", "asf"})
 _SIZED = frozenset({"wav", "w64", "aiff", "au", "caf"})
-# What an encoder puts before and behind the sound of an MP3, which its count of frames contains.
+# The padding that an encoder puts before and after the sound of an MP3, which its frame count includes.
 _MP3_SLACK_S = 0.25
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 
 
 def open_pyav(file: BinaryIO, name: str) -> AudioStream:
-    """Open a file with FFmpeg, of several audio streams the one that FFmpeg chooses.
+    """Open a file with FFmpeg; of several audio streams, the one that FFmpeg chooses.
 
-    Where the format changes midway, what follows is converted to that of the beginning, as FFmpeg does.
+    If the format changes midway, the rest is converted to the format of the beginning, as FFmpeg does.
     Raises AudioFault: "not_audio" when no demuxer knows it or it holds no audio stream, "undecodable" when
     there is no decoder for it or its format is absurd, "out_of_memory" when a header asks for more than FFmpeg gets.
     """
@@ -66,7 +66,7 @@ def open_pyav(file: BinaryIO, name: str) -> AudioStream:
     if first is None:
         container.close()
         raise AudioFault("no_samples", f"{name}: its audio stream holds no samples")
-    # The decoder knows better than the header: with HE-AAC the header gives half the rate.
+    # The decoder knows better than the header: for HE-AAC the header states half the rate.
     sample_rate, channels = first.sample_rate, first.layout.nb_channels
     check_format(name, sample_rate, channels)
 
@@ -96,21 +96,21 @@ def open_pyav(file: BinaryIO, name: str) -> AudioStream:
         slack = max(slack, stream.codec_context.frame_size / sample_rate)
     if kind in _SIZED:
         end = stated_end(file)
-        # FFmpeg reckons the length of W64 by the file's size.
+        # FFmpeg computes the length of W64 from the file's size.
         if end is None or (kind == "w64" and end < size_of(file)):
             seconds = 0.0
     if kind == "flac" and flac_first_frame(file):
         # Cut from a longer file, whose length its header states.
         seconds = 0.0
     if kind == "mp3" and mp3 is not None and mp3.frames is not None:
-        # FFmpeg makes a guess of its own where the header and the size of the file differ.
+        # FFmpeg guesses the length if the header and the size of the file differ.
         slack, seconds = _MP3_SLACK_S, mp3.frames * (1152 if sample_rate >= 32_000 else 576) / sample_rate
     file.seek(place)
     return AudioStream(sample_rate, channels, round(seconds * sample_rate) or None, blocks, slack_s=slack)
 
 
 def _is_alone(stream: av.AudioStream, container: av.container.InputContainer) -> bool:
-    """Whether a container holds nothing else that lasts: pictures of a cover and attached files do not."""
+    """Whether a container holds no other stream with a duration: cover pictures and attached files have none."""
     return all(
         one.type == "attachment" or one.disposition & Disposition.attached_pic or one.index == stream.index
         for one in container.streams
@@ -120,9 +120,9 @@ def _is_alone(stream: av.AudioStream, container: av.container.InputContainer) ->
 def _frames(
     container: av.container.InputContainer, stream: av.AudioStream, name: str, block_bytes: int
 ) -> Iterator[av.AudioFrame | Damage]:
-    """The stream's frames, and where packets between them could not be decoded, how many.
+    """Yield the stream's frames and, where packets between them could not be decoded, how many.
 
-    A WAV has its packets in blocks of `block_bytes`.
+    The packets of a WAV are made of blocks of `block_bytes`.
     """
     raw = container.format.name in _RAW
     failed, samples, rate = 0, 0, 0
@@ -161,7 +161,7 @@ def _frames(
 
 
 def _no_sound(packet: bytes, stream: av.AudioStream) -> bool:
-    """Whether a packet is a tag, or a header inside a chain, that no decoder takes."""
+    """Whether a packet is a tag, or a header inside a chain, that no decoder accepts."""
     return packet.startswith(_TAGS) or (stream.codec_context.name == "flac" and packet[:1] != b"\xff")
 
 

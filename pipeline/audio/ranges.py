@@ -1,4 +1,4 @@
-"""Files that are not held in memory: read by ranges, in this process or over a pipe from another."""
+"""Files that are not held in memory, but read by ranges, in this process or over a pipe from another."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _FARTHEST = 1 << 62
 
 
 class StoredAudio(Protocol):
-    """An audio file of so many bytes that is opened where it is decoded."""
+    """An audio file of known size that is opened where it is decoded."""
 
     @property
     def size_bytes(self) -> int:
         """Its size."""
 
     def open(self) -> BinaryIO:
-        """Open it for reading and seeking; raises OSError or StorageError where that fails."""
+        """Open it for reading and seeking; raises OSError or StorageError if that fails."""
 
 
 def opened_audio(source: bytes | StoredAudio) -> BinaryIO:
-    """A file in memory or in storage, opened for reading and seeking."""
+    """Open a file in memory or in storage for reading and seeking."""
     return io.BytesIO(source) if isinstance(source, bytes) else source.open()
 
 
 def read_range(file: BinaryIO, offset: int, size: int) -> bytes:
-    """The bytes of a range of a file, fewer only at its end."""
+    """Return the bytes of a range of a file, fewer only at its end."""
     file.seek(offset)
     pieces, left = [], size
     while left and (piece := file.read(left)):
@@ -37,7 +37,7 @@ def read_range(file: BinaryIO, offset: int, size: int) -> bytes:
 
 
 def ranged_file(size: int, fetch: Callable[[int, int], bytes]) -> BinaryIO:
-    """A file of `size` bytes that `fetch` gives by offset and size, opened for reading and seeking."""
+    """Open a file of `size` bytes for reading and seeking; `fetch` returns its bytes by offset and size."""
     return cast(BinaryIO, io.BufferedReader(_Ranges(size, fetch), _BUFFER_BYTES))
 
 
@@ -55,7 +55,7 @@ class _Ranges(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        # What a header names may lie further off than the place in a file can be.
+        # An offset from a header may be larger than a file position can be.
         self._at = min(max(0, at), _FARTHEST)
         return self._at
 

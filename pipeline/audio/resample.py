@@ -1,4 +1,4 @@
-"""Resampling in blocks that join without a seam, each of which can be made without those before it."""
+"""Resampling in blocks that join seamlessly; each can be computed without those before it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _BLOCK_FRAMES, _REACH = 1 << 20, 1024
 
 @dataclass(frozen=True)
 class BlockGrid:
-    """Blocks of `frames` frames at `rate_in`, which are `samples` samples at `rate_out`; all of whole numbers.
+    """Blocks of `frames` frames at `rate_in`, which are `samples` samples at `rate_out`, both whole numbers.
 
-    A block is resampled with `context` frames before and behind it, so that its samples do not depend on where
-    decoding began: a recording has the same ones whether all of it is decoded or only its end.
+    A block is resampled with `context` frames before and after it, so that its samples do not depend on where
+    decoding began: they are the same whether all of a recording is decoded or only its end.
     """
 
     rate_in: int
@@ -29,7 +29,7 @@ class BlockGrid:
 
     @classmethod
     def of(cls, rate_in: int, rate_out: int, channels: int) -> BlockGrid:
-        """The grid for a file with so many channels."""
+        """Return the grid for a file with this many channels."""
         common = math.gcd(rate_in, rate_out)
         period = rate_in // common
         periods = -(-_BLOCK_FRAMES // channels // period)
@@ -37,7 +37,7 @@ class BlockGrid:
         return cls(rate_in, rate_out, periods * period, periods * (rate_out // common), context)
 
     def resample(self, number: int, waveform: NDArray[np.float32], ends: bool) -> NDArray[np.float32]:
-        """Block `number` `[c, samples]` of its frames and their context `[c, n]`; the rest if that `ends`."""
+        """Return block `number` `[c, samples]` from its frames and their context `[c, n]`; the rest if it `ends`."""
         if self.rate_in != self.rate_out:
             channels = [self._resample(channel)[None] for channel in waveform]
             waveform = channels[0] if len(channels) == 1 else np.concatenate(channels)

@@ -1,4 +1,4 @@
-"""What a window's sound is like as a signal: silence, gaps, where its spectrum ends, noise floor, level by band."""
+"""Signal measures of a window's sound: silence, gaps, where its spectrum ends, noise floor, level by band."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pipeline.audio.pcm import to_pcm
 
 # Spans of 10 ms below this level are silence.
 SILENCE_DBFS, _SPAN_S = -60.0, 0.01
-# A gap lies below the first amplitude, and what is right before and behind it above the second.
+# A gap lies below the first amplitude; the sound right before and after it lies above the second.
 _GAP, _SOUND, _EDGE_S, _MIN_GAP_S = 1e-4, 1e-3, 0.005, 0.005
 _FLOOR_SPAN_S, _FLOOR_SHARE = 0.05, 0.1
 _N_FFT = 2048
-# A spectrum ends where it falls by so much within so many Hz, and stays below; so many bins are joined to a band.
+# A spectrum ends where it falls by _DROP_DB within _DROP_HZ, and stays below; _JOINED bins are joined to a band.
 _DROP_DB, _DROP_HZ, _JOINED = 20.0, 1000.0, 8
-# In a bin there is nothing below this: the rounding to 16 bits lies lower, and ends at a resampler's edge by itself.
+# A bin below this is empty: the rounding to 16 bits lies lower, and ends at a resampler's edge by itself.
 _EMPTY_DBFS = -125.0
-# A sound's own steep slope is no end: behind one, a filter's slope apart, all bands lie so far below the loudest.
+# A sound's own steep slope is no end: beyond an end, a filter's slope away, all bands lie _BELOW_DB below the loudest.
 _SLOPE, _BELOW_DB = 1.1, 45.0
 
 
@@ -46,9 +46,9 @@ class SignalMeasures:
 def measure_signal(
     sound: NDArray[np.float32], sample_rate: int, edges_hz: tuple[float, ...], clipped: int = 0
 ) -> SignalMeasures:
-    """Measure the sound `[n]` of a window at `sample_rate` in Hz, of which so many samples were `clipped`.
+    """Measure the sound `[n]` of a window at `sample_rate` in Hz; `clipped` is the number of its clipped samples.
 
-    `edges_hz` are those of the bands whose levels are given, one more than there are bands.
+    `edges_hz` are the edges of the bands whose levels are measured, one more than there are bands.
     """
     frames = _power(sound)
     return SignalMeasures(
@@ -67,7 +67,7 @@ def measure_signal(
 
 
 def _levels(sound: NDArray[np.float32], span: int) -> NDArray[np.float32]:
-    """The level of each span of so many samples in dBFS; the rest behind the last whole one is a span too."""
+    """Return the level in dBFS of each span of `span` samples; the rest after the last whole one is a span too."""
     whole = len(sound) // span * span
     powers = np.square(sound[:whole].reshape(-1, span)).mean(axis=1)
     if whole < len(sound):
@@ -86,7 +86,7 @@ def _noise_floor(sound: NDArray[np.float32], sample_rate: int) -> float:
 
 
 def _longest_gap(sound: NDArray[np.float32], sample_rate: int) -> int:
-    """Samples of the longest stretch without signal that begins and ends in sound."""
+    """Return the length in samples of the longest stretch without signal that begins and ends in sound."""
     bounds = np.flatnonzero(np.diff(np.concatenate([[True], np.abs(sound) >= _GAP, [True]])))
     begins, ends = bounds[::2], bounds[1::2]
     long = ends - begins >= max(1, round(_MIN_GAP_S * sample_rate))
@@ -104,7 +104,7 @@ def _rms(sound: NDArray[np.float32]) -> float:
 
 
 def _power(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Power in each frame and bin `[frames, n_fft / 2 + 1]`, so scaled that bins sum up to the power of the frame."""
+    """Return the power in each frame and bin `[frames, n_fft / 2 + 1]`; the bins of a frame sum to its power."""
     missing = -len(sound) % _N_FFT
     if missing or not len(sound):
         sound = np.concatenate([sound, np.zeros(missing or _N_FFT, np.float32)])
@@ -117,13 +117,13 @@ def _power(sound: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _window() -> NDArray[np.float32]:
-    # Its sidelobes lie far below any drop that is looked for.
+    # Its side lobes lie far below any drop of interest.
     return np.blackman(_N_FFT).astype(np.float32)
 
 
 @lru_cache(maxsize=4)
 def _bands(sample_rate: int, edges_hz: tuple[float, ...]) -> NDArray[np.float64]:
-    """Shares `[bands, bins]` of each bin in each band: a bin reaches half a bin to both sides."""
+    """Return the share `[bands, bins]` of each bin in each band: a bin extends half a bin to both sides."""
     step = sample_rate / _N_FFT
     centres = np.arange(_N_FFT // 2 + 1) * step
     low, high = np.asarray(edges_hz[:-1])[:, None], np.asarray(edges_hz[1:])[:, None]
@@ -132,10 +132,10 @@ def _bands(sample_rate: int, edges_hz: tuple[float, ...]) -> NDArray[np.float64]
 
 
 def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
-    """Hz where the spectrum ends: at half the sample rate, or where it falls steeply and nothing lies behind.
+    """Return the Hz where the spectrum ends: half the sample rate, or where it falls steeply with nothing above.
 
-    It is looked for in the quieter half of the frames that are no silence: what ends in loud ones alone is the event.
-    But nothing may lie behind in any frame.
+    The end is searched in the quieter half of the frames that are not silent: an end in loud frames alone is that of
+    the event. But nothing may lie above it in any frame.
     """
     heard = frames[frames.sum(axis=1) > 10 ** (SILENCE_DBFS / 10)]
     if not len(heard):
@@ -156,7 +156,7 @@ def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
     end = float((last + 1 + np.flatnonzero(levels[last : ends + 1] >= halfway)[-1]) * step)
     whole = _decibels(joined.mean(axis=0, dtype=np.float64), floor=-np.inf)
     behind = whole[math.ceil(_SLOPE * end / step) :]
-    # Where no band lies behind it the end itself is all that is known.
+    # If no band lies above it, the end itself is all that is known.
     nothing = behind.max(initial=-np.inf) <= whole.max() - _BELOW_DB
     return end if nothing else sample_rate / 2
 

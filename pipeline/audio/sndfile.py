@@ -1,4 +1,4 @@
-"""Decoding with libsndfile, where it is known to read to the end: plain WAV, FLAC, Ogg Vorbis, MP3 with a header."""
+"""Decoding with libsndfile, if it is known to read to the end: plain WAV, FLAC, Ogg Vorbis, MP3 with a header."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class BrokenError(Exception):
 
 
 def reads_to_the_end(file: BinaryIO, pages: OggPages | None) -> bool:
-    """Whether libsndfile decodes all of a file, by what the file and its `pages` say of itself.
+    """Whether libsndfile decodes all of a file, judged by the file's headers and its `pages`.
 
-    libsndfile stops, without an error, at its own estimate of a file's length, at the first of several that were
-    joined, and at the length that a header states.
+    libsndfile stops, without an error, at its own estimate of a file's length, after the first of several joined
+    files, and at the length that a header states.
     """
     head = read_at(file, 0, 4)
     if head in (b"RIFF", b"RF64"):
@@ -42,22 +42,22 @@ def reads_to_the_end(file: BinaryIO, pages: OggPages | None) -> bool:
         return wave is not None and wave.plain and wave.size is not None and wave.begin + wave.size <= size_of(file)
     if head == b"fLaC":
         stated = flac_frames(file)
-        # libsndfile finds its place by the frames' numbers, which count from 0 only where none were cut off.
+        # libsndfile finds its place by the frames' numbers, which start from 0 only if no frames were cut off.
         return stated is not None and flac_first_frame(file) == 0 and flac_last_frame(file) == stated
     if pages is not None:
         whole = pages.ended and not (pages.cut or pages.damaged or pages.breaks or pages.late)
         one = whole and pages.alone and len(pages.links) == 1
-        # libsndfile leaves out what lies before the first sample that is counted, and behind the last.
+        # libsndfile leaves out what lies before the first counted sample, and after the last.
         return one and pages.forms[0][:7] == b"\x01vorbis" and counts_from_0(file) and counts_to_the_end(file)
     header = mp3_header(file)
     return header is not None and header.frames is not None and header.end == end_of_frames(file)
 
 
 def open_sndfile(file: BinaryIO, name: str) -> AudioStream | None:
-    """Open a file with libsndfile; None where libsndfile does not know the format or its codec.
+    """Open a file with libsndfile; None if libsndfile does not know the format or its codec.
 
-    Raises AudioFault("undecodable") when the header gives an absurd rate or number of channels. The blocks raise
-    BrokenError where libsndfile stops before the length that it gives.
+    Raises AudioFault("undecodable") when the header states an absurd rate or number of channels. The blocks raise
+    BrokenError if libsndfile stops before the length that it states.
     """
     file.seek(0)
     try:
@@ -71,8 +71,8 @@ def open_sndfile(file: BinaryIO, name: str) -> AudioStream | None:
         at = sound.seek(min(start, sound.frames)) if start else 0
         while at < sound.frames:
             try:
-                # No more than there is to be: else libsndfile decodes what lies behind, and throws it away. And up to
-                # the same places wherever reading began, so that damage is met at the same ones.
+                # No more than the stated length: else libsndfile decodes what follows, and throws it away. Blocks end
+                # at the same places wherever reading began, so that damage is met at the same places.
                 n = min(most - at % most, sound.frames - at)
                 block = sound.read(out=np.empty((n, sound.channels), np.float32))
             except soundfile.LibsndfileError as error:
@@ -83,6 +83,6 @@ def open_sndfile(file: BinaryIO, name: str) -> AudioStream | None:
             yield block
 
     kind = (sound.format, sound.subtype)
-    # Its length is exact: what is short of it was lost.
+    # The length is exact: any shortfall was lost.
     seekable = kind in _SEEKABLE or kind[0] == "FLAC"
     return AudioStream(sound.samplerate, sound.channels, sound.frames, blocks, seekable, slack_s=0.0)

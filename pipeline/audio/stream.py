@@ -1,4 +1,4 @@
-"""A recording that is being decoded: its format, its samples in blocks, what it lacks, and why it is of no use."""
+"""A recording that is being decoded: its format, its samples in blocks, its damage, and why it cannot be used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 MAX_RATE = 1_000_000
 MAX_CHANNELS = 64
-# How a file begins that git LFS has put in another's place.
+# How a Git LFS pointer, which stands in for another file, begins.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 Reason = Literal[
@@ -49,7 +49,7 @@ class AudioFault(Exception):  # noqa: N818 - the fault is in the file, not in th
 class Damage:
     """Sound of a recording that is missing or could not be decoded, while the rest can be heard.
 
-    `at_s` is where, in seconds of what was decoded; None where the end is missing.
+    `at_s` is where, in seconds of decoded sound; None if the end is missing.
     """
 
     reason: Reason
@@ -61,9 +61,9 @@ class Damage:
 class AudioStream:
     """A recording being decoded: frames per second, channels, and the frames that its header states, if it does.
 
-    What its header states is exact to `slack_s` seconds. `blocks` gives `[n, channels]` float32 from a frame on, and
-    damage where it is met. To be called once; where the stream is `seekable` again and again, and then the frames
-    before are not decoded.
+    The stated length is exact to `slack_s` seconds. `blocks` yields `[n, channels]` float32 from a given frame on, and
+    damage where it is met. It may be called once only; if the stream is `seekable`, any number of times, and the frames
+    before are then not decoded.
     """
 
     sample_rate: int
@@ -84,11 +84,11 @@ def check_format(name: str, sample_rate: int, channels: int) -> None:
 
 
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    """Up to `size` bytes of a file from `offset` on."""
+    """Return up to `size` bytes of a file from `offset` on."""
     file.seek(offset)
     return file.read(size)
 
 
 def size_of(file: BinaryIO) -> int:
-    """A file's size in bytes."""
+    """Return a file's size in bytes."""
     return file.seek(0, 2)

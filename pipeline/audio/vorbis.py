@@ -18,9 +18,9 @@ _MODE_BITS, _MOST_MODES = 41, 64
 
 
 def counts_from_0(file: BinaryIO) -> bool:
-    """Whether the first page that counts the samples before its end counts those of all packets before it.
+    """Whether the first page with a sample count counts the samples of all packets before its end.
 
-    Files that were cut from others without decoding count from a place before their first sample, or behind it.
+    Files cut from others without decoding count from a place before their first sample, or after it.
     """
     headers: list[bytes] = []
     packet, samples, last_block = b"", 0, 0
@@ -42,14 +42,14 @@ def counts_from_0(file: BinaryIO) -> bool:
 
 
 def counts_to_the_end(file: BinaryIO) -> bool:
-    """Whether the last page counts the samples of all packets that end on it, but for some of its last packet's.
+    """Whether the last page counts the samples of all packets that end on it, except some of its last packet's.
 
-    One that counts fewer cuts off sound that is there, which FFmpeg decodes all the same.
+    A page that counts fewer cuts off existing sound, which FFmpeg decodes all the same.
     """
     headers = _headers(file)
     begin = max(0, size_of(file) - _TAIL_BYTES)
     begin += max(0, read_at(file, begin, _TAIL_BYTES).find(b"OggS"))
-    # The count of the page before, and the block of the packet before: 0 before the first, None where it is not known.
+    # The count of the previous page, and the block size of the previous packet: 0 before the first, None if unknown.
     counted, packet = None, b""
     block: int | None = 0 if begin == 0 else None
     known = begin == 0
@@ -88,9 +88,9 @@ def _headers(file: BinaryIO) -> list[bytes]:
 
 
 def _pages(file: BinaryIO, at: int) -> Iterator[tuple[bool, int, list[tuple[bytes, bool]]]]:
-    """The pages of one stream from an offset on.
+    """Yield the pages of one stream from an offset on.
 
-    Of each: whether it is the last, its count of samples, and the pieces of packets in it, which may be their ends.
+    For each: whether it is the last, its sample count, and its pieces of packets, each with whether it ends its packet.
     """
     for _ in range(_MOST_PAGES):
         head = read_at(file, at, _PAGE_HEADER + 255)
@@ -112,7 +112,7 @@ def _pages(file: BinaryIO, at: int) -> Iterator[tuple[bool, int, list[tuple[byte
 
 
 def _block_size(headers: list[bytes], packet: bytes) -> int:
-    """The samples of a packet's block, by the headers (Vorbis I, sections 4.2 and 4.3.1); 0 where it holds none."""
+    """Return the block size of a packet in samples (Vorbis I, sections 4.2 and 4.3.1); 0 if it holds no samples."""
     flags = _long_blocks(headers[2])
     if len(headers[0]) < 30 or not packet or packet[0] & 1 or not flags:
         return 0
@@ -123,7 +123,7 @@ def _block_size(headers: list[bytes], packet: bytes) -> int:
 
 @lru_cache(4)
 def _long_blocks(setup: bytes) -> list[bool]:
-    """Which modes have the long blocks: modes end the header, and their number stands before them."""
+    """Return which modes use long blocks: modes end the header, and their number comes before them."""
     bits = int.from_bytes(setup, "little")
     end = bits.bit_length() - 1  # the bit that ends the header is set
     found = 0

@@ -1,4 +1,4 @@
-"""Cutting a recording into fixed windows, as a classifier takes them."""
+"""Cut a recording into fixed windows, as a classifier takes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.explainer_config import FrontEndConfig
 
-# What remains after the last whole window gets a window of its own if it is at least this share of one.
+# The rest after the last whole window gets a window of its own if it is at least this share of one.
 MIN_TAIL = 0.5
 
 
@@ -24,9 +24,9 @@ class Span(NamedTuple):
 def cut_windows(n_samples: int, window: int, hop: int | None = None, min_tail: int = 0) -> list[Span]:
     """Cut a recording of `n_samples` into windows of `window` samples, `hop` apart (by default end to end).
 
-    The last may be shorter than `window`; a recording without samples has none. Every sample lies in a window, except
-    that fewer than `min_tail` samples after the last whole window are left out: a classifier can say little about a
-    window that is almost all padding.
+    The last window may be shorter than `window`; a recording without samples has none. Every sample lies in a window,
+    unless fewer than `min_tail` samples follow the last whole window, which are left out: a classifier can say little
+    about a window that is almost all padding.
     Raises ValueError when `hop` would leave samples out, or a length is not positive.
 
     >>> cut_windows(10, window=4)
@@ -70,8 +70,8 @@ def windows_of(
 ) -> Iterator[Window]:
     """Yield the windows of a waveform `[n]` at the front end's rate, as `WindowCutter` cuts those of a stream.
 
-    Windows begin `hop_s` seconds apart, by default end to end; `min_tail` is the share of a window that what remains
-    at the end must have.
+    Windows begin `hop_s` seconds apart, by default end to end; `min_tail` is the share of a window that the rest at the
+    end must have.
     """
     cutter = WindowCutter(front_end, hop_s, min_tail)
     for window in (*cutter.add(waveform[None]), *cutter.end()):
@@ -79,9 +79,9 @@ def windows_of(
 
 
 class WindowCutter:
-    """Cuts a recording that comes in pieces into the windows that `cut_windows` gives for the whole of it.
+    """Cuts a recording that comes in pieces into the windows that `cut_windows` returns for the whole of it.
 
-    No more is held than the window that is not complete and the last complete one, as it may be the last of all.
+    It holds only the incomplete window and the last complete one, which may be the last of all.
     `first` is the number of the window to begin with: the first piece then begins where that window does.
     """
 
@@ -94,7 +94,7 @@ class WindowCutter:
         self.n = self._begin
 
     def add(self, piece: NDArray[np.float32]) -> Iterator[Window]:
-        """Take the next samples `[channels, n]`, and yield the windows that are complete and not the last."""
+        """Take the next samples `[channels, n]`, and yield the windows that are complete and cannot be the last."""
         self._held = piece if self._held is None else np.concatenate([self._held, piece], axis=1)
         self.n += piece.shape[1]
         while self._next < _count(self.n, self._window, self.hop, self._min_tail) - 1:

@@ -1,4 +1,4 @@
-"""The Ray actor that explains: one per GPU, or per so many CPU cores."""
+"""The Ray actor that explains: one per GPU, or per group of CPU cores."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ class ExplainActor:
         self.name = str(ray.get_runtime_context().get_actor_id())[:12]
 
     def ready(self) -> str:
-        """The id of the node it runs on, once its explainer is loaded."""
+        """Return the id of the actor's node, once its explainer is loaded."""
         return str(ray.get_runtime_context().get_node_id())
 
     def drain(self) -> None:
-        """End every shard after its part in flight; what is written by then is still reported."""
+        """End every shard after its part in flight; parts written by then are still reported."""
         self.draining = True
 
     def explain_shard(self, work: Work) -> Iterator[Written]:
-        """Explain the rest of a shard, or what of it is done until `drain`; yields the commit of each part."""
+        """Explain the rest of a shard, or stop early on `drain`; yields the commit of each part."""
         stream: Any = decode_shard.options(**STREAM).remote(self.reference, work)
         writes: deque[ray.ObjectRef] = deque()
         for reference in spans_of_items("wait", iter(stream)):
@@ -65,7 +65,7 @@ class ExplainActor:
             del reference  # frees the part in the object store as soon as it is explained
             with self.compute:
                 explained = explain_part(self.explainer, part, work.shard.uri, self.context.content, self.batch_size)
-                # Remembered: what one part's batches did not fit into, the next one's will not.
+                # Remembered: if this part's batches did not fit into memory, the next part's will not either.
                 self.batch_size = explained.batch_size or self.batch_size
             spans = (*part.spans, *fetch_spans())
             explained = replace(explained, part=replace(explained.part, spans=spans))

@@ -1,4 +1,4 @@
-"""The actors of a run: started up to a target that grows with the cluster, drained, and replaced where lost."""
+"""The actors of a run: started up to a target that grows with the cluster, drained, and replaced when lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RunFailedError(LmacError):
 class PooledActor:
     """An actor of the pool, its node once it is ready, and the streams of the shards that it explains.
 
-    Only a ready actor is given shards. A lost one keeps its place until it is removed, and so is not replaced before.
+    Only a ready actor gets shards. A lost actor keeps its place until it is removed; only then is it replaced.
     """
 
     handle: Any
@@ -42,16 +42,16 @@ class PooledActor:
     streams: set[Any] = field(default_factory=set)
 
     def explain(self, work: Work) -> Any:
-        """Give the actor a shard; returns the stream of its commits."""
+        """Assign a shard to the actor; returns the stream of its commits."""
         stream = self.handle.explain_shard.options(num_returns="streaming").remote(work)
         self.streams.add(stream)
         return stream
 
 
 class ActorPool:
-    """Actors of one size; `start_actor` starts one, `note` takes messages for people.
+    """A pool of actors of one size; `start_actor` starts one, `note` takes messages for people.
 
-    `starting` maps what each starting actor will answer to the actor, to be waited for and given to `started`.
+    `starting` maps the reference of each starting actor's answer to the actor: wait for it, then pass it to `started`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class ActorPool:
         self._nodes_read = float("-inf")
 
     def check_nodes(self, now: bool) -> None:
-        """Read the cluster's nodes, `now` or when it is time; raise the target, drain actors of draining nodes."""
+        """Read the cluster's nodes, `now` or when due; raise the target, and drain actors on draining nodes."""
         clock = time.monotonic()
         if any(actor.state != "starting" for actor in self.actors):
             self._patient_until = clock + PATIENCE_S
@@ -75,13 +75,13 @@ class ActorPool:
             self._patient_until = float("inf")
             self._note(
                 f"still waiting for an actor, which asks for {self.size.cpus} CPUs and {self.size.gpus} GPUs: if no "
-                "node of the cluster has that many free, stop and give others"
+                "node of the cluster has that many free, stop and choose other numbers"
             )
         if not now and clock < self._nodes_read + NODES_EVERY_S:
             return
         self._nodes_read = clock
         self.nodes = read_nodes()
-        # It never falls: for an actor whose node was lost Ray is to find, or an autoscaler to start, another.
+        # It never falls: when an actor's node was lost, Ray should find another, or an autoscaler start one.
         self.target = max(self.target, self.size.target(self.nodes.cpus, self.nodes.gpus))
         for actor in self.actors:
             if actor.state == "ready" and actor.node_id in self.nodes.draining:
@@ -89,7 +89,7 @@ class ActorPool:
                 self.drain(actor)
 
     def scale_up(self, queued: int) -> None:
-        """Start actors, up to the target, while there are shards for them: `queued` beside those in flight."""
+        """Start actors, up to the target, while there are shards for them: those in flight and `queued` more."""
         staying = [actor for actor in self.actors if actor.state != "draining"]
         busy = sum(bool(actor.streams) or actor.state == "lost" for actor in staying)
         for _ in range(min(self.target, busy + queued) - len(staying)):
@@ -98,7 +98,7 @@ class ActorPool:
             self.starting[actor.handle.ready.remote()] = actor
 
     def started(self, reference: Any) -> None:
-        """A starting actor has answered, or died.
+        """Record that a starting actor has answered, or died.
 
         Raises RunFailedError when `start_attempts` actors in a row have died before they were ready.
         """
@@ -114,21 +114,21 @@ class ActorPool:
                     f"actors do not start, {self._failed_starts} in a row within {seconds:.0f} s, the last because: "
                     f"{reason_of(error)}"
                 ) from None
-            self._note(f"an actor did not start, another is tried: {reason_of(error)}")
+            self._note(f"an actor did not start, trying another: {reason_of(error)}")
             return
         if actor.state == "starting":
             actor.state = "ready"
         self._failed_starts, self._last_ready = 0, time.monotonic()
 
     def available(self) -> Iterator[PooledActor]:
-        """Each actor as often as it takes another shard; all get their first before any gets a second."""
+        """Yield each actor once per shard that it can still take; all get a first before any gets a second."""
         for load in range(self.size.streams):
             for actor in self.actors:
                 if actor.state == "ready" and len(actor.streams) == load:
                     yield actor
 
     def drain(self, actor: PooledActor) -> None:
-        """Let an actor finish its parts in flight and give it no more shards."""
+        """Let an actor finish its parts in flight, and assign it no more shards."""
         if actor.state in ("starting", "ready"):
             actor.state = "draining"
             actor.handle.drain.remote()
@@ -140,8 +140,8 @@ class ActorPool:
             self.remove(actor)
 
     def mark_lost(self, actor: PooledActor) -> None:
-        """An actor has failed: make sure that it is dead."""
-        ray.kill(actor.handle)  # it may only be out of reach, and would write beside the one that takes its place
+        """Mark a failed actor as lost, and make sure that it is dead."""
+        ray.kill(actor.handle)  # it may only be unreachable, and would go on writing beside its replacement
         actor.state = "lost"
 
     def remove(self, actor: PooledActor) -> None:
@@ -151,7 +151,7 @@ class ActorPool:
 
 
 def actor_starter(size: PoolSize, context: ContextRef, cluster: ClusterConfig) -> Callable[[], Any]:
-    """A function that starts an ExplainActor of the pool's size; Ray never restarts it, the pool replaces it."""
+    """Return a function that starts an ExplainActor of the pool's size; the pool replaces it, Ray never restarts it."""
     remote = ray.remote(ExplainActor).options(
         num_cpus=size.cpus,
         num_gpus=size.gpus,

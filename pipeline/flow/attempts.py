@@ -1,4 +1,4 @@
-"""How often each shard has failed since it last made progress, and what Ray says of why it failed."""
+"""How often each shard has failed since it last made progress, and the reason that Ray reports."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Attempts:
         self._since: dict[str, float] = {}
 
     def begin(self, shard_id: str) -> None:
-        """The shard is assigned, for the first time since its last commit or again."""
+        """Record that the shard is assigned, for the first time since its last commit or again."""
         self._since.setdefault(shard_id, time.monotonic())
 
     def progress(self, shard_id: str) -> None:
-        """A part of the shard was committed."""
+        """Record that a part of the shard was committed."""
         del self._charged[shard_id]
         self._since[shard_id] = time.monotonic()
 
     def charge(self, shard_id: str) -> None:
-        """An attempt has failed, by the shard's own fault as far as can be told."""
+        """Count a failed attempt that, as far as is known, was the shard's own fault."""
         self._charged[shard_id] += 1
 
     def charged(self, shard_id: str) -> int:
@@ -46,9 +46,9 @@ class Attempts:
 
 
 def reason_of(error: RayError) -> str:
-    """The first line of what went wrong, without Ray's wrapping."""
+    """Return the first line of the error's cause, without Ray's wrapping."""
     if isinstance(error, RayActorError) and error.actor_init_failed:
-        # What was raised stands in text only, below a traceback.
+        # The original error is there as text only, below a traceback.
         return re.sub(r"^[\w.]*\.", "", _ESCAPES.sub("", str(error)).strip().splitlines()[-1])
     cause = _cause(error)
     line = _ESCAPES.sub("", str(cause)).strip().splitlines()
@@ -56,7 +56,7 @@ def reason_of(error: RayError) -> str:
 
 
 def is_ray_failure(error: RayTaskError) -> bool:
-    """Whether a process or an object was lost below a task, rather than the task having raised an error of its own."""
+    """Whether a task failed because a process or an object was lost, rather than with an error of its own."""
     cause = _cause(error)
     return isinstance(cause, RayError) and not isinstance(cause, RayTaskError)
 

@@ -1,4 +1,4 @@
-"""What is checked before a run writes or starts anything."""
+"""Checks made before a run writes or starts anything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RunConflictError(LmacError):
 
 
 def check_hop(content: ContentConfig, front_end: FrontEndConfig) -> None:
-    """Refuse, with a ConfigError, a hop that would leave sound between windows out."""
+    """Refuse, with a ConfigError, a hop that would skip sound between windows."""
     hop_s = content.window_hop_s
     if hop_s is not None and not 1 <= round(hop_s * front_end.sample_rate) <= front_end.window_samples:
         raise ConfigError(
@@ -45,28 +45,28 @@ def check_targets(content: ContentConfig, explainer: ExplainerConfig) -> None:
         # A part is written as one, so all its masks are in memory together.
         raise ConfigError(
             f"content.part_windows: {content.part_windows} windows of {count} targets are more than the {PART_MASKS} "
-            f"masks of a part: give --part-windows {max(PART_MASKS // count, 1)}, or fewer targets"
+            f"masks that a part may have: use --part-windows {max(PART_MASKS // count, 1)}, or fewer targets"
         )
 
 
 def trace_file(path: str | None) -> Path | None:
-    """Where a run's trace goes, None for none; refuses, with a ConfigError, a place that cannot be written to."""
+    """Return the file for a run's trace, or None without one; raises ConfigError when it cannot be written."""
     if path is None:
         return None
     file = Path(path)
     if "://" in path or file.is_dir() or not os.access(file.parent, os.W_OK):
-        raise ConfigError(f"cluster.trace: must be a file on this machine that can be written, got {path!r}")
+        raise ConfigError(f"cluster.trace: must be a writable file on this machine, got {path!r}")
     return file
 
 
 def check_apart(input_url: str, output: RunOutput) -> None:
     """Refuse, with an InputError, an output inside the input."""
     (fs, source), (target_fs, target) = open_filesystem(input_url), open_filesystem(output.url)
-    # A pattern is matched with the name that a table of listenables will have.
+    # A pattern is matched against the name that a table of listenables will have.
     found = is_pattern(input_url) and fnmatchcase(f"{target}/listenables/part.parquet", source)
     if type(fs) is type(target_fs) and (found or f"{target}/".startswith(f"{source}/")):
         raise InputError(
-            f"{display_url(output.url)}: the output lies within the input, so a resumed run would take it for input: "
+            f"{display_url(output.url)}: the output lies within the input, so a resumed run would read it as input: "
             "choose a place outside"
         )
 
@@ -80,6 +80,6 @@ def check_free(output: RunOutput) -> None:
     taken = sorted(path for path in found if path.partition("/")[0] in TABLES)
     if taken:
         raise RunConflictError(
-            f"{display_url(output.url)} holds files of something else, {printable(taken[0])!r} for one, in a folder "
-            "that the run would write to: choose another output"
+            f"{display_url(output.url)} holds other files, such as {printable(taken[0])!r}, in a folder that the run "
+            "would write to: choose another output"
         )

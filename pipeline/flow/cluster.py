@@ -1,4 +1,4 @@
-"""Joins or starts Ray, and decides how many actors of what size it can run."""
+"""Join or start Ray, and decide how many actors of what size it can run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ClusterError(LmacError):
 
 @dataclass(frozen=True)
 class PoolSize:
-    """How many actors a run has, on what device, and how many CPU cores and shards at a time each of them has.
+    """The number of a run's actors, their device, and each actor's CPU cores and concurrent shards (`streams`).
 
-    A pool that `grows` uses the nodes that a cluster gains.
+    A pool that `grows` also uses nodes that join the cluster later.
     """
 
     actors: int
@@ -41,20 +41,20 @@ class PoolSize:
         return 1 if self.device == "cuda" else 0
 
     def target(self, cpus: int, gpus: int) -> int:
-        """How many actors a cluster of so many CPUs and GPUs is to have: `actors`, or more if the pool grows."""
+        """Return how many actors a cluster of `cpus` and `gpus` should have: `actors`, or more if the pool grows."""
         if not self.grows:
             return self.actors
         return max(self.actors, gpus if self.gpus else cpus // (self.cpus + self.streams))
 
 
 def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> PoolSize:
-    """The pool for so many CPUs and GPUs: one actor per GPU, else as many as leave each a CPU to decode.
+    """Return the pool for `cpus` and `gpus`: one actor per GPU, else as many as leave each a CPU to decode.
 
     Raises ClusterError when a GPU is asked for and there is none.
     """
     if config.device == "cuda" and gpus == 0 and (config.actors is None or config.address is None):
         raise ClusterError(
-            "--device cuda: Ray sees no GPU; use --device cpu, or on a cluster give --actors for GPUs to come"
+            "--device cuda: Ray sees no GPU; use --device cpu, or, on a cluster that starts GPUs later, --actors"
         )
     on_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
     if on_gpu:
@@ -68,7 +68,7 @@ def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> PoolSize:
 
 @contextmanager
 def ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
-    """Join Ray, or start it here, while the block lasts; gives the size of the pool that fits it.
+    """Join Ray, or start it here, while the block lasts; yields the size of the pool that fits it.
 
     Raises ClusterError when Ray does not start here, or the cluster at `address` cannot be joined or is too small.
     """
@@ -85,8 +85,8 @@ def _ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if config.address is None:
         size = pool_size(config, os.cpu_count() or 1, torch.cuda.device_count())
-        # Ray's CPUs are bookkeeping: every actor has its cores, every stream a decoder's. On a small machine
-        # they are more than the cores there are, and the operating system shares those out.
+        # Ray's CPUs are bookkeeping: each actor counts its cores, each stream one for its decoder. On a small machine
+        # that is more than the real cores, which the operating system then shares out.
         needed = size.actors * (size.cpus + size.streams)
         # "local", as without it Ray joins whatever cluster RAY_ADDRESS or an earlier `ray start` names.
         try:
@@ -101,7 +101,7 @@ def _ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
         except Exception as error:  # Ray has no class of its own for this
             ray.shutdown()
             raise ClusterError(
-                f"Ray did not start on this machine: {error} Check that memory and disk are left, and try again"
+                f"Ray did not start on this machine: {error} Check for free memory and disk space, and try again"
             ) from error
     else:
         _check_reachable(config.address)
@@ -128,10 +128,10 @@ def _ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
 
 @contextmanager
 def _own_authentication() -> Iterator[None]:
-    """Ask Ray for a token or none as the environment says, before and after the block.
+    """Let the environment decide, before and after the block, whether Ray uses a token.
 
-    A Ray that is started here asks for one, and Ray leaves it at that for the rest of the process: of a cluster without
-    tokens that was joined next, all actors would be refused.
+    A Ray started here asks for one, and Ray keeps to that for the rest of the process: if a cluster without tokens were
+    joined next, all its actors would be refused.
     """
     before = os.environ.get("RAY_AUTH_MODE")
     try:
@@ -146,7 +146,7 @@ def _own_authentication() -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Try to connect to `host:port` first, as Ray itself waits for many minutes where nothing answers."""
+    """Try to connect to `host:port` first, as Ray itself waits for many minutes when nothing answers."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
         return  # "auto" and the like

@@ -24,12 +24,12 @@ from pipeline.runs.output import RunOutput
 from pipeline.trace import Trace
 from schemas.records import CommitRecord, QuarantinedShard
 
-# A wait this long ends only so that signals, the lease and the nodes are looked at while nothing happens.
+# The longest wait for an event, so that signals, the lease and the nodes are checked while nothing happens.
 POLL_S = 1.0
 
 
 class Reporter(Protocol):
-    """Is told what happens in a run, for people."""
+    """Receives the events of a run, to show them to people."""
 
     def committed(self, record: CommitRecord, before: float) -> None:
         """A part is written; `before` is the share of its shard that was done until then."""
@@ -40,7 +40,7 @@ class Reporter(Protocol):
 
 @dataclass
 class InFlight:
-    """A shard that an actor explains: what follows its last commit, and the nodes that were alive at its start.
+    """A shard that an actor is explaining: the work after its last commit, and the nodes alive when it started.
 
     `done` is True once its last part is committed.
     """
@@ -55,7 +55,7 @@ class InFlight:
 class OnHold:
     """Shards that failed because an actor or a task died, until it is known whether a node was lost with it.
 
-    `actor` is the actor that died, None where it was a task of a living one.
+    `actor` is the actor that died, or None if a task of a living actor did.
     """
 
     check: NodeCheck
@@ -143,11 +143,11 @@ class Dispatcher:
         except RayTaskError as error:
             self._end(stream)
             if is_ray_failure(error):
-                # What was lost below the actor may have been on any node.
+                # The lost task or object may have been on any node.
                 self.on_hold.append(OnHold(NodeCheck(flight.nodes, self.pool.nodes), [flight.work], reason_of(error)))
             else:
                 self._try_again(flight.work, reason_of(error), charge=True)
-        except RayError as error:  # of the actor, or of its node and what was stored there
+        except RayError as error:  # the actor died, or its node with what was stored there
             actor = flight.actor
             self.pool.mark_lost(actor)
             works = [self._end(stream).work for stream in list(actor.streams)]
@@ -181,12 +181,12 @@ class Dispatcher:
                 self.reporter.note(f"an actor was lost ({cause}), another takes its place")
                 cause += ": "
             for work in held.works:
-                # A node that goes down is no fault of the shard that was read there.
+                # The loss of a node is not the fault of the shard that was read there.
                 self._try_again(work, f"{cause}{held.reason}", charge=not lost)
 
     def _try_again(self, work: Work, reason: str, charge: bool) -> None:
         shard = work.shard
-        # The record goes into storage, where a path of this machine has no business.
+        # The record goes into storage, where paths of this machine do not belong.
         for place, name in ((self.context.output_url, "OUTPUT"), (self.context.root_url, "INPUT")):
             reason = reason.replace(place, name)
         shown = printable(shard.uri) or shard.shard_id  # loose files have no place in common

@@ -22,12 +22,12 @@ def explain_part(
 ) -> ExplainedPart:
     """Explain the windows of a part, `batch_size` at a time; a part without windows costs nothing.
 
-    Where a batch runs the GPU out of memory the part is begun again with batches of half the size; the result says
-    which size it was made with. Raises torch.OutOfMemoryError when one window alone does not fit.
+    If a batch runs the GPU out of memory, the part starts again with half the batch size; the result records the size
+    that was used. Raises torch.OutOfMemoryError when one window alone does not fit.
     """
     ids = [row.window_id for row in part.rows]
     listen, masks, audio = (Draw.parse(text) for text in (content.listen, content.masks, content.audio_scores))
-    # A batch is filled with silence: one larger than a part would always be.
+    # Batches are padded with silence: a batch larger than a part always would be.
     batch_size = min(batch_size, content.part_windows)
     wanted = Wanted(
         targets=Targets.parse(content.targets),
@@ -43,7 +43,7 @@ def explain_part(
         windows = _explained(explainer, part, wanted, batch_size)
         if windows is None:
             batch_size = batch_size // 2
-            torch.cuda.empty_cache()  # what the failed batch left there is of other sizes than what comes
+            torch.cuda.empty_cache()  # the failed batch left blocks of other sizes than the next one needs
     labels = explainer.config.labels
     if windows is None:
         return ExplainedPart.without_windows(part, printable(shard_uri), explainer.config.front_end, list(labels))
@@ -51,7 +51,7 @@ def explain_part(
     window = np.arange(len(ids)).repeat(count)
     targets = [labels[index] for index in windows.target_index.flatten()]
     listened, drawn = draw_rows(listen, [ids[w] for w in window], targets)
-    # The explainer kept those of all targets of the windows that the draw may take.
+    # The explainer kept the listenables of all targets of every window that the draw may take.
     kept = _rows_of(wanted.listenables, count)
     place = np.searchsorted(kept, listened)
     sides = content.listenables if len(listened) else ()
@@ -80,7 +80,7 @@ def explain_part(
 
 
 def _explained(explainer: Explainer, part: Part, wanted: Wanted, batch_size: int) -> ExplainedWindows | None:
-    """Explain the windows of a part; None where a batch, of more than one, does not fit into the GPU's memory."""
+    """Explain the windows of a part; None if a batch of more than one window does not fit into the GPU's memory."""
     lengths = np.array([row.length for row in part.rows], dtype=np.int64)
     try:
         return explain_batches(explainer, part.waveforms, lengths, wanted, batch_size)
@@ -97,7 +97,7 @@ def _taken(draw: Draw, ids: list[str]) -> np.ndarray:
 
 
 def _rows_of(windows: np.ndarray, count: int) -> np.ndarray:
-    """The rows, `count` for each window, of the windows that are chosen `[W]`."""
+    """Return the row numbers of the chosen windows `[W]`, each of which has `count` rows."""
     return np.flatnonzero(windows.repeat(count))
 
 

@@ -1,4 +1,4 @@
-"""The explainer of a run: loaded, or with prompts taken from the output that the run continues, and saved with it."""
+"""The explainer of a run: loaded or, if it has prompts, taken from the output that the run resumes, and saved there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def load_asked(content: ContentConfig) -> LoadedExplainer:
     """
     if content.prompts is None:
         if content.classifier is not None or content.templates is not None:
-            raise ConfigError("content.classifier and content.templates are for content.prompts, which is not given")
+            raise ConfigError("content.classifier and content.templates need content.prompts, which is not given")
         return load_explainer(content.explainer)
     if content.classifier is not None and not content.classifier.startswith(PREFIX):
         raise ConfigError(f"content.classifier must be clap:WHERE, got {display_url(content.classifier)!r}")
@@ -27,7 +27,7 @@ def load_asked(content: ContentConfig) -> LoadedExplainer:
 
 
 def as_begun(content: ContentConfig, loaded: LoadedExplainer, output: RunOutput) -> LoadedExplainer:
-    """With prompts, the explainer that the output was begun with, if its settings are those of `loaded`.
+    """With prompts, return the explainer that the output was begun with, if its settings equal those of `loaded`.
 
     Text embeddings differ in their last bits from machine to machine, and so does the digest: the settings are compared
     instead, and the saved embeddings are used.
@@ -53,7 +53,7 @@ def as_begun(content: ContentConfig, loaded: LoadedExplainer, output: RunOutput)
 
 
 def explain_with(content: ContentConfig, loaded: LoadedExplainer, output: RunOutput) -> ContentConfig:
-    """Settings for workers, which load no text encoder: with prompts, they name the explainer saved in the output."""
+    """Return the settings for workers, which load no text encoder: with prompts they name the output's explainer."""
     if content.prompts is None:
         return content
     url = join(output.url, output.explainer_folder(loaded.digest))

@@ -17,7 +17,7 @@ from schemas.records import Manifest, QuarantinedShard
 
 
 class UnreconciledError(LmacError):
-    """Shards are neither committed nor given up; nothing is declared finished."""
+    """Some shards are neither committed nor given up, so the run is not declared finished."""
 
 
 def finalize(
@@ -30,13 +30,13 @@ def finalize(
 ) -> Manifest:
     """Write the manifest, remove files that no commit names, and write _SUCCESS if every shard is whole.
 
-    The commits are read anew, and no table is: what stands in storage is what counts, and memory grows with the number
-    of parts alone. A table without rows gets one empty file, so that every table can be queried. `confirm` raises where
-    the output is no longer this run's: what another run writes now would be removed.
-    `per_target` is the number of windows of each target that are drawn for listenables, where it is such a draw;
-    `left_out` counts what the listing of the input left out, by its kind.
+    Only what is in storage counts: the commits are read again, the tables are not, and memory grows with the number of
+    parts alone. A table without rows gets one empty file, so that every table can be queried. `confirm` raises if the
+    output no longer belongs to this run: otherwise files that another run is writing would be removed.
+    `per_target` is the number of windows per target that are drawn for listenables, None for any other draw;
+    `left_out` counts what the listing of the input left out, by kind.
     Raises UnreconciledError when a shard is neither complete nor among `quarantined`, and
-    InconsistentCommitsError when one goes on after its end.
+    InconsistentCommitsError when a shard has commits after its end.
     """
     builder = ManifestBuilder(output)
     drawn = DrawnListenables(per_target) if per_target is not None else None
@@ -74,7 +74,7 @@ def finalize(
     begun = output.read_run_record()
     if begun is not None and not output.exists(CROISSANT):
         output.write_bytes(CROISSANT, describe(begun))
-    # Shards that were given up may be tried again: then the draw is made anew.
+    # Shards that were given up may be tried again: then the draw is repeated.
     output.sweep_orphans(builder.paths | (set() if manifest.complete else candidates))
     if manifest.complete:
         output.write_success()

@@ -17,7 +17,7 @@ VERDICT_S = 60.0
 
 @dataclass(frozen=True)
 class Nodes:
-    """The ids of living nodes, the ids of those that are being drained, and what the others have in all."""
+    """The ids of living nodes and of those being drained, and the total CPUs and GPUs of the nodes that stay."""
 
     alive: frozenset[str] = frozenset()
     draining: frozenset[str] = frozenset()
@@ -43,10 +43,10 @@ def read_nodes() -> Nodes:
 
 
 class NodeCheck:
-    """Finds out, without ever waiting, whether one of some nodes is lost: each living one is sent a probe.
+    """Finds out, without blocking, whether any of the given nodes is lost, by sending each living one a probe.
 
-    `probes` are the answers that are still missing. After VERDICT_S without them, and without a word from Ray that a
-    node is dead, none counts as lost, so that no shard is tried for ever.
+    `probes` are the answers that are still missing. If they still are after VERDICT_S, and Ray has reported no node
+    dead, none counts as lost, so that no shard is tried for ever.
     """
 
     def __init__(self, node_ids: Collection[str], nodes: Nodes) -> None:
@@ -58,7 +58,7 @@ class NodeCheck:
         ]
 
     def verdict(self, nodes: Nodes) -> bool | None:
-        """Whether a node is gone or about to go; None while it is open. `nodes` must be read after the check began."""
+        """Whether a node is gone or about to go; None while unknown. `nodes` must be read after the check began."""
         if not self._node_ids <= nodes.staying:
             return True
         if self.probes:
@@ -72,4 +72,4 @@ class NodeCheck:
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _probe() -> None:
-    """To have run is the answer."""
+    """Do nothing: that it ran is the answer."""

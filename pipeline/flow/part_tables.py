@@ -1,4 +1,4 @@
-"""From a part and its explanation to the rows of the tables, and their sums."""
+"""Turn a part and its explanation into the rows of the tables, and their sums."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _SUMMED = tuple(name for name in TargetSums.model_fields if name != "windows")
 
 @dataclass(frozen=True)
 class ExplainedPart:
-    """A part without its waveforms, and what the explainer said of it; picklable, and free of torch.
+    """A part without its waveforms, and its explanation; picklable, and free of torch.
 
     `probabilities` and `embedding` `[W, ...]` are in the order of the part's rows. The rest has a row for each window
     and target: which window (`window` `[R]`), which class (`target_index` `[R]`), the mask's sums in 255ths, `by_freq`
-    `[R, F]` and `by_frame` `[R, T]`, and `scores` `[R]`, NaN where the written audio was not classified. The masks that
-    are stored, `mask` `[M, F, T]` uint8, are those of the rows `masked` `[M]`; `listenables` by kind, `[L, n]` int16,
-    and `gain_db` by kind, `[L]`, those of the rows `listened` `[L]`. `drawn` names, by target, the windows that may get
-    a listenable where each target has so many, and is None where `listened` is decided. `batch_size` windows were
-    explained at once, on `device`, `cpu` or `cuda`.
+    `[R, F]` and `by_frame` `[R, T]`, and `scores` `[R]`, NaN where the written audio was not classified. The stored
+    masks, `mask` `[M, F, T]` uint8, belong to the rows `masked` `[M]`. By kind, `listenables` `[L, n]` int16 and
+    `gain_db` `[L]` belong to the rows `listened` `[L]`. If listenables are drawn per target, `drawn` names, by target,
+    the windows that may get one; it is None where `listened` is final. `batch_size` windows were explained at once, on
+    `device`, `cpu` or `cuda`.
     """
 
     part: Part
@@ -80,8 +80,8 @@ def draw_rows(
 ) -> tuple[np.ndarray, dict[str, list[str]] | None]:
     """Return which rows `[L]` of a part get listenables, by the window and the target of each row.
 
-    Where the draw is of so many windows a target, these are the part's candidates: the lowest ranks of each target in
-    it, among which those of the whole run are; they are returned by target as well.
+    If the draw is per target, these are the part's candidates: the windows of each target with the lowest ranks, among
+    which the run's final choice lies. They are then returned by target as well.
     """
     if draw.per_target is None:
         return np.array([r for r, window_id in enumerate(window_ids) if draw.takes(window_id)], np.int64), None
@@ -126,7 +126,7 @@ def with_edges(edges_hz: np.ndarray) -> dict[bytes, bytes]:
 
 
 def sums_of(explained: ExplainedPart) -> Sums:
-    """What a summary needs of a part."""
+    """Return the sums that a summary needs from a part."""
     targets = {}
     names = np.array([explained.target_of(r) for r in range(len(explained.window))])
     for target in sorted(set(names.tolist())):
@@ -198,7 +198,7 @@ def _mask(explained: ExplainedPart, r: int, stored: int | None, edges_hz: np.nda
 
 def _faithfulness(explained: ExplainedPart, r: int) -> dict[str, Any]:
     scores = explained.scores
-    # pyarrow would keep a number that is none; what was not measured is null.
+    # pyarrow would keep NaN; what was not measured is null.
     values = {name: None if np.isnan(scores[name][r]) else scores[name][r] for name in _SCORES}
     return {**_target(explained, r), **values}
 
@@ -218,7 +218,7 @@ def _listenable(explained: ExplainedPart, i: int, kind: str) -> dict[str, Any]:
         "loudness_lufs": loudness_lufs(waveform, rate),
         "gain_db": explained.gain_db[kind][i],
         "sha256": hashlib.sha256(data).hexdigest(),
-        # Made of digests and counters alone: names of the input do not become paths unchecked.
+        # Made of digests and counters alone, so that no name of the input becomes a path unchecked.
         "audio": {"bytes": data, "path": f"{window.window_id}.{explained.target_index[r]}.{kind}.flac"},
     }
 

@@ -31,7 +31,7 @@ DECODER = DecoderProcess()
 
 @dataclass(frozen=True)
 class RunContext:
-    """What is the same for all shards of a run; `labels` says where labels come from, `trace` if spans are taken."""
+    """What all shards of a run share; `labels` says where labels come from, `trace` whether spans are recorded."""
 
     root_url: str
     output_url: str
@@ -84,9 +84,9 @@ class ErrorRow:
 class Part:
     """Up to `part_windows` windows of one shard, in order: what is explained, written and committed as one.
 
-    `waveforms` `[W, n]` float32; `recordings` counts the recordings that begin in this part, usable or not. The last
-    part counts in `left_out` what the whole shard holds besides recordings, and those not drawn. `spans` say what was
-    done for it until now, where a run is traced.
+    `waveforms` `[W, n]` float32; `recordings` counts the recordings that begin in this part, usable or not. On the last
+    part, `left_out` counts what the whole shard holds besides recordings, and the recordings not drawn. `spans` record
+    the work on the part so far, if the run is traced.
     """
 
     shard_id: str
@@ -104,7 +104,7 @@ class Part:
 
 @dataclass(frozen=True)
 class _Item:
-    """A window or an error, where it begins, and on a file's last one the file's bytes."""
+    """A window or an error, where it begins, and the file's bytes if it is the file's last item."""
 
     begins: Cursor
     row: WindowRow | ErrorRow
@@ -113,20 +113,20 @@ class _Item:
 
     @property
     def begins_recording(self) -> bool:
-        """Whether it is the first that is said of a recording."""
+        """Whether this is the first item of a recording."""
         return self.row.window_index == 0 if isinstance(self.row, WindowRow) else not self.row.heard_s
 
 
 def cut_parts(context: RunContext, work: Work) -> Iterator[Part]:
     """Read and decode what is left of a shard, as parts.
 
-    Where a part ends depends on the shard and the run's content alone, so a stream that goes on from a commit's `next`
-    yields the parts that an undisturbed one would have yielded. A part is closed when the window after it comes, so
-    that a shard always ends with a part whose `last` is True, even if nothing is in it.
-    Raises StorageError when the recording to start from, which a commit names, is not there any more.
+    Where a part ends depends on the shard and the run's content alone, so a stream resumed from a commit's `next`
+    yields the same parts as an uninterrupted one. A part is closed when the window after it comes, so that a shard
+    always ends with a part whose `last` is True, even if that part is empty.
+    Raises StorageError when the recording to start from, which a commit names, no longer exists.
     """
     shard, start = work.shard, work.start
-    # A manifest does not say how large its files are: they then count one each.
+    # A manifest does not say how large its files are: each then counts as one.
     total = shard.size_bytes or max(len(shard.entries), 1)
     done, number, reached = work.share * total, work.first, start
     items: list[_Item] = []
@@ -168,7 +168,7 @@ def _reaching(items: Iterator[_Item], start: Cursor, shard: Shard) -> Iterator[_
     if first is None or first.begins.recording != start.recording:
         raise StorageError(
             f"{printable(shard.uri) or shard.shard_id}: its recording number {start.recording + 1}, where the next part"
-            " begins, is not there any more: the input was changed while it was read"
+            " begins, no longer exists: the input was changed while it was read"
         )
     yield first
     yield from items
@@ -200,7 +200,7 @@ def _items(context: RunContext, shard: Shard, start: Cursor, left_out: Counter[s
 def _clip_items(context: RunContext, recording: RawRecording, start: Cursor) -> Iterator[_Item]:
     begins = Cursor(recording=recording.ordinal)
     rate, edges_hz = context.front_end.sample_rate, tuple(band_edges_hz(context.front_end).tolist())
-    # Where it is resumed inside, windows of it have been committed.
+    # If it is resumed midway, windows of it have been committed.
     begun = bool(start.window or start.clip)
 
     def failed(clip_id: str, stage: str, reason: str, message: str, heard: float, stated: float | None) -> _Item:

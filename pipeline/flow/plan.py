@@ -30,10 +30,10 @@ class Work:
 
 
 def rest_of(shard: Shard, parts: Iterable[int], read: Callable[[int], CommitRecord]) -> Work | None:
-    """What is left of a shard after its committed parts that follow each other from the first; None if nothing.
+    """Return what is left of a shard after its unbroken run of committed parts from the first; None if nothing.
 
-    Only the last of those is read. A part whose predecessor is missing does not count; it will be written again,
-    with the same contents.
+    Only the last record of that run is read. A part whose predecessor is missing does not count; it will be written
+    again, with the same contents.
     Raises InconsistentCommitsError when a part follows the one that ends the shard.
     """
     there = set(parts)
@@ -54,9 +54,9 @@ def rest_of(shard: Shard, parts: Iterable[int], read: Callable[[int], CommitReco
 def plan(
     shards: Sequence[Shard], committed: Mapping[str, Iterable[int]], read: Callable[[str, int], CommitRecord]
 ) -> list[Work]:
-    """The work that is left, in the order of the shards, by the committed parts of each.
+    """Return the work that is left, in the order of the shards, given the committed parts of each.
 
-    Raises InconsistentCommitsError as `rest_of` does, or when a commit is of no shard of the input.
+    Raises InconsistentCommitsError as `rest_of` does, or when a commit belongs to no shard of the input.
     """
     strangers = committed.keys() - {shard.shard_id for shard in shards}
     if strangers:

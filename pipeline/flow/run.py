@@ -1,4 +1,4 @@
-"""One pass over a dataset into one output: checked first, resumed where one was begun, reconciled at the end."""
+"""One pass over a dataset into one output: checked first, resumed if one was begun, reconciled at the end."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ PACKAGES = ("lmac", "torch", "torchaudio", "ray", "pyarrow", "numpy", "soundfile
 
 
 class RunReporter(Reporter, Protocol):
-    """Is told of a run's beginning as well."""
+    """A reporter that is also told of a run's beginning."""
 
     def planned(self, listing: Listing, work: list[Work]) -> None:
         """The input is listed and compared with the output; `work` is what is left."""
 
     def cluster_ready(self, size: PoolSize) -> None:
-        """Ray runs, and so many actors are being started."""
+        """Ray runs, and a pool of this size is being started."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class RunResult:
 def run(
     input_url: str, output_url: str, config: RunConfig, reporter: RunReporter, take_over: bool = False
 ) -> RunResult:
-    """Explain every recording of an input into an output, going on where an earlier run with the same settings stopped.
+    """Explain every recording of an input and write the output, resuming any earlier run with the same settings.
 
     An output that another run is writing is refused, unless `take_over` puts this one in its place. In the main thread
-    SIGINT and SIGTERM stop it: the first one after the parts in flight, a second one, or one that comes while nothing
-    is in flight, at once with a KeyboardInterrupt.
+    SIGINT and SIGTERM stop the run: the first signal after the parts in flight; a second one, or one that comes while
+    nothing is in flight, at once, with a KeyboardInterrupt.
     Raises ConfigError, InputError, ExplainerError, RunConflictError, LeaseError, ClusterError or RunFailedError, each
     with a message for people; none of the first four touches the output.
     """
@@ -84,7 +84,7 @@ def explain_dataset(
     take_over: bool = False,
     **settings: Any,
 ) -> RunResult:
-    """Explain every recording of an input into an output, as `lmac explain` does; a local Ray is started and stopped.
+    """Explain every recording of an input and write the output, as `lmac explain` does; starts and stops a local Ray.
 
     `settings` are fields of `ContentConfig` (`explainer`, `targets`, `listenables`, `listen`, ...) and of
     `ClusterConfig` (`actors`, `device`, `address`, `batch_size`, ...) by their names.
@@ -135,7 +135,7 @@ def _run(
     if not _agree(output, record):
         check_free(output)
     with hold(output, reporter.note, take_over) as lease:
-        # Once more: the run that held it until now may have been another.
+        # Once more: the run that held the lease until now may have been another.
         before = _agree(output, record)
         committed = output.committed_parts() if before else {}
         work = plan(listing.shards, committed, output.read_part)
@@ -189,7 +189,7 @@ def run_record(
         input_digest=listing.digest,
         shards=len(listing.shards),
         config=config,
-        # The order of the classes is that of the column `probabilities`.
+        # The column `probabilities` has the classes in this order.
         explainer={
             "name": loaded.config.name,
             "digest": loaded.digest,

@@ -14,7 +14,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stop:
     """Whether Ctrl-C, or the SIGTERM of a scheduler, has asked a run to stop.
 
-    Where nothing is in flight, outside `deferring`, both raise KeyboardInterrupt at once.
+    While nothing is in flight, outside `deferring`, either one raises KeyboardInterrupt at once.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """The Ray tasks on CPUs: decode a shard as a stream of parts, write a part and commit it.
 
-Neither imports torch: their workers stay small and start fast.
+Neither imports torch, so their workers stay small and start fast.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.runs.output import CANDIDATES, RunOutput
 from pipeline.trace import Span, fetch_spans, span, trace
 from schemas.records import CommitRecord, FileRecord, TableName
 
-# Rows to a group, so that a group of any table is some megabytes: a mask or a FLAC of 5 s is some 200 kB, a row of
+# Rows per row group, so that a group of any table is a few megabytes: a mask or a FLAC of 5 s is some 200 kB, a row of
 # scores 100 bytes.
 ROW_GROUPS: dict[TableName, int] = {
     "predictions": 1024,
@@ -36,7 +36,7 @@ STREAM = {"num_returns": "streaming", "_generator_backpressure_num_objects": 2}
 
 @dataclass(frozen=True)
 class Written:
-    """The commit of a part, and what was done for it, where the run is traced."""
+    """The commit of a part and, if the run is traced, the spans of the work on it."""
 
     record: CommitRecord
     spans: tuple[Span, ...] = ()
@@ -44,10 +44,10 @@ class Written:
 
 @dataclass(frozen=True)
 class ContextRef:
-    """Where a run's context lies in Ray's object store.
+    """A reference to a run's context in Ray's object store.
 
-    Ray resolves a bare reference among the arguments of an actor, which would then pass the context, and with it the
-    table of labels, on by value with every shard. Inside this object it stays a reference.
+    Ray resolves a bare reference among an actor's arguments; the actor would then pass the context, with its table of
+    labels, on by value with every shard. Inside this object it stays a reference.
     """
 
     reference: ray.ObjectRef
@@ -65,15 +65,15 @@ def _fetch(reference: ray.ObjectRef) -> RunContext:
 
 @ray.remote(num_cpus=1, max_retries=0)
 def decode_shard(context: ContextRef, work: Work) -> Iterator[Part]:
-    """The parts that are left of a shard; to be called with the options `STREAM`."""
+    """Yield the parts that are left of a shard; call it with the options `STREAM`."""
     run = context.get()
     trace(run.trace, "decode, write")
     for part in cut_parts(run, work):
         yield replace(part, spans=fetch_spans())
 
 
-# No CPU of its own: a decoder that waits for its reader keeps its CPU, and a reader that waits for a writer that
-# waits for a CPU would wait for ever.
+# No CPU of its own, or there could be a deadlock: a decoder keeps its CPU while it waits for its reader, and the reader
+# may wait for a writer that waits for a CPU.
 @ray.remote(num_cpus=0, max_retries=0)
 def write_part(output_url: str, explained: ExplainedPart, actor: str, started: float) -> Written:
     """Write a part's tables, then its commit record."""

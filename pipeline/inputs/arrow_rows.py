@@ -1,4 +1,4 @@
-"""Arrow batches -> rows of Python values that JSON metadata can be made of."""
+"""Arrow batches -> rows of Python values that can become JSON metadata."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
-# Longer lists of numbers are an embedding or a signal, and no metadata.
+# Longer lists of numbers are an embedding or a signal, not metadata.
 _MAX_NUMBERS = 64
 
 Pick = Callable[[Any], Any]
 
 
 def features_of(schema: pa.Schema) -> dict[str, Any]:
-    """Return what Hugging Face's `datasets` says of the columns, in the metadata of a schema; empty without it."""
+    """Return the features of columns that Hugging Face's `datasets` wrote into a schema's metadata; empty without."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {str(name): feature for name, feature in features.items() if name in schema.names}
@@ -24,9 +24,9 @@ def features_of(schema: pa.Schema) -> dict[str, Any]:
 
 
 def class_names(schema: pa.Schema) -> dict[str, Pick]:
-    """Return, for the columns that Hugging Face stores as class numbers, what gives numbers their names.
+    """Return, for the columns that Hugging Face stores as class numbers, a function from numbers to names.
 
-    A class number below zero is no class: None. In lists and structs each number is given its name.
+    A class number below zero is no class: None. In lists and structs each number becomes its name.
     """
     picks = {name: _pick(feature) for name, feature in features_of(schema).items()}
     return {name: pick for name, pick in picks.items() if pick is not None}
@@ -73,7 +73,7 @@ def _class_name(names: list[str], number: Any) -> Any:
 
 
 def named_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Return a table's rows, with the names of classes in place of their numbers."""
+    """Return a table's rows, with the names of classes instead of their numbers."""
     names = class_names(table.schema)
     rows = [row for batch in table.to_batches() for row in rows_of(batch)]
     return [row | {name: pick(row[name]) for name, pick in names.items()} for row in rows] if names else rows
@@ -101,7 +101,7 @@ def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def short(value: Any) -> Any:
-    """Return a column's value without long lists of numbers, of which only the length is told."""
+    """Return a column's value with long lists of numbers replaced by their length."""
     if isinstance(value, list):
         if len(value) > _MAX_NUMBERS and isinstance(value[0], (int, float, list)):
             return f"<{len(value)} values>"
@@ -110,7 +110,7 @@ def short(value: Any) -> Any:
 
 
 def _value(cell: pa.Scalar) -> Any:
-    """Return a cell as a Python value; what Python has no value for, as text: bad UTF-8, dates after 9999."""
+    """Return a cell as a Python value, or as text if Python has no value for it: bad UTF-8, dates after 9999."""
     try:
         return cell.as_py()
     except (ValueError, OverflowError):

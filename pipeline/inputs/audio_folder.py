@@ -1,4 +1,4 @@
-"""`metadata.csv` in a folder of recordings, as Hugging Face's AudioFolder has it: what it says of each of them."""
+"""Read `metadata.csv` in a folder of recordings, as in Hugging Face's AudioFolder: what it says about each of them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "metadata.tsv")
 def described_by_folders(
     root_url: str, entries: list[Entry], others: Iterable[str], reading: InputConfig
 ) -> tuple[list[Entry], list[str]]:
-    """Return the entries with what `metadata.csv` in their folder, or in one above it, says of them; and those files.
+    """Add to entries what `metadata.csv` in their folder, or in one above it, says about them; also return these files.
 
-    A table that names none of the recordings is none of these, and neither is one of something else. Recordings of a
-    folder with such a table that have no row in it have no label: their folder's name is none.
-    Raises InputError where such a table cannot be read.
+    A table that names none of the recordings does not count, nor does a table about something else. In a folder with
+    such a table, recordings without a row have no label: the folder's name is not used.
+    Raises InputError when such a table cannot be read.
     """
-    # From the top down: the table nearest to a recording is the one about it.
+    # From the top down: the table nearest to a recording wins.
     tables = sorted(filter(is_folder_table, others), key=lambda path: (path.count("/"), path))
     if not tables:
         return entries, []
@@ -43,7 +43,7 @@ def described_by_folders(
         except InputError:
             if names_recordings(contents(url)):
                 raise
-            # A table of something else has any form.
+            # A table about something else may have any form.
             continue
         matched = {place[name]: one for name, one in named.items() if name in place}
         if not matched:
@@ -61,14 +61,14 @@ def described_by_folders(
 
 
 def is_folder_table(path: str) -> bool:
-    """Return whether a file is called as a table of its folder's recordings is."""
+    """Return whether a file's name is that of a table of its folder's recordings."""
     return posixpath.basename(path).lower() in _NAMES
 
 
 def names_recordings(data: bytes) -> bool:
-    """Return whether a table that could not be read seems to be one of recordings, by the words that it begins with.
+    """Return whether a table that could not be read seems to be about recordings, by the words of its first line.
 
-    What is in another encoding is looked through all the same; what has zero bytes, as UTF-16 has, may be one.
+    A table in another encoding is searched all the same; one with zero bytes, such as UTF-16, may be one.
     """
     head = data[:_HEAD_BYTES].decode("utf-8-sig", "ignore")
     lines = [line for line in head.splitlines() if line.strip()][:1]
@@ -77,9 +77,9 @@ def names_recordings(data: bytes) -> bool:
 
 
 def recordings_of(rows: list[Row], folder: str, shown: str, reading: InputConfig) -> dict[str, Named]:
-    """Return what a folder's table says of each recording, by its folded path; nothing where it names none.
+    """Return what a folder's table says about each recording, by its folded path; empty if it names none.
 
-    Raises InputError for times that cannot be.
+    Raises InputError for impossible times.
     """
     columns = column_names(rows)
     column = pick_column(columns, None, ("file_name", *URI_COLUMNS), shown, "recordings")

@@ -1,4 +1,4 @@
-"""From a recording to the windows of its clips: itself, its channels or its segments, decoded as a stream."""
+"""Decode a recording as a stream, and cut its clips (itself, its channels or its segments) into windows."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from schemas.run_config import DecodingConfig
 
 Stream: TypeAlias = Callable[..., Iterator[Item]]
 
-# A segment may end so far behind the recording: times are rounded.
+# A segment may end this long after the recording: times are rounded.
 _SLACK_S = 0.02
-# Blocks of a recording that are held until it is known whether it is refused; of longer ones all is decoded twice.
+# Blocks of a recording that are held until it is known whether it is refused; a longer recording is decoded twice.
 _HELD_BLOCKS = 2
 _NAMED_DAMAGE = 1000
 
 
 @dataclass(frozen=True)
 class ClipWindow:
-    """A window of a clip, and where it is found again: `[n]` samples float32, of which `length` are sound.
+    """A window of a clip, and the `place` to find it again: `[n]` samples float32, of which `length` are sound.
 
     `start_s` counts from the file's beginning; `channel` is None for a mix; `damaged` says that sound of the recording
-    is known to be missing, at the latest on its last window. `unheard_s` is what remains behind the last one, and
-    `clipped` how many of the samples were cut off.
+    is known to be missing, at the latest on its last window. `unheard_s` is the sound left after the last window, and
+    `clipped` the number of clipped samples.
     """
 
     place: Cursor
@@ -54,7 +54,7 @@ class ClipWindow:
 
 @dataclass(frozen=True)
 class ClipError:
-    """A clip that cannot be used, or not in full: why, the seconds of it that are heard, and those it should have."""
+    """A clip that cannot be used, or not in full: why, how many seconds are heard, and how many it should have."""
 
     clip_id: str
     reason: str
@@ -77,9 +77,9 @@ def read_spans(
     from_start: bool = False,
     stream: Stream = stream_here,
 ) -> list[NDArray[np.float32]]:
-    """The samples `[n]` of spans of a recording, from one sample to another, fewer where the recording ends before.
+    """Return the samples `[n]` of spans (start, stop) of a recording, fewer if the recording ends before.
 
-    They are the very samples of the recording's windows, if it was decoded `from_start` where it is damaged.
+    They are exactly the samples of the recording's windows, provided that a damaged one is decoded `from_start`.
     """
     pieces: list[list[NDArray[np.float32]]] = [[] for _ in spans]
     if not spans:
@@ -101,11 +101,11 @@ def clip_windows(
     stream: Stream = stream_here,
     start: Cursor = Cursor(),
 ) -> Iterator[ClipWindow | ClipError]:
-    """Decode a recording and yield the windows of its clips from the place `start` on, and why there are not more.
+    """Decode a recording and yield the windows of its clips from the place `start` on, and the errors that it has.
 
-    All clips of a file come from one pass of decoding, and no more of it is held than the windows at hand. `stream`
-    decodes as `stream_audio` does. The same windows come from any place on, bit for bit. Raises what reading the
-    recording from its storage raises.
+    All clips of a file come from one decoding pass, which holds only the current windows. `stream` decodes as
+    `stream_audio` does. The windows are the same, bit for bit, from whatever place it starts. Raises whatever reading
+    the recording from its storage raises.
     """
     resumed = start.window > 0 or start.clip > 0
     for item in _Clips(recording, front_end, config, start if resumed else None).of(stream):
@@ -117,7 +117,7 @@ def clip_windows(
 
 @dataclass
 class _Clip:
-    """A segment that is being cut, or the whole recording: samples `begin` to `stop`, in all of its channels."""
+    """A segment that is being cut, or the whole recording: samples `begin` to `stop` of all its channels."""
 
     number: int
     segment: Segment
@@ -134,7 +134,7 @@ class _Clips:
     ) -> None:
         self._recording, self._config = recording, config
         self._rate = rate = front_end.sample_rate
-        # Only a whole recording is resumed in its middle: what came before must not matter.
+        # Only a whole recording is resumed midway: what came before must not matter.
         first = start.window if start and not (start.damaged or recording.segments) else 0
         segments = recording.segments or (Segment(recording.clip_id, 0.0, None),)
         self._clips = [
@@ -147,7 +147,7 @@ class _Clips:
             )
             for number, segment in enumerate(segments)
         ]
-        # A segment is as long as it says, whatever its recording is.
+        # The length of a segment does not depend on that of its recording.
         self._max_seconds = None if recording.segments else config.max_clip_seconds
         self._spans = [(clip.begin + clip.cutter.n, clip.stop) for clip in self._clips]
         self._form = AudioFormat(0, 0, None)
@@ -155,7 +155,7 @@ class _Clips:
         self._n = 0
 
     def of(self, stream: Stream) -> Iterator[ClipWindow | ClipError]:
-        """The windows and errors of all clips."""
+        """Yield the windows and errors of all clips."""
         config, recording = self._config, self._recording
         decode = partial(
             stream,
@@ -187,7 +187,7 @@ class _Clips:
             yield from self._end(clip, ended=True)
 
     def _checked(self, decode: Callable[[], Iterator[Item]]) -> Iterator[Item]:
-        """The items of a recording; where what comes late would refuse all of it, they are looked through first."""
+        """Yield the items of a recording; if a late item could refuse all of it, all are checked first."""
         refuses = self._config.damaged == "refuse"
         if not refuses and self._max_seconds is None:
             yield from decode()
@@ -217,7 +217,7 @@ class _Clips:
                 yield from self._end(clip, ended=False)
 
     def _end(self, clip: _Clip, ended: bool) -> Iterator[ClipWindow | ClipError]:
-        """The last windows of a clip, and what is missing of it; `ended` where the recording has no more."""
+        """Yield the last windows of a clip, and its error if any; `ended` says that the recording has no more sound."""
         if clip.done:
             return
         clip.done = True
@@ -242,7 +242,7 @@ class _Clips:
                 place=Cursor(
                     recording=self._recording.ordinal,
                     window=window.number,
-                    # Segments do not come in their order: 0 is the beginning of all of them.
+                    # Segments do not come in order: 0 is the beginning of all of them.
                     clip=number + (1 + clip.number * len(channels) if self._recording.segments else 0),
                     damaged=bool(self._damage),
                 ),
@@ -261,28 +261,28 @@ class _Clips:
             )
 
     def _channels(self, clip: _Clip) -> list[tuple[str, int | None]]:
-        """The id and the number of each channel that counts as a recording."""
+        """Return the id and the number of each channel that counts as a recording."""
         channel, clip_id = self._config.channel, clip.segment.clip_id
         if channel == "each":
             return [(channel_clip_id(clip_id, n), n) for n in range(1, self._form.channels + 1)]
         return [(clip_id, None if channel == "mix" else int(channel))]
 
     def _met(self, clip: _Clip) -> Iterator[Damage]:
-        """The damage before the end of the clip that is known so far."""
+        """Yield the damage before the end of the clip that is known so far."""
         stop = None if clip.stop is None else clip.stop / self._rate
         return (one for one in self._damage if stop is None or (one.at_s is not None and one.at_s < stop))
 
     def _harm(self, clip: _Clip) -> tuple[str, str] | None:
-        """Why sound of the clip is missing by what is known so far, if it is."""
+        """Return why sound of the clip is missing, as far as known so far; None if none is."""
         met = list(self._met(clip))
         if not met:
             return None
         others = len({one.message for one in met}) - 1
-        more = f"; {others} more faults behind it" if others > 1 else "; one more fault behind it" if others else ""
+        more = f"; {others} more faults after it" if others > 1 else "; one more fault after it" if others else ""
         return met[0].reason, f"{met[0].message}{more}"
 
     def _lacking(self, clip: _Clip) -> tuple[str, str] | None:
-        """Why the recording has less than its segment asks for, if it has."""
+        """Return why the recording has less sound than its segment asks for; None if it has not."""
         n, stop_s = self._n / self._rate, clip.segment.stop_s
         if clip.segment.stop_s is None and not clip.segment.start_s:
             return None
@@ -297,7 +297,7 @@ class _Clips:
         return reason, f"the segment from {clip.segment.start_s:g} s{until} is not all there: {words}"
 
     def _cut_off(self, clip: _Clip) -> tuple[str, str] | None:
-        """Why the recording ends before the clip does, if its end is missing and the clip begins before that end."""
+        """Return why the recording ends before the clip, if its end is missing and the clip begins before that end."""
         stated_s = self._form.stated_s
         if stated_s is not None and clip.segment.start_s >= stated_s:
             return None

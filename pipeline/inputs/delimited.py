@@ -1,4 +1,4 @@
-"""Text with a delimiter between its columns: which one, and whether quotation marks are letters, is found out."""
+"""Read delimited text; detects the delimiter, and whether quotation marks are ordinary characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.inputs.suffixes import is_audio
 from pipeline.storage.errors import InputError
 
 _DELIMITERS = ",\t;|"
-# What is looked at to find the delimiter.
+# The lines used to find the delimiter.
 _FIRST_LINES = 50
 _NUMBER = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -29,17 +29,17 @@ class _MalformedError(Exception):
 def delimited_rows(
     text: str, suffix: str, shown: str, delimiter: str | None = None, quote: str | None = None
 ) -> list[tuple[int, dict[str, str]]]:
-    """Return the rows by column, each with the line that it ends on; blanks around names and values are left off.
+    """Return the rows by column, each with the line that it ends on; blanks around names and values are stripped.
 
-    Without a `delimiter` it is the one that parts the first lines into as many columns as the header. Without a `quote`
-    (a character, or "none" where quotation marks are letters) they quote as in RFC 4180 or with backslashes, unless
-    that breaks rows that are whole without them. Comments before the header, from `#` to the line's end, are left out.
-    Raises InputError, with the number of the line, where no reading gives every row as many columns as the header.
+    The default `delimiter` is the one that splits the first lines into as many columns as the header. Without a `quote`
+    (a character, or "none" if quotation marks are ordinary characters) marks quote as in RFC 4180 or with backslashes,
+    unless that breaks rows that are whole without. Comments before the header, from `#` to the line's end, are dropped.
+    Raises InputError, with the line number, when no reading gives every row as many columns as the header.
     """
     first, _, rest = text.partition("\n")
     skipped = 0
     if re.fullmatch(r"sep=.\r?", first):
-        # What Excel writes, and reads.
+        # Excel writes and reads this line.
         text, skipped, delimiter = rest, 1, delimiter or first[4]
     lines = _LINE_END.split(text)
     if (comments := _comments(lines)) is not None:
@@ -63,7 +63,7 @@ def delimited_rows(
 
 
 def _comments(lines: list[str]) -> int | None:
-    """The place of the last line that a table's first lines begin with `#` up to; None where the first one does not."""
+    """Return the index of the last of the leading lines that begin with `#`; None if the first one does not."""
     last = None
     for place, line in enumerate(lines):
         if line.strip() and not line.startswith("#"):
@@ -73,10 +73,10 @@ def _comments(lines: list[str]) -> int | None:
 
 
 def _without_comments(lines: list[str], last: int, delimiter: str | None, suffix: str) -> tuple[list[str], str]:
-    """Return the lines with those up to `last` left empty, but for a header among them, and the delimiter.
+    """Return the lines with those up to `last` emptied, except a header among them; and the delimiter.
 
-    The header is the last of them, without its mark, if it has as many columns as the line behind it, and that has a
-    number or a recording in it, or the mark has no blank behind it: `#path,label`.
+    The header is the last of them, without its mark, if it has as many columns as the next line and either that line
+    has a number or a recording in it, or the mark is not followed by a blank: `#path,label`.
     """
     delimiter = delimiter or _found_delimiter(lines[last + 1 :], suffix)
     comment, first = lines[last], next(line for line in lines[last + 1 :] if line.strip())
@@ -137,7 +137,7 @@ def _quoted(text: str, delimiter: str, quote: str) -> _Records:
 
 
 def _other_readings(text: str, delimiter: str) -> Iterator[_Records]:
-    """Yield it read with blanks behind closing marks left off, and with marks that backslashes escape."""
+    """Yield two readings: with blanks after closing marks stripped, and with marks escaped by backslashes."""
     with suppress(_MalformedError):
         yield _quoted(re.sub(rf'" +(?=[{re.escape(delimiter)}\r\n]|$)', '"', text), delimiter, '"')
     with suppress(_MalformedError):
@@ -145,11 +145,11 @@ def _other_readings(text: str, delimiter: str) -> Iterator[_Records]:
 
 
 def _refuse_swallowed(records: _Records, lines: list[str], delimiter: str) -> None:
-    """Refuse a record of several lines with rows among them, but for marks that open and close in different ones.
+    """Refuse a record of several lines if rows lie inside it, between marks that open and close in different rows.
 
-    To a CSV reader it is one row: the rows between are lost, and the first has the last one's columns. A line is a row
-    where it has as many columns as the record, or begins with the name of a recording; one alone is enough, for the
-    others may be malformed. Where every cell of the record is quoted, no mark stands alone.
+    A CSV reader takes it for one row: the rows between are lost, and the first gets the last one's columns. A line is a
+    row if it has as many columns as the record, or begins with the name of a recording; one such line is enough, as the
+    others may be malformed. If every cell of the record is quoted, no mark stands alone.
     """
     whole = re.compile(rf'(?:\s*"(?:[^"]|"")*"\s*(?:{re.escape(delimiter)}|\Z))+')
     before = 0
@@ -169,7 +169,7 @@ def _refuse_swallowed(records: _Records, lines: list[str], delimiter: str) -> No
 
 
 def _is_quoted(plain: _Records) -> bool:
-    """Whether half of a column's values stand in quotation marks: then they are no letters, whatever its name has."""
+    """Whether half of a column's values are in quotation marks: then these quote, whatever the column's name has."""
     for column in range(len(plain[0][1])):
         values = [value for _, cells in plain[1:] if (value := cells[column].strip())]
         marked = sum(len(value) > 1 and value[0] == '"' == value[-1] for value in values)

@@ -1,4 +1,4 @@
-"""What each file of an input is: by its name, and by its first bytes where the name does not tell."""
+"""Find out what each file of an input is: by its name or, if that does not say, by its first bytes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _THREADS = 16
 
 
 def kinds_of(root_url: str, sizes: dict[str, int], alone: bool = False) -> dict[str, str]:
-    """Return "audio", "tar" or "parquet" for files that may hold recordings, and for others what they are, in a word.
+    """Return "audio", "tar" or "parquet" for files that may hold recordings, and a word for what each other file is.
 
-    A file `alone` is opened whatever its name says.
+    With `alone`, a file is opened whatever its name says.
     """
     kinds: dict[str, str] = {}
     unknown = []
@@ -37,7 +37,7 @@ def _sniffed(root_url: str, path: str) -> str:
     except OSError:
         return "pipe, socket or device"
     try:
-        # A disk gives what there is; object storage refuses a range of an empty object.
+        # A disk returns what there is; object storage refuses a range of an empty object.
         if not is_local(fs) and fs.size(full) == 0:
             return "empty file"
         head = retrying(lambda: fs.cat_file(full, start=0, end=SNIFFED_BYTES), what=f"reading {path}")

@@ -1,4 +1,4 @@
-"""Loose audio files: grouped into shards, read whole, a few ahead."""
+"""Loose audio files: grouped into shards, and read whole with a small prefetch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AHEAD_FILES, _AHEAD_BYTES = 4, 64 << 20
 
 
 def loose_entries(audio: dict[str, int], others: Iterable[str]) -> list[Entry]:
-    """Return the entries for audio files, by path and size, with those of the others that are about them."""
+    """Return the entries for audio files, given by path and size, with those of `others` that are their sidecars."""
     about: dict[str, list[str]] = defaultdict(list)
     for path in sorted(others):
         if (name := sidecar_of(path)) is not None:
@@ -67,7 +67,7 @@ def read_files(
 ) -> Iterator[RawRecording | ReadFault]:
     """Yield a shard's loose files in order, from ordinal `start`; files that cannot be read are faults.
 
-    Only those that `want` takes by their `clip_id` are read.
+    Only those whose `clip_id` `want` accepts are read.
     """
     waiting: deque[tuple[int, Future[RawRecording | ReadFault]]] = deque()
     numbered = enumerate(shard.entries[start:], start=start)
@@ -81,7 +81,7 @@ def read_files(
                     waiting.append((entry.size_bytes, future))
                 yield waiting.popleft()[1].result()
         finally:
-            # The reader was closed, or the storage has given way: what has not begun need not begin.
+            # The reader was closed, or the storage failed: what has not begun need not begin.
             for _, future in waiting:
                 future.cancel()
 
@@ -106,7 +106,7 @@ def _read_file(root_url: str, entry: Entry, ordinal: int, max_clip_bytes: int) -
             words += "; " + (windows if "\\" in entry.uri else "paths in a table count from the table's own folder")
         return fault(reason, words, entry.size_bytes)
     except ValueError as error:
-        # A manifest may name what no file can be called.
+        # A manifest may have names that no file can have.
         return fault("missing", f"no file has such a name ({error})", entry.size_bytes)
     metadata = dict(entry.metadata)
     for sidecar in entry.sidecars:
@@ -119,15 +119,15 @@ def _read_file(root_url: str, entry: Entry, ordinal: int, max_clip_bytes: int) -
 
 
 def unread_recording(entry: Entry) -> RawRecording:
-    """Return what is known of a file's recording before anything is read, without its data."""
+    """Return what is known about a file's recording before anything is read, without its data."""
     folder = "" if entry.described else posixpath.basename(posixpath.dirname(entry.key))
     identity, metadata = clip_id(entry.place), dict(entry.metadata)
     return RawRecording(0, identity, entry.key, _file_name(entry), b"", metadata, entry.segments, folder)
 
 
 def _first_there(root_url: str, entry: Entry, max_clip_bytes: int) -> bytes | StoredAudio:
-    """Return a file's contents or, where they are too many to be held, what opens it; a table may spell its name in
-    other ways."""
+    """Return a file's contents or, if they are too large to hold, an object that opens it; a table may spell its name
+    in other ways."""
     spelt = spellings(entry.uri) if entry.named and not is_url(entry.uri) else (entry.uri,)
     for uri in spelt:
         url = resolve(root_url, uri)

@@ -1,4 +1,4 @@
-"""A path, a folder or a glob pattern -> the files in it."""
+"""A path, a folder or a glob pattern -> its files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Found:
     """The root URL and, by paths relative to it, the size in bytes of each file; `hidden` files are left out.
 
     The root is the folder itself, a single file's folder, or a pattern's last folder without glob characters.
-    `left_out` counts folders that were not gone into, by the reason.
+    `left_out` counts folders that were not entered, by reason.
     """
 
     root_url: str
@@ -35,9 +35,9 @@ class Found:
 def find_files(url: str) -> Found:
     """Return the files of a folder at any depth, those that a pattern matches, or a single one.
 
-    Links to folders are followed, but not to a folder that they lie in. Hidden files and folders below the root are
+    Links to folders are followed, except to a folder that they lie in. Hidden files and folders below the root are
     left out, but a single file may be hidden.
-    Raises InputError when nothing is there, StorageError when the storage does not let one look.
+    Raises InputError when nothing is there, StorageError when the storage cannot be listed.
     """
     fs, path = open_filesystem(url)
     base = url.rstrip("/") if is_url(url) else path
@@ -56,7 +56,7 @@ def _find(fs: AbstractFileSystem, path: str, base: str, what: str) -> Found:
         root_url = split_parent(base[: magic.start()])[0] or "/"
         return _below(root_url, _glob(fs, path, what, left_out), left_out)
     info = retrying(lambda: fs.info(path), what=what)
-    # A link to a folder is one on a disk, whatever fsspec calls it.
+    # On a disk, a link to a folder is a folder, whatever fsspec calls it.
     if info["type"] != "directory" and not (is_local(fs) and os.path.isdir(path)):
         root_url, name = split_parent(base)
         return Found(root_url or "/", {name: int(info["size"] or 0)})
@@ -64,7 +64,7 @@ def _find(fs: AbstractFileSystem, path: str, base: str, what: str) -> Found:
 
 
 def _glob(fs: AbstractFileSystem, pattern: str, what: str, left_out: Counter[str]) -> dict[str, int]:
-    """Return what a pattern matches; a folder that it matches stands for all that is in it."""
+    """Return the files that a pattern matches; a matched folder stands for all files in it."""
     found: dict[str, int] = {}
     matches: Mapping[str, Any] = retrying(lambda: fs.glob(pattern, detail=True), what=what)
     for path, info in matches.items():
@@ -78,7 +78,7 @@ def _glob(fs: AbstractFileSystem, pattern: str, what: str, left_out: Counter[str
 def _folder(fs: AbstractFileSystem, path: str, what: str, left_out: Counter[str]) -> dict[str, int]:
     if is_local(fs):
         return dict(_walk(path, left_out))
-    # A folder may stand in object storage as an object without bytes.
+    # In object storage a folder may be there as an empty object.
     found: Mapping[str, Any] = retrying(partial(fs.find, path, detail=True), what=what)
     return {name: int(info.get("size") or 0) for name, info in found.items() if not name.endswith("/")}
 
@@ -86,7 +86,7 @@ def _folder(fs: AbstractFileSystem, path: str, what: str, left_out: Counter[str]
 def _walk(root: str, left_out: Counter[str]) -> Iterator[tuple[str, int]]:
     """Yield the files below a folder of this machine, through links to folders as well."""
     top = os.stat(root)
-    # With each folder, those that it lies in, by which a link back to one of them is found.
+    # Each folder with those that it lies in, to detect a link back to one of them.
     todo = [(root, frozenset({(top.st_dev, top.st_ino)}))]
     while todo:
         folder, above = todo.pop()
@@ -99,7 +99,7 @@ def _walk(root: str, left_out: Counter[str]) -> Iterator[tuple[str, int]]:
             try:
                 info = entry.stat()
             except OSError:
-                # A link to nothing: reading it tells.
+                # A link to nothing: reading it will say so.
                 yield entry.path, 0
                 continue
             if not stat.S_ISDIR(info.st_mode):

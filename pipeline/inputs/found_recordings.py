@@ -1,4 +1,4 @@
-"""What is gathered of the recordings of an input, one after the other, while their windows are decoded."""
+"""What is known about the recordings of an input, collected one after the other while their windows are decoded."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FORGET_EVERY = 4096
 
 @dataclass
 class FoundRecordings:
-    """Recordings by number, with what of them is asked for by `selections`; a segment counts as a recording.
+    """Recordings by number, and which of them `selections` ask for; a segment counts as a recording.
 
-    Keys are unique, as two tars may have the same. Counts, labels and columns are of all that were found, forgotten or
-    not; `left_out` are keys and reasons.
+    Keys are made unique, as two tars may have the same one. Counts, label names and columns cover all recordings found,
+    forgotten or not; `left_out` has keys and reasons.
     """
 
     selections: Sequence[Selection] = ()
@@ -69,7 +69,7 @@ class FoundRecordings:
         self.unlabelled_columns.update(segment.metadata)
 
     def chosen(self) -> list[int]:
-        """The numbers of the recordings of one or more selections; raises SelectionError when one leaves nothing."""
+        """Return the numbers of the recordings in any selection; raises SelectionError when a selection is empty."""
         for selection, count in zip(self.selections, self._selected, strict=True):
             refuse_empty(selection, self.columns, count, self.total)
         return [
@@ -79,9 +79,9 @@ class FoundRecordings:
         ]
 
     def forget_all_but(self, used: array[int]) -> None:
-        """Forget the recordings that are not among the numbers in use, and renumber those in place, if it is time.
+        """Forget the recordings whose numbers are not `used`, and renumber `used` in place, once there are enough.
 
-        So there are never many more than windows are drawn.
+        So there are never many more recordings than drawn windows.
         """
         if len(self.labels) < 2 * len(used) + _FORGET_EVERY:
             return
@@ -94,7 +94,7 @@ class FoundRecordings:
         self.metadata = [self.metadata[number] for number in kept]
 
     def describe(self, by_table: bool) -> str:
-        """Return in words how many recordings have no label or several; empty where each has one."""
+        """Return in words how many recordings have a label or several; empty if each has exactly one."""
         total = self.total + self.unlabelled
         words = [f"{self._labelled} of {total} recordings have a label"] if self._labelled < total or by_table else []
         if self._several:

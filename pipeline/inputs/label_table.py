@@ -1,4 +1,4 @@
-"""A table of labels: read, and joined to the recordings of an input by their names."""
+"""Read a table of labels, and join it to the recordings of an input by their names."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from schemas.input_config import InputConfig
 
 
 def load_labels(reading: InputConfig, needed: bool = True) -> LabelTable | None:
-    """Load the table `reading.labels`; None where none is given.
+    """Load the table `reading.labels`; None if none is given.
 
     `label_column` holds the label (default: the first of label, labels, category, class, target_name...), `key_column`
     the recording's key or path (default: the first of key, uri, path, file...). Columns with times make each row a
     segment; several rows about one recording or segment give it several labels.
-    Raises InputError when there is no such column (of labels, only where they are `needed`), a row has no key, or its
-    times cannot be.
+    Raises InputError when there is no such column (for labels, only if they are `needed`), a row has no key, or its
+    times are impossible.
     """
     if reading.labels is None:
         return None
@@ -57,9 +57,9 @@ def load_labels(reading: InputConfig, needed: bool = True) -> LabelTable | None:
 
 
 def ground_truth(listing: Listing, reading: InputConfig, table: LabelTable | None) -> GroundTruth:
-    """Return where the labels of a listed input come from, with the rows of its table found for its recordings.
+    """Return where the labels of a listed input come from, with the rows of its table matched to its recordings.
 
-    Raises InputError when no row is about any recording, or one may be about several.
+    Raises InputError when no row matches any recording, or one may match several.
     """
     if table is None:
         return GroundTruth(reading.label_column, reading.label_separator)
@@ -71,7 +71,7 @@ def ground_truth(listing: Listing, reading: InputConfig, table: LabelTable | Non
             f"recordings like {_examples(table.rows)}, the input has {_examples(name.name for name in names)}; if "
             "another column has these, give --key-column"
         )
-    # Without a value of the table's the label of a sidecar, or of the input's own segments, would stay.
+    # Without a value from the table, the label of a sidecar or of the input's own segments would remain.
     unlabelled = {table.label_column: None} if table.label_column is not None else {}
 
     def annotation(identity: str, row: Named) -> Annotation:

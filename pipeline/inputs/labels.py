@@ -1,4 +1,4 @@
-"""Ground truth: from a table of labels where one is given, else from what came with a recording, else its folder."""
+"""Ground truth: from a table of labels if one is given, else from a recording's metadata, else from its folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _METADATA_LABELS = (*LABEL_COLUMNS, "cls")
 
 @dataclass(frozen=True)
 class LabelledSegment:
-    """A recording or a segment of one, with all that is known of it; `stop_s` is None at the recording's end."""
+    """A recording or a segment of one, with all its metadata; `stop_s` is None at the recording's end."""
 
     clip_id: str
     start_s: float
@@ -27,9 +27,9 @@ class LabelledSegment:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a table of labels says of one recording: columns of the whole, or segments with their own.
+    """What a table of labels says about one recording: columns for the whole, or segments with their own.
 
-    The column of labels is always among them, with None where the table has nothing in it.
+    The column of labels is always among them, with None if it is empty in the table.
     """
 
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -40,9 +40,9 @@ class Annotation:
 class GroundTruth:
     """Where the labels of a run's recordings come from, the same in every command.
 
-    Where a table was given, `annotations` are its rows by `clip_id`, and nothing else is a label. Else it is the
-    `label_column` of a recording's metadata, or the first of label, labels, category, class... that is there, or
-    without one, and without a `label_column`, the name of its folder. `separator` parts several labels in one text.
+    If a table was given, `annotations` are its rows by `clip_id`, and labels come from nowhere else. Otherwise a label
+    is the `label_column` of a recording's metadata; without a `label_column`, the first of label, labels, category,
+    class... that is there, or else the name of its folder. `separator` separates several labels in one text.
     """
 
     label_column: str | None = None
@@ -62,16 +62,16 @@ class GroundTruth:
         return tuple(found)
 
     def annotated(self, recording: RawRecording) -> RawRecording:
-        """Return a recording with the metadata and the segments that the table has about it."""
+        """Return a recording with the metadata and the segments that the table has for it."""
         row = (self.annotations or {}).get(recording.clip_id)
         if row is None:
             return recording
-        # What the input says of its own segments gives way to the table too.
+        # The table also overrides what the input says about its own segments.
         own = (replace(one, metadata=one.metadata | row.metadata) for one in recording.segments)
         return replace(recording, metadata=recording.metadata | row.metadata, segments=row.segments or tuple(own))
 
     def lost(self, fault: ReadFault) -> tuple[str, ...]:
-        """Return the `clip_id`s of what a fault costs: the recording's, or those of its segments."""
+        """Return the `clip_id`s lost by a fault: the recording's, or those of its segments."""
         row = (self.annotations or {}).get(fault.clip_id)
         segments = (row.segments if row is not None else ()) or fault.segments
         return tuple(segment.clip_id for segment in segments) or (fault.clip_id,)
@@ -88,7 +88,7 @@ class GroundTruth:
         for value in known:
             if labels := labels_in(value, self.separator):
                 return labels
-        # A field for labels that is empty says that there is none.
+        # An empty label field says that there is no label.
         return (recording.folder,) if recording.folder and not known and not self.label_column else ()
 
     def describe(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What is in the input, looked at once: files, tars, Parquet and manifests -> sorted shards."""
+"""List the input once: files, tars, Parquet and manifests -> sorted shards."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Listing:
     """The input's shards, sorted by place; `root_url` is what their URIs are relative to.
 
     `digest` is the SHA-256 over all (place, size), sorted: two listings with one digest are the same input. `left_out`
-    has an example of each kind of file that holds no recording, by the kind, and `counts` how many there are;
-    `not_drawn` are the loose files that a sample leaves out.
+    has, by kind, an example of the files that hold no recording, and `counts` their numbers; `not_drawn` is the number
+    of loose files that a sample leaves out.
     """
 
     root_url: str
@@ -82,9 +82,9 @@ def list_input(
 
     Loose files are grouped into shards of at most `files_per_shard` files and about `shard_bytes` bytes;
     whole row groups of Parquet into shards of about `rows_per_shard` rows or `shard_bytes` bytes. `reading` says which
-    columns of tables mean what; of a `sample` only the recordings that it draws are in the shards, or are read of them.
-    Raises InputError when the input does not exist or holds nothing usable, StorageError when it is out of
-    reach.
+    columns of tables mean what; with a `sample`, only the recordings that it draws are in the shards, or are read from
+    them. Raises InputError when the input does not exist or holds nothing usable, StorageError when it cannot be
+    reached.
     """
     if table_suffix(url) is not None and not _matches_others(url):
         listing, entries = _manifest(url, reading)
@@ -101,7 +101,7 @@ def list_input(
 
 
 def _matches_others(url: str) -> bool:
-    """Whether a pattern is one, and not the name of a file with such characters in it."""
+    """Whether a URL is a pattern, not the name of an existing file with such characters in it."""
     if not is_pattern(url):
         return False
     fs, path = open_filesystem(url)
@@ -111,7 +111,7 @@ def _matches_others(url: str) -> bool:
 def _manifest(url: str, reading: InputConfig) -> tuple[Listing, list[Entry]]:
     entries = list_manifest(url, reading)
     root_url = split_parent(url if is_url(url) else open_filesystem(url)[1])[0]
-    # What is read of a file decides the result as well.
+    # The segments read from a file decide the result as well.
     places = ("\0".join((entry.place, *(one.clip_id for one in entry.segments))) for entry in entries)
     return Listing(root_url, [], _digest((place, 0) for place in places)), entries
 

@@ -1,4 +1,4 @@
-"""An input decoded once, into windows on disk."""
+"""Decode an input once, into windows on disk."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def load_windows(
     They are decoded once: the same call finds them there, as long as the input's files (by name and size), the table
     of labels and the settings are the same.
 
-    `reading` says where labels come from; where they are not `labels_used`, its table serves to select alone. With
-    `selections` only the recordings of one or more of them are decoded and returned, with `need_labels` only those that
-    have a label. A recording that cannot be decoded is left out and reported to `on_skip` with its key and the reason.
+    `reading` says where labels come from; unless `labels_used`, its table is used to select only. With `selections`,
+    only the recordings of one or more of them are decoded and returned, with `need_labels` only those that have a
+    label. A recording that cannot be decoded is left out and reported to `on_skip` with its key and the reason.
     After whole windows, an end of less than half a window is left out. `classes` fixes the classes and their order; by
     default they are the labels of all recordings, selected or not, sorted.
 
-    Of more than `limit` windows those are kept whose ids come first by a hash (`schemas.draws.rank_of`): the same in
-    every call, and the fewer a part of the more. Neither memory nor disk grows with the input then, but for the listing
-    of it. Samples are never all in memory.
+    If there are more than `limit` windows, those whose ids come first by a hash (`schemas.draws.rank_of`) are kept: the
+    same in every call, and a smaller draw is part of a larger one. Neither memory nor disk then grows with the input,
+    except for its listing. Samples are never all in memory.
 
     Raises TrainingDataError when nothing can be decoded or, with `need_labels`, when no recording has a label, or one
     (selected or not) has a label that is not in `classes`; SelectionError when a selection leaves nothing; InputError
@@ -85,7 +85,7 @@ def load_windows(
         return found[0]
     if limit is not None:
         refuse_lack_of_space(scratch, limit, front_end.window_samples, display_url(url))
-    # Not there while the samples are written: it would be that of others.
+    # Removed while the samples are written, as it would describe others.
     (scratch / INDEX).unlink(missing_ok=True)
     windows, left_out = _decode(display_url(url), listing, truth, request, scratch / SAMPLES, on_skip)
     write_cache(scratch, key, windows, left_out)
@@ -94,7 +94,7 @@ def load_windows(
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked for, as in `load_windows`."""
+    """The arguments of `load_windows` that say what is wanted."""
 
     front_end: FrontEndConfig
     classes: Sequence[str] | None
@@ -164,7 +164,7 @@ def _add(
     decoder: DecoderProcess,
     on_skip: OnSkip,
 ) -> None:
-    """Add the windows of a recording to the file, and what is known of it to what was found."""
+    """Add the windows of a recording to the file, and what is known about it to `found`."""
     segments = truth.segments_of(recording)
     by_clip = {segment.clip_id: segment for segment in segments}
     chosen = {segment.clip_id for segment in segments if request.wants(segment)}
@@ -195,7 +195,7 @@ def _is_wanted(metadata: Mapping[str, Any], selections: Sequence[Selection]) -> 
 def _read(
     root_url: str, shard: Shard, truth: GroundTruth, selections: Sequence[Selection]
 ) -> Iterator[RawRecording | ReadFault]:
-    """A shard's recordings and faults in order; a loose file that is not wanted is not read, and comes without data."""
+    """Yield a shard's recordings and faults in order; an unwanted loose file is not read, and comes without data."""
     unread = {}
     for entry in shard.entries:
         # A sidecar's metadata is known only once it is read.

@@ -18,11 +18,11 @@ from schemas.input_config import InputConfig
 def list_manifest(url: str, reading: InputConfig = InputConfig()) -> list[Entry]:
     """Return the recordings that a table names, in its order.
 
-    The URI stands in `uri_column`, or in the first of uri, path, audio, file... in any capitals; it is relative to the
+    The URI is in `uri_column`, or in the first of uri, path, audio, file... in any capitals; it is relative to the
     table's own folder, or absolute. Columns with times make each row a segment. The other columns become metadata;
-    those of several rows about one recording are put together, however they spell its path.
-    Raises InputError when there is no such column, or a row has no URI, one that is not a single recording, one of a
-    scheme that nothing here opens, or times that cannot be.
+    those of several rows about one recording are merged, however they spell its path.
+    Raises InputError when there is no such column, or a row has no URI, one that is not a single recording, one with an
+    unsupported scheme, or impossible times.
     """
     shown = display_url(url)
     rows = read_rows(url, reading)
@@ -81,7 +81,7 @@ def _what_to_do(columns: list[str]) -> str:
 
 
 def _key(uri: str, manifest_url: str) -> str:
-    """Return a URI as it may stand in tables: without credentials, and without folders of this machine."""
+    """Return a URI as tables may hold it: without credentials, and without folders of this machine."""
     folder = split_parent(manifest_url)[0]
     if uri.startswith("/"):
         inside = folder and uri.startswith(folder + "/")

@@ -1,4 +1,4 @@
-"""Which row of a table of labels is about which recording, by their names."""
+"""Match the rows of a table of labels to recordings, by their names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pipeline.storage.errors import InputError
 
 
 def find_rows(table: LabelTable, names: Sequence[RecordingName], root_url: str) -> dict[str, Named]:
-    """Return the row about each recording, by `clip_id`; recordings that the table does not name are not in it.
+    """Return the row about each recording, by `clip_id`; recordings that the table does not name are left out.
 
-    Names are compared whole, then without the suffix of audio; then the table's may be the end of a recording's (a bare
-    `001.wav`), and last a recording's the end of the table's (a path of another machine). A row that is found in one
-    way is sought in none after it, and one with other folders than a recording has is not about that, where another row
-    has more of them right.
-    Raises InputError for a row that may be about several recordings, or two that may be about one.
+    Names are compared whole, then without the audio suffix; then the table's may be the end of a recording's (a bare
+    `001.wav`), and last a recording's the end of the table's (a path of another machine). A row that is matched in one
+    way is not tried in later ways. A row whose folders differ from a recording's does not match it if another row has
+    more of them right.
+    Raises InputError for a row that may match several recordings, or two rows that may match one.
     """
     forms = [_Forms(name, root_url) for name in names]
     left = dict(table.rows)
@@ -44,12 +44,12 @@ def find_rows(table: LabelTable, names: Sequence[RecordingName], root_url: str) 
 
 
 class _Forms:
-    """The names of a recording: its path within the input, and with all that comes before."""
+    """The names of a recording: its path within the input, and its whole path."""
 
     def __init__(self, name: RecordingName, root_url: str) -> None:
         inside, key = folded(name.name), folded(name.key)
         self.path = f"{name.shard}/{inside}" if name.shard else inside
-        # A key of its own is that of a second recording of one name.
+        # A key that differs from the name belongs to a second recording of that name.
         self.names = {inside, self.path} | ({key} if key != without_audio_suffix(inside) else set())
         self.whole = folded(f"{root_url}/{self.path}")
 
@@ -58,12 +58,12 @@ class _Forms:
         return without_audio_suffix(self.path)
 
     def may_be(self, key: str, other: str) -> bool:
-        """Whether a key may name it besides another: it has no wrong folder, or as many right ones."""
+        """Whether a key may name it as well as another key: it has no wrong folder, or as many right ones."""
         right = self._right(key)
         return right == key.count("/") + 1 or right >= self._right(other)
 
     def _right(self, key: str) -> int:
-        """How many names, from the last one back, a key has in common with the whole path."""
+        """Count the path components, from the last one back, that a key has in common with the whole path."""
         pairs = zip(
             *(without_audio_suffix(path).split("/")[::-1] for path in (key, self.whole)),
             strict=False,
@@ -79,17 +79,17 @@ _Cut = Callable[[str], str]
 
 
 def _same(rows: dict[str, Named], forms: list[_Forms], cut: _Cut) -> _Places:
-    """The recordings of the very name."""
+    """Return the recordings with exactly this name."""
     return _where(rows, cut, ((cut(name), place) for place, form in enumerate(forms) for name in form.names))
 
 
 def _ends(rows: dict[str, Named], forms: list[_Forms], cut: _Cut) -> _Places:
-    """The recordings whose path ends so."""
+    """Return the recordings whose path ends with the key."""
     return _where(rows, cut, ((end, place) for place, form in enumerate(forms) for end in _ends_of(cut(form.whole))))
 
 
 def _longer(rows: dict[str, Named], forms: list[_Forms], cut: _Cut) -> _Places:
-    """The recordings whose name a key ends with; the longest end that is one says most."""
+    """Return the recordings whose name a key ends with; the longest such end counts."""
     by_name: _Places = defaultdict(set)
     for place, form in enumerate(forms):
         for name in form.names:
@@ -110,7 +110,7 @@ def _where(rows: dict[str, Named], cut: _Cut, names: Iterator[tuple[str, int]]) 
 
 
 def _ends_of(path: str) -> Iterator[str]:
-    """Yield the ends of a path: itself, without its first folder, and so on to its last name."""
+    """Yield the ends of a path: all of it, without its first folder, and so on to its last name."""
     at = 0
     while at >= 0:
         if at < len(path):
@@ -120,7 +120,7 @@ def _ends_of(path: str) -> Iterator[str]:
 
 
 def _refuse_several(table: LabelTable, key: str, places: list[_Forms]) -> None:
-    # One name without suffix stands for all the recordings that have it.
+    # A name without suffix stands for all the recordings that have it.
     if len(places) > 1 and (is_audio(key) or len({place.stem for place in places}) > 1):
         raise InputError(
             f"{table.shown}, line {table.rows[key].line}: {key!r} is ambiguous, it may be {places[0].path!r} or "

@@ -1,4 +1,4 @@
-"""Metadata of recordings, made safe for JSON whatever it came from."""
+"""Make metadata of recordings safe for JSON, wherever it came from."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def jsonable(value: Any) -> Any:
 
 
 def parse_sidecar(data: bytes, name: str) -> dict[str, Any]:
-    """Return what a sidecar says: a JSON file its own fields, a text its words under its suffix, `cls` for `a.cls`.
+    """Return a sidecar's metadata: the fields of a JSON file, or a text's contents under its suffix, `cls` for `a.cls`.
 
-    A damaged one does not cost the recording: what is wrong with it stands in the metadata as `metadata_error`.
+    A damaged sidecar does not cost the recording: what is wrong with it becomes the metadata field `metadata_error`.
     """
     suffix = suffix_of(name)
     if suffix != ".json":

@@ -1,4 +1,4 @@
-"""The names of all recordings of an input, without their sound."""
+"""List the names of all recordings of an input, without their sound."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RecordingName(NamedTuple):
 def names_of(root_url: str, shards: list[Shard]) -> Iterator[RecordingName]:
     """Yield the names of all recordings of some shards, in order.
 
-    Those of loose files are known; of a tar the headers are read, of a Parquet file the paths.
+    Names of loose files are known; for tars the headers are read, for Parquet files the paths.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         for names in pool.map(lambda shard: list(_names(root_url, shard)), shards):
@@ -48,6 +48,6 @@ def _names(root_url: str, shard: Shard) -> Iterator[RecordingName]:
 
 
 def unpacked(uri: str) -> str:
-    """Return the folder that a shard would be unpacked to."""
+    """Return the folder to which a shard would be unpacked."""
     suffix = next((one for one in sorted(TAR_SUFFIXES, key=len, reverse=True) if uri.lower().endswith(one)), "")
     return uri[: len(uri) - len(suffix)] if suffix else posixpath.splitext(uri)[0]

@@ -1,4 +1,4 @@
-"""What a cell of audio holds, as the bytes of a file: bytes, the path of a file, or samples with their rate."""
+"""Turn a cell of audio into the bytes of a file: from bytes, the path of a file, or samples with their rate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.storage.retry import retrying
 
 
 class NoSoundError(Exception):
-    """A cell holds no sound, for this reason."""
+    """A cell holds no sound; `reason` says why."""
 
     def __init__(self, reason: ReadReason, words: str) -> None:
         super().__init__(words)
@@ -27,7 +27,7 @@ class NoSoundError(Exception):
 
 
 class Cell:
-    """Reads the files that the cells of one Parquet file name; the last one is kept, as rows of one file follow."""
+    """Reads the files that the cells of one Parquet file name; keeps the last, as consecutive rows often share one."""
 
     def __init__(self, root_url: str, uri: str) -> None:
         self._folders = dict.fromkeys((split_parent(resolve(root_url, uri))[0], root_url))
@@ -36,7 +36,7 @@ class Cell:
     def beside(self, path: str) -> bytes:
         """Return the file at a path relative to the Parquet file's folder or to the input's root.
 
-        Raises NoSoundError for a path that leads out of them, OSError where nothing is there.
+        Raises NoSoundError for a path that leads out of them, OSError if nothing is there.
         """
         if path == self._last[0]:
             return self._last[1]

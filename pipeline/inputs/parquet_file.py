@@ -1,4 +1,4 @@
-"""A Parquet file with audio in it: opening it, finding the column of audio, and planning its shards by row group."""
+"""Parquet files with audio: open one, find its column of audio, and plan its shards by row group."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BUFFER_BYTES = 1 << 20
 
 @contextmanager
 def open_parquet(root_url: str, uri: str) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file; raises OSError or pyarrow.ArrowException where it is missing or damaged."""
+    """Open a Parquet file; raises OSError or pyarrow.ArrowException if it is missing or damaged."""
     fs, path = open_filesystem(resolve(root_url, uri))
     with RetryingFile(fs, path, f"reading {printable(uri)}") as stream:
         try:
@@ -39,9 +39,9 @@ def open_parquet(root_url: str, uri: str) -> Iterator[pq.ParquetFile]:
 def audio_column(schema: pa.Schema, asked: str | None = None) -> str | None:
     """Return the column that holds audio; None when there is none.
 
-    It is the one asked for, or that Hugging Face's metadata call Audio, or `audio` or `bytes` if it is of a fitting
-    type, or the only struct with `bytes` and `path` or with `array` and `sampling_rate`, or `array` beside such a rate.
-    Raises InputError where there are several.
+    It is the one asked for; or the one that Hugging Face's metadata calls Audio; or `audio` or `bytes` with a fitting
+    type; or the only struct with `bytes` and `path`, or `array` and `sampling_rate`; or `array` next to such a rate.
+    Raises InputError if there are several.
     """
     if asked is not None:
         names = {name.casefold(): name for name in schema.names}
@@ -61,10 +61,10 @@ def audio_column(schema: pa.Schema, asked: str | None = None) -> str | None:
 
 
 def wrong_audio(schema: pa.Schema) -> str | None:
-    """Return what is wrong with a table without `audio_column` that seems to be of audio; None when it does not."""
+    """Return what is wrong with a table that seems to hold audio but has no `audio_column`; None for other tables."""
     for name in _AUDIO_NAMES:
         kind = schema.field(name).type if schema.get_field_index(name) >= 0 else None
-        # Text is what tables of labels name their files by.
+        # In tables of labels such a column has text: the names of files.
         if kind is not None and not is_text(kind):
             return f"its column {name!r} is of {kind}; a struct with the field `bytes`, or binary, was expected"
     return None
@@ -73,11 +73,11 @@ def wrong_audio(schema: pa.Schema) -> str | None:
 def plan_parquet(
     root_url: str, uri: str, size_bytes: int, rows_per_shard: int, shard_bytes: int, asked: str | None = None
 ) -> list[Shard]:
-    """Return a file's shards: whole row groups, for a part of one cannot be read without the rest of it.
+    """Return a file's shards: whole row groups, as part of one cannot be read without the rest.
 
-    No shards for a file without an audio column. A damaged file is a shard too, and so is one whose audio column is of
-    a wrong type: reading them tells what is wrong.
-    Raises InputError where it has several columns of audio.
+    A file without an audio column has no shards. A damaged file is a shard too, and so is one whose audio column has a
+    wrong type: reading them says what is wrong.
+    Raises InputError if it has several columns of audio.
     """
     try:
         with open_parquet(root_url, uri) as file:
@@ -110,20 +110,20 @@ def plan_parquet(
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Return whether a column is of text, in any of Arrow's forms."""
+    """Return whether a column holds text, in any of Arrow's types."""
     kind = _plain(kind)
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Return whether a column is of bytes, in any of Arrow's forms."""
+    """Return whether a column holds bytes, in any of Arrow's types."""
     kind = _plain(kind)
     fixed = pa.types.is_fixed_size_binary(kind) and not pa.types.is_decimal(kind)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind) or fixed
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Return whether a column is of lists, in any of Arrow's forms."""
+    """Return whether a column holds lists, in any of Arrow's types."""
     views = pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind) or views
 

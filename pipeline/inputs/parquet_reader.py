@@ -1,4 +1,4 @@
-"""Parquet files with audio in them: by Hugging Face's convention, a plain binary column, or arrays of samples."""
+"""Read Parquet files with audio: by Hugging Face's convention, from a plain binary column, or arrays of samples."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_parquet(
 ) -> Iterator[RawRecording | ReadFault]:
     """Yield the recordings of rows `row_start` to `row_stop`, in order, from ordinal `start`.
 
-    Only those that `want` takes by their `clip_id` are read, and no group of rows without any of them. A cell without
+    Only those whose `clip_id` `want` accepts are read; row groups without any of them are skipped. A cell without
     audio, or with a path that cannot be read, is a fault. So is each row of a damaged part of the file; reading goes on
     at the next row group.
     """
@@ -53,7 +53,7 @@ def read_parquet(
             for row, item in rows.read(wanted):
                 yield rows.recording(row, item) if isinstance(item, dict) else _lost(shard, row, item)
     except (pa.ArrowException, OSError, InputError) as error:
-        # The rows of a file that was damaged when it was listed are not known: one fault stands for them all.
+        # If a file was damaged when it was listed, its rows are not known: one fault stands for them all.
         for row in range(shard.row_start, max(shard.row_stop, shard.row_start + 1)):
             if row - shard.row_start >= start:
                 yield _lost(shard, row, error)
@@ -86,13 +86,13 @@ def names_in_parquet(root_url: str, shard: Shard) -> Iterator[tuple[str, str, st
 
 
 class _Wanted:
-    """Which rows of a shard are read; those that are not drawn are counted."""
+    """Decides which rows of a shard are read; counts those that are not drawn."""
 
     def __init__(self, shard: Shard, start: int, want: Callable[[str], bool] | None, left_out: Counter[str]) -> None:
         self._shard, self._start, self._want, self._left_out = shard, start, want, left_out
 
     def among(self, first: int, stop: int) -> set[int]:
-        """The rows to read of those from `first` up to `stop`, which are asked for once."""
+        """Return the rows to read from `first` up to `stop`; call it once for each row."""
         wanted = set()
         for row in range(max(first, self._shard.row_start), min(stop, self._shard.row_stop or stop)):
             identity = clip_id(f"{self._shard.uri}\0{row}")
@@ -104,7 +104,7 @@ class _Wanted:
 
 
 class _Rows:
-    """The rows of a file, and what makes recordings of them."""
+    """Reads the rows of a file, and makes recordings of them."""
 
     def __init__(self, root_url: str, shard: Shard, file: pq.ParquetFile, max_clip_bytes: int) -> None:
         schema = file.schema_arrow
@@ -178,7 +178,7 @@ class _Rows:
 
 
 def key_of(shard: Shard, row: int, path: str | None) -> str:
-    """Return what a row's recording is called: its path, or the file's name and the row's number."""
+    """Return the key of a row's recording: its path, or the file's name and the row's number."""
     if path:
         path = path.replace("\\", "/")
         # Data sets often keep the absolute path of the machine that made them: only the name is of use.
@@ -190,7 +190,7 @@ def key_of(shard: Shard, row: int, path: str | None) -> str:
 def _lost(shard: Shard, row: int, error: Exception) -> ReadFault:
     reason, words = os_reason(error) if isinstance(error, OSError) else ("shard_unreadable", str(error))
     shown, known = printable(shard.uri), shard.row_stop > 0
-    # Where nothing is known of its rows, the file itself is what is lost.
+    # If nothing is known about its rows, the file itself is lost.
     key, size = (key_of(shard, row, None), 0) if known else (shown, shard.size_bytes)
     message = (
         f"{shown}, row {row}: {words}; the row is lost" if known else f"{shown}: {words}; all of its rows are lost"

@@ -1,4 +1,4 @@
-"""One door to all kinds of shards."""
+"""Read shards of all kinds through one function."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def read_shard(
 ) -> Iterator[RawRecording | ReadFault]:
     """Yield a shard's recordings and faults in a fixed order, from ordinal `start`.
 
-    Reading from `start = k` yields what reading all and dropping the ordinals below k yields. Only recordings that
-    `want` takes by their `clip_id` are read. What is of no recording, or not drawn, is counted in `left_out` by its
-    kind: all of the shard's, once it is read to its end. What must be held in memory, and has more than
-    `max_clip_bytes`, is a fault; the rest is read by ranges where it has more.
-    Raises StorageError when the storage stays away for longer than the retries last.
+    Reading from `start = k` yields the same as reading all and dropping the ordinals below k. Only recordings whose
+    `clip_id` `want` accepts are read. `left_out` counts, by kind, what belongs to no recording or is not drawn: all of
+    the shard's, once it is read to its end. A recording of more than `max_clip_bytes` is a fault if it must be held in
+    memory; otherwise it is read by ranges.
+    Raises StorageError when a storage outage outlasts the retries.
     """
     if shard.kind == "files":
         return read_files(root_url, shard, start, max_clip_bytes, want)
@@ -44,10 +44,10 @@ def find_recordings(
     shard_ids: Collection[str] | None = None,
     truth: GroundTruth | None = None,
 ) -> Iterator[RawRecording]:
-    """Yield the recordings of an input with these `clip_id`s, of all its shards or of those named.
+    """Yield the recordings of an input with these `clip_id`s, from all its shards or the named ones.
 
-    A recording with a segment of such an id is one too; `truth` knows those that a table of labels makes. A tar has to
-    be gone through, and only what is wanted of it is read; a Parquet file is read whole.
+    A recording with a segment of such an id counts too; `truth` knows the segments that a table of labels makes. Tars
+    have to be scanned, but only wanted members are read; Parquet files are read whole.
     """
     parents = {
         identity
@@ -68,7 +68,7 @@ def find_recordings(
         )
         if shard.kind == "files" and not entries:
             continue
-        # A row of Parquet may be a segment, which only its times tell.
+        # A row of Parquet may be a segment, which only its times show.
         only = want if shard.kind == "tar" else None
         for recording in read_shard(listing.root_url, replace(shard, entries=entries), want=only):
             if isinstance(recording, RawRecording):

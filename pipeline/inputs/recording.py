@@ -26,9 +26,9 @@ ReadReason = Literal[
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a recording in seconds from the file's beginning, to its end where `stop_s` is None.
+    """A part of a recording, in seconds from the file's beginning; to its end if `stop_s` is None.
 
-    It counts as a recording of its own: `clip_id` is made of its place and its times, and `metadata` is laid over that
+    It counts as a recording of its own: `clip_id` is made from its place and its times, and `metadata` overrides that
     of its recording.
     """
 
@@ -43,9 +43,9 @@ class RawRecording:
     """A recording as it lies in storage, not yet decoded.
 
     `ordinal` counts recordings and faults in the shard's fixed reading order; `name` is the file's own name; `data` its
-    bytes, or what opens it if they are too many to be held. Where there are `segments`, they are explained, in any
-    order and overlapping as they may be; else the whole recording is. `folder` is the name of its folder where that may
-    be its label, else empty.
+    bytes, or an object that opens it if it is too large to hold. If there are `segments`, they are explained, and may
+    overlap and come in any order; else the whole recording is. `folder` is the name of its folder if that may be its
+    label, else empty.
     """
 
     ordinal: int
@@ -59,12 +59,12 @@ class RawRecording:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes the file has."""
+        """The size of the file in bytes."""
         return len(self.data) if isinstance(self.data, bytes) else self.data.size_bytes
 
     @property
     def clip_ids(self) -> list[str]:
-        """The ids of what is explained of it: its own, or those of its segments."""
+        """The ids of what is explained: its own, or those of its segments."""
         return [segment.clip_id for segment in self.segments] or [self.clip_id]
 
 
@@ -72,7 +72,7 @@ class RawRecording:
 class ReadFault:
     """A recording, or the rest of a shard, that could not be read; it takes one ordinal as a recording does.
 
-    Where there are `segments`, each of them counts as a recording that could not be read.
+    If there are `segments`, each of them counts as a recording that could not be read.
     """
 
     ordinal: int
@@ -85,13 +85,13 @@ class ReadFault:
 
 
 class FileIds(Container[str]):
-    """The ids of files whose recordings are among `clip_ids`: their own, or where `each` channel is one, theirs."""
+    """The ids of files whose recordings are among `clip_ids`: the files' own or, with `each`, their channels' ids."""
 
     def __init__(self, clip_ids: Container[str], each: bool) -> None:
         self._clip_ids, self._channels = clip_ids, range(1, MAX_CHANNELS + 1) if each else ()
 
     def of(self, clip_id: str) -> list[str]:
-        """Return the ids among them under which a run may have this recording or segment."""
+        """Return those of `clip_ids` under which a run may have this recording or segment."""
         ids = [clip_id, *(channel_clip_id(clip_id, channel) for channel in self._channels)]
         return [one for one in ids if one in self._clip_ids]
 
@@ -100,12 +100,12 @@ class FileIds(Container[str]):
 
 
 def channel_clip_id(clip_id: str, channel: int) -> str:
-    """The `clip_id` of a recording's channel, from 1 on, where each of them counts as a recording."""
+    """Return the `clip_id` of a recording's channel, from 1 on, if each channel counts as a recording."""
     return hashlib.sha256(f"{clip_id}\0channel\0{channel}".encode()).hexdigest()[:32]
 
 
 def os_reason(error: OSError) -> tuple[ReadReason, str]:
-    """Return the reason and words for an error that retrying cannot mend; without paths of this machine."""
+    """Return the reason and words for an error that retrying cannot fix; without paths of this machine."""
     if isinstance(error, FileNotFoundError):
         return "missing", "it does not exist"
     return "unreadable", f"{type(error).__name__}: {error.strerror or error}"

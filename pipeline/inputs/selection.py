@@ -1,4 +1,4 @@
-"""A selection of recordings by their metadata: `fold=1,2` are those whose `fold` is 1 or 2."""
+"""Select recordings by their metadata: `fold=1,2` selects those whose `fold` is 1 or 2."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def is_selected(metadata: Mapping[str, Any], selection: Selection) -> bool:
 
 
 def selected(rows: Sequence[Mapping[str, Any]], selection: Selection) -> list[int]:
-    """Return the places of the recordings, given by their metadata, that are selected.
+    """Return the indices of the selected recordings, which are given by their metadata.
 
     Raises SelectionError when no recording has one of the columns, or no recording is selected.
     """
@@ -50,7 +50,7 @@ def selected(rows: Sequence[Mapping[str, Any]], selection: Selection) -> list[in
 
 
 def refuse_empty(selection: Selection, columns: Collection[str], n_selected: int, n_recordings: int) -> None:
-    """Raise SelectionError when recordings with these columns have not one of the selection, or none is selected."""
+    """Raise SelectionError when `columns` lacks a column of the selection, or no recording is selected."""
     for column in selection:
         if column not in columns:
             raise SelectionError(f"no recording has a column {column!r} to select by; there are: {sorted(columns)}")

@@ -1,4 +1,4 @@
-"""What one task reads, and the names that stay the same in every run over the same input."""
+"""Shards, which are what one task reads, and names that stay the same in every run over the same input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.input_config import InputConfig
 
 ShardKind = Literal["files", "tar", "parquet"]
 
-# Recordings that a sample leaves out are counted as this.
+# The kind under which recordings that a sample leaves out are counted.
 NOT_DRAWN = "not drawn"
 
 # Shared by the entries without metadata, of which there may be millions; nobody writes to it.
@@ -26,12 +26,12 @@ _PLAIN = InputConfig()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One loose file: its key, its URI (relative to the input root, or absolute), and what is known of it.
+    """One loose file: its key, its URI (relative to the input root, or absolute), and what is known about it.
 
-    `place` is what `clip_id` is made of; `sidecars` are URIs of files about it, whose contents become metadata, and
-    `segments` are those that a table names, none for the whole recording. The URI of one that a table has `named` may
-    be spelt otherwise than the file is; one that a table has `described` has its label from there or none, and not from
-    its folder's name.
+    `clip_id` is made from `place`; `sidecars` are URIs of files about it, whose contents become metadata, and
+    `segments` are those that a table names, none for the whole recording. If a table has `named` it, its URI may be
+    spelt differently from the file; if a table has `described` it, its label comes from there or it has none, and never
+    from its folder's name.
     """
 
     key: str
@@ -50,7 +50,7 @@ class Shard:
     """A tar, a range of rows of a Parquet file, or a run of loose files; `uri` is relative to the input root.
 
     `entries` is used by "files" only, `row_start`, `row_stop` and `audio_column` by "parquet" only; `reading` says how
-    the tables in it are read. Of a sample only the recordings whose rank is below `rank_limit` are read.
+    the tables in it are read. With a sample, only recordings whose rank is below `rank_limit` are read.
     """
 
     shard_id: str
@@ -79,9 +79,9 @@ def clip_id(place: str) -> str:
 
 
 def segment_id(identity: str, start_s: float, stop_s: float | None) -> str:
-    """Return what names a segment: a digest of its recording's `clip_id` and its times, to the microsecond.
+    """Return the id of a segment: a digest of its recording's `clip_id` and its times, to the microsecond.
 
-    The segment that is the whole recording has the recording's own.
+    A segment that is the whole recording has the recording's own id.
     """
     if start_s == 0 and stop_s is None:
         return identity
@@ -101,7 +101,7 @@ def shard_id(path: str, place: str) -> str:
 
 
 def place_bytes(place: str) -> bytes:
-    """Return a place as bytes: file names that are not UTF-8 give back the bytes that they have on disk."""
+    """Return a place as bytes; for file names that are not UTF-8, the bytes that they have on disk."""
     try:
         return place.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -115,7 +115,7 @@ def printable(name: str) -> str:
 
 
 def unused_name(name: str, taken: Container[str]) -> str:
-    """Return a name, numbered from 2 on where it is taken.
+    """Return a name, numbered from 2 on if it is taken.
 
     >>> unused_name("a", {"a", "a#2"})
     'a#3'

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, where its name does not tell."""
+"""Recognise a file by its first bytes, if its name does not say what it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.inputs.compressed import is_compressed
 
 SNIFFED_BYTES = 4096
 
-# (offset, bytes): what containers and streams of audio begin with.
+# (offset, bytes): magic numbers of audio containers and streams.
 _AUDIO = (
     *(
         (0, magic)
@@ -44,7 +44,7 @@ _RATES = (44_100, 48_000, 32_000)
 
 
 def kind_by_content(head: bytes) -> str:
-    """Return "audio", "tar", "parquet", or in a word what else the first `SNIFFED_BYTES` of a file show."""
+    """Return "audio", "tar", "parquet", or a word for what else a file is, by its first `SNIFFED_BYTES`."""
     if not head:
         return "empty file"
     if head.startswith(LFS_POINTER):
@@ -77,7 +77,7 @@ def _framed(head: bytes) -> bool:
 
 
 def _mpeg_frame(header: bytes) -> int:
-    """Return the bytes of the MPEG audio frame with this header; 0 where it is none."""
+    """Return the size in bytes of the MPEG audio frame with this header; 0 if it is none."""
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
     bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
     if header[0] != 0xFF or header[1] & 0xE0 != 0xE0 or version == 1 or layer == 4 or not 0 < bitrate < 15 or rate == 3:
@@ -99,7 +99,7 @@ def _adts_frame(header: bytes) -> int:
 
 
 def _transport(head: bytes) -> bool:
-    """Whether it is an MPEG transport stream: a sync byte every 188 bytes, or 192 with a time before each."""
+    """Whether it is an MPEG transport stream: a sync byte every 188 bytes, or 192 with a timestamp before each."""
     return any(
         len(head) > first + 2 * step and all(head[at] == 0x47 for at in range(first, len(head), step)[:8])
         for first, step in ((0, 188), (4, 192))

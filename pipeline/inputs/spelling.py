@@ -1,4 +1,4 @@
-"""One name in the spellings that tables and disks have for it: accents composed or not, backslashes."""
+"""Spellings of one name in tables and on disks: accents composed or not, backslashes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import unicodedata
 
 
 def spellings(path: str) -> tuple[str, ...]:
-    """Return a path as it is written, and then as a disk may have it instead."""
+    """Return a path as it is written, then as a disk may spell it instead."""
     slashed = path.replace("\\", "/")
     forms = (unicodedata.normalize(form, one) for one in (path, slashed) for form in ("NFC", "NFD"))
     return tuple(dict.fromkeys((path, slashed, *forms)))
 
 
 def folded(name: str) -> str:
-    """Return the one spelling by which names are compared: composed, with slashes, without `./` and doubled slashes."""
+    """Return the normal form in which names are compared: composed, with slashes, without `./` and doubled slashes."""
     name = unicodedata.normalize("NFC", name).replace("\\", "/").strip()
     return posixpath.normpath(name) if name else ""

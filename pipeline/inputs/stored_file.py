@@ -9,13 +9,13 @@ from pipeline.audio.ranges import ranged_file, read_range
 from pipeline.storage.filesystem import open_filesystem
 from pipeline.storage.retrying_file import RetryingFile
 
-# Larger ones are not held, but read by ranges as they are decoded.
+# Larger files are not held, but read by ranges as they are decoded.
 HELD_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """`size_bytes` from `offset` on of what lies at a URL: opened where it is decoded, and read by ranges."""
+    """The `size_bytes` from `offset` on of a file at a URL: opened where it is decoded, and read by ranges."""
 
     url: str
     shown: str

@@ -1,4 +1,4 @@
-"""What a file is, as far as its name tells."""
+"""What a file is, as far as its name says."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ AUDIO_SUFFIXES = frozenset(
         *(".mpg", ".mpeg", ".vob", ".m2ts", ".mts", ".ogv", ".mxf"),
     }
 )
-# What lies beside a recording of the same name, and is about it.
+# Files beside a recording of the same name, with metadata about it.
 SIDECAR_SUFFIXES = (".json", ".cls", ".label", ".txt")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 ROW_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-# Names that audio does not have: these files are not opened to see what is in them.
+# Suffixes that audio does not have: these files are not opened to see what is in them.
 _OTHER_SUFFIXES = frozenset(
     {
         *SIDECAR_SUFFIXES,
@@ -63,14 +63,14 @@ _OTHER_SUFFIXES = frozenset(
         ),
     }
 )
-# An unknown suffix, not a part of a date or a number.
+# An unknown suffix that is not part of a date or a number.
 _WORD = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}")
 
 NameKind = Literal["audio", "tar", "parquet", "other"]
 
 
 def kind_by_name(name: str) -> NameKind | None:
-    """Return what a file is by the end of its name; None where only its contents can tell."""
+    """Return what a file is by the end of its name; None if only its contents can say."""
     lower = name.lower()
     suffix = suffix_of(name)
     if suffix in AUDIO_SUFFIXES:
@@ -88,7 +88,7 @@ def suffix_of(name: str) -> str:
 
 
 def is_audio(name: str) -> bool:
-    """Return True when a file's name ends as audio files' names do."""
+    """Return True when a file's name has an audio suffix."""
     return suffix_of(name) in AUDIO_SUFFIXES
 
 
@@ -105,10 +105,10 @@ def without_audio_suffix(name: str) -> str:
 
 
 def stem_of(name: str) -> str:
-    """Return the name that a recording shares with its sidecars: its own, without the suffix of audio.
+    """Return the name that a recording shares with its sidecars: its own, without the audio suffix.
 
-    A suffix that nobody knows goes as well, as only its contents can have told that it is audio; what may be a part of
-    a date or a number stays: "a.5.wav" is "a.5", "2021.05.03" itself.
+    An unknown suffix is removed too, as the file was recognised as audio by its contents; but a suffix that may be part
+    of a date or a number stays: "a.5.wav" becomes "a.5", "2021.05.03" stays as it is.
     """
     suffix = suffix_of(name)
     known = suffix in AUDIO_SUFFIXES or (kind_by_name(name) is None and _WORD.fullmatch(suffix))
@@ -116,7 +116,7 @@ def stem_of(name: str) -> str:
 
 
 def sidecar_of(name: str) -> str | None:
-    """Return what a sidecar is about, "a" or "a.wav" for `a.json` and `a.wav.json`; None for other names."""
+    """Return the name that a sidecar is about, "a" or "a.wav" for `a.json` and `a.wav.json`; None for other names."""
     stem, suffix = posixpath.splitext(name)
     return stem if suffix.lower() in SIDECAR_SUFFIXES else None
 

@@ -18,7 +18,7 @@ URI_COLUMNS = (
     *("uri", "path", "audio", "file", "filename", "file_name", "audio_filepath", "wav", "fname"),
     *("filepath", "file_path", "audio_path", "audio_file", "wav_path", "slice_file_name", "url"),
 )
-# In a table of labels: whatever may name a recording, the surest first.
+# In a table of labels: the columns that may name a recording, the most certain first.
 KEY_COLUMNS = ("key", *URI_COLUMNS, "recording", "clip", "name", "id", "ytid")
 LABEL_COLUMNS = (
     *("label", "labels", "category", "class", "target_name", "class_name", "class_label"),
@@ -30,26 +30,26 @@ Span = tuple[float, float | None]
 
 @dataclass
 class Named:
-    """What a table says of one recording: columns of the whole of it, and of segments; the line it first stands on."""
+    """What a table says about one recording: columns for all of it and for segments; the `line` it first stands on."""
 
     line: int
     whole: dict[str, Any] | None = None
     parts: dict[Span, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, span: Span | None, columns: dict[str, Any]) -> None:
-        """Take another row into account; where rows say different things of one column, it has a list of them."""
+        """Add another row; a column in which rows differ gets a list of their values."""
         if span is None or span == (0.0, None):
-            # From the beginning to the end is the whole, and has its id.
+            # From the beginning to the end is the whole recording, and has its id.
             self.whole = columns if self.whole is None else _merged(self.whole, columns)
         else:
             self.parts[span] = columns if span not in self.parts else _merged(self.parts[span], columns)
 
     def metadata(self) -> dict[str, Any]:
-        """Return the columns of the recording itself, where it is not one of its segments."""
+        """Return the columns of the recording itself, unless it is one of its segments."""
         return self.whole if self.whole is not None and not self.parts else {}
 
     def segments(self, identity: str) -> tuple[Segment, ...]:
-        """Return the segments of the recording with this `clip_id`; none where the whole of it is meant."""
+        """Return the segments of the recording with this `clip_id`; none if all of it is meant."""
         if not self.parts:
             return ()
         whole = [((0.0, None), self.whole)] if self.whole is not None else []
@@ -59,7 +59,7 @@ class Named:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What a table says of recordings, by the names that it has for them; `label_column` is None where it has none."""
+    """What a table says about recordings, by the names that it gives them; `label_column` is None if it has none."""
 
     shown: str
     rows: dict[str, Named]
@@ -67,7 +67,7 @@ class LabelTable:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all rows: two tables of one digest say the same of every recording."""
+        """SHA-256 of all rows: two tables with one digest say the same about every recording."""
         rows = [
             [name, row.whole, [[*span, columns] for span, columns in row.parts.items()]]
             for name, row in sorted(self.rows.items())
@@ -78,9 +78,9 @@ class LabelTable:
 def by_recording(
     rows: Iterable[Row], key: Callable[[Row], str], key_column: str, times: TimeColumns | None, shown: str
 ) -> dict[str, Named]:
-    """Return what a table says of each recording, by its key, in the table's order.
+    """Return what a table says about each recording, by its key, in the table's order.
 
-    Raises InputError, with the number of the line, for times that cannot be.
+    Raises InputError, with the line number, for impossible times.
     """
     found: dict[str, Named] = {}
     for row in rows:

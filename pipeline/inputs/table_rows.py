@@ -1,4 +1,4 @@
-"""Tables that people write, on any URL -> rows: CSV, TSV, JSON, JSON lines and Parquet, compressed or not."""
+"""Tables that people write, at any URL -> rows: CSV, TSV, JSON, JSON lines and Parquet, compressed or not."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Row(NamedTuple):
 
 
 def read_rows(url: str, reading: InputConfig = InputConfig()) -> list[Row]:
-    """Read a table; blanks around names and values are left off.
+    """Read a table; blanks around names and values are stripped.
 
     Raises InputError when it is missing, of another kind, not text in UTF-8 or UTF-16, or has a malformed line, which
-    is named.
+    the message names.
     """
     shown = display_url(url)
     if table_suffix(url) is None and suffix_of(url) != ".parquet":
@@ -63,7 +63,7 @@ def parse_rows(data: bytes, shown: str, reading: InputConfig = InputConfig()) ->
 
 
 def column_names(rows: list[Row]) -> list[str]:
-    """Return the columns of all rows, in order of first appearance; rows of JSON lines may differ in theirs."""
+    """Return the columns of all rows, in order of first appearance; rows of JSON lines may have different ones."""
     return list(dict.fromkeys(name for row in rows for name in row.columns))
 
 
@@ -83,7 +83,7 @@ def pick_column(columns: list[str], asked: str | None, known: tuple[str, ...], s
 
 
 def contents(url: str) -> bytes:
-    """Return the bytes of a table's file; raises InputError where there is none."""
+    """Return the bytes of a table's file; raises InputError if there is none."""
     shown = display_url(url)
     fs, path = open_filesystem(url)
     with storage_errors(f"reading {shown}"):
@@ -156,7 +156,7 @@ def _json_row(line: int, columns: Any, where: str) -> Row:
 
 
 def stripped(value: Any) -> Any:
-    """Return a text without blanks around it, and other values as they are."""
+    """Return a text stripped of blanks, and other values as they are."""
     return value.strip() if isinstance(value, str) else value
 
 

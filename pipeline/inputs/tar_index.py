@@ -1,4 +1,4 @@
-"""A tar opened, and gone through once before it is read: the sidecars in it, and what its links lead to."""
+"""Open a tar, and index it in a first pass: the sidecars in it, and the targets of its links."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from pipeline.storage.retrying_file import RetryingFile
 from schemas.input_config import InputConfig
 
 MAX_SIDECAR_BYTES = 16 << 20
-# What ends the reading of a damaged archive; a compressed one may also end with an OSError.
+# Errors that end the reading of a damaged archive; a compressed one may also end with an OSError.
 TAR_DAMAGE = (tarfile.TarError, ValueError, OverflowError, *DAMAGE)
 _CHUNK_BYTES = 1 << 20
-# Links that lead to links.
+# The longest chain of links.
 _MAX_LINKS = 16
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose archive keeps the error with which its list of members ended, and how often one was joined to it.
+    """A member whose archive records the error that ended its list of members, and how many archives were joined to it.
 
-    `tarfile` ends in the same silence at the end marker, at a damaged header, and where the file was cut. What follows
-    an end marker is read on where it is an archive, as `cat` joins them, and left alone where it is anything else.
+    `tarfile` itself stops silently at the end marker, at a damaged header, and where the file was truncated. If another
+    archive follows an end marker, as `cat` joins them, reading goes on; anything else there is ignored.
     """
 
     @classmethod
@@ -65,7 +65,7 @@ class _Member(tarfile.TarInfo):
             return member
 
 
-# `_Member` calls an archive as tarfile does, like the module.
+# `_Member` names its parameter `tarfile`, as tarfile does, which hides the module.
 _END_MARKER: type[Exception] = tarfile.EOFHeaderError  # type: ignore[attr-defined]
 _HEADER = tarfile.HeaderError
 
@@ -77,9 +77,9 @@ def joined_of(archive: tarfile.TarFile) -> int:
 
 @contextmanager
 def open_tar(url: str, what: str, offset: int = 0) -> Iterator[tuple[tarfile.TarFile, bool]]:
-    """Open a tar, compressed or not, at a member's offset; and whether it can be sought in.
+    """Open a tar, compressed or not, at a member's offset; yields the archive and whether it is seekable.
 
-    Raises OSError where it cannot be read, and what is in `TAR_DAMAGE` where it is none.
+    Raises OSError if it cannot be read, and one of `TAR_DAMAGE` if it is not a tar.
     """
     fs, path = open_filesystem(url)
     with RetryingFile(fs, path, what) as file:
@@ -100,9 +100,9 @@ def open_tar(url: str, what: str, offset: int = 0) -> Iterator[tuple[tarfile.Tar
 
 
 def members_of(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, str]]:
-    """Yield an archive's members with their names, and hold none of them."""
+    """Yield an archive's members with their names, holding none of them."""
     while (member := archive.next()) is not None:
-        # Else the archive keeps every member it has met.
+        # Else the archive keeps every member it has read.
         archive.members.clear()  # type: ignore[attr-defined]
         yield member, posixpath.normpath(member.name)
 
@@ -118,7 +118,7 @@ def end_of(archive: tarfile.TarFile) -> str:
 
 
 class TarIndex:
-    """What an archive holds, as far as it can be read: what belongs to a recording need not lie beside it."""
+    """The index of an archive, as far as it can be read: what belongs to a recording need not lie beside it."""
 
     def __init__(self, url: str, what: str, reading: InputConfig) -> None:
         self.seekable = False
@@ -138,7 +138,7 @@ class TarIndex:
                     if not is_hidden(name):
                         self._add(archive, member, name)
         except (*TAR_DAMAGE, OSError):
-            # What is wrong with it is said by those who read it.
+            # The reader of the archive reports what is wrong with it.
             pass
 
     def _add(self, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
@@ -166,12 +166,12 @@ class TarIndex:
         return kind == "audio"
 
     def is_used(self, about: str) -> bool:
-        """Whether a sound of the archive has a sidecar that is about this."""
+        """Whether a sidecar about this name belongs to a sound of the archive."""
         of_key = "." not in posixpath.basename(about) and about in self._keys
         return of_key or about in self._sounds or about in self._stems
 
     def sidecars_of(self, name: str) -> list[tuple[str, bytes | None]]:
-        """Return a sound's sidecars: of its name with or without suffix, else of its name up to the first dot."""
+        """Return a sound's sidecars: by its name with or without suffix, else by its name up to the first dot."""
         stem, key = stem_of(name), _webdataset_key(name)
         found = [*self._sidecars.get(stem, ()), *(self._sidecars.get(name, ()) if name != stem else ())]
         if not found and key not in self._stems:
@@ -180,7 +180,7 @@ class TarIndex:
 
     @cached_property
     def _described(self) -> tuple[dict[str, Named], frozenset[str]]:
-        """What tables of folders say of recordings, by their folded names, and the folders that have such tables."""
+        """What tables of folders say about recordings, by folded name, and the folders that have such tables."""
         found: dict[str, Named] = {}
         folders = set()
         for path in sorted(self._tables, key=lambda path: (path.count("/"), path)):
@@ -199,7 +199,7 @@ class TarIndex:
         return found, frozenset(folders)
 
     def described(self, name: str) -> tuple[Named, bool]:
-        """Return what a table of its folder, or of one above it, says of a sound; and whether there is such a table."""
+        """Return what a table in its folder, or in one above, says about a sound; and whether there is such a table."""
         found, folders = self._described
         row, above = found.get(folded(name), Named(0)), [posixpath.dirname(name)]
         while (folder := posixpath.dirname(above[-1])) != above[-1]:
@@ -208,13 +208,13 @@ class TarIndex:
         return Named(0, {"metadata_error": broken[0]}) if broken else row, not folders.isdisjoint(above)
 
     def text(self, name: str) -> bytes | None:
-        """Return a sidecar's contents, by way of links; None where there is none, or it is absurdly large."""
+        """Return a sidecar's contents, following links; None if there is none, or it is absurdly large."""
         return self._texts.get(self._followed(name) or "")
 
     def linked(self, name: str, max_bytes: int) -> bytes | int:
-        """Return what a link to a member leads to: its contents or, where they are more than `max_bytes`, their size.
+        """Return the contents of the member that a link leads to or, if they exceed `max_bytes`, their size.
 
-        Raises FileNotFoundError where it leads out of the archive, or to what cannot be gone back to.
+        Raises FileNotFoundError if it leads out of the archive, or the archive is not seekable.
         """
         target = self._followed(name)
         if target is None:
@@ -247,7 +247,7 @@ def content(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int = -1) -
 
 
 def check_whole(archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-    """Raise tarfile.ReadError where the archive ends inside a member that is not read."""
+    """Raise tarfile.ReadError if the archive ends inside a member that is not read."""
     if member.size == 0 or member.issparse():
         return
     file = archive.extractfile(member)

@@ -1,4 +1,4 @@
-"""Tars, as WebDataset and others write them, read from front to back: the files of one name are one recording."""
+"""Read tars, as WebDataset and others write them, from front to back: files that share a name are one recording."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pipeline.storage.retrying_file import RetryingFile
 
 @dataclass
 class _Sound:
-    """A sound of the archive; `data` is None where it is not read, and `fault` says why if it cannot be."""
+    """A sound of the archive; `data` is None if it is not read, and `fault` says why if it cannot be."""
 
     name: str
     key: str
@@ -48,9 +48,9 @@ class _Sound:
 
 @dataclass
 class _Group:
-    """Members that lie beside each other and share a name without suffix; sidecars with what they are about.
+    """Adjacent members that share a name without suffix; sidecars with the name that they are about.
 
-    They are of one archive, the `joined`-th after the first.
+    They belong to one archive, the `joined`-th after the first.
     """
 
     stem: str
@@ -60,7 +60,7 @@ class _Group:
     names: set[str] = field(default_factory=set)
 
     def goes_on(self, stem: str, joined: int, name: str) -> bool:
-        """Whether a member belongs to it: one whose very name is there already begins another."""
+        """Whether a member belongs to this group: one whose exact name is there already begins another."""
         return (self.stem, self.joined) == (stem, joined) and name not in self.names
 
 
@@ -74,10 +74,10 @@ def read_tar(
 ) -> Iterator[RawRecording | ReadFault]:
     """Yield a tar's recordings in the order in which they lie in it, from ordinal `start`.
 
-    Every member that is audio is a recording, with the sidecars of its name (without the longest suffix that is known),
-    wherever they lie in the archive. Links to members are followed. Only those that `want` takes by their `clip_id` are
-    read; members that are of no recording are counted in `left_out` by what they are. Where the archive is damaged or
-    cut short, what came before is yielded, and then one fault for the rest.
+    Every member that is audio is a recording, with the sidecars of its name (without the longest known suffix),
+    wherever they lie in the archive. Links to members are followed. Only those whose `clip_id` `want` accepts are read;
+    members that belong to no recording are counted in `left_out` by kind. If the archive is damaged or truncated, what
+    came before is yielded, and then one fault for the rest.
     """
     reader = _TarReader(root_url, shard, start, max_clip_bytes, want, Counter() if left_out is None else left_out)
     yield from (item for _, item in reader.items() if item is not None and item.ordinal >= start)
@@ -111,16 +111,16 @@ class _TarReader:
         self._keys: set[str] = set()
         self._names: set[str] = set()
         self._ordinal = 0
-        # A member whose first bytes were read to see what it is: a compressed archive gives them once only.
+        # A member whose first bytes were read to see what it is: a compressed archive can be read only once.
         self._begun: tuple[bytes, IO[bytes]] | None = None
 
     @cached_property
     def _index(self) -> TarIndex:
-        # Only where it is needed: an archive whose sidecars lie beside their recordings is read once.
+        # Made only if needed: an archive whose sidecars lie beside their recordings is read once.
         return TarIndex(self._url, f"reading {self._shown}", self._shard.reading)
 
     def items(self) -> Iterator[_Item]:
-        """Yield each sound with its recording, or its fault, or None where it is not wanted; other faults alone."""
+        """Yield each sound with its recording, or its fault, or None if it is not wanted; other faults alone."""
         group: _Group | None = None
         damage = ""
         try:
@@ -154,7 +154,7 @@ class _TarReader:
             yield None, self._fault(reason, words, clip_id(f"{self._shard.uri}\0\0"))
 
     def _stem(self, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> str | None:
-        """Return the name that a member's group shares; None, and count it, where it is of no recording."""
+        """Return the name that a member's group shares; if it belongs to no recording, count it and return None."""
         if member.isdir():
             return None
         link = member.islnk() or member.issym()
@@ -211,7 +211,7 @@ class _TarReader:
             sound.fault = "missing", str(error)
             return
         except Exception:
-            # What ends inside a member has no such recording.
+            # If the archive ends inside a member, that recording does not exist.
             group.sounds.pop()
             raise
         if not read:
@@ -222,12 +222,12 @@ class _TarReader:
             sound.data, sound.size = data, len(data) if isinstance(data, bytes) else data.size_bytes
 
     def _is_read_by_ranges(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
-        """Whether a member is too large to be held, and lies in one piece in an archive that can be sought in."""
+        """Whether a member is too large to hold, and lies in one piece in a seekable archive."""
         seekable = isinstance(archive.fileobj, RetryingFile)
         return seekable and member.size > self._held and not member.issparse()
 
     def _key(self, name: str) -> str:
-        """Return the name without suffix or, where another sound has that, the whole of it; numbered if it is taken."""
+        """Return the name without suffix or, if another sound has that, the whole name; numbered if it is taken."""
         stem = stem_of(name)
         key = stem if stem not in self._keys else name
         if name in self._names:

@@ -1,4 +1,4 @@
-"""Segments: the columns of a table that say from when to when in a recording a row is."""
+"""Segments: the columns of a table with the start and end times of a row in a recording."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class TimeColumns:
     length: str | None
 
     def span(self, cells: Mapping[str, Any], where: str) -> tuple[float, float | None] | None:
-        """Return a row's start and stop in seconds, None for the recording's end; None where it gives no times.
+        """Return a row's start and stop in seconds, None for the recording's end; None if it has no times.
 
-        They are whole microseconds, to which segments have their ids: two that differ by less are one.
+        They are rounded to microseconds, as in the ids of segments: two that differ by less are one.
 
-        Raises InputError, which begins with `where`, for what is no time, or is before 0 or before the start.
+        Raises InputError, which begins with `where`, for a value that is no time, is before 0, or before the start.
         """
         start, stop, length = (_seconds(cells, name, where) for name in (self.start, self.stop, self.length))
         if start is None and (stop is None and (length is None or self.start is not None)):
@@ -53,9 +53,9 @@ class TimeColumns:
 
 
 def time_columns(columns: list[str]) -> TimeColumns | None:
-    """Return which columns are times; None where none is, as in a table with a `duration` alone.
+    """Return which columns are times; None if none are, as in a table with a `duration` alone.
 
-    These are start and end, offset and duration, start and duration, onset and offset (where `offset` is the end), and
+    These are start and end, offset and duration, start and duration, onset and offset (`offset` is then the end), and
     an offset or onset alone, which goes to the recording's end.
     """
     by_name = {_plain(name): name for name in reversed(columns)}
@@ -76,7 +76,7 @@ def time_columns(columns: list[str]) -> TimeColumns | None:
 
 
 def _plain(name: str) -> str:
-    """A column's name as the lists here have it: `begin_time` for `Begin Time (s)`."""
+    """Return a column's name in the form of the lists above: `begin_time` for `Begin Time (s)`."""
     return "_".join(re.sub(r"[(\[](s|sec|secs|seconds)[)\]]", "", name.casefold()).replace("-", " ").split()).strip("_")
 
 

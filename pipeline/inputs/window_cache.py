@@ -1,4 +1,4 @@
-"""A set of windows kept on disk, so that an interrupted training need not decode its input again."""
+"""Keep a set of windows on disk, so that an interrupted training need not decode its input again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.inputs.window_set import WindowSet
 SAMPLES, ROWS, INDEX, PARTIAL = "windows.i16", "windows.npy", "windows.json", "windows.partial"
 CACHE_FILES = (SAMPLES, ROWS, INDEX, PARTIAL)
 
-# Caches that other code has written are made anew.
+# Caches written by other versions are rebuilt.
 _VERSION = 1
 _ROW = np.dtype([("row", "<i8"), ("recording", "<i8"), ("digest", "u1", DIGEST_BYTES)])
 _OF_RECORDINGS = ("keys", "labels", "metadata", "classes", "skipped", "about", "files")
@@ -26,13 +26,13 @@ LeftOut = list[tuple[str, str]]
 
 
 def cache_key(settings: Mapping[str, Any]) -> str:
-    """SHA-256 of all that decides which windows a set has: the listing's digest and every setting."""
+    """Return the SHA-256 of all that decides which windows a set has: the listing's digest and every setting."""
     words = json.dumps([_VERSION, settings], sort_keys=True)
     return hashlib.sha256(words.encode()).hexdigest()
 
 
 def write_cache(folder: Path, key: str, windows: WindowSet, left_out: LeftOut) -> None:
-    """Write what there is to know of windows whose samples are in the folder, and which recordings were left out."""
+    """Write all but the samples, which are in the folder already, and which recordings were left out."""
     assert windows.rows is not None
     assert windows.digests is not None
     table = np.empty(len(windows), _ROW)
@@ -41,12 +41,12 @@ def write_cache(folder: Path, key: str, windows: WindowSet, left_out: LeftOut) -
     words = {"key": key, "left_out": left_out, **{name: getattr(windows, name) for name in _OF_RECORDINGS}}
     with (folder / PARTIAL).open("w", encoding="utf-8") as file:
         json.dump(words, file)
-    # Last: where the index is, all is.
+    # Last: if the index is there, everything is.
     os.replace(folder / PARTIAL, folder / INDEX)
 
 
 def read_cache(folder: Path, key: str, n_samples: int) -> tuple[WindowSet, LeftOut] | None:
-    """The windows that were written under a key, and the recordings left out with the reasons; None if there are none.
+    """Return the windows cached under a key, and the recordings left out, with reasons; None if there are none.
 
     An index of other windows is removed, as their samples will be.
     """

@@ -30,9 +30,9 @@ class DiskSpaceError(LmacError):
 
 
 class MappedWindows:
-    """Windows `[N, n]` int16 in a file that is mapped into memory; what was picked of them is copied, the rest let go.
+    """Windows `[N, n]` int16 in a memory-mapped file; picked windows are copied, and the mapped pages released.
 
-    Without that, every page that was ever read would count as this process's until another one needs the memory.
+    Otherwise every page ever read would count as this process's memory until another process needs it.
     """
 
     def __init__(self, path: Path, n_windows: int, n_samples: int) -> None:
@@ -49,11 +49,11 @@ class MappedWindows:
 
 @dataclass
 class WindowFile:
-    """A file that windows `[n_samples]` are added to: all of them or, of a `limit`, those whose ids are drawn first.
+    """A file to which windows `[n_samples]` are added: all or, up to a `limit`, those whose ids are drawn first.
 
-    A window that is drawn takes the place of the one that is drawn no more, so that the file is never larger than
-    `limit` windows; which ones it holds in the end depends on the ids alone. `recordings` has the number of each row's
-    recording, `seen` counts the windows that were added. Raises DiskSpaceError when the disk is full.
+    A newly drawn window replaces the one that is no longer drawn, so that the file never holds more than `limit`
+    windows; which ones it holds in the end depends on the ids alone. `recordings` has the number of each row's
+    recording, `seen` counts the windows added. Raises DiskSpaceError when the disk is full.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class WindowFile:
     seen: int = 0
     _turns: array[int] = field(default_factory=lambda: array("q"))
     _digests: bytearray = field(default_factory=bytearray)
-    # The highest rank first: it is the next to go.
+    # The highest rank first: it is the next to be replaced.
     _drawn: list[tuple[int, int]] = field(default_factory=list)
 
     def __enter__(self) -> WindowFile:
@@ -94,7 +94,7 @@ class WindowFile:
         self._write(row * len(data), data)
 
     def close(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
-        """Put all on disk; rows `[N]` in the order in which windows were added, their recordings and digests."""
+        """Flush to disk; returns the rows `[N]` in the order in which they were added, their recordings and digests."""
         os.fsync(self._file.fileno())
         rows = np.argsort(np.array(self._turns, np.int64), kind="stable")
         digests = np.frombuffer(bytes(self._digests), np.uint8).reshape(-1, DIGEST_BYTES)
@@ -129,10 +129,10 @@ class WindowFile:
 
 
 def refuse_growth(file: WindowFile, share: float, what: str) -> None:
-    """Raise DiskSpaceError when the rest of an input, of which a share is decoded, is sure not to fit on the disk.
+    """Raise DiskSpaceError when the rest of an input, of which `share` is decoded, surely does not fit on the disk.
 
-    As many windows a byte are expected of the rest; only where that is far more than there is room for, and not before
-    much is written, is it refused: the disk's end may be days away, and the estimate is a rough one.
+    The rest is expected to have as many windows per byte. It is refused only if that is far more than there is room
+    for, and not before much is written: the disk may fill up only days later, and the estimate is rough.
     """
     written = len(file) * file.n_samples * _ITEM_BYTES
     if written < _FIRST_ESTIMATE or not share:
@@ -146,7 +146,7 @@ def refuse_growth(file: WindowFile, share: float, what: str) -> None:
 
 
 def refuse_lack_of_space(folder: Path, n_windows: int, n_samples: int, what: str) -> None:
-    """Raise DiskSpaceError when so many windows do not fit on the disk of `folder`; `what` says whose they are."""
+    """Raise DiskSpaceError when `n_windows` do not fit on the disk of `folder`; `what` names their input."""
     needed, free = n_windows * n_samples * _ITEM_BYTES, shutil.disk_usage(folder).free
     if needed > free:
         raise DiskSpaceError(

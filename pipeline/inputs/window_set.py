@@ -1,4 +1,4 @@
-"""Windows of recordings, kept as 16-bit samples and read by number, with what is known of the recordings."""
+"""Windows of recordings, kept as 16-bit samples and read by number, with the recordings' labels and metadata."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class WindowSet:
     `recording_index` `[N]` is the number of each window's recording, from 0, and a segment counts as a recording;
     `keys`, `labels` and `metadata` have an entry for each recording, which may have several labels or none. `classes`
     are the labels in the order of their numbers; `skipped` counts the recordings that could not be used; `about` says
-    how many have labels, where not each has one, and how many windows were drawn. `files` names each recording's file,
-    by default its key, as segments of one file share it; `rows` `[N]` are the windows' rows in `samples`, by default
-    all, and `digests` `[N, 16]` those of their samples, if they are known.
+    how many have labels, if not each has one, and how many windows were drawn. `files` names each recording's file, by
+    default its key, as segments of one file share it; `rows` `[N]` are the windows' rows in `samples`, by default all,
+    and `digests` `[N, 16]` the digests of their samples, if known.
     """
 
     samples: NDArray[np.int16] | MappedWindows
@@ -51,15 +51,15 @@ class WindowSet:
         return len(self.recording_index)
 
     def pcm(self, indices: Tensor) -> NDArray[np.int16]:
-        """Windows `[B, n]` as 16-bit integers."""
+        """Return windows `[B, n]` as 16-bit integers."""
         return self._samples(indices.numpy())
 
     def waveforms(self, indices: Tensor) -> Tensor:
-        """Windows `[B, n]` as float in [-1, 1]."""
+        """Return windows `[B, n]` as float in [-1, 1]."""
         return torch.from_numpy(from_pcm(self.pcm(indices)))
 
     def targets_of(self, indices: Tensor) -> Tensor:
-        """Shares `[B, C]` of the classes in windows, in the order of `classes`; several labels have equal ones.
+        """Return the shares `[B, C]` of the classes in windows, in the order of `classes`; equal for several labels.
 
         A window without a label has zeros.
         """
@@ -72,11 +72,11 @@ class WindowSet:
         return targets
 
     def where(self, selection: Selection) -> WindowSet:
-        """The windows of the recordings that are selected; raises SelectionError when there are none."""
+        """Return the windows of the selected recordings; raises SelectionError when there are none."""
         return self.recordings(selected(self.metadata, selection))
 
     def recordings(self, chosen: Sequence[int]) -> WindowSet:
-        """The windows of these recordings only."""
+        """Return the windows of these recordings only."""
         number = np.full(len(self.keys), -1)
         number[np.asarray(chosen, np.int64)] = np.arange(len(chosen))
         kept = np.flatnonzero(number[self.recording_index] >= 0)
@@ -93,7 +93,7 @@ class WindowSet:
         )
 
     def digest(self) -> str:
-        """SHA-256 of samples, recordings and labels: two sets of one digest hold the same data."""
+        """Return the SHA-256 of samples, recordings and labels: two sets with one digest hold the same data."""
         digest = hashlib.sha256(json.dumps([self.keys, self.labels, self.classes]).encode())
         digest.update(self.recording_index.astype("<i8").tobytes())
         if self.digests is not None:

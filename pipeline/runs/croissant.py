@@ -1,4 +1,4 @@
-"""A run's tables in the words of MLCommons' Croissant 1.0: what data catalogs and loaders of datasets read."""
+"""Describe a run's tables in MLCommons' Croissant 1.0, which data catalogs and dataset loaders read."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _CONTEXT: dict[str, Any] = {
 
 
 def describe(record: RunRecord) -> bytes:
-    """The description of a run, as the text of `croissant.json`, which lies beside its tables."""
+    """Return the description of a run, as the text of `croissant.json`, which lies beside its tables."""
     explainer = record.explainer["name"]
     text = {
         "@context": _CONTEXT,

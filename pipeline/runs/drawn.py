@@ -1,4 +1,4 @@
-"""Listenables of which each target gets so many: the candidates of all parts, and those of them that are drawn."""
+"""Listenables drawn per target: the candidates of all parts, and which of them are drawn."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _DRAWN = "listenables/drawn-"
 
 
 class DrawnListenables:
-    """Keeps, of the windows that parts name for each target, the `per_target` with the lowest ranks."""
+    """Keeps for each target the `per_target` windows with the lowest ranks, among those that parts name."""
 
     def __init__(self, per_target: int) -> None:
         self._per_target = per_target
-        # For each target a heap with the highest rank on top: (-rank, window_id, file of the candidates).
+        # For each target, a heap with the highest rank on top: (-rank, window_id, file of the candidates).
         self._lowest: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
 
     def add(self, commit: CommitRecord) -> None:
-        """Take a part's candidates into account."""
+        """Add a part's candidates."""
         for target, window_ids in commit.drawn.items():
             for window_id in window_ids:
                 assert commit.candidates is not None
@@ -42,9 +42,9 @@ class DrawnListenables:
                     heapq.heappushpop(self._lowest[target], item)
 
     def write(self, output: RunOutput) -> list[FileRecord]:
-        """Write the drawn ones as files of the table `listenables`, a few hundred rows each; return their records.
+        """Write the drawn rows as files of the table `listenables`, a few hundred rows each; return their records.
 
-        The same rows in the same order in every run. Raises StorageError when candidates are gone.
+        Every run has the same rows in the same order. Raises StorageError when candidates are gone.
         """
         by_file: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for target, heap in self._lowest.items():
@@ -64,7 +64,7 @@ class DrawnListenables:
 
 def _rows(output: RunOutput, by_file: dict[str, set[tuple[str, str]]]) -> Iterator[pa.Table]:
     there = {file.path for file in output.content_files()}
-    # A finished run keeps no candidates: when its manifest is written anew, the rows that were drawn are still there.
+    # A finished run keeps no candidates: if its manifest is rewritten, the rows drawn before are still there.
     drawn_before = [path for path in sorted(there) if path.startswith(_DRAWN)]
     paths = sorted(by_file)
 

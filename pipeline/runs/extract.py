@@ -1,4 +1,4 @@
-"""Sounds of a run as FLAC files under names that a person can read, and a table of them."""
+"""Write sounds of a run as FLAC files with readable names, and a table of them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Key = tuple[str, str, str]  # window, target, kind
 
 
 class ExtractError(LmacError):
-    """What should be extracted cannot be, or not into this folder."""
+    """The requested sounds cannot be extracted, or not into this folder."""
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """One FLAC file: where it is, of which kind, and the row of its explanation."""
+    """One FLAC file: its path, its kind, and the row of its explanation."""
 
     path: Path
     kind: str
@@ -51,7 +51,7 @@ class Extracted:
 
 @dataclass(frozen=True)
 class Extraction:
-    """The files in the order of their names, the number of explanations that fit, and how many lack each kind."""
+    """The files, ordered by name, the number of explanations that fit, and how many of them lack each kind."""
 
     files: list[Extracted]
     fitting: int
@@ -70,12 +70,12 @@ def extract(
 ) -> Extraction:
     """Write FLAC files of a run into the new or empty folder `out`, and the table `extracted.csv` beside them.
 
-    `run` is opened, or a path or URL. `where` is a condition in SQL over the view `explanations` (predictions,
-    faithfulness and profiles joined), `limit` the number of explanations, of those that have a sound of one of the
-    `kinds`. `original` is the window as it was recorded: read again from `input_url` where that is given, else the
-    sum of both sides where the run has both and its masks multiply the magnitude. `labels` is the run's table of
-    labels, needed for that where it made the segments. Where not all can be written, no file is left.
-    Raises ExtractError where a kind is unknown, the folder is not empty, the condition is no SQL, nothing fits it, or
+    `run` is an opened run, a path or a URL. `where` is an SQL condition over the view `explanations` (predictions,
+    faithfulness and profiles joined), `limit` the maximum number of explanations, of those that have a sound of one of
+    the `kinds`. `original` is the window as it was recorded: read again from `input_url` if given, else the sum of both
+    sides if the run has both and its masks multiply the magnitude. `labels` is the run's table of labels, needed with
+    `input_url` if it defines the segments. If not all files can be written, none is left.
+    Raises ExtractError when a kind is unknown, the folder is not empty, the condition is not SQL, nothing fits it, or
     nothing that fits has such a sound.
 
     >>> from lmac import extract
@@ -115,9 +115,9 @@ def _cell(value: Any) -> Any:
 def _explanations(
     run: Run, where: str | None, limit: int | None, kinds: list[str], from_input: bool
 ) -> tuple[list[dict[str, Any]], int, dict[str, int]]:
-    """Explanations that fit and have a sound, whose kinds are in `sounds`; how many fit; how many lack each kind."""
+    """Return explanations that fit and have a sound (kinds in `sounds`); how many fit; how many lack each kind."""
     both = "len(sides) = 2" if run.record.explainer["mask_domain"] == "magnitude" else "false"
-    # The condition has lines of its own, so that a comment in it ends with it.
+    # The condition is on lines of its own, so that a comment in it ends there.
     query = f"""
         SELECT {", ".join(_COLUMNS)},
             list_concat(coalesce(sides, []), CASE WHEN {from_input} OR {both} THEN ['original'] ELSE [] END) AS sounds
@@ -167,7 +167,7 @@ def _write_sounds(
 def _read_again(
     run: Run, rows: Sequence[dict[str, Any]], input_url: str, labels_url: str | None
 ) -> Iterator[tuple[Key, NDArray[np.float32]]]:
-    """The windows `[n]` of these rows, cut from the recordings of the input."""
+    """Yield the windows `[n]` of these rows, cut from the recordings of the input."""
     by_window = defaultdict(list)
     for row in rows:
         by_window[row["window_id"]].append(row["target"])
@@ -177,7 +177,7 @@ def _read_again(
 
 
 def _written_by(run: Run, wanted: Set[Key]) -> Iterator[tuple[Key, bytes]]:
-    """The FLACs among the run's listenables, a few rows at a time, and originals as the sum of both sides."""
+    """Yield wanted FLACs from the run's listenables, a few rows at a time, and originals as the sum of both sides."""
     chosen = pc.field("window_id").isin(list({window_id for window_id, _, _ in wanted}))
     sides = SidesSum()
     for batch in run.table("listenables").to_batches(

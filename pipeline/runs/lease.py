@@ -1,4 +1,4 @@
-"""The lease on an output: a file in it that the run which writes it renews, and by which others keep away."""
+"""The lease on an output: a file in it that the writing run renews, and that keeps other runs away."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from schemas.errors import LmacError, in_a_line
 from schemas.records import LeaseRecord
 
 LEASE = "_lease.json"
-# Renewed so often, held to be dead after so long without; a claim that stands after SETTLE_S is good.
+# Renewed every HEARTBEAT_S, taken for dead after TTL_S without; a claim still there after SETTLE_S is valid.
 HEARTBEAT_S, TTL_S, SETTLE_S = 10.0, 60.0, 0.5
-# So long may a renewal that waits for its storage delay the end of a run.
+# A renewal that waits for its storage may delay the end of a run by this long.
 RELEASE_S = 5.0
 
 
 class LeaseError(LmacError):
-    """Another run writes the output, or has taken it over."""
+    """Another run is writing the output, or has taken it over."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The lease that lies in an output; `renewed` is when its file was last written, by the storage's clock."""
+    """The lease found in an output; `renewed` is when its file was last written, by the storage's clock."""
 
     record: LeaseRecord
     renewed: datetime
@@ -42,18 +42,18 @@ class Holder:
 
     @property
     def age_s(self) -> float:
-        """Seconds since it was last renewed, if the clocks of the storage and of this machine agree."""
+        """Seconds since the last renewal, if the clocks of the storage and of this machine agree."""
         return (datetime.now(timezone.utc) - self.renewed).total_seconds()
 
     def is_alive(self) -> bool:
-        """Whether the run that wrote it may still be writing; one of this machine is known to be dead at once."""
+        """Whether the run that wrote it may still be writing; a dead run on this machine is recognised at once."""
         here = self.record.machine and self.record.machine == _machine()
         if here and _started(self.record.pid) != self.record.started:
             return False
         return self.age_s < TTL_S
 
     def describe(self) -> str:
-        """Who it is and when its last heartbeat was, for people."""
+        """Return who holds it and when its last heartbeat was, for people."""
         return (
             f"process {self.record.pid} on {self.record.host}, begun {_clock(self.record.begun)}, last heartbeat "
             f"{max(self.age_s, 0):.0f} s ago"
@@ -81,27 +81,27 @@ class Lease:
         self._thread = threading.Thread(target=self._heartbeat, name="lease", daemon=True)
 
     def holds(self) -> bool:
-        """Whether it is known to be this run's; False while it could not be renewed for as long as it lives.
+        """Whether this run is known to hold it; False when it could not be renewed for a whole TTL.
 
-        Raises LeaseError once another run has it.
+        Raises LeaseError once another run holds it.
         """
         if self._lost:
             raise LeaseError(self._lost)
         return time.monotonic() - self._renewed < TTL_S
 
     def confirm(self) -> None:
-        """Look at the storage, now, and renew it; raises LeaseError when another run has it."""
+        """Check the storage now, and renew the lease; raises LeaseError when another run holds it."""
         self._renew()
         self.holds()
 
     def claim(self, take_over: bool) -> None:
-        """Write it and see that it stays; raises LeaseError when another run holds it or is quicker."""
+        """Write the lease and check that it stays; raises LeaseError when another run holds it or is quicker."""
         before = find_holder(self._output)
         living = before is not None and before.is_alive()
         if before is not None and living and not take_over:
             raise LeaseError(self._refusal(before))
         self._write()
-        # One that is replaced while it lives is to have noticed before this run begins.
+        # A living run that is replaced must have noticed it before this run begins.
         time.sleep(HEARTBEAT_S + SETTLE_S if living else SETTLE_S)
         after = find_holder(self._output)
         if after is None or after.record.holder != self._record.holder:
@@ -109,7 +109,7 @@ class Lease:
         self._thread.start()
 
     def release(self) -> None:
-        """Stop renewing, and remove it if it is still this run's."""
+        """Stop renewing, and remove the lease if this run still holds it."""
         self._ended.set()
         if not self._renewed:
             return  # it was refused before anything was written
@@ -122,7 +122,7 @@ class Lease:
             if holder is not None and holder.record.holder == self._record.holder:
                 self._output.delete([holder.file])
         except Exception as error:
-            # What the run has done stands, and so does the error that it may be ending with.
+            # This must not undo what the run has done, nor hide the error that it may be ending with.
             self._note(f"{left}: {error}")
         finally:
             self._lock.release()
@@ -136,7 +136,7 @@ class Lease:
             except Exception as error:
                 # The storage may be back by the next heartbeat; `holds` knows for how long it was not.
                 if not failing:
-                    self._note(f"the lease on the output could not be renewed, it is tried again: {error}")
+                    self._note(f"the lease on the output could not be renewed, trying again: {error}")
                 failing = True
 
     def _renew(self) -> None:
@@ -162,16 +162,16 @@ class Lease:
         until = _clock(holder.renewed + timedelta(seconds=TTL_S))
         return (
             f"{self._place} is being written by another run, {holder.describe()}: wait until it ends (if it has died, "
-            f"until {until}), or take its place with --take-over"
+            f"until {until}), or take over with --take-over"
         )
 
 
 @contextmanager
 def hold(output: RunOutput, note: Callable[[str], None], take_over: bool = False) -> Iterator[Lease]:
-    """Hold the lease on an output inside the block; `note` is told when it cannot be renewed or removed.
+    """Hold the lease on an output inside the block; calls `note` when it cannot be renewed or removed.
 
-    With `take_over` a run that holds it loses it. Raises LeaseError when a living run holds it, StorageError when the
-    storage stays away.
+    With `take_over`, a run that holds it loses it. Raises LeaseError when a living run holds it, StorageError when the
+    storage cannot be reached.
     """
     lease = Lease(output, note)
     try:
@@ -182,7 +182,7 @@ def hold(output: RunOutput, note: Callable[[str], None], take_over: bool = False
 
 
 def find_holder(output: RunOutput) -> Holder | None:
-    """The lease in an output, of a living run or a dead one; raises StorageError when it is damaged."""
+    """Return the lease in an output, of a living run or a dead one; raises StorageError when it is damaged."""
     file = next((file for file in output.stored(deep=False) if file.path == LEASE), None)
     if file is None:
         return None
@@ -201,7 +201,7 @@ def find_holder(output: RunOutput) -> Holder | None:
 
 
 def living_holder(output: RunOutput) -> Holder | None:
-    """The lease in an output if the run that holds it may still be writing."""
+    """Return the lease in an output if the run that holds it may still be writing."""
     holder = find_holder(output)
     return holder if holder is not None and holder.is_alive() else None
 
@@ -214,7 +214,7 @@ def refuse_living(output: RunOutput) -> None:
 
 
 def _machine() -> str:
-    """This machine since its start, with the namespace of its process ids; "" where the system does not tell."""
+    """Return the id of this machine's boot and of its process-id namespace; "" if the system does not say."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -223,7 +223,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process was started, in the kernel's ticks; "" where there is none, or one that has ended."""
+    """Return when a process was started, in the kernel's ticks; "" if there is none, or it has ended."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

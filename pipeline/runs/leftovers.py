@@ -13,20 +13,20 @@ _TEMPORARY = re.compile(rf"({AUDIT}/)?\.[0-9a-f]{{32}}\.tmp")
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Files that may be deleted, sorted by path, and those that are too young, or of no known age, to be told."""
+    """Files that may be deleted, sorted by path, and files that are too young to tell, or of unknown age."""
 
     files: list[StoredFile]
     young: list[StoredFile]
 
 
 def find_leftovers(output: RunOutput, older_than: timedelta) -> Leftovers:
-    """Find files of tables that neither a commit nor the manifest names, explainers of other digests, temporary files.
+    """Find files of tables that no commit and no manifest names, explainers of other digests, and temporary files.
 
-    A file that is younger than `older_than` may be of a part that is being written now.
+    A file younger than `older_than` may belong to a part that is being written now.
     Raises StorageError when there is no run, or one of its records is damaged: then nothing is known to be left over.
     """
     record = output.begun()
-    # Before the commits: a file of which one tells was written before it.
+    # Listed before the commits are read: a file that a commit names was written before it.
     content = output.content_files()
     explainers, root = output.explainer_files(), output.stored(deep=False)
     named = set()

@@ -37,7 +37,7 @@ _COLUMNS = pa.schema(
 
 
 class ManifestBuilder:
-    """Adds up commits, one after the other; holds a row for each file, and no commit."""
+    """Adds up commits, one after the other; keeps a row for each file, but no commit."""
 
     def __init__(self, output: RunOutput) -> None:
         self._output = output
@@ -68,7 +68,7 @@ class ManifestBuilder:
         self._hits += commit.sums.hits
 
     def add_left_out(self, counts: Mapping[str, int]) -> None:
-        """Add what the listing of the input left out, by its kind."""
+        """Add the counts, by kind, of what the listing of the input left out."""
         self._left_out.update(counts)
 
     def add_files(self, files: Iterable[FileRecord]) -> None:

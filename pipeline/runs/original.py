@@ -24,7 +24,7 @@ from schemas.input_config import InputConfig
 
 
 def samples_of(start_s: float, duration_s: float, rate: int) -> tuple[int, int]:
-    """Return the samples, from one to another, of a window whose place in its recording a run states in seconds.
+    """Return the first and last (exclusive) sample of a window whose place in its recording is given in seconds.
 
     >>> samples_of(0.5, 1.0, 16_000)
     (8000, 24000)
@@ -34,18 +34,18 @@ def samples_of(start_s: float, duration_s: float, rate: int) -> tuple[int, int]:
 
 
 class Originals:
-    """The input of a run, listed once, from which its windows are read again; what decodes them ends with the block.
+    """The input of a run, listed once, from which its windows are read again; its decoder ends with the block.
 
-    `labels_url` is the run's table of labels, which is needed where it said what the segments are. Raises InputError
-    where it is not given then, StorageError where the input cannot be listed.
+    `labels_url` is the run's table of labels, needed if it defines the segments. Raises InputError when it is needed
+    and not given, StorageError when the input cannot be listed.
     """
 
     def __init__(self, run: Run, input_url: str, labels_url: str | None = None) -> None:
         config = run.record.config
         if config.get("label_segments") and labels_url is None:
             raise InputError(
-                "a table of labels said what the run's segments are: give it with --labels, or take the listenables, "
-                "of which both sides together are the original"
+                "the run's segments come from a table of labels: give it with --labels, or use the listenables, whose "
+                "two sides add up to the original"
             )
         self._rate, self._channel = run.record.explainer["sample_rate"], config["channel"]
         reading = InputConfig.recorded(config, labels_url)
@@ -61,11 +61,10 @@ class Originals:
         self._decoder.__exit__(*raised)
 
     def read(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Yield windows, told by their rows of `predictions`, by their names with their samples `[n]`.
+        """Yield the id and samples `[n]` of each window, given by its row of `predictions`.
 
-        They are at the explainer's rate, in the input's order; those whose recording the input does not have are left
-        out. Raises StorageError where the input cannot be read, and InputError where a recording cannot be decoded any
-        more.
+        They are at the explainer's rate, in the input's order; windows whose recording the input lacks are left out.
+        Raises StorageError when the input cannot be read, and InputError when a recording can no longer be decoded.
         """
         by_clip: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for row in rows:
@@ -98,9 +97,9 @@ def _still_there(name: str, read: Callable[[], Iterable[NDArray[np.float32]]]) -
 def read_originals(
     run: Run, window_ids: Collection[str], input_url: str, labels_url: str | None = None
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield windows of a run by their names, with their samples `[n]` at the explainer's rate, in the input's order.
+    """Yield the id and samples `[n]` of windows of a run, at the explainer's rate, in the input's order.
 
-    What is left out and what is raised is as in `Originals`.
+    Windows are left out, and errors raised, as in `Originals`.
     """
     with Originals(run, input_url, labels_url) as originals:
         rows = run.sql(
@@ -112,7 +111,7 @@ def read_originals(
 
 
 def sides_add_up(run: Run) -> bool:
-    """Whether a run's listenables, masked in and masked out, are the original again where both were drawn."""
+    """Whether the masked-in and masked-out listenables of a run add up to the original, where both were drawn."""
     sides = set(run.record.config.get("listenables", ()))
     return run.record.explainer["mask_domain"] == "magnitude" and {"masked_in", "masked_out"} <= sides
 
@@ -126,7 +125,7 @@ class SidesSum:
     def add(self, side: Listenable) -> NDArray[np.float32] | None:
         """Take a side; return the original `[n]` if it is the second of its window and target."""
         key = side.row["window_id"], side.row["target"]
-        # A side that would have left full scale was lowered as a whole.
+        # A side that would have exceeded full scale was lowered as a whole.
         waveform = side.waveform / np.float32(10 ** (side.row["gain_db"] / 20))
         if key in self._other:
             original: NDArray[np.float32] = waveform + self._other.pop(key)

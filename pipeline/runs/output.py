@@ -1,4 +1,4 @@
-"""The output of a run: its tables, its commits, its manifest, and where each of them lies."""
+"""The output of a run: its tables, its commits, its manifest, and the path of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from schemas.records import RECORD_VERSION, CommitRecord, FileRecord, Manifest, 
 _RUN, _MANIFEST, _SUCCESS, _COMMITS = "_run.json", "_manifest.json", "_SUCCESS", "_commits"
 FILES = "_manifest.parquet"
 CANDIDATES = "_candidates"
-# Findings of `lmac audit`: no part of the run, written anew by each audit.
+# Findings of `lmac audit`: not part of the run, rewritten by each audit.
 AUDIT = "audit"
 _COMMIT = re.compile(rf"{_COMMITS}/([^/]+)/(\d+)\.json")
 _CONTENT = (*get_args(TableName), CANDIDATES)
@@ -34,8 +34,8 @@ R = TypeVar("R", bound=VersionedRecord)
 
 _REMEDIES: dict[type[VersionedRecord], str] = {
     RunRecord: "put back the file as it was, or explain into another output",
-    CommitRecord: "delete it and run the same `lmac explain` again, which makes its part anew",
-    Manifest: "delete it and run the same `lmac explain` again, which writes it anew",
+    CommitRecord: "delete it and run the same `lmac explain` again, which redoes its part",
+    Manifest: "delete it and run the same `lmac explain` again, which writes it again",
 }
 
 
@@ -47,11 +47,11 @@ class RunOutput(FileStore):
     ) -> FileRecord:
         """Write a Parquet file (zstd) as `<name>/<stem>-<12 hex digits of its SHA-256>.parquet`, or in `folder`.
 
-        The digest in the name keeps a part that was written twice apart from its twin.
+        The digest in the name distinguishes the two files of a part that was written twice.
         """
         buffer = io.BytesIO()
         with span("Parquet"), pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
-            if table.num_rows:  # a group without rows is more than some readers bear
+            if table.num_rows:  # some readers cannot read a group without rows
                 writer.write_table(table, row_group_rows)
         data = buffer.getvalue()
         digest = hashlib.sha256(data).hexdigest()[:12]
@@ -60,12 +60,12 @@ class RunOutput(FileStore):
             return self.write_bytes(path, data, table=name, rows=table.num_rows)
 
     def commit(self, record: CommitRecord) -> FileRecord:
-        """Write the record that makes a part exist; everything that it names must have been written before."""
+        """Write the record that makes a part exist; all files that it names must have been written before."""
         with span("put"):
             return self._write_record(self.commit_path(record.shard_id, record.part), record)
 
     def commit_path(self, shard_id: str, part: int) -> str:
-        """Return where the commit of a part lies, relative to the output."""
+        """Return the path of a part's commit, relative to the output."""
         return f"{_COMMITS}/{shard_id}/{part:06d}.json"
 
     def commits(self) -> Iterator[CommitRecord]:
@@ -87,7 +87,7 @@ class RunOutput(FileStore):
         return self._read_record(path, CommitRecord)
 
     def committed_parts(self, shard_id: str = "") -> dict[str, list[int]]:
-        """Return the numbers of the committed parts of each shard, or of one, by the names of the commits alone."""
+        """Return the numbers of the committed parts of each shard, or of one, from the names of the commits alone."""
         parts: dict[str, list[int]] = defaultdict(list)
         for file in self.stored(join(_COMMITS, shard_id)):
             if found := _COMMIT.fullmatch(file.path):
@@ -99,26 +99,26 @@ class RunOutput(FileStore):
         return self.read_commit(self.commit_path(shard_id, part))
 
     def write_run_record(self, record: RunRecord) -> FileRecord:
-        """Write what the run is of."""
+        """Write the record of what the run was asked to do."""
         return self._write_record(_RUN, record)
 
     def read_run_record(self) -> RunRecord | None:
-        """Return what the run is of; None where no run has begun."""
+        """Return the record of what the run was asked to do; None if no run has begun."""
         return self._read_record(_RUN, RunRecord) if self.exists(_RUN) else None
 
     def begun(self) -> RunRecord:
-        """Return what the run is of; raises StorageError where no run has begun."""
+        """Return the record of what the run was asked to do; raises StorageError when no run has begun."""
         record = self.read_run_record()
         if record is None:
             raise StorageError(f"{display_url(self.url)}: it has no {_RUN}: give the output of `lmac explain`")
         return record
 
     def write_manifest(self, manifest: Manifest) -> FileRecord:
-        """Write the manifest, by which the run's files are found."""
+        """Write the manifest, which leads to the run's files."""
         return self._write_record(_MANIFEST, manifest)
 
     def has_manifest(self) -> bool:
-        """Return True when the run has ended, with shards given up or without."""
+        """Return True when the run has ended, with or without shards given up."""
         return self.exists(_MANIFEST)
 
     def read_manifest(self) -> Manifest:
@@ -142,7 +142,7 @@ class RunOutput(FileStore):
         if hashlib.sha256(data).hexdigest() != named.sha256:
             raise StorageError(
                 f"{display_url(join(self.url, named.path))}: it is not the file that {_MANIFEST} was written with: "
-                f"delete both and run the same `lmac explain` again, which writes them anew"
+                f"delete both and run the same `lmac explain` again, which writes them again"
             )
         chosen = None if table is None else [("table", "=", table)]
         return [FileRecord(**row) for row in pq.read_table(io.BytesIO(data), filters=chosen).to_pylist()]
@@ -162,8 +162,8 @@ class RunOutput(FileStore):
     def sweep_orphans(self, named: Collection[str]) -> list[str]:
         """Delete the files of tables that are not among those `named`; return their paths, sorted.
 
-        They are left by parts that were written but never committed, or written twice. The folder of
-        candidates goes when nothing is left in it.
+        They are left by parts that were written but never committed, or written twice. The folder of candidates is
+        removed when it is empty.
         """
         orphans = [file for file in self.content_files() if file.path not in named]
         self.delete(orphans)
@@ -198,7 +198,7 @@ def _refuse_version(shown: str, version: object) -> None:
 
 
 def _version(data: bytes) -> object:
-    """The version that a record states, whatever its fields are; the present one where it states none."""
+    """Return the version that a record states, whatever its fields are; the current one if it states none."""
     try:
         return json.loads(data).get("record_version", RECORD_VERSION)
     except (ValueError, AttributeError):

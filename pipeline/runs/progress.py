@@ -1,4 +1,4 @@
-"""How far a run is, by what is in its output."""
+"""How far a run has come, judged by its output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from pipeline.runs.output import RunOutput
 from schemas.records import QuarantinedShard
 
-# The rate is that of the commits in so long before the last one.
+# The rate is that of the commits in this time before the last one.
 RECENT = timedelta(minutes=10)
 
 State = Literal["finished", "given_up", "unfinished"]
@@ -19,10 +19,10 @@ State = Literal["finished", "given_up", "unfinished"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; `share` of the input is done, each of its shards taken for as large as another.
+    """How far a run has come; `share` of the input is done, with all its shards taken as equally large.
 
-    `errors` are by reason. `windows_per_s` and `seconds_left` are by the commits of the 10 minutes up to the last one,
-    None where those do not say; `actors` are all that have committed, `recent_actors` those of these minutes.
+    `errors` are by reason. `windows_per_s` and `seconds_left` come from the commits of the 10 minutes up to the last
+    one, None if these do not say; `actors` are all that have committed, `recent_actors` those of these minutes.
     """
 
     state: State
@@ -43,7 +43,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Step:
-    """What is kept of a commit: its counts, how much of its shard it has added, and when it was written."""
+    """What is kept of a commit: its counts, the share of its shard that it added, and when it was written."""
 
     windows: int
     recordings: int
@@ -55,7 +55,7 @@ class _Step:
 
 
 def read_progress(output_url: str) -> Progress:
-    """Read how far a run is, while it goes on or after; raises StorageError when there is none."""
+    """Read how far a run has come, during or after it; raises StorageError when there is none."""
     output = RunOutput(output_url)
     record = output.begun()
     steps, errors = _steps(output)
@@ -84,7 +84,7 @@ def read_progress(output_url: str) -> Progress:
 
 
 def _steps(output: RunOutput) -> tuple[list[_Step], dict[str, int]]:
-    """A step for each commit, by shard and part, and the errors by reason, the most frequent first."""
+    """Return a step for each commit, by shard and part, and the errors by reason, the most frequent first."""
     steps, before, errors = [], defaultdict[str, float](float), Counter[str]()
     files = output.commit_files()
     for file, commit in zip(files, output.read_commits(files), strict=True):
@@ -103,6 +103,6 @@ def _recent(steps: Sequence[_Step]) -> list[_Step]:
 
 
 def _seconds(recent: Sequence[_Step]) -> float:
-    """From where the first of the parts was begun to where the last was written."""
+    """Return the seconds from the start of the first of these parts to the commit of the last."""
     written = [(step.written.timestamp(), step.seconds) for step in recent if step.written]
     return max(at for at, _ in written) - min(at - took for at, took in written) if written else 0.0

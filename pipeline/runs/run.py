@@ -1,4 +1,4 @@
-"""A finished run, opened: its tables, questions in SQL, and single masks and listenables."""
+"""Open a finished run: its tables, SQL queries, and single masks and listenables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from schemas.errors import LmacError
 from schemas.records import Manifest, RunRecord, TableName
 from schemas.tables import TABLES
 
-# What a condition is about: a row for each explanation, with what is known of its window.
+# The view for conditions: a row for each explanation, with what is known about its window.
 EXPLANATIONS = """
     CREATE VIEW explanations AS
     SELECT * FROM predictions
@@ -87,7 +87,7 @@ class Run:
         return list(self.record.explainer["band_edges_hz"])
 
     def table(self, name: TableName) -> ds.Dataset:
-        """A table as a pyarrow dataset of the files that the manifest names; nothing is read yet.
+        """Return a table as a pyarrow dataset of the files that the manifest names; nothing is read yet.
 
         >>> from lmac import open_run
         >>> open_run("explained").table("faithfulness").to_table(columns=["target", "ff"]).column_names
@@ -97,15 +97,14 @@ class Run:
             raise NotInRunError(f"a run has no table {name!r}: choose from {', '.join(TABLES)}")
         fs, root = open_filesystem(self.url)
         paths = [join(root, file.path) for file in self.output.files(name)]
-        # A disk is read without Python: what Arrow's threads call back into it may wait for one another, under DuckDB
-        # above all.
+        # A disk is read without Python: calls back into it from Arrow's threads may deadlock, above all under DuckDB.
         filesystem = pa.fs.LocalFileSystem() if is_local(fs) else pa.fs.PyFileSystem(_Retrying(fs))
         return ds.FileSystemDataset.from_paths(
             paths, schema=TABLES[name], format=ds.ParquetFileFormat(), filesystem=filesystem
         )
 
     def sql(self, query: str, parameters: object = None) -> duckdb.DuckDBPyRelation:
-        """Ask the tables, which go by their names; `explanations` joins predictions, faithfulness and profiles.
+        """Query the tables by their names; the view `explanations` joins predictions, faithfulness and profiles.
 
         >>> from lmac import open_run
         >>> best = open_run("explained").sql("SELECT target, avg(ff) AS ff FROM explanations GROUP BY 1")
@@ -115,9 +114,9 @@ class Run:
         return self.connect().sql(query, params=parameters)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection of your own to the tables, for more than one question."""
+        """Return a DuckDB connection of your own to the tables, for more than one query."""
         connection = duckdb.connect()
-        # It would be drawn on stdout, into what programs read there.
+        # It would be drawn on stdout, which programs may read.
         connection.execute("SET enable_progress_bar = false")
         for name in TABLES:
             connection.register(name, self.table(name))  # type: ignore[arg-type]
@@ -125,9 +124,9 @@ class Run:
         return connection
 
     def mask(self, window_id: str, target: str | None = None) -> NDArray[np.float32]:
-        """The mask `[n_freq, n_frames]` in [0, 1] of a window, for the target or for the only one that it has.
+        """Return the mask `[n_freq, n_frames]` in [0, 1] of a window, for the target or the only one that it has.
 
-        Raises NotInRunError where there is no such row, or its mask was not drawn.
+        Raises NotInRunError when there is no such row, or its mask was not drawn.
         """
         row = self.mask_row(window_id, target)
         if row["mask"] is None:
@@ -136,19 +135,19 @@ class Run:
         return (levels / np.float32(255)).astype(np.float32)
 
     def mask_row(self, window_id: str, target: str | None = None) -> dict[str, Any]:
-        """The row of `masks` of a window, for the target or for the only one that it has: bytes, grid and profiles."""
+        """Return a window's row of `masks`, for the target or the only one that it has: bytes, grid and profiles."""
         return self._row("masks", window_id, target)
 
     def listenable(self, window_id: str, target: str | None = None, kind: str = "masked_in") -> Listenable:
-        """The listenable of a window, for the target or for the only one that it has.
+        """Return the listenable of a window, for the target or the only one that it has.
 
-        Raises NotInRunError where there is none: its side was not written, or its window not drawn.
+        Raises NotInRunError when there is none: its side was not written, or its window not drawn.
         """
         row = self._row("listenables", window_id, target, pc.field("kind") == kind)
         return Listenable(row.pop("audio")["bytes"], row)
 
     def summary(self) -> RunSummary:
-        """How many windows of which targets, and how far their explanations can be trusted, by the manifest alone."""
+        """Return each target's number of windows, and how far its explanations can be trusted, from the manifest."""
         return summarise(self.manifest)
 
     def _asked(self, setting: str) -> str:
@@ -185,7 +184,7 @@ class Run:
 def open_run(url: str | os.PathLike[str]) -> Run:
     """Open a finished run at a path or URL.
 
-    Raises StorageError when there is none, it has not ended, or the storage stays away.
+    Raises StorageError when there is none, it has not ended, or the storage cannot be reached.
 
     >>> from lmac import open_run
     >>> print(str(open_run("explained").summary()).splitlines()[0])

@@ -1,4 +1,4 @@
-"""A folder of files at a local path or any fsspec URL: each is there whole or not at all, and durable once written."""
+"""A folder of files at a local path or any fsspec URL; writes are atomic, and durable once they return."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.storage.filesystem import (
 from pipeline.storage.retry import retrying
 from schemas.records import FileRecord, TableName
 
-# Files that are read, or deleted, in one go: a bulk delete of S3 takes 1,000 names.
+# Files that are read, or deleted, at once: a bulk delete of S3 takes 1,000 names.
 READ_AT_ONCE, DELETE_AT_ONCE = 256, 1000
 _THREADS = 16
 
@@ -44,7 +44,7 @@ class StoredFile:
 
 
 class FileStore:
-    """Files below a root; paths are relative to it, with `/`. A file appears under its name when all of it is there."""
+    """Files below a root; paths are relative to it, with `/`. A file appears under its name only when complete."""
 
     def __init__(self, url: str) -> None:
         self._fs, self._root = open_filesystem(url)
@@ -53,11 +53,11 @@ class FileStore:
     def write_bytes(
         self, path: str, data: bytes, table: TableName | None = None, rows: int | None = None
     ) -> FileRecord:
-        """Write a file; what was there under the same name is replaced.
+        """Write a file, replacing one of the same name.
 
-        On this machine's disk the file and its folder are flushed to it before this returns, so that a record written
-        afterwards never names a file that a power cut takes.
-        Raises StorageError when the path leaves the root, or the storage refuses or stays away.
+        On this machine's disk the file and its folder are flushed before this returns, so that a record written
+        afterwards never names a file that a power cut destroys.
+        Raises StorageError when the path leaves the root, or the storage refuses or cannot be reached.
         """
         target, what = self._path(path), f"writing {display_url(join(self.url, path))}"
         with storage_errors(what):
@@ -71,7 +71,7 @@ class FileStore:
             return bytes(retrying(lambda: self._fs.cat_file(target), what=what))
 
     def read_many(self, paths: Iterable[str]) -> Iterator[bytes]:
-        """Read small files in the order given, many at a time; holds no more than those.
+        """Read small files in the order given, many at a time; only those are held in memory.
 
         Raises StorageError when one is missing or out of reach.
         """
@@ -81,7 +81,7 @@ class FileStore:
                 yield from pool.map(self.read_bytes, chunk)
 
     def stored(self, folder: str = "", deep: bool = True) -> list[StoredFile]:
-        """Return the files in a folder, with all below it if `deep`, sorted by path; none where there is no folder."""
+        """Return the files in a folder, with all below it if `deep`, sorted by path; none if there is no folder."""
         target, what = self._path(folder) if folder else self._root, f"listing {display_url(join(self.url, folder))}"
 
         def look() -> dict[str, dict[str, Any]]:
@@ -101,13 +101,13 @@ class FileStore:
         )
 
     def delete(self, files: Iterable[StoredFile]) -> None:
-        """Delete files, a thousand to a request where the storage can; one that is gone already is no error."""
+        """Delete files, a thousand per request if the storage can; a file that is gone already is no error."""
         left = iter([file.path for file in files])
         while chunk := list(islice(left, DELETE_AT_ONCE)):
             self._delete(chunk)
 
     def drop_empty_folder(self, folder: str) -> None:
-        """Remove a folder of this machine's disk where nothing is in it; elsewhere a folder is its files alone."""
+        """Remove an empty folder from this machine's disk; elsewhere a folder exists only through its files."""
         path = self._path(folder)
         if is_local(self._fs) and os.path.isdir(path) and not os.listdir(path):
             with storage_errors(f"removing {path}"):
@@ -151,7 +151,7 @@ class FileStore:
         targets = [join(self._root, path) for path in paths]
         what = f"deleting {len(paths)} files of {display_url(self.url)}, {paths[0]} for one"
         with storage_errors(what):
-            # S3 deletes a list in one request; but fsspec would take a name with glob characters for a pattern.
+            # S3 deletes a list in one request; but fsspec would treat a name with glob characters as a pattern.
             if isinstance(self._fs, AsyncFileSystem) and not any(is_pattern(target) for target in targets):
                 with suppress(FileNotFoundError):
                     retrying(lambda: self._fs.rm(targets), what=what)
@@ -167,7 +167,7 @@ class FileStore:
 
 
 def _make_durable_folder(folder: str) -> None:
-    """Make a folder, and the folders above it, such that a power cut does not take them."""
+    """Make a folder, and the folders above it, so that they survive a power cut."""
     if os.path.isdir(folder):
         return
     above = os.path.dirname(folder)
@@ -187,7 +187,7 @@ def _flush_folder(folder: str) -> None:
 
 
 def _modified(info: dict[str, Any]) -> datetime | None:
-    """When a file was written, by whichever name its filesystem has for it."""
+    """Return when a file was written, under whichever name its filesystem has for that."""
     told = next((info[name] for name in ("LastModified", "mtime", "created") if info.get(name) is not None), None)
     if isinstance(told, (int, float)):
         return datetime.fromtimestamp(told, timezone.utc)

@@ -1,4 +1,4 @@
-"""A run in a few lines: how many, what the classifier decided, how far its explanations can be trusted."""
+"""Summarise a run: how many windows, what the classifier decided, how far its explanations can be trusted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLUMNS = ["target", "windows", "p", "AD %", "FF", "Fid-In", "mask mean", "energ
 
 @dataclass(frozen=True)
 class TargetSummary:
-    """Means over the explanations of one target; `windows` that have one, `p` of the target; `ad` in percent."""
+    """Means over the explanations of one target, which `windows` have; `p` is that of the target, `ad` in percent."""
 
     target: str
     windows: int
@@ -27,10 +27,10 @@ class TargetSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """All explanations together (`total`), each target, and by reason the recordings that could not be used.
+    """All explanations together (`total`), each target, and the recordings that could not be used, by reason.
 
-    `labelled` windows came with a label that is a class of the explainer; `accuracy` is the share of them that are
-    classified as labelled, None where there are none.
+    `labelled` windows came with a label that is a class of the explainer; `accuracy` is the share of them classified as
+    labelled, None if there are none.
     """
 
     total: TargetSummary | None
@@ -40,7 +40,7 @@ class RunSummary:
     labelled: int = 0
 
     def rows(self) -> list[list[str]]:
-        """The table of a summary: the names of its columns, then a row for each target and one for all."""
+        """Return the summary as a table: the column names, then a row for each target and one for all."""
         shown = [COLUMNS]
         for one in [*self.targets, *([self.total] if self.total else [])]:
             numbers = (f"{one.p:.2f}", f"{one.ad:.1f}", f"{one.ff:.2f}", f"{one.fid_in:.2f}")
@@ -61,9 +61,9 @@ class RunSummary:
 
 
 def summarise(manifest: Manifest) -> RunSummary:
-    """Summarise a run by the sums of its manifest, the most frequent targets and reasons first.
+    """Summarise a run from the sums of its manifest, the most frequent targets and reasons first.
 
-    Where windows have several targets, the row of all counts windows and has means over explanations.
+    If windows have several targets, the row for all counts windows, and has means over explanations.
     """
     sums = manifest.sums
     found = sorted(sums.targets.items(), key=lambda item: (-item[1].windows, item[0]))

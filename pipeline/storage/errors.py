@@ -1,4 +1,4 @@
-"""Errors of storage that people can mend: the input is not usable, or the storage is not reachable."""
+"""Storage errors that people can fix: the input is not usable, or the storage is not reachable."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""Names of the input as parts of the names of files that people look for."""
+"""Turn names from the input into parts of file names that people can find."""
 
 from __future__ import annotations
 
 import unicodedata
 
-_MAX_BYTES = 60  # of 255 that a file's name may have
+_MAX_BYTES = 60  # of the 255 bytes that a file name may have
 
 
 def safe_name(name: str) -> str:
     """Return a name as one part of a file's name: the letters and digits of any script, joined by `_` (NFC).
 
-    At most 60 bytes of UTF-8; `unnamed` where nothing is left. Names that differ may become the same.
+    At most 60 bytes of UTF-8; `unnamed` if nothing is left. Different names may become the same.
 
     >>> safe_name("../Wärme/狗叫 (2)"), safe_name("...")
     ('Wärme_狗叫_2', 'unnamed')
@@ -26,7 +26,7 @@ def safe_name(name: str) -> str:
 
 
 def explanation_name(number: int, target: str, recording: str, start_s: float) -> str:
-    """Return the name, without kind and suffix, of the files of one explanation; `number` keeps it apart from others.
+    """Return the file name of an explanation, without kind and suffix; `number` keeps it apart from others.
 
     >>> explanation_name(3, "a/b", "my dog", 2.5)
     '0003-a_b-my_dog-2.5s'

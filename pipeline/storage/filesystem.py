@@ -55,14 +55,14 @@ def is_url(text: str) -> bool:
 
 
 def is_pattern(url: str) -> bool:
-    """Return True when a path or URL has glob characters in it (a file may still be named so)."""
+    """Return True when a path or URL has glob characters in it (a file's real name may have them too)."""
     return GLOB.search(url) is not None
 
 
 def put_file(fs: AbstractFileSystem, path: str, data: bytes) -> None:
     """Write a file on a remote filesystem; raises TimeoutError when it takes implausibly long."""
-    # An S3 client waits without a timeout for the server to request the body: a server that died silently would block
-    # the write, and with it the run, for ever.
+    # An S3 client waits for the server to request the body, without a timeout: a server that died silently would block
+    # the write, and so the run, for ever.
     limit = {"timeout": WRITE_S + len(data) / WRITE_BYTES_PER_S} if fs.async_impl else {}
     fs.pipe_file(path, data, **limit)
 
@@ -95,9 +95,9 @@ def split_parent(path: str) -> tuple[str, str]:
 
 
 def display_url(url: str) -> str:
-    """Return a URL as it may be printed or stored: without user and password, and of the web without its query.
+    """Return a URL as it may be printed or stored: without user and password and, for http(s), without the query.
 
-    Elsewhere `?` and `#` are letters of a name, as on S3.
+    Elsewhere, as on S3, `?` and `#` are characters of a name.
     """
     if not is_url(url):
         return url
@@ -112,7 +112,7 @@ def display_url(url: str) -> str:
 def recorded_url(url: str) -> str:
     """Return a URL or path as a record may hold it: without credentials, and without the folders of this machine.
 
-    An absolute local path keeps what lies below the current folder, else its last name alone.
+    An absolute local path becomes relative to the current folder or, outside it, keeps only its last name.
     """
     if is_url(url):
         return display_url(url)

@@ -1,4 +1,4 @@
-"""Retrying a storage operation while its failure may be transient."""
+"""Retry a storage operation while its failure may be transient."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def retrying(
 def is_transient(error: BaseException) -> bool:
     """Return True for timeouts, broken connections, throttling and a server's 5xx; False for all else.
 
-    A host whose name nobody has is no error that passes.
+    An unknown host name is not transient.
     """
     chain = list(_chain(error))
     for link in chain:
         status, code = _http_status(link)
         if status or code:
             return status >= 500 or status == 429 or code in _TRANSIENT_CODES
-    # A name that is nobody's. One that the resolver could not look up now (EAI_AGAIN) may be found a moment later.
+    # A name that does not exist. One that the resolver could not look up now (EAI_AGAIN) may be found a moment later.
     if any(isinstance(link, socket.gaierror) and link.errno in _UNKNOWN_HOST for link in chain):
         return False
     for link in chain:

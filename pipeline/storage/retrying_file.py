@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class RetryingFile(io.RawIOBase):
-    """A remote file, opened for reading, whose opening, reads and seeks are each retried.
+    """A remote file, opened for reading; opening it, reads and seeks are each retried.
 
-    An fsspec file moves its position only after a read has succeeded, so the same read can be done again. Each read
-    fetches `block_bytes` more than is asked for, and is retried for `budget_s` seconds.
+    An fsspec file moves its position only after a read has succeeded, so the same read can be repeated. Each read
+    fetches `block_bytes` more than requested, and is retried for `budget_s` seconds.
     """
 
     def __init__(

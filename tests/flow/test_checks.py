@@ -54,7 +54,7 @@ def test_another_explainer_on_the_same_output_is_refused(tiny_run: TinyRun, tmp_
 
 def test_an_output_with_files_of_something_else_is_refused_and_kept(tiny_explainer: str, tmp_path: Path) -> None:
     dataset = write_folder(tmp_path / "set", {f"masks/{name}": data for name, data in short_clips(2).items()})
-    with pytest.raises(RunConflictError, match=r"files of something else, 'masks/s000.wav' for one"):
+    with pytest.raises(RunConflictError, match=r"holds other files, such as 'masks/s000.wav'"):
         explain(f"{dataset}/masks", dataset, content_of(tiny_explainer))
     assert sorted(path.name for path in Path(dataset).rglob("*")) == ["masks", "s000.wav", "s001.wav"]
 
@@ -88,7 +88,7 @@ def test_a_hop_that_leaves_sound_out_is_refused(source: str, tiny_explainer: str
         ({"explainer": "scenes", "targets": "all"}, "content.targets: .* one mask for all classes"),
         (
             {"explainer": "esc10", "targets": "all", "part_windows": 410},
-            "410 windows of 10 targets are more than the 4096 masks of a part: give --part-windows 409",
+            "410 windows of 10 targets are more than the 4096 masks that a part may have: use --part-windows 409",
         ),
     ],
 )

@@ -220,7 +220,7 @@ def test_a_recipe_that_does_not_fit_the_clap_is_refused_before_any_audio(
     ("options", "message"),
     [
         (["--prompts", OTHERS], "comes without a text encoder for prompts"),
-        (["--classifier", "clap:somewhere"], "are for content.prompts, which is not given"),
+        (["--classifier", "clap:somewhere"], "need content.prompts, which is not given"),
         (["--prompts", OTHERS, "--classifier", "somewhere"], "content.classifier must be clap:WHERE, got 'somewhere'"),
         (["--prompts", "rain", "--classifier", "clap:somewhere"], "'rain' is the only prompt"),
         (["--prompts", "rain; Rain", "--classifier", "clap:somewhere"], "are equal"),

@@ -165,7 +165,7 @@ def test_a_lease_that_cannot_be_renewed_is_not_relied_on_until_it_can(
         monkeypatch.setattr(lease, "find_holder", lambda output: output.read_bytes(LEASE))
         wait_until(lambda: not held.holds())
         assert len(notes) == 1
-        assert "could not be renewed, it is tried again" in notes[0]
+        assert "could not be renewed, trying again" in notes[0]
         (tmp_path / LEASE).rmdir()
         (tmp_path / LEASE).write_bytes(data)
         monkeypatch.setattr(lease, "find_holder", find_holder)

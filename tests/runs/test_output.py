@@ -108,7 +108,7 @@ def test_a_damaged_commit_is_named(tmp_path: Path, data: bytes) -> None:
     message = str(caught.value)
     assert "\n" not in message
     assert "pydantic" not in message
-    assert message.endswith("delete it and run the same `lmac explain` again, which makes its part anew")
+    assert message.endswith("delete it and run the same `lmac explain` again, which redoes its part")
 
 
 def test_a_file_in_place_of_a_run_is_named(tmp_path: Path) -> None:

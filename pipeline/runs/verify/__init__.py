@@ -1,1 +1,1 @@
-"""Runs verified from storage alone: what is recorded, what is there, and what the rows say of each other."""
+"""Verify runs from storage alone: what is recorded, what is there, and whether rows agree with each other."""

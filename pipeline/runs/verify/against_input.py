@@ -18,7 +18,7 @@ from schemas.records import RunRecord
 class InputCheck:
     """Checks that a run has the recordings of its input, one shard after the other.
 
-    Loose files are known by the listing, tars and Parquet files are read through.
+    Loose files are known from the listing; tars and Parquet files are read in full.
     """
 
     def __init__(self, listing: Listing, truth: GroundTruth, record: RunRecord, findings: Findings) -> None:
@@ -30,7 +30,7 @@ class InputCheck:
             findings.add("input_changed", "_run.json", message)
 
     def check_shard(self, shard_id: str, ids: np.ndarray, whole: bool) -> None:
-        """Check the recordings of a shard, whose ids are `ids`; `whole` where all of them have been read."""
+        """Check the recordings of a shard, whose ids are `ids`; `whole` says that all of them have been read."""
         shard = self._left.pop(shard_id, None)
         if shard is None:
             self._findings.add("stray_shard", shard_id, "it is committed, and the input has no such shard")
@@ -49,7 +49,7 @@ class InputCheck:
             self._findings.add("stray_recording", shard_id, "the input has no such recording", identity)
 
     def close(self, finished: bool) -> None:
-        """Check that no shard of the input is left, if the run says that it is whole."""
+        """Check that no shard of the input is left over, if the run says that it is whole."""
         for shard_id in self._left if finished else ():
             self._findings.add("missing_shard", shard_id, "the input has it, and no part of it is committed")
 

@@ -1,4 +1,4 @@
-"""A part's tables against each other and against what the run's record says."""
+"""Check a part's tables against each other and against the run's record."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pipeline.runs.verify.settings import Settings
 from pipeline.runs.verify.values import keys_of
 from schemas.records import TableName
 
-# What rounding to float32 may leave between two ways to one number: probabilities, percent.
+# How much rounding to float32 may change a number computed in two ways: probabilities, percent.
 _SUM_SLACK, _SLACK, _PERCENT_SLACK = 1e-3, 1e-5, 1e-2
 _SIDES = ("", "_audio")
-# Below, quotients of float32 mean nothing.
+# Below this, quotients of float32 mean nothing.
 _SMALLEST = 1e-30
 
 
 def check_predictions(predictions: pa.Table, settings: Settings, path: str, findings: Findings) -> None:
-    """Check that a decision is the most probable of the explainer's labels, and that probabilities sum to 1."""
+    """Check that each decision is the most probable of the explainer's labels, and that probabilities sum to 1."""
     columns = ("window_id", "label", "label_index", "probability", "probabilities")
     for window, label, index, p, values in zip(*(predictions[name].to_pylist() for name in columns), strict=True):
         if len(values) != len(settings.labels):
@@ -42,7 +42,7 @@ def check_predictions(predictions: pa.Table, settings: Settings, path: str, find
 
 
 def check_audio_scores(scores: pa.Table, settings: Settings, path: str, findings: Findings) -> None:
-    """Check that the written audio of the windows that are drawn was classified again, and of no others."""
+    """Check that the written audio was classified again for the windows that are drawn, and for no others."""
     names = [name for name in scores.column_names if name.endswith("_audio")]
     there = [scores[name].is_valid().to_pylist() for name in names]
     for key, *known in zip(keys_of(scores, "faithfulness"), *there, strict=True):
@@ -87,7 +87,7 @@ def _wrong_targets(found: list[str], probabilities: list[float], settings: Setti
     if numbers is None:
         chosen = {settings.labels.index(target) for target in found}
         least = min(probabilities[number] for number in chosen)
-        # Not by rank: classes of one probability may stand in either order.
+        # Not by rank: classes of equal probability may be in either order.
         better = [p for number, p in enumerate(probabilities) if number not in chosen and p > least]
         return f"{', '.join(map(repr, sorted(found)))} are not the {expected} most probable" if better else None
     names = {settings.labels[number] for number in numbers}

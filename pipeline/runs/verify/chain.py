@@ -1,4 +1,4 @@
-"""The commits of one shard, in order: each follows the one before it, and the last one says so."""
+"""Check the commits of one shard, in order: each follows the one before it, and the last one says that it is last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schemas.records import CommitRecord
 
 
 class Chain:
-    """The parts of a shard so far; `ended` by a last part, `broken` where they do not follow each other."""
+    """The parts of a shard so far; `ended` by a last part, `broken` if they do not follow each other."""
 
     def __init__(self, shard_id: str, settings: Settings, findings: Findings) -> None:
         self.shard_id, self.broken = shard_id, False
@@ -18,11 +18,11 @@ class Chain:
 
     @property
     def ended(self) -> bool:
-        """Whether all parts are there, the last one too."""
+        """Whether all parts are there, including the last."""
         return self._last and not self.broken
 
     def add(self, path: str, commit: CommitRecord) -> None:
-        """Check the next commit, and that its files are called after it."""
+        """Check the next commit, and that its files are named after it."""
         for file in [*commit.files, *filter(None, [commit.candidates])]:
             folder = CANDIDATES if file == commit.candidates else file.table
             if file.path != f"{folder}/{commit.shard_id}-{commit.part:06d}-{file.sha256[:12]}.parquet":
@@ -42,6 +42,6 @@ class Chain:
         self._next, self._path, self._last = commit.part + 1, path, commit.last
 
     def close(self, finished: bool) -> None:
-        """Check that nothing is missing at the end; an unfinished run may still add to it."""
+        """Check that nothing is missing at the end; an unfinished run may still add parts."""
         if finished and not self._last and not self.broken and self._path:
             self._findings.add("missing_commit", self._path, f"{self.shard_id} has no commit for the parts after it")

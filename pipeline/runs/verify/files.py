@@ -1,4 +1,4 @@
-"""One file of a run: there, with its bytes and digest; a table with its columns, its rows and its schema's metadata."""
+"""Check one file of a run: that it exists, its bytes and digest; for a table its columns, rows and schema metadata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EDGES = b"band_edges_hz"
 
 
 class Memory:
-    """So many bytes of files may be held at a time, by all threads together; a larger file is held alone."""
+    """Limits the bytes of files that all threads hold together; a file larger than the limit is held alone."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held, self._changed = limit, 0, Condition()
@@ -45,12 +45,12 @@ class Memory:
 
 
 def stays_away(error: StorageError) -> bool:
-    """Whether the storage is at fault, and not a file that is damaged, or gone, or has no name for a file."""
+    """Whether the storage is at fault, and not a file that is damaged, gone, or has an impossible name."""
     return error.__cause__ is not None and not isinstance(error.__cause__, (ValidationError, FileNotFoundError))
 
 
 def fetch(output: RunOutput, file: FileRecord, findings: Findings) -> bytes | None:
-    """The bytes of a file as its record has them; None, with a finding, where they are others or it is not there."""
+    """Return the bytes of a file; None, with a finding, if they differ from its record or it is not there."""
     try:
         data = output.read_bytes(file.path)
     except StorageError as error:
@@ -70,7 +70,7 @@ def fetch(output: RunOutput, file: FileRecord, findings: Findings) -> bytes | No
 def open_table(
     data: bytes, file: FileRecord, name: TableName, settings: Settings, findings: Findings
 ) -> pq.ParquetFile | None:
-    """A table's file, whose columns are those of the schema; None, with a finding, where they are others."""
+    """Open a table's file, whose columns are those of the schema; None, with a finding, if they differ."""
     try:
         parquet = pq.ParquetFile(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
@@ -91,7 +91,7 @@ def open_table(
     for key in sorted(key for key, value in expected.metadata.items() if metadata.get(key) != value):
         findings.add("wrong_metadata", file.path, f"the schema's {key.decode()} is not that of the table {name}")
     rows = parquet.metadata.num_rows
-    # A table without rows is written at the end, when no explainer is there to say its bands.
+    # A table without rows is written at the end, when no explainer is loaded to give its bands.
     if name == "masks" and rows and _edges(metadata) != list(settings.band_edges_hz):
         findings.add("wrong_metadata", file.path, "the schema's band_edges_hz are not those of _run.json")
     if rows != file.rows:

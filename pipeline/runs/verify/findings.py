@@ -9,7 +9,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: its kind, the file that it is in, the key of the row ("" for a whole file), and how."""
+    """One thing that is wrong: its kind, its file, the key of the row ("" for a whole file), and a message."""
 
     kind: str
     file: str
@@ -32,7 +32,7 @@ class Findings:
             kept.append(Finding(kind, file, key, message))
 
     def take(self, other: Findings) -> None:
-        """Add all findings of another."""
+        """Add all findings of another instance."""
         for kind, count in other.counts.items():
             self.counts[kind] = self.counts.get(kind, 0) + count
             kept = self.shown.setdefault(kind, [])

@@ -1,4 +1,4 @@
-"""Listenables against the draw, and each FLAC against its row."""
+"""Check listenables against the draw, and each FLAC against its row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.runs.verify.settings import Settings
 from schemas.draws import rank_of
 
 _DB_SLACK = 0.01
-# Rows that are looked at together, should a file have larger groups of rows than ours.
+# Rows that are checked together, should a file have larger row groups than ours.
 _BATCH_ROWS = 32
 
 # The drawn windows of each target: their ranks and names.
@@ -27,7 +27,7 @@ Lowest = dict[str, list[tuple[int, str]]]
 
 
 def lowest_ranks(scores: pa.Table, count: int) -> Lowest:
-    """The `count` windows of lowest rank of each target in a table of scores, the lowest first."""
+    """Return the `count` windows of lowest rank for each target in a table of scores, the lowest first."""
     lowest: Lowest = {}
     for window, target in zip(scores["window_id"].to_pylist(), scores["target"].to_pylist(), strict=True):
         take_lowest(lowest, {target: [(rank_of(window), window)]}, count)
@@ -35,7 +35,7 @@ def lowest_ranks(scores: pa.Table, count: int) -> Lowest:
 
 
 def take_lowest(lowest: Lowest, others: Lowest, count: int) -> None:
-    """Take other windows among the `count` of lowest rank of each target, in place."""
+    """Merge other windows into the `count` of lowest rank for each target, in place."""
     for target, ranked in others.items():
         kept = lowest.setdefault(target, [])
         for item in ranked:
@@ -45,7 +45,7 @@ def take_lowest(lowest: Lowest, others: Lowest, count: int) -> None:
 
 
 def drawn_keys(scores: pa.Table, settings: Settings) -> set[tuple[str, ...]]:
-    """The window, target and side of each listenable that a part must have; where targets are drawn, of candidates."""
+    """Return the window, target and side of each listenable (candidate, if per target) that a part must have."""
     if settings.listen.per_target is not None:
         return with_sides(lowest_ranks(scores, settings.listen.per_target), settings)
     pairs = zip(scores["window_id"].to_pylist(), scores["target"].to_pylist(), strict=True)
@@ -54,7 +54,7 @@ def drawn_keys(scores: pa.Table, settings: Settings) -> set[tuple[str, ...]]:
 
 
 def with_sides(lowest: Lowest, settings: Settings) -> set[tuple[str, ...]]:
-    """The window, target and side of each listenable of drawn windows."""
+    """Return the window, target and side of each listenable of drawn windows."""
     drawn = [(window, target) for target, ranked in lowest.items() for _, window in ranked]
     return {(*pair, side) for pair in drawn for side in settings.sides}
 
@@ -80,7 +80,7 @@ def check_audio(
 ) -> None:
     """Check that each FLAC decodes and is what its row says, a group of rows at a time.
 
-    `lengths` are those of the windows in seconds, where they are known.
+    `lengths` are the lengths of the windows in seconds, if known.
     """
     for batch in parquet.iter_batches(_BATCH_ROWS):
         for row in batch.to_pylist():

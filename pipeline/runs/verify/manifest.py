@@ -1,4 +1,4 @@
-"""The manifest of a run against its commits, and against the files that are there."""
+"""Check the manifest of a run against its commits, and against the files that are there."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _BATCH_ROWS = 4096
 class ManifestCheck:
     """What the manifest says, compared with one commit after the other.
 
-    Keeps 17 bytes for each file that it names: a digest of the path, one of all that is recorded, and whether a commit
-    has named it. `manifest` is None where there is none that can be read.
+    Keeps 17 bytes for each file that it names: a digest of the path, one of the whole record, and whether a commit has
+    named it. `manifest` is None if there is none that can be read.
     """
 
     def __init__(self, output: RunOutput, findings: Findings) -> None:
@@ -50,12 +50,12 @@ class ManifestCheck:
         return self.succeeded or (self.manifest is not None and self.manifest.complete)
 
     def add(self, path: str, commit: CommitRecord) -> bool:
-        """Check a commit's files against the manifest's; True where the manifest counts it, or there is none."""
+        """Check a commit's files against the manifest's; True if the manifest counts it, or there is no manifest."""
         if self.manifest is None:
             return True
         lacking = [file.path for file in commit.files if self.listed and not self._find(path, file)]
         if lacking:
-            # A shard that was given up may be tried again, and the manifest is then written anew at the end.
+            # A shard that was given up may be tried again, and the manifest is then rewritten at the end.
             if commit.shard_id in self._given_up:
                 return False
             message = f"the manifest lacks {len(lacking)} of its files"
@@ -68,9 +68,9 @@ class ManifestCheck:
         return True
 
     def alone(self) -> Iterator[FileRecord]:
-        """The files that the manifest names and no commit does: empty tables, and drawn listenables.
+        """Yield the files that only the manifest names, and no commit: empty tables, and drawn listenables.
 
-        To be called when all commits have been added.
+        Call it when all commits have been added.
         """
         alone = set(self._paths[~self._named].tolist())
         if alone:
@@ -111,7 +111,7 @@ class ManifestCheck:
             return None
 
     def _files(self) -> Iterator[FileRecord]:
-        """The files that the manifest names, some thousands at a time."""
+        """Yield the files that the manifest names, some thousands at a time."""
         assert self.manifest is not None
         parquet = pq.ParquetFile(io.BytesIO(self._output.read_bytes(self.manifest.files.path)))
         for batch in parquet.iter_batches(_BATCH_ROWS):
@@ -119,7 +119,7 @@ class ManifestCheck:
                 yield FileRecord.model_validate(row)
 
     def _digests(self) -> tuple[np.ndarray, np.ndarray]:
-        """The digests of all paths, ascending, and of all that is recorded of each file; checks the tables' totals."""
+        """Return the digests of all paths, ascending, and of each file's record; checks the tables' totals."""
         paths, records = array("Q"), array("Q")
         totals = {name: [0, 0, 0] for name in get_args(TableName)}
         try:
@@ -142,7 +142,7 @@ class ManifestCheck:
         return np.frombuffer(paths, np.uint64)[order], np.frombuffer(records, np.uint64)[order]
 
     def _find(self, path: str, file: FileRecord) -> bool:
-        """Whether the manifest names a commit's file; it must record the same of it."""
+        """Whether the manifest names a commit's file; its record must then be the same."""
         place = self._place(file.path)
         if place is None:
             return False

@@ -1,4 +1,4 @@
-"""The bytes of masks against the draw, and against what their rows say of them."""
+"""Check the bytes of masks against the draw, and against what their rows say about them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _COLUMNS = [
     *("window_id", "target", "mask", "n_freq", "n_frames", "hop_s", "bin_hz", "mask_mean"),
     *("band_profile", "time_profile"),
 ]
-# Means of some 200,000 values, taken in float32.
+# For means of some 200,000 values, computed in float32.
 _MEAN_SLACK = 1e-5
-# Masks that are looked at together, should a file have larger groups of rows than ours.
+# Masks that are checked together, should a file have larger row groups than ours.
 _BATCH_ROWS = 64
 
 Shape = tuple[int, int, float, float]
 
 
 def check_masks(parquet: pq.ParquetFile, settings: Settings, path: str, findings: Findings) -> tuple[int, set[Shape]]:
-    """Check a file of masks, a group of rows at a time; how many it stores, and its shapes (bins, frames, s, Hz)."""
+    """Check a file of masks, some rows at a time; returns how many it stores, and its shapes (bins, frames, s, Hz)."""
     stored, shapes = 0, set()
     for batch in parquet.iter_batches(_BATCH_ROWS, columns=_COLUMNS):
         for row in batch.to_pylist():
@@ -43,7 +43,7 @@ def check_masks(parquet: pq.ParquetFile, settings: Settings, path: str, findings
 
 
 def _wrong(row: dict[str, Any], settings: Settings) -> list[str]:
-    """What is wrong with a row, whose mask may not be stored."""
+    """Return what is wrong with a row, whose mask may not be stored."""
     sizes = {"band_profile": len(settings.band_edges_hz) - 1, "time_profile": TIME_SPANS}
     problems = [f"{name} has {len(row[name])} values, not {n}" for name, n in sizes.items() if len(row[name]) != n]
     if row["mask"] is None:
@@ -77,7 +77,7 @@ def _wrong(row: dict[str, Any], settings: Settings) -> list[str]:
 
 @lru_cache(maxsize=8)
 def _weights(borders: tuple[float, ...], n: int) -> np.ndarray:
-    """How much each of `n` steps of length 1 weighs in the mean of each span between two borders, `[spans, n]`."""
+    """Return the weights `[spans, n]` of `n` steps of length 1 in the mean of each span between two borders."""
     edges = np.clip(borders, 0, n)
     steps = np.arange(n)
     overlap = np.minimum(edges[1:, None], steps + 1) - np.maximum(edges[:-1, None], steps)

@@ -1,4 +1,4 @@
-"""One part of a run, read back: its commit, each of its files by itself, then its tables against each other."""
+"""Check one part of a run: its commit, each of its files by itself, then its tables against each other."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _LARGE = ("mask", "audio")
 class PartReport:
     """What was found in a part, and what it holds; `recordings` as `pipeline.runs.verify.recordings` has them.
 
-    `commit` is None where there is none to go by. `whole` is False where a table could not be read, so that nothing can
-    be said of its recordings. `widths` are the lengths of embeddings, `lowest` each target's windows of lowest rank.
-    `heard` has, by recording, where its last window's sound ends, and `failed` the recordings in errors.
+    `commit` is None if none is usable. `whole` is False if a table could not be read, so that nothing can be said about
+    its recordings. `widths` are the lengths of embeddings, `lowest` each target's windows of lowest rank. `heard` has,
+    by recording, where its last window's sound ends and its labels, and `failed` the recordings in errors.
     """
 
     path: str
@@ -81,7 +81,7 @@ class PartReader:
         report.commit = commit
         tables: dict[TableName, pa.Table] = {}
         paths: dict[TableName, str] = dict.fromkeys(get_args(TableName), path)
-        # The end of a run takes the candidates away, and may have come since.
+        # Candidates are removed at the end of a run, which may have come since.
         kept = not self._finished and (commit.candidates is None or not self._output.succeeded())
         files = [*commit.files, *filter(None, [commit.candidates if kept else None])]
         for file in sorted(files, key=lambda file: file.table != "predictions"):
@@ -107,7 +107,7 @@ class PartReader:
     def rows(
         self, file: FileRecord, name: TableName, report: PartReport, predictions: pa.Table | None = None
     ) -> pa.Table | None:
-        """The rows of a table's file, checked, without masks and sound; None where they cannot be read."""
+        """Return the rows of a table's file, checked, without masks and sound; None if they cannot be read."""
         report.files += 1
         report.bytes += file.bytes
         with self._memory.holding(file.bytes):
@@ -155,7 +155,7 @@ class PartReader:
 
 
 def heard_of(predictions: pa.Table) -> dict[str, Heard]:
-    """What the rows of predictions say of each recording."""
+    """Return what the rows of predictions say about each recording."""
     found: dict[str, Heard] = {}
     columns = ("clip_id", "start_s", "duration_s", "unheard_s", "label_true")
     for clip, start, duration, unheard, labels in zip(

@@ -1,4 +1,4 @@
-"""The recordings of a run: each in one place, with all its windows."""
+"""Check the recordings of a run: each is in one place, with all its windows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.runs.verify.findings import Findings
 from schemas.records import TableName
 
 # A recording in a part: the 16 bytes of its id, and its windows there; `first` is -1 for an error. `damaged` says that
-# the last of these windows is flagged so, or that the error is of a recording that is heard in part.
+# the last of these windows is flagged as damaged, or that the error's recording is heard in part.
 _RECORDING = np.dtype([("id", "S16"), ("first", "i4"), ("last", "i4"), ("damaged", "?")])
 NO_RECORDINGS = np.zeros(0, _RECORDING)
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -22,7 +22,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 def recordings_of(
     tables: Mapping[TableName, pa.Table], paths: Mapping[TableName, str], findings: Findings
 ) -> np.ndarray:
-    """The recordings of a part's rows. Checks the form of ids on the way."""
+    """Return the recordings of a part's rows, and check the form of their ids."""
     windows: dict[str, list[int]] = {}
     damaged: dict[tuple[str, int], bool] = {}
     predictions = tables["predictions"]
@@ -55,10 +55,10 @@ def recordings_of(
 
 
 def check_recordings(recordings: np.ndarray, shard_id: str, broken: bool, findings: Findings) -> np.ndarray:
-    """Check that each recording of a shard is there once and has all windows from 0 on; their ids `[n]`, sorted.
+    """Check that each recording of a shard is there once, with all windows from 0 on; returns their ids `[n]`, sorted.
 
-    One that is heard in part is in predictions and in errors. Parts of a `broken` shard are missing, and so may windows
-    be.
+    A recording that is heard in part is in predictions and in errors. A `broken` shard lacks parts, and so may lack
+    windows.
     """
     recordings = np.sort(recordings, order=["id", "first"])
     before = np.roll(recordings, 1)
@@ -66,7 +66,7 @@ def check_recordings(recordings: np.ndarray, shard_id: str, broken: bool, findin
     same[:1] = False
     failed = same & (before["first"] < 0)
     follows = same & ~failed
-    # The last row of each recording has its last windows.
+    # Each recording's last row has its last windows.
     error, ends = recordings["first"] < 0, np.roll(~same, -1)
     partly = np.isin(recordings["id"], recordings["id"][error & recordings["damaged"]])
     unheard = np.isin(recordings["id"], recordings["id"][error & ~recordings["damaged"]])
@@ -95,7 +95,7 @@ def check_recordings(recordings: np.ndarray, shard_id: str, broken: bool, findin
 
 
 class SeenRecordings:
-    """The ids of all recordings so far, 16 bytes each, to find one that is in two shards."""
+    """The ids of all recordings so far, 16 bytes each, to find recordings that are in two shards."""
 
     def __init__(self) -> None:
         self._ids = bytearray()
@@ -103,7 +103,7 @@ class SeenRecordings:
         self._starts: list[int] = []
 
     def add(self, shard_id: str, ids: np.ndarray) -> None:
-        """Take the recordings of a shard into account."""
+        """Add the recordings of a shard."""
         self._shards.append(shard_id)
         self._starts.append(len(self._ids) // 16)
         self._ids += ids.tobytes()
@@ -123,7 +123,7 @@ class SeenRecordings:
 
 
 def name_of(identity: bytes) -> str:
-    """The id of a recording, 32 hex digits."""
+    """Return the id of a recording as 32 hex digits."""
     return identity.ljust(16, b"\0").hex()  # numpy drops the zeros at the end
 
 

@@ -1,4 +1,4 @@
-"""Windows of a run explained once more, and compared with what was written of them."""
+"""Explain windows of a run again, and compare them with what was written."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from pipeline.storage.filesystem import join
 from schemas.records import CommitRecord, RunRecord, TableName
 from schemas.targets import Targets
 
-# What another number of threads may change: levels of a mask, probabilities.
+# How much another number of threads may change: levels of a mask, probabilities.
 _LEVELS, _PROBABILITY = 1, 1e-3
-# What another kind of device may, by precision: the share of a mask's bins that are off by more, and probabilities.
+# The same for another kind of device, by precision: the share of a mask's bins that are off by more, and probabilities.
 # Measured: docs/PERFORMANCE.md.
 _OTHER_DEVICE = {"fp32": (1e-3, 1e-3), "bf16": (0.05, 1e-2)}
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """A window's samples `[n]` out of the input, how many of them are sound, and what the run has written of it.
+    """A window's samples `[n]` from the input, how many of them are sound, and what the run has written about it.
 
     It was explained on `device`, in a batch of `batch_size`.
     """
@@ -53,10 +53,10 @@ class _Cut:
 
 
 def load_recorded(output: RunOutput, record: RunRecord, explainer_url: str | None, device: str = "cpu") -> Explainer:
-    """The explainer of a run: the one given, else the one that is saved with the output or ships under its name.
+    """Load the explainer of a run: the one given, else the one saved with the output or shipped under its name.
 
-    Raises ExplainerError when there is none, or it is another than the run was made with, and ArgumentError for a
-    device that is not there.
+    Raises ExplainerError when there is none, or it is not the one that the run was made with, and ArgumentError for a
+    device that does not exist.
     """
     digest, name = record.explainer["digest"], record.explainer["name"]
     saved = join(output.url, output.explainer_folder(digest))
@@ -86,12 +86,12 @@ def reexplain(
     step: Callable[[], object],
     truth: GroundTruth | None = None,
 ) -> int:
-    """Explain windows from the input again, and compare them with what is written; how many were compared.
+    """Explain windows from the input again, and compare them with what is written; returns how many were compared.
 
-    They are explained in batches of the size that the run's were of, so that on the same kind of device only the number
-    of threads can tell them apart: decisions and targets must be the same, stored masks to within 1 of 255,
-    probabilities to within 1e-3. Where the device was another, one bin in a thousand may be further off, in bf16 one in
-    twenty. `step` is called after each.
+    They are explained in batches of the run's own size, so that on the same kind of device only the number of threads
+    can make a difference: decisions and targets must be the same, stored masks equal to within 1 of 255, probabilities
+    to within 1e-3. On another kind of device one bin in a thousand may be further off, in bf16 one in twenty. `step` is
+    called after each.
     """
     by_clip: dict[str, list[Window]] = defaultdict(list)
     for window in windows:
@@ -133,7 +133,7 @@ def _cut(
     config: Mapping[str, Any],
     decoder: DecoderProcess,
 ) -> _Cut | None:
-    """A window as its row of predictions places it in a recording; None where that has no such sound any more."""
+    """Cut a window from a recording, by its row of predictions; None if the recording no longer has that sound."""
     front_end, commit = explainer.config.front_end, output.read_part(window.shard_id, window.part)
     written = _written(output, window, commit)
     for row in written["predictions"]:
@@ -152,9 +152,9 @@ def _cut(
 def _explained(
     explainer: Explainer, cuts: Sequence[_Cut], config: Mapping[str, Any], batch_size: int
 ) -> list[tuple[np.ndarray, list[str], np.ndarray]]:
-    """Probabilities `[C]`, targets, and their masks `[K, F, T]` of each window."""
+    """Return the probabilities `[C]`, targets, and their masks `[K, F, T]` of each window."""
     every, none = np.ones(len(cuts), np.bool_), np.zeros(len(cuts), np.bool_)
-    # Soft, whatever the run's are: a binary mask is cut from it, and a level at the cut may fall on either side.
+    # Soft, whatever the run's are: a binary mask is a thresholded soft one, and a level there may fall on either side.
     wanted = Wanted(Targets.parse(config["targets"]), "soft", config["refine"], (), every, none, none)
     samples, lengths = np.stack([cut.samples for cut in cuts]), np.array([cut.length for cut in cuts])
     made = explain_batches(explainer, samples, lengths, wanted, batch_size)
@@ -163,7 +163,7 @@ def _explained(
 
 
 def _written(output: RunOutput, window: Window, commit: CommitRecord) -> dict[TableName, list[dict[str, Any]]]:
-    """What the run has written of a window: its rows of predictions and masks."""
+    """Return what the run has written about a window: its rows of predictions and masks."""
     rows: dict[TableName, list[dict[str, Any]]] = {"predictions": [], "masks": []}
     for file in commit.files:
         if file.table in rows:
@@ -209,7 +209,7 @@ def _compare(
 
 
 def _nearest(found: np.ndarray, again: np.ndarray, binary: bool) -> np.ndarray:
-    """What the mask made again may be: of a binary one, bins within a level of the cut are as they were written."""
+    """Return the new mask as it may be; in a binary one, bins within a level of the threshold are as written."""
     if not binary:
         return again
     near = np.abs(again - 127.5) <= 0.5 + _LEVELS

@@ -1,4 +1,4 @@
-"""What the record of a run says that its rows must be."""
+"""What a run's rows must be, according to its record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.targets import Targets
 
 @dataclass(frozen=True)
 class Settings:
-    """The explainer's classes, which of them are targets, what is drawn of the windows, and in which form.
+    """The explainer's classes, which of them are targets, what is drawn from the windows, and in which form.
 
     `sides` are those written as FLAC, `band_edges_hz` the edges `[n_bands + 1]` of a mask's profile.
     """
@@ -30,7 +30,7 @@ class Settings:
 
     @classmethod
     def read(cls, record: RunRecord) -> Settings:
-        """Read them from a run's record; raises StorageError where it lacks one, or has one that cannot be."""
+        """Read them from a run's record; raises StorageError when one is missing or impossible."""
         explainer, config = record.explainer, record.config
         try:
             settings = cls(

@@ -1,4 +1,4 @@
-"""Counts and sums of a part against its rows, and of a run against its parts."""
+"""Check counts and sums of a part against its rows, and of a run against its parts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.settings import Settings
 from schemas.records import CommitRecord, Sums, TableName, TargetSums
 
-# What the order of adding and rounding to float32 may change of a sum, for each window in it.
+# How much the order of addition and rounding to float32 may change a sum, for each window in it.
 _SLACK = {"ad": 1e-4}
 _OTHER_SLACK = 1e-6
 
-# A number of a summary by what it is of: (target, score), ("errors", "reason", reason), ("labelled",), ("hits",).
+# The numbers of a summary by their keys: (target, score), ("errors", "reason", reason), ("labelled",), ("hits",).
 Numbers = Mapping[tuple[str, ...], float]
 
 
 def numbers_of(sums: Sums) -> Numbers:
-    """The numbers of a commit's or a manifest's sums."""
+    """Return the numbers in a commit's or a manifest's sums."""
     numbers: dict[tuple[str, ...], float] = {("labelled",): sums.labelled, ("hits",): sums.hits}
     for target, scores in sums.targets.items():
         numbers |= {(target, name): value for name, value in vars(scores).items()}

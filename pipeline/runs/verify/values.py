@@ -1,4 +1,4 @@
-"""What every value of a table may be, whatever stands beside it: finite, in its range, one of its words."""
+"""Check every value of a table by itself: that it is finite, in its range, or one of its words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYS: dict[TableName, tuple[str, ...]] = {
     "listenables": ("window_id", "target", "kind"),
     "errors": ("clip_id",),
 }
-# In float32, a share or a percentage may come out beyond its end by so much of its range.
+# In float32, a share or a percentage may exceed its range by this fraction of it.
 _SLACK = 1e-5
 _SHARE, _PERCENT, _SIGNED, _COUNT, _LENGTH = (0.0, 1.0), (0.0, 100.0), (-1.0, 1.0), (1, inf), (0.0, inf)
 _LEVEL = (-120.0, inf)
@@ -78,12 +78,12 @@ ONE_OF: dict[TableName, dict[str, tuple[object, ...]]] = {
 
 
 def keys_of(table: pa.Table, name: TableName) -> list[tuple[str, ...]]:
-    """The key of each row of a table: a tuple of words."""
+    """Return the key of each row of a table: a tuple of words."""
     return list(zip(*(table[column].to_pylist() for column in KEYS[name]), strict=True))
 
 
 def check_values(table: pa.Table, name: TableName, path: str, findings: Findings) -> None:
-    """Check what stands in each row of a table's file by itself, and that no key is there twice."""
+    """Check each row of a table's file by itself, and that no key occurs twice."""
     keys = keys_of(table, name)
     seen: set[tuple[str, ...]] = set()
     for key in keys:
@@ -104,7 +104,7 @@ def check_values(table: pa.Table, name: TableName, path: str, findings: Findings
             findings.add("out_of_range", path, message, " ".join(keys[row_of[place]]))
     for column, words in ONE_OF.get(name, {}).items():
         for row, value in enumerate(table[column].to_pylist()):
-            # Nulls, of audio that was not classified, are held against the draw elsewhere.
+            # Nulls, for audio that was not classified, are checked against the draw elsewhere.
             if value is not None and value not in words and value == value:
                 message = f"{column} is {value!r}, not one of {', '.join(map(str, words))}"
                 findings.add("out_of_range", path, message, " ".join(keys[row]))
@@ -115,7 +115,7 @@ def check_values(table: pa.Table, name: TableName, path: str, findings: Findings
 
 
 def _numbers(table: pa.Table, column: str) -> tuple[np.ndarray | None, np.ndarray]:
-    """The numbers of a column, or in its lists, and the row that each is of; None for words. Nulls are left out."""
+    """Return the numbers of a column, or in its lists, and the row of each; None for words. Nulls are left out."""
     array = table[column].combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # an empty table has no chunk to be combined
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)

@@ -1,4 +1,4 @@
-"""A run read again from storage, whole: what `lmac verify` does."""
+"""Read a whole run again from storage and check it: what `lmac verify` does."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from pipeline.storage.errors import InputError
 from schemas.input_config import InputConfig
 from schemas.records import RunRecord
 
-# Parts that are read at once, those that may be read ahead of the one whose turn it is, and the bytes of their files
-# that are held together.
+# Parts that are read at once, how far they may be read ahead of the current one, and the bytes of their files that are
+# held together.
 _THREADS, _AHEAD, _HELD_BYTES = 8, 32, 256 << 20
 
 Step = Callable[[str, int, int], object]
@@ -41,11 +41,10 @@ Step = Callable[[str, int, int], object]
 
 @dataclass
 class Verification:
-    """What was checked of a run, and what was found.
+    """What was checked in a run, and what was found.
 
-    `ended` counts the shards whose parts are all committed, `masks` the masks that are stored and not their rows,
-    `reexplained` the windows that were explained once more; `input` is the input, counted by other code than the
-    run's.
+    `ended` counts the shards whose parts are all committed, `masks` the stored masks, not their rows, `reexplained` the
+    windows that were explained again; `input` is the input, counted by code other than the run's.
     """
 
     shards: int
@@ -74,15 +73,15 @@ def verify(
     labels: str | os.PathLike[str] | None = None,
     device: str = "auto",
 ) -> Verification:
-    """Read all that a run has written, and check it: bytes, rows, ranges, and that all of it belongs together.
+    """Read everything that a run has written, and check it: bytes, rows, ranges, and that all of it belongs together.
 
-    With `input_url` the input is counted and heard by code of its own, and compared; `deep` windows, drawn by `seed`,
-    are explained again from it, on `device`: `cpu`, `cuda`, or `auto`, a GPU where there is one. `labels` is the
-    run's table of labels, which is compared as well, and is needed where it names segments. `step` is called with what
-    is being done, how much of it is done, and of how much. Time grows with what the run has written, and with the
-    input's sound; of a part its path is kept, of a recording 16 bytes (with the input some 300), of a file 17. Raises
-    StorageError when there is no run or the storage stays away, InputError for the input, and ExplainerError for an
-    explainer that is not the run's.
+    With `input_url` the input is counted and decoded by independent code, and compared; `deep` windows, drawn by
+    `seed`, are explained again from it, on `device`: `cpu`, `cuda`, or `auto`, a GPU if there is one. `labels` is the
+    run's table of labels, which is compared as well, and is needed if it names segments. `step` is called with what is
+    being done, how much of it is done, and the total. Time grows with what the run has written, and with the input's
+    sound; memory holds the path of each part, 16 bytes per recording (with the input some 300), and 17 per file. Raises
+    StorageError when there is no run or the storage cannot be reached, InputError for the input, and ExplainerError for
+    an explainer that is not the run's.
     """
     if deep and input_url is None:
         raise ValueError("windows are explained again from the input, which is not given")
@@ -91,7 +90,7 @@ def verify(
     settings = Settings.read(record)
     loaded = None
     if deep:
-        # Here, as it brings torch, which nothing else needs.
+        # Imported here, as it needs torch, which nothing else does.
         from pipeline.runs.verify.reexplain import load_recorded, reexplain
 
         given = os.fspath(explainer) if explainer is not None else None
@@ -129,7 +128,7 @@ def verify(
                     heard[clip] = part if clip not in heard or part.end_s > heard[clip].end_s else heard[clip]
         chain.close(manifest.finished)
         found.ended += chain.ended
-        # Nothing is said of what is missing where parts are, or cannot be read.
+        # Missing windows are not reported if parts are missing, or cannot be read.
         ids = check_recordings(np.concatenate(recordings), shard_id, chain.broken or not whole, findings)
         seen.add(shard_id, ids)
         if against is not None:
@@ -145,7 +144,7 @@ def verify(
     if against is not None:
         against.close(manifest.finished)
     if input_url and manifest.finished:
-        # By other readers than those that the run and the check above have.
+        # With other readers than those of the run and of the check above.
         reading = InputConfig.recorded(record.config, os.fspath(labels) if labels is not None else None)
         by_table = record.config.get("labels_digest") is not None and labels is None
         turns = count(1)
@@ -168,7 +167,7 @@ def verify(
 
 
 def _input(record: RunRecord, input_url: str, labels_url: str | os.PathLike[str] | None) -> tuple[Listing, GroundTruth]:
-    """The input as the run has read it, and where its labels came from."""
+    """Return the input as the run has read it, and where its labels came from."""
     config = record.config
     if config.get("label_segments") and labels_url is None:
         raise InputError("the run's table of labels says what its segments are: give it with --labels")
@@ -181,7 +180,7 @@ def _input(record: RunRecord, input_url: str, labels_url: str | os.PathLike[str]
 
 
 def _read(read: Callable[[str], PartReport], paths: list[str], step: Step) -> Iterator[PartReport]:
-    """The parts with commits at these paths, in their order, read by threads that are a few parts ahead."""
+    """Yield the parts with commits at these paths, in order, read by threads that are a few parts ahead."""
     waiting: deque[Future[PartReport]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
@@ -210,7 +209,7 @@ def _count(found: Verification, report: PartReport) -> None:
 def _check_alone(
     manifest: ManifestCheck, reader: PartReader, lowest: Lowest, settings: Settings, found: Verification
 ) -> None:
-    """Check the files that only the manifest names: empty tables, and the listenables drawn for each target."""
+    """Check the files that only the manifest names: empty tables, and listenables drawn per target."""
     drawn: list[tuple[str, ...]] = []
     for file in manifest.alone():
         report = PartReport(file.path)
@@ -230,7 +229,7 @@ def _check_alone(
 
 
 class _Shapes:
-    """All masks of a run have one shape, and all embeddings one length."""
+    """Checks that all masks of a run have one shape, and all embeddings one length."""
 
     def __init__(self) -> None:
         self._masks: set[Shape] = set()

@@ -1,4 +1,4 @@
-"""Which windows of a run are explained again."""
+"""Draw the windows of a run that are explained again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Window:
 
 
 class WindowDraw:
-    """Draws `count` windows of a run, or all where there are fewer, each as likely; holds no more than those.
+    """Draws `count` windows of a run, or all if there are fewer, with equal probability; holds no more than those.
 
     A window's rank is a hash of its name and the seed.
     """
@@ -38,7 +38,7 @@ class WindowDraw:
         self._lowest: list[tuple[int, Window]] = []
 
     def add(self, shard_id: str, part: int, recordings: np.ndarray) -> None:
-        """Take the windows of a part into account; `recordings` as `recordings_of` has them."""
+        """Add the windows of a part; `recordings` as returned by `recordings_of`."""
         for recording in recordings[recordings["first"] >= 0] if self._count else ():
             for index in range(recording["first"], recording["last"] + 1):
                 window = Window(name_of(recording["id"]), index, shard_id, part)
@@ -51,5 +51,5 @@ class WindowDraw:
 
     @property
     def windows(self) -> list[Window]:
-        """The windows that are drawn."""
+        """The drawn windows, sorted."""
         return sorted(window for _, window in self._lowest)

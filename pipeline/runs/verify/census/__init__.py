@@ -1,1 +1,1 @@
-"""The input counted by code of its own: what is in it, how long it is, and how it is labelled."""
+"""Count the input with independent code: what is in it, how long it is, and how it is labelled."""

@@ -1,4 +1,4 @@
-"""A run against its input, counted by other code than the run's: all of it, to its end, under its own label."""
+"""Check a run against its input, counted by independent code: all recordings, to their end, with their own labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.runs.verify.census.recordings import recordings_in
 from pipeline.runs.verify.findings import Findings
 from schemas.input_config import InputConfig
 
-# What rounding, and one decoder's delay beside another's, may make of a length.
+# How much rounding, and different delays of two decoders, may change a length.
 _SLACK_S = 0.05
 _MAX_CHANNELS = 64
 _SPAN = 1 << 64
@@ -26,7 +26,7 @@ _SPAN = 1 << 64
 
 @dataclass(frozen=True)
 class Heard:
-    """What a run says of a recording: where the sound ends that it accounts for, in seconds, and its labels."""
+    """What a run says about a recording: where the sound that it accounts for ends, in seconds, and its labels."""
 
     end_s: float
     labels: tuple[str, ...]
@@ -34,7 +34,7 @@ class Heard:
 
 @dataclass
 class InputCount:
-    """The recordings of an input by what became of them, and the files that hold none."""
+    """The number of recordings of an input by what became of them, and of files that hold none."""
 
     recordings: int = 0
     in_full: int = 0
@@ -63,10 +63,10 @@ def count_input(
     step: Callable[[], object] = lambda: None,
     labels: bool = True,
 ) -> InputCount:
-    """Count an input, and find what of it a finished run neither has nor says that it lacks.
+    """Count an input, and find what a finished run neither has nor reports as missing.
 
-    `config` is that of the run's record, `heard` what its predictions have, by `clip_id`, and `failed` those in errors.
-    Labels are compared where `labels` says that what they come from is known.
+    `config` is that of the run's record, `heard` what its predictions have, by `clip_id`, and `failed` the ids in its
+    errors. Labels are compared if `labels` says that their source is known.
     """
     found, census = InputCount(), Census()
     table: Rows = {}
@@ -151,7 +151,7 @@ def _read(one: Counted) -> bytes:
     try:
         return one.read()
     except (OSError, ValueError):
-        # A name that no file can have, or one that is gone: where nothing can be read, nothing can be compared.
+        # A name that no file can have, or a file that is gone: nothing can be read, so nothing can be compared.
         return b""
 
 
@@ -165,7 +165,7 @@ def _check_end(one: Counted, ends: Iterable[Heard], seconds: float, findings: Fi
 
 
 def _ids(clip_id: str, config: Mapping[str, Any], heard: Mapping[str, Heard], failed: frozenset[str]) -> list[str]:
-    """The ids under which a run has a recording: its own, or one for each of its channels."""
+    """Return the ids under which a run has a recording: its own, or one for each of its channels."""
     ids = [clip_id]
     if config.get("channel") == "each":
         channels = (f"{clip_id}\0channel\0{number}" for number in range(1, _MAX_CHANNELS + 1))
@@ -176,7 +176,7 @@ def _ids(clip_id: str, config: Mapping[str, Any], heard: Mapping[str, Heard], fa
 def _drawn(
     counted: Callable[[Census], Iterator[Counted]], census: Census, config: Mapping[str, Any], found: InputCount
 ) -> Iterator[Counted]:
-    """Those that the run's sample draws, all without one; the others are counted."""
+    """Yield the recordings that the run's sample draws, all without a sample; count the others."""
     sample: str | None = config.get("sample")
     if sample is None:
         yield from counted(census)

@@ -1,4 +1,4 @@
-"""What the census knows of a recording of an input, and of the input besides its recordings."""
+"""What the census knows about a recording of an input, and about the input besides its recordings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-# From when to when a row is, in seconds; None up to the end.
+# The start and end of a row in seconds; an end of None is that of the recording.
 Span = tuple[float, float | None]
 WHOLE: Span = (0.0, None)
 DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
@@ -17,10 +17,10 @@ DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.e
 
 @dataclass(frozen=True)
 class Counted:
-    """A recording of the input: its id, what it is called, what reads it, and its labels; None where unknown.
+    """A recording of the input: its id, its name, a function that reads it, and its labels; None if unknown.
 
-    A segment has its times; its file is read for each. `names` are those that a table may have for it, and `whole` is
-    the longest path of it.
+    A segment has a `span`; its file is read for each segment. `names` are those that a table may use for it, and
+    `whole` is its longest path.
     """
 
     clip_id: str
@@ -34,15 +34,15 @@ class Counted:
 
     @property
     def file_id(self) -> str:
-        """The id of the file that it is a segment of, or its own."""
+        """The id of the file of which it is a segment, or its own."""
         return self.of_file or self.clip_id
 
 
 @dataclass
 class Census:
-    """What is known of an input besides its recordings: how many `others` it has, and why some was not counted.
+    """What is known about an input besides its recordings: the number of `others`, and what was not counted and why.
 
-    With the reason come the ids under which a run has it among its errors.
+    Each reason comes with the ids under which a run has it among its errors.
     """
 
     others: int = 0
@@ -50,7 +50,7 @@ class Census:
 
 
 def segment_id(clip_id: str, span: tuple[float, float | None]) -> str:
-    """The id of a segment of a recording; the recording's own for all of it."""
+    """Return the id of a segment of a recording; for all of it, the recording's own."""
     start, stop = span
     if start == 0 and stop is None:
         return clip_id

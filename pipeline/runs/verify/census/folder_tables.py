@@ -1,4 +1,4 @@
-"""What a table in a folder says of the recordings beside it, as in Hugging Face's AudioFolder."""
+"""Read what a table in a folder says about the recordings beside it, as in Hugging Face's AudioFolder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDER_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "metadata
 def described_by_tables(
     tables: Mapping[str, bytes], reading: InputConfig, census: Census
 ) -> dict[str, dict[Span, list[dict[str, Any]]]]:
-    """What the tables of folders say of the recordings in them, by their paths; the nearest one's words count."""
+    """Return what the tables of folders say about the recordings in them, by their paths; the nearest table wins."""
     found: dict[str, dict[Span, list[dict[str, Any]]]] = {}
     for place in sorted(tables, key=lambda place: (place.count("/"), place)):
         try:
@@ -31,7 +31,7 @@ def described_by_tables(
         except (*DAMAGE, pa.ArrowException, csv.Error) as error:
             first = tables[place].lstrip().split(b"\n", 1)[0].lower()
             if not place.lower().endswith(".parquet") and not any(one.encode() in first for one in URI_COLUMNS):
-                # A table of something else.
+                # A table about something else.
                 continue
             census.uncounted.append((f"{place}: {error}", ()))
             continue
@@ -53,7 +53,7 @@ def with_rows(
     said: Mapping[str, Any],
     reading: InputConfig,
 ) -> Iterator[Counted]:
-    """A recording with the labels that a table of its folder has for it, or its segments; `said` is its sidecars'."""
+    """Yield a recording, or its segments, with the labels from its folder's table; `said` comes from its sidecars."""
     spans = described.get(one.names[0], {})
     parted = set(spans) - {WHOLE}
     for span, rows in spans.items() if spans else [(WHOLE, [dict(said)])]:

@@ -1,4 +1,4 @@
-"""What a table of labels says of the recordings of an input, by plain rules for names."""
+"""Match a table of labels to the recordings of an input, by plain rules for names."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.runs.verify.census.meaning import labels_of, span_of
 from pipeline.runs.verify.census.rows import rows_of
 from schemas.input_config import InputConfig
 
-# The labels of each name that the table has: those of its segments, or of the whole.
+# The labels of each name in the table: those of its segments, or of the whole.
 Rows = dict[str, dict[Span, tuple[str, ...]]]
 
 
 def label_rows(url: str, reading: InputConfig) -> Rows:
-    """Return the rows of a table of labels by the names in it; raises ValueError where it has none."""
+    """Return the rows of a table of labels by the names in it; raises ValueError when a row names no recording."""
     found: Rows = defaultdict(dict)
     every = list(rows_of(url, reading))
     known = list(dict.fromkeys(name for row in every for name in row))
@@ -38,9 +38,9 @@ def label_rows(url: str, reading: InputConfig) -> Rows:
 
 
 class Claims:
-    """Which rows are about which recording: those of the same name, else the same stem, else of an end of its path.
+    """Which rows are about which recording: by the same name, else the same stem, else an end of its path.
 
-    A row that is about a recording by one of these is about no other by a later one.
+    A row that matches a recording by one of these rules matches no other by a later rule.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -52,12 +52,12 @@ class Claims:
                 self._by_base[_stem(posixpath.basename(key))].append(key)
 
     def parts(self, one: Counted, is_there: Callable[[str], bool]) -> list[Counted]:
-        """Return the segments that the table makes of a recording, or the recording, its labels not yet known.
+        """Return the segments that the table makes of a recording, or the recording with its labels not yet known.
 
-        Where the table names it by more or by less than its path, that is taken only if the run has such a segment.
+        If the table's name for it is longer or shorter than its path, it counts only if the run has such a segment.
         """
         if one.file_id in self._parted:
-            # The table's segments are instead of all of the input's own.
+            # The table's segments replace all of the input's own.
             return []
         names = {_plain(name) for name in one.names}
         bases = {_stem(posixpath.basename(name)) for name in names}
@@ -80,7 +80,7 @@ class Claims:
         return [replace(one, labels=None)]
 
     def whole(self, recordings: Sequence[Counted]) -> list[tuple[str, ...] | None]:
-        """Return the labels of each recording as a whole: none without a row, and None where two rows are as near."""
+        """Return the labels of each recording as a whole: none without a row, None if two rows match equally well."""
         names = [sorted({_plain(name) for name in one.names}) for one in recordings]
         ends = [list(_ends(_plain(one.whole))) for one in recordings]
         left = {key for key, spans in self._rows.items() if set(spans) == {WHOLE}}
@@ -102,7 +102,7 @@ class Claims:
 
 
 def _near(keys: set[str], texts: list[list[str]], cut: Callable[[str], str], shorten: bool) -> dict[int, set[str]]:
-    """The keys that are one of each recording's texts, or the longest end of them that is one."""
+    """Return the keys that equal one of a recording's texts or, with `shorten`, whose longest matching end does."""
     places: dict[str, set[int]] = defaultdict(set)
     for place, of_one in enumerate(texts):
         for text in of_one:

@@ -1,4 +1,4 @@
-"""The process that decodes for lengths: a size and so many bytes in, a line of JSON out, until there are no more."""
+"""The process that decodes files for their lengths: reads a size and the bytes, writes a line of JSON, and repeats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OPTIONS = {
 
 
 def length_of(data: bytes) -> dict[str, Any]:
-    """Return the seconds of the audio stream that FFmpeg chooses, by decoding all it can of it."""
+    """Return the seconds of the audio stream that FFmpeg chooses, by decoding as much of it as possible."""
     seconds = 0.0
     try:
         with av.open(io.BytesIO(data), mode="r", options=_OPTIONS) as container:
@@ -46,12 +46,12 @@ def length_of(data: bytes) -> dict[str, Any]:
 
 
 def _rank(stream: av.AudioStream) -> tuple[bool, int]:
-    """The ffmpeg command takes the stream that is marked as the default, then the one of the most channels."""
+    """Rank streams as the ffmpeg command does: first the one marked as default, then the one with the most channels."""
     return bool(stream.disposition & Disposition.default), stream.codec_context.channels
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_BYTES, _MAX_BYTES))
     while len(head := sys.stdin.buffer.read(_SIZE.size)) == _SIZE.size:
         data = sys.stdin.buffer.read(_SIZE.unpack(head)[0])

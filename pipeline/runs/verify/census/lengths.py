@@ -1,4 +1,4 @@
-"""How long a recording is by FFmpeg, asked of a process of its own: files from anywhere may crash it or never end."""
+"""Measure recordings with FFmpeg in separate processes: files from anywhere may crash it or never end."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import IO, NamedTuple
 
-# Seconds for one recording, and the bytes that are handed over at once.
+# Seconds for one recording, and the bytes that are sent at once.
 _PATIENCE_S, _CHUNK_BYTES = 600.0, 1 << 20
 _MAX_PROCESSES, _KNOWN = 8, 1024
 _SIZE = struct.Struct(">Q")
 
 
 class Length(NamedTuple):
-    """A recording's seconds; None, with the reason, where FFmpeg decodes no sound of it."""
+    """A recording's seconds; None, with the reason, if FFmpeg decodes no sound of it."""
 
     seconds: float | None
     reason: str = ""
 
 
 class LengthPool:
-    """So many processes that are asked for lengths at once, and the last answers: a file may have many segments."""
+    """A pool of processes that measure lengths, with a cache of the last answers, as a file may have many segments."""
 
     def __init__(self) -> None:
         self._count = min(os.cpu_count() or 1, _MAX_PROCESSES)
@@ -49,11 +49,11 @@ class LengthPool:
 
     @property
     def ahead(self) -> int:
-        """How many recordings may be held while they are asked about."""
+        """How many recordings may be held while they are measured."""
         return 2 * self._count
 
     def ask(self, name: str, read: Callable[[], bytes]) -> Future[Length]:
-        """Return what will be the length of a file; it is not read again if its name was just asked for."""
+        """Return a future of a file's length; the file is not read again if its name was just asked for."""
         if name and name in self._known:
             return self._known[name]
         answer = self._pool.submit(self._of, read())
@@ -72,7 +72,7 @@ class LengthPool:
 
 
 class _LengthProcess:
-    """Asks a process for lengths, one after the other, and starts another where it has died or takes too long."""
+    """Asks a process for lengths, one after the other, and starts another if it died or takes too long."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

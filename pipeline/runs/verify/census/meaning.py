@@ -1,4 +1,4 @@
-"""What the columns of a row say: from when to when it is, and its labels."""
+"""What the columns of a row mean: its start and end times, and its labels."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def spanned(
     reading: InputConfig,
     columns: Iterable[str] = (),
 ) -> Iterator[Counted]:
-    """Yield what a row is about: all of a recording, or the segment that its times name, with its labels."""
+    """Yield what a row is about, with its labels: all of a recording, or the segment between its times."""
     span = span_of(said, columns) if reading.segments else WHOLE
     shown = name if span == WHOLE else f"{name} from {span[0]:g} s"
     yield Counted(segment_id(identity, span), shown, read, labels_of(said, reading), span, identity)
 
 
 def span_of(said: Mapping[str, Any], columns: Iterable[str] = ()) -> Span:
-    """The times of a row in seconds; those of the whole recording where it has none.
+    """Return the times of a row in seconds; those of the whole recording if it has none.
 
-    Which columns are times the `columns` of its table say, for a row of JSON may lack some.
+    The time columns are found among the `columns` of its table, as a row of JSON may lack some.
     """
     there = {_column(name): name for name in (*columns, *said)}
     start, stop, length = (next((there[one] for one in some if one in there), None) for some in (_FROM, _TO, _FOR))
@@ -52,7 +52,7 @@ def span_of(said: Mapping[str, Any], columns: Iterable[str] = ()) -> Span:
 
 
 def _column(name: str) -> str:
-    """`begin_time` for `Begin Time (s)`."""
+    """Return a column's plain name: `begin_time` for `Begin Time (s)`."""
     words = name.lower().replace("-", "_").replace(" ", "_")
     for unit in ("(s)", "[s]", "(sec)", "[sec]", "(secs)", "[secs]", "(seconds)", "[seconds]"):
         words = words.replace(unit, "")
@@ -67,7 +67,7 @@ def _number(value: Any) -> float | None:
 
 
 def labels_of(said: Mapping[str, Any], reading: InputConfig) -> tuple[str, ...] | None:
-    """The labels in a row or a sidecar; None where it has no field for them."""
+    """Return the labels in a row or a sidecar; None if it has no field for them."""
     by_name = {name.lower(): value for name, value in reversed(list(said.items()))}
     wanted = [reading.label_column.lower()] if reading.label_column else [*LABEL_COLUMNS, "cls"]
     there = [by_name[name] for name in wanted if name in by_name]

@@ -1,4 +1,4 @@
-"""The recordings of a Parquet file, row by row."""
+"""Count the recordings of a Parquet file, row by row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parquet_recordings(
 ) -> Iterator[Counted]:
     """Yield the recording, or the segment of one, of each row; what cannot be read is noted in the census.
 
-    `beside` reads the file that a row names instead of having its sound.
+    `beside` reads the file that a row names if it does not hold the sound itself.
     """
     try:
         file = pq.ParquetFile(stream)
@@ -64,7 +64,7 @@ def parquet_recordings(
 
 
 def _content(cell: Any, path: str | None, beside: Callable[[str], bytes]) -> bytes:
-    """The file that a cell holds or names; none where it holds samples, or nothing."""
+    """Return the file that a cell holds or names, or one as long as its samples; empty if it has none."""
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if isinstance(data, bytes):
         return data
@@ -74,7 +74,7 @@ def _content(cell: Any, path: str | None, beside: Callable[[str], bytes]) -> byt
 
 
 def _silence(array: list[Any], rate: int) -> bytes:
-    """A file of as many samples as an array has, of one channel or of several beside or behind each other."""
+    """Return a silent file with as many frames as an array, which may be `[n]`, `[channels, n]` or `[n, channels]`."""
     inner = len(array[0]) if array and isinstance(array[0], list) else 0
     buffer = io.BytesIO()
     if not 0 < rate < 1 << 31:
@@ -86,7 +86,7 @@ def _silence(array: list[Any], rate: int) -> bytes:
 
 
 def sound_column(schema: pa.Schema, reading: InputConfig) -> str | None:
-    """Return the column that holds sound; None where there is none."""
+    """Return the column that holds sound; None if there is none."""
     features = features_of(schema).items()
     marked = [name for name, feature in features if isinstance(feature, dict) and feature.get("_type") == "Audio"]
     wanted = (reading.audio_column, *marked, "audio", "bytes", *("array" for name in _RATES if name in schema.names))
@@ -100,7 +100,7 @@ def sound_column(schema: pa.Schema, reading: InputConfig) -> str | None:
 
 
 def _holds_sound(kind: pa.DataType, said_so: bool) -> bool:
-    """Whether a column may hold sound by its type; text does where something else says so."""
+    """Whether a column may hold sound, by its type; text may only if something else says so."""
     if pa.types.is_struct(kind):
         return any(kind.get_field_index(name) >= 0 for name in ("bytes", "path", "array"))
     if any(ask(kind) for ask in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
@@ -113,7 +113,7 @@ def _rows(batch: pa.RecordBatch, column: str) -> list[dict[str, Any]]:
     try:
         return list(batch.to_pylist())
     except (ValueError, OverflowError):
-        # A column holds what Python has no value for, as text that is not UTF-8: the sound alone will do.
+        # Some column has values that Python cannot hold, such as text that is not UTF-8: the sound alone will do.
         cells = batch.column(column)
         data = cells.field("bytes") if pa.types.is_struct(cells.type) else cells
         return [{column: one} for one in data.to_pylist()]

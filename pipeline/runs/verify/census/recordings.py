@@ -1,4 +1,4 @@
-"""The recordings of an input by plain readers of their own, beside those that made the run."""
+"""List the recordings of an input with plain readers, independent of those that made the run."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _KNOWN = frozenset({*AUDIO_SUFFIXES, *SILENT, ".parquet"})
 def recordings_in(
     url: str, reading: InputConfig, census: Census, is_sound: Callable[[bytes], bool]
 ) -> Iterator[Counted]:
-    """Yield the recordings of an input: files of audio, members of tars, rows of Parquet and of manifests.
+    """Yield the recordings of an input: audio files, members of tars, rows of Parquet and of manifests.
 
-    Where the suffix of a file tells nothing, `is_sound` says by its contents whether it is one.
+    If the suffix of a file says nothing, `is_sound` decides by its contents whether it is a recording.
     """
     fs, path = open_filesystem(url)
     if fs.isfile(path) and (url.lower().endswith(TABLES) or _is_table_of_names(fs, path, reading)):
@@ -87,7 +87,7 @@ def recordings_in(
 
 
 def _begins_as(fs: AbstractFileSystem, path: str, what: Callable[[IO[bytes]], bool]) -> bool:
-    """Whether a file of an unknown suffix is an archive by what it begins with."""
+    """Whether a file with an unknown suffix is an archive of this kind, by its first bytes."""
     try:
         with fs.open(path, "rb") as stream:
             return what(stream)
@@ -100,14 +100,14 @@ def _is_parquet(stream: IO[bytes]) -> bool:
 
 
 def _of_archive(one: Counted, relative: str, root: str) -> Counted:
-    """A recording of an archive, which a table may also name as if that were unpacked."""
+    """Return a recording of an archive, adding the name that it would have if the archive were unpacked."""
     suffix = next((suffix for suffix in _TARS if relative.lower().endswith(suffix)), ".parquet")
     inside = f"{relative[: -len(suffix)]}/{one.whole}"
     return replace(one, names=(*one.names, inside), whole=f"{root}/{inside}")
 
 
 def _is_table_of_names(fs: AbstractFileSystem, path: str, reading: InputConfig) -> bool:
-    """Whether it is a Parquet file without sound, which may name files that have some."""
+    """Whether it is a Parquet file without sound, which may name files that have sound."""
     if not path.lower().endswith(".parquet") or _is_special(fs, path):
         return False
     try:
@@ -118,7 +118,7 @@ def _is_table_of_names(fs: AbstractFileSystem, path: str, reading: InputConfig) 
 
 
 def _beside(fs: AbstractFileSystem, root: str, table: str, path: str) -> bytes:
-    """The file of this path from a table's folder, or else from the input's; none where it leads out of them."""
+    """Return the file at a path relative to a table's folder, else to the input; empty if it leads out of them."""
     if posixpath.normpath(path).startswith(("/", "..")):
         return b""
     for folder in (posixpath.dirname(table), root):
@@ -128,7 +128,7 @@ def _beside(fs: AbstractFileSystem, root: str, table: str, path: str) -> bytes:
 
 
 def _is_special(fs: AbstractFileSystem, path: str) -> bool:
-    """Whether it is a pipe, a socket or a device, which reading would wait for."""
+    """Whether it is a pipe, a socket or a device, on which reading would block."""
     try:
         refuse_special(fs, path)
     except OSError:

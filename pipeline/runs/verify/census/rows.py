@@ -1,4 +1,4 @@
-"""The rows of tables, by plain rules for delimiters and quotation marks."""
+"""Read the rows of tables, by plain rules for delimiters and quotation marks."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _MAGIC = (
 
 
 def rows_of(url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table; blanks around names and values are left off."""
+    """Yield the rows of a table; blanks around names and values are stripped."""
     fs, path = open_filesystem(url)
     yield from rows_in(bytes(fs.cat_file(path)), url, reading)
 
 
 def rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table's contents, whose form its name tells; raises ValueError where they are none."""
+    """Yield the rows of a table's contents, whose format its name says; raises ValueError when they are malformed."""
     name, packed = os.path.splitext(url.lower())
-    # By content: a name may say that it is packed, and it is not, or the other way round.
+    # By content: a name may wrongly say that it is compressed, or that it is not.
     unpack = next((unpack for magic, unpack in _MAGIC if data.startswith(magic)), None)
     if unpack is not None:
         data = unpack(data)
@@ -73,7 +73,7 @@ def rows_in(data: bytes, url: str, reading: InputConfig) -> Iterator[dict[str, A
 
 
 def _without_comments(text: str) -> str:
-    """A table without the lines of comments that it begins with; the last of them may be its header."""
+    """Return a table without its leading comment lines, the last of which may be its header."""
     comments = re.match(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\n|\r))*", text)
     after = text[comments.end() :] if comments is not None else text
     marked = [line for line in re.split("\r\n|\n|\r", text[: len(text) - len(after)]) if line.startswith("#")]
@@ -99,9 +99,9 @@ def _table_rows(data: bytes) -> list[dict[str, Any]]:
 
 
 def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
-    """The cells of each row: by marks where these cost no line, line by line where each is whole without them.
+    """Return the cells of each row: by quotation marks if that loses no line, else by line if each is whole without.
 
-    Raises ValueError where neither is so and a value of several lines has a row in it.
+    Raises ValueError when neither holds and a value of several lines has a row in it.
     """
     lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip()]
     plain = [line.split(delimiter) for line in lines]
@@ -135,7 +135,7 @@ def _cells(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
 
 
 def features_of(schema: pa.Schema) -> dict[str, Any]:
-    """Return what Hugging Face's metadata say of each column; nothing where there are none."""
+    """Return what Hugging Face's metadata says about each column; empty without."""
     features: dict[str, Any] = {}
     with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
         features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
@@ -143,7 +143,7 @@ def features_of(schema: pa.Schema) -> dict[str, Any]:
 
 
 def class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """Return the names of the classes whose numbers columns have, each one or a list of them."""
+    """Return the class names of the columns that hold class numbers, or lists of them."""
     return {name: names for name, feature in features_of(schema).items() if (names := _names_in(feature))}
 
 
@@ -156,7 +156,7 @@ def _names_in(feature: Any) -> list[str]:
 
 
 def with_names(row: dict[str, Any], classes: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return a row with the names of its classes in place of their numbers; none for a number that has no name."""
+    """Return a row with the names of its classes instead of their numbers; None for a number without a name."""
     return row | {name: _named(row.get(name), names) for name, names in classes.items()}
 
 

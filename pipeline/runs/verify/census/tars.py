@@ -1,4 +1,4 @@
-"""The recordings of a tar, by its headers from the first to the last."""
+"""List the recordings of a tar, by its headers from first to last."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.runs.verify.census.folder_tables import FOLDER_TABLES, described_b
 from schemas.input_config import InputConfig
 
 SIDECARS = (".json", ".cls", ".label")
-# Files that are not opened to hear whether they are sound.
+# Files that are not opened to find out whether they are sound.
 SILENT = frozenset(
     {
         *(*SIDECARS, ".txt", ".md", ".csv", ".tsv", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".log", ".pdf", ".py"),
@@ -34,7 +34,7 @@ def tar_recordings(
 ) -> Iterator[Counted]:
     """Yield the recordings of a tar with their labels; members of other kinds, and damage, are noted in the census.
 
-    Where the suffix of a member tells nothing, `is_sound` says by its contents whether it is one.
+    If the suffix of a member says nothing, `is_sound` decides by its contents whether it is a recording.
     """
     try:
         if uri.lower().endswith((".zst", ".tzst")):
@@ -48,7 +48,7 @@ def tar_recordings(
     members = []
     for number, part in enumerate(parts):
         for member in part:
-            # A name that is there again belongs to what is there again.
+            # The nth member of a name goes with the nth sidecar of that name.
             members.append(((number, seen[number, member.name]), member))
             seen[number, member.name] += 1
     archive.members[:] = [member for _, member in members]  # type: ignore[attr-defined]
@@ -73,7 +73,7 @@ def tar_recordings(
         hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
         unknown = suffix.lower() not in (*AUDIO_SUFFIXES, *SILENT) and member.isfile() and not hidden
         if unknown and is_sound(_content(archive, member)):
-            # A suffix of letters is no part of the name.
+            # A suffix of letters is not part of the name.
             stem = stem if re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{0,7}", suffix) else name
         elif (
             suffix.lower() not in AUDIO_SUFFIXES or hidden or not (member.isfile() or member.islnk() or member.issym())
@@ -97,7 +97,7 @@ def tar_recordings(
 
 
 def _joined(archive: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:
-    """The members of each archive that `cat` has put behind the end of one."""
+    """Yield the members of each archive that `cat` has appended to the first."""
     stream: Any = archive.fileobj
     at = archive.offset
     while True:
@@ -120,7 +120,7 @@ def _joined(archive: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """The contents of a member, or of what it is a link to; none where there are none to be had."""
+    """Return the contents of a member, or of the target of a link; empty if there are none."""
     try:
         file = archive.extractfile(member)
         return file.read() if file is not None else b""
@@ -129,7 +129,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def said_by(text: bytes, suffix: str) -> dict[str, Any]:
-    """Return what a sidecar says, by the name of its field."""
+    """Return what a sidecar says, by field name."""
     if suffix != ".json":
         return {suffix[1:]: text.decode("utf-8-sig", "replace").strip()}
     try:
