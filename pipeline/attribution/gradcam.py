@@ -21,7 +21,7 @@ def gradcam(classifier: Classifier) -> Attribute:
     try:
         method = LayerGradCam(Logits(classifier), classifier.last_block)
     except NotImplementedError as error:
-        raise UnsuitedError(f"made for a convolutional block to look at, and {error}") from None
+        raise UnsuitedError(f"made for classifiers with a convolutional block, and {error}") from None
     front_end = classifier.front_end
 
     def attribute(x: Tensor, y: Tensor) -> Tensor:

@@ -34,11 +34,9 @@ def soft_mask(relevance: Tensor, magnitude: Tensor, how: str) -> Tensor:
     Raises ValueError when `how` is none of these, or the relevance holds NaN.
     """
     if relevance.shape != magnitude.shape:
-        raise ValueError(
-            f"relevance {tuple(relevance.shape)} must be of the magnitude's shape {tuple(magnitude.shape)}"
-        )
+        raise ValueError(f"relevance {tuple(relevance.shape)} must have the magnitude's shape {tuple(magnitude.shape)}")
     if bool(relevance.isnan().any()):
-        raise ValueError(f"relevance must not hold NaN to be made a mask ({how})")
+        raise ValueError(f"relevance must not hold NaN to become a mask ({how})")
     if how == "as_written":
         mask = (torch.sigmoid(relevance) * 255).round() / 255
     elif how in ("ones", "half"):
@@ -48,7 +46,7 @@ def soft_mask(relevance: Tensor, magnitude: Tensor, how: str) -> Tensor:
     elif top := _TOP.fullmatch(how):
         mask = _top(ranking(relevance, magnitude, "absolute" if top[1] else "signed"), int(top[2]) / 100)
     else:
-        raise ValueError(f"there is no way {how!r} to make a mask of relevance, choose one of {MASKS}")
+        raise ValueError(f"there is no mask {how!r}, choose one of {MASKS}")
     return mask.to(magnitude.dtype)
 
 

@@ -148,8 +148,8 @@ def _partners(windows: WindowSet, labels: Sequence[Collection[str]], seed: int) 
         ]
         if not others:
             raise EvaluationError(
-                f"{key!r} cannot be mixed: no other recording of another label is there; evaluate more recordings, or"
-                " say without it what to add: --contaminate white-noise:10, or --contaminate none"
+                f"{key!r} cannot be mixed: there is no recording with another label; evaluate more recordings, or"
+                " replace the mixture: --contaminate white-noise:10, or --contaminate none"
             )
         rng = _rng(seed, "mixture", key)
         for window in np.flatnonzero(windows.recording_index == recording):

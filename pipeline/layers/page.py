@@ -17,8 +17,8 @@ _SVCCA = " SVCCA with log-mel |"
 _NOTES = """
 Accuracy is that of multinomial logistic regression on each recording's pooled features (mean and standard deviation
 over time per channel and mel band; embedding and logits as they are), over recordings in parts that it was not fitted
-to, with Wilson's 95% interval over recordings; chance is to always name the most common label. On recordings that the
-classifier was trained on, its deep layers have seen the labels: probe recordings that it was not trained on.
+to, with Wilson's 95% interval over recordings; chance means always naming the most common label. The classifier's deep
+layers have seen the labels of its training recordings: probe recordings that it was not trained on.
 
 CKA is linear, with the unbiased estimator: 0 on average for independent layers, 1 for layers that are equal up to
 rotation, shift and scale.

@@ -62,7 +62,7 @@ def probe_task(labels: Sequence[str], groups: Sequence[str] | None, folds: int, 
     if len(counts) < 2:
         only = f"all {len(y)} labelled recordings are {next(iter(counts))!r}" if counts else "no recording has a label"
         raise TrainingDataError(
-            f"a probe tells two labels or more apart, but {only}: give a table with --labels, another --label-column, "
+            f"a probe needs two labels or more, but {only}: pass a table with --labels, another --label-column, "
             "or a wider --select"
         )
     rarest = min(sorted(counts), key=counts.__getitem__)

@@ -54,7 +54,7 @@ def read_recording(
     if isinstance(source, tuple) and audio.damage:
         raise InputError(f"{name}: it has samples that are NaN or infinite")
     for damage in audio.damage:
-        warnings.warn(f"{name}: {damage.message}; what can be heard is used", stacklevel=3)
+        warnings.warn(f"{name}: {damage.message}; the readable part is used", stacklevel=3)
     return name, audio
 
 

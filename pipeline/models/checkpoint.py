@@ -135,7 +135,7 @@ def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
     text = _read(name_or_url, CONFIG)
     if text is None:
         raise ExplainerError(
-            f"no explainer at {name_or_url!r} ({CONFIG} is not there): give a directory that "
+            f"no explainer at {name_or_url!r} ({CONFIG} is missing): pass a directory that "
             f"`lmac train` wrote, or one of the shipped ones: {', '.join(shipped())}"
         )
     try:
@@ -167,7 +167,7 @@ def _load_weights(module: nn.Module, name_or_url: str, file: str) -> bytes:
     what = f"{display_url(name_or_url)}/{file}"
     data = _read(name_or_url, file)
     if data is None:
-        raise ExplainerError(f"{what} is not there, but {CONFIG} is: the directory is incomplete")
+        raise ExplainerError(f"{what} is missing, but {CONFIG} exists: the directory is incomplete")
     try:
         weights = safetensors.torch.load(data)
     except SafetensorError as error:
@@ -175,13 +175,13 @@ def _load_weights(module: nn.Module, name_or_url: str, file: str) -> bytes:
     wanted = module.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         if name not in weights:
-            raise ExplainerError(f"{what} lacks the weight {name!r} that {CONFIG} asks for")
+            raise ExplainerError(f"{what} lacks the weight {name!r} that {CONFIG} requires")
         if name not in wanted:
-            raise ExplainerError(f"{what} has a weight {name!r} that {CONFIG} does not provide for")
+            raise ExplainerError(f"{what} has a weight {name!r} that {CONFIG} does not describe")
         if weights[name].shape != wanted[name].shape:
             raise ExplainerError(
                 f"{what}: weight {name!r} is {tuple(weights[name].shape)}, "
-                f"{CONFIG} asks for {tuple(wanted[name].shape)}"
+                f"{CONFIG} requires {tuple(wanted[name].shape)}"
             )
     module.load_state_dict(weights)
     return hashlib.sha256(data).digest()

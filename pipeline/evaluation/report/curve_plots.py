@@ -62,7 +62,7 @@ def front(results: Results, audio: str, palette: Palette) -> bytes:
                 paid.plot([b for b, _, _ in stops], [e for _, e, _ in stops], **look)
             axis.plot([b if by == "bins" else e for b, e, _ in stops], [gap for _, _, gap in stops], **look)
     for axis, x, title in (
-        (paid, "bins", "what a method buys energy with"),
+        (paid, "bins", "energy kept for the bins kept"),
         (bins, "bins", "p_in - p_out (higher is better)"),
         (energy, "energy", "p_in - p_out (higher is better)"),
     ):

@@ -98,8 +98,8 @@ def speed_table(results: Results) -> Table:
         [printed(row["method"]), figures(row["seconds"]), f"{figures(row['ratio'], 2)}x", str(row["windows"])]
         for row in results.timing
     ]
-    columns = ["method", "seconds per window", "over lmac", "windows timed"]
-    return Table("What a window costs", columns, rows)
+    columns = ["method", "seconds per window", "relative to lmac", "windows timed"]
+    return Table("Time per window", columns, rows)
 
 
 def facts_table(results: Results) -> Table:
