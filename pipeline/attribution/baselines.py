@@ -61,7 +61,7 @@ def baseline(name: str, classifier: Classifier, seed: int = 0) -> Method:
 
 
 def unsuited(name: str, classifier: Classifier) -> str | None:
-    """Return why a baseline does not suit a classifier: what it was made for, and what it got; None if it suits."""
+    """Return why a baseline does not suit a classifier (what it was made for, and what the classifier has), or None."""
     try:
         baseline(name, classifier)
     except UnsuitedError as error:

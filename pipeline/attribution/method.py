@@ -11,7 +11,7 @@ Attribute = Callable[[Tensor, Tensor], Tensor]
 
 
 class UnsuitedError(ValueError):
-    """A method does not suit a classifier; the message says what it was made for, and what it got."""
+    """A method does not suit a classifier; the message says what it was made for, and what the classifier has."""
 
 
 @dataclass(frozen=True)
