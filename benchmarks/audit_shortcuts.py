@@ -116,33 +116,34 @@ def probabilities(explainer: Explainer, sounds: list[NDArray[np.float32]], label
     return np.concatenate(given)
 
 
-def tried(setting: Setting, source: str) -> dict[str, Any]:
-    """Plant into the recordings of a source, train, explain, audit; what came of it."""
+def tried(setting: Setting, source: str, keep: Path | None) -> dict[str, Any]:
+    """Plant into the recordings of a source, train, explain, audit; what came of it.
+
+    In the folder `keep` explainers and runs stay, and those that are there are audited as they are.
+    """
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as work:
-        return _tried(setting, *recordings(source), Path(work))
+        return _tried(setting, *recordings(source), Path(work), keep or Path(work))
 
 
-def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path) -> dict[str, Any]:
+def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path, keep: Path) -> dict[str, Any]:
     begun = time.monotonic()
     put = cue_of(setting, N, RATE) if setting.cue else None
     planted = _write(setting, classes, clean, work / "data", put)
-    train_classifier(str(work / "data"), str(work / "classifier"), recipe=CLASSIFIER, validation="none")
-    train_decoder(
-        str(work / "data"),
-        str(work / "explainer"),
-        recipe=DECODER,
-        classifier=str(work / "classifier"),
-        validation="none",
-    )
-    # The audit needs profiles and scores: no sound, no whole masks.
-    content = ContentConfig(
-        explainer=str(work / "explainer"), listen="none", masks="none", audio_scores="none", precision="bf16"
-    )
-    explain_here(str(work / "data"), str(work / "run"), content)
-    config = AuditConfig(confirm=True, input_url=str(work / "data"), explainer=str(work / "explainer"))
-    found = in_order(shortcut(AuditedRun(open_run(work / "run")), config))
-    explainer = Explainer.load(str(work / "explainer"))
+    data, kept = str(work / "data"), keep / setting.name.replace(" ", "-")
+    if not (kept / "run" / "_manifest.json").exists():
+        train_classifier(data, str(kept / "classifier"), recipe=CLASSIFIER, validation="none")
+        train_decoder(
+            data, str(kept / "explainer"), recipe=DECODER, classifier=str(kept / "classifier"), validation="none"
+        )
+        # The audit needs profiles and scores: no sound, no whole masks.
+        content = ContentConfig(
+            explainer=str(kept / "explainer"), listen="none", masks="none", audio_scores="none", precision="bf16"
+        )
+        explain_here(data, str(kept / "run"), content)
+    config = AuditConfig(confirm=True, input_url=data, explainer=str(kept / "explainer"))
+    found = in_order(shortcut(AuditedRun(open_run(kept / "run")), config))
+    explainer = Explainer.load(str(kept / "explainer"))
     held = [(name, sound) for name, fold, sound in clean if fold == 5]
     confirmed = {one.subject for one in found if one.confirmed}
     result = {
@@ -254,13 +255,19 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="file of results, a line of JSON each")
     parser.add_argument("--planted", type=int, default=45)
     parser.add_argument("--clean", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="number, and seed, of the first planted setting")
+    parser.add_argument("--keep", type=Path, help="folder in which explainers and runs are kept, to be audited anew")
     parser.add_argument("--limit", type=int, help="so many settings at most this time")
     parser.add_argument("--at-once", type=int, default=1, help="processes, of one thread each")
     given = parser.parse_args()
     done = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
-    todo = [one for one in settings(given.planted, given.clean, CLASSES) if one.name not in {d["name"] for d in done}]
+    todo = [
+        one
+        for one in settings(given.first, given.planted, given.clean, CLASSES)
+        if one.name not in {d["name"] for d in done}
+    ]
     with ProcessPoolExecutor(given.at_once, get_context("spawn")) as pool:
-        for each in as_completed(pool.submit(tried, one, given.source) for one in todo[: given.limit]):
+        for each in as_completed(pool.submit(tried, one, given.source, given.keep) for one in todo[: given.limit]):
             done.append(each.result())
             print(json.dumps(done[-1]), flush=True)
             with given.out.open("a") as file:

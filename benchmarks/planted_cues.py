@@ -44,15 +44,15 @@ class Setting:
         )
 
 
-def settings(planted: int, clean: int, labels: int) -> list[Setting]:
+def settings(first: int, planted: int, clean: int, labels: int) -> list[Setting]:
     """So many settings of each sort; cues, levels, shares and classes take turns."""
     every = [(cue, level, share) for share in (1.0, 0.5) for level in LEVELS for cue in CUES]
     found = [
         # Each cue meets one class after the other.
         Setting(*every[number % len(every)], label=(3 * number + number // len(CUES)) % labels, seed=number)
-        for number in range(planted)
+        for number in range(first, first + planted)
     ]
-    return [*found, *(Setting(None, "", 0.0, 0, 1000 + number) for number in range(clean))]
+    return [*(Setting(None, "", 0.0, 0, 1000 + first + number) for number in range(clean)), *found]
 
 
 def cue_of(setting: Setting, n: int, rate: int) -> Put:

@@ -32,13 +32,13 @@ check_app = typer.Typer(no_args_is_help=True, help="Compare what lmac computes w
 def classifier(
     where: Annotated[str, typer.Argument(metavar="clap:WHERE", help="A CLAP, as for `lmac train`.")],
     clips: Annotated[
-        str | None, typer.Option(help="Audio to compare as well, as for `lmac explain`. [default: noise and tones]")
+        str | None, typer.Option(help="More audio to compare, as for `lmac explain`. [default: noise and tones]")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many recordings of --clips to compare, the first ones.")] = 16,
-    bound: Annotated[float, typer.Option(min=0, help="The largest difference of embeddings of length 1.")] = BOUND,
+    limit: Annotated[int, typer.Option(min=1, help="Compare the first LIMIT recordings of --clips.")] = 16,
+    bound: Annotated[float, typer.Option(min=0, help="Largest difference allowed between unit embeddings.")] = BOUND,
     device: Device = "auto",
 ) -> None:
-    """Compare our embeddings of a CLAP with laion-clap's or transformers'; exit with 1 where they differ.
+    """Compare our embeddings of a CLAP with laion-clap's or transformers'; exit with 1 if they differ.
 
     Ours are computed on the device, those of the library on the CPU.
     """
@@ -70,7 +70,7 @@ def _load_pair(where: str, device: torch.device) -> Pair:
 
 
 def first_clips(url: str, pair: Pair, limit: int) -> list[Tensor]:
-    """The first `limit` recordings of an input that can be decoded, `[n]` each; raises InputError when none can."""
+    """Return the first `limit` decodable recordings of an input, `[n]` each; raises InputError if there are none."""
     found = list(islice(_decoded(url, pair.sample_rate), limit))
     if not found:
         raise InputError(f"{display_url(url)}: none of its recordings could be decoded: give other audio with --clips")
@@ -100,6 +100,6 @@ def _table(pair: Pair, rows: list[Parity], bound: float) -> Table:
         shown.add_column(heading, justify="left" if heading == "signals" else "right")
     for row in rows:
         figures = (f"{row.cosine:.7f}", f"{row.difference:.1e}", f"{row.spread:.2f}", f"{row.seconds:.2f}")
-        verdict = "not held to it" if not row.whole else "yes" if row.within(bound) else "no"
+        verdict = "not checked" if not row.whole else "yes" if row.within(bound) else "no"
         shown.add_row(row.signals, str(row.n), *figures, verdict)
     return shown

@@ -1,4 +1,4 @@
-"""Tables of the scores of a clap-mini, and of masks for its prompts."""
+"""Print tables of the scores of a clap-mini, and of masks for its prompts."""
 
 from __future__ import annotations
 

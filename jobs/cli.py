@@ -22,7 +22,7 @@ from jobs.verify import verify
 
 app = typer.Typer(
     no_args_is_help=True,
-    # Not "rich", which takes [default: ...] for a style of that name, and drops it.
+    # Not "rich", which parses [default: ...] as a style of that name, and drops it.
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Audit large audio datasets by ear: which part of the sound made a classifier decide, as masks and audio.",

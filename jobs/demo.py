@@ -1,4 +1,4 @@
-"""`lmac demo`: the whole of it on sounds made here, in a few minutes."""
+"""`lmac demo`: the whole workflow on synthetic sounds, in a few minutes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from pipeline.storage.errors import storage_errors
 from pipeline.storage.file_names import safe_name
 from schemas.run_config import ContentConfig, RunConfig
 
-# Seed and numbers that no shipped explainer was trained on.
+# A seed, and numbers of sounds, that no shipped explainer was trained on.
 SEED, SCENES, SHARD = 77, 150, 51
 PICTURES = 4
 MIXTURES, WINDOWS = 24, 3
-# In wordings that neither the CLAP nor its decoder was trained with.
+# In wordings that neither the CLAP nor its decoder was trained on.
 PROMPTS = (
     "the bark of a dog; wailing police sirens; birds chirping; clocks ticking; knocking on wood; a running engine; "
     "the beeping of an alarm; raindrops on a roof; the wind howling; church bells ringing"
@@ -36,11 +36,9 @@ PROMPTS = (
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the sounds and for what is made of them.")] = Path(
-        "demo-output"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the sounds and all results.")] = Path("demo-output"),
     zero_shot: Annotated[
-        bool, typer.Option("--zero-shot", help="Two sounds at once, explained for prompts, by a CLAP that ships.")
+        bool, typer.Option("--zero-shot", help="Mixtures of two sounds, explained for prompts by a shipped CLAP.")
     ] = False,
 ) -> None:
     """Make 150 scenes, some of them faulty, explain and audit them, and show what to look at and to listen to."""
@@ -90,7 +88,7 @@ def _of_prompts(out: Path) -> None:
 def _draw(source: str, done: Run, examples: list[Example], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for example, panels in zip(examples, panels_of(source, done, examples), strict=True):
-        # Scenes have a target each; of a mixture there are two pictures.
+        # A scene has one target, a mixture has two and so two pictures.
         several = sum(other.window_id == example.window_id for other in examples) > 1
         names = [PurePosixPath(example.key).stem, example.target] if several else [example.target]
         path = folder / f"{'-'.join(map(safe_name, names))}.png"
@@ -108,7 +106,7 @@ def _clear(folder: Path) -> None:
 
 
 def _listen(done: Run, examples: list[Example], folder: Path, kinds: Sequence[str]) -> None:
-    """Extract the examples' sounds, and print what each of them shows beside its file."""
+    """Extract the examples' sounds, and print the scores of each with its file."""
     names = ", ".join(f"'{window_id}'" for window_id in dict.fromkeys(example.window_id for example in examples))
     _clear(folder)
     files = extract(done, folder, where=f"window_id IN ({names})", kinds=kinds).files

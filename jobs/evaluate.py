@@ -1,4 +1,4 @@
-"""`lmac evaluate`: how faithful an explainer is, beside what people use instead."""
+"""`lmac evaluate`: how faithful an explainer is, compared with what people use instead."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def evaluate(
     explainer: Annotated[str | None, typer.Option(help="esc10, scenes, or a path or URL. [default: esc10]")] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Baselines by name, with commas, as the report prints them or not. [default: all that suit]"),
+        typer.Option(help="Baselines by name, with spaces or underscores, comma-separated. [default: all that suit]"),
     ] = None,
     against: Annotated[
         list[str] | None, typer.Option(help="NAME=EXPLAINER: another decoder of the same classifier; repeatable.")
     ] = None,
-    refine: Annotated[int | None, typer.Option(help="Also masks improved by so many gradient steps.")] = None,
+    refine: Annotated[int | None, typer.Option(help="Also evaluate masks after this many gradient steps.")] = None,
     reading: InputOptions = FROM_OPTIONS,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     contaminate: Annotated[
@@ -35,23 +35,24 @@ def evaluate(
         typer.Option(help="mixture, white-noise:DB, FOLDER:DB or none; repeatable. [default: mixture, white-noise:10]"),
     ] = None,
     curves: Annotated[
-        str | None, typer.Option(help="Audio with curves at equal size, with commas, or none. [default: clean,mixture]")
+        str | None,
+        typer.Option(help="Audio with curves at equal size, comma-separated, or none. [default: clean,mixture]"),
     ] = None,
     sanity: Annotated[bool | None, typer.Option(help="Sanity checks of the masks. [default: sanity]")] = None,
-    limit: Annotated[int | None, typer.Option(help="Draw so many recordings from the input.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Number of recordings to draw from the input.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows explained at once. [default: 8]")] = None,
     precision: Annotated[
         Literal["fp32", "bf16"] | None, typer.Option(help="What masks are scored in; bf16 is faster. [default: fp32]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. [default: 0]")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML with settings; options given here win over it.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with settings; options override it.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Tell how faithful an explainer's masks are on INPUT, beside the methods that people use instead.
+    """Measure how faithful an explainer's masks are on INPUT, compared with the methods that people use instead.
 
     Run it again with the same settings to resume, or with other methods to measure only those.
     """
-    # Imported on use: attribution, statistics and plots take as long to import as all else of a command's start.
+    # Imported on use: attribution, statistics and plots take as long to import as the rest of a command's start.
     from jobs.evaluation_console import ConsoleProgress, print_result
     from pipeline.evaluation.evaluate import evaluate as library_evaluate
     from pipeline.lmac.memory import keep_freed_memory

@@ -1,4 +1,4 @@
-"""What `lmac evaluate` shows on the console: its progress, and the means at its end."""
+"""The console output of `lmac evaluate`: its progress, and the means at its end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN = {
 
 
 class ConsoleProgress(prepare.Progress):
-    """A bar for each audio and method while it is entered; on something else than a terminal, a line for each."""
+    """A progress bar for each audio and method while entered; a line for each if the output is not a terminal."""
 
     def __init__(self) -> None:
         self.bar = counting_bar()
@@ -57,7 +57,7 @@ class ConsoleProgress(prepare.Progress):
 
 
 def print_result(result: EvaluationResult) -> None:
-    """A table of means for each audio, and where the report lies."""
+    """Print a table of means for each audio, and the path of the report."""
     record = result.record
     for audio in record["audio"]:
         shown = Table(title=escape(audio), title_justify="left", box=None, pad_edge=False)

@@ -1,4 +1,4 @@
-"""`lmac layers`: what can be read off each layer of a classifier, and how similar layers are."""
+"""`lmac layers`: what each layer of a classifier represents, and how similar layers are."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def layers(
     input_url: Annotated[str, typer.Argument(metavar="INPUT", help="Audio: anything that `lmac explain` takes.")],
     explainer: Annotated[str, typer.Option(help="The classifier: an explainer's name, path or URL.")],
     out: Annotated[str, typer.Option(help="Folder (path or URL) for the tables and the plot.")],
-    label_column: Annotated[str | None, typer.Option(help="What to probe for: any column or metadata field.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="The labels to probe for: any column or metadata.")] = None,
     reading: InputOptions = FROM_OPTIONS,
     select: Annotated[list[str] | None, typer.Option(help="Only where COLUMN=VALUE,VALUE...; repeatable.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation. [default: 5]")] = None,
     group: Annotated[
         str | None, typer.Option(help="Column whose values are never split between training and test folds.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many recordings, drawn by the seed.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of recordings, drawn by the seed.")] = None,
     width: Annotated[
-        int | None, typer.Option(help="Most features of a layer; more are projected. [default: 2048]")
+        int | None, typer.Option(help="Maximum features of a layer; more are projected. [default: 2048]")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Windows at once. [default: 16]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows per batch. [default: 16]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of folds, projection and drawing. [default: 0]")] = None,
     device: Device = "auto",
 ) -> None:
-    """Probe every layer of a classifier for labels of any kind, linearly, and compare layers by CKA.
+    """Probe every layer of a classifier linearly for labels of any kind, and compare layers by CKA.
 
-    Use recordings that the classifier was not trained on: its deep layers have seen the labels of those.
+    Use recordings that the classifier was not trained on: its deep layers have seen the labels of the training set.
     """
-    # Imported on use: scikit-learn takes as long to import as all else of a command's start.
+    # Imported on use: scikit-learn takes as long to import as the rest of a command's start.
     from pipeline.layers.page import markdown, plot
     from pipeline.layers.study import choose_subjects, layers_table, parquet, similarity_table, study_layers
 

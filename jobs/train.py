@@ -1,6 +1,6 @@
 """`lmac train`: a command for each kind of training.
 
-Each imports its training on use: torch, scikit-learn and scipy take seconds that other commands need not wait for.
+Each imports its training on use, as torch, scikit-learn and scipy take seconds to import.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def decoder(
     seed: Seed = None,
     device: Device = "auto",
 ) -> None:
-    """Train a mask decoder for a frozen classifier; the columns of --labels are for selecting, its labels unused."""
+    """Train a mask decoder for a frozen classifier, without labels; the columns of --labels serve selections only."""
     from jobs.training_progress import TrainingProgress, print_result
     from pipeline.training.decoder import train_decoder
 
@@ -226,7 +226,7 @@ def _loop(
     seed: int | None,
     patience: int | None = None,
 ) -> Mapping[str, Any]:
-    """The options of the training loop by the names that they have in a recipe."""
+    """Return the options of the training loop by their names in a recipe."""
     loop = {
         "epochs": epochs,
         "batch_size": batch_size,

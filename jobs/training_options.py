@@ -16,19 +16,19 @@ Validation = Annotated[
 Test = Annotated[str | None, typer.Option(help="Scored once, at the end: COLUMN=VALUE,VALUE...")]
 Windows = Annotated[
     int | None,
-    typer.Option(min=1, help="At most so many windows, held out ones included, drawn by a hash. [default: all]"),
+    typer.Option(min=1, help="Maximum number of windows, held-out ones included, drawn by a hash. [default: all]"),
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML with settings; options win over it.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML with settings; options override it.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the data, or over the mixtures.")]
-Batch = Annotated[int | None, typer.Option(help="Windows (or mixtures) in a step.")]
+Batch = Annotated[int | None, typer.Option(help="Windows (or mixtures) per step.")]
 Rate = Annotated[float | None, typer.Option(help="Highest learning rate.")]
-Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better one; 0: never.")]
+Patience = Annotated[int | None, typer.Option(help="Stop after this many epochs without improvement; 0: never.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Name = Annotated[str | None, typer.Option(help="The explainer's name.")]
 Prompts = Annotated[str | None, typer.Option(help='Classes of a CLAP: "a dog barking; rain", or a .txt file.')]
 Template = Annotated[
-    list[str] | None, typer.Option(help='How prompts are put, as "the sound of {}"; several are averaged.')
+    list[str] | None, typer.Option(help='Sentence around prompts, as "the sound of {}"; several are averaged.')
 ]
 WindowSeconds = Annotated[
-    float | None, typer.Option("--window-s", help="Seconds of a CLAP's windows. By default its own.")
+    float | None, typer.Option("--window-s", help="Length of a CLAP's windows in seconds, by default its own.")
 ]

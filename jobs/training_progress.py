@@ -1,4 +1,4 @@
-"""What a training prints: a bar within the epoch and a line for each epoch, or lines alone without a terminal."""
+"""The console output of a training: a bar within the epoch and a line per epoch, or only lines without a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RENDERED_EVERY = 2000
 
 
 class TrainingProgress(Reporter):
-    """Prints a training to the console; the bar is there while it is entered."""
+    """Prints the progress of a training to the console, with a bar while entered."""
 
     def __init__(self) -> None:
         self._bar = counting_bar()
@@ -54,7 +54,7 @@ class TrainingProgress(Reporter):
 
 
 def print_result(result: TrainingResult) -> None:
-    """Print a line for each set's scores, and where the explainer is."""
+    """Print a line for each set's scores, and the path of the explainer."""
     for part, scores in result.scores.items():
         shown = ", ".join(f"{name} {value:.3f}" for name, value in scores.items() if not name.startswith("train_"))
         console.print(f"{part}: {shown}", markup=False)

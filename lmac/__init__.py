@@ -1,4 +1,4 @@
-"""Which part of a sound made an audio classifier decide so: `lmac` for notebooks and programs.
+"""Explain which part of a sound made an audio classifier decide: `lmac` for notebooks and programs.
 
 >>> import lmac
 >>> lmac.Explainer.load("esc10").config.labels[:2]
@@ -84,7 +84,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when first used: torch takes seconds to import, and not everything needs it.
+    # Imported on first use: torch takes seconds to import, and not everything needs it.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""The settings of `train_clap_mini`; the defaults are those of the shipped model."""
+"""Settings of `train_clap_mini`; the defaults are those of the shipped model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Range = tuple[float, float]
 class MiniTextConfig(Config):
     """The text encoder: a small RoBERTa, with a byte-level BPE of at most `vocabulary` tokens.
 
-    `max_tokens` counts the special tokens at either end.
+    `max_tokens` includes the special tokens at either end.
     """
 
     vocabulary: Annotated[int, Field(ge=300)] = 1000
@@ -57,16 +57,16 @@ class MixtureConfig(Config):
 
 
 class MiniTraining(Config):
-    """Contrastive training on `mixtures` that are rendered once, and captioned and altered anew in every epoch.
+    """Contrastive training on `mixtures` that are rendered once, with new captions and augmentation in every epoch.
 
     `two_events`, `no_event`, `no_background` and `silence` are the shares of mixtures with two events, with the
     background alone, with events alone (as after a good mask) and with nothing at all; without silence in training,
     some prompt would stand for it. `distances` is the share of near or far events whose caption says so. `gain_db` is
     the largest change of level, `noise` the share of mixtures with white noise, `drop` the share from which
     `drop_bands` bands and `drop_spans` spans of up to an eighth each are removed; a larger share delays the audio
-    encoder's learning. `stray_words` is the share of captions into which one or two random tokens are put, so that
-    unknown words are passed over. The text encoder is trained alone for `text_steps` first. The temperature that
-    similarities are divided by is learnt, starting from `start_temperature`.
+    encoder's learning. `stray_words` is the share of captions into which one or two random tokens are inserted, so
+    that the encoder learns to ignore unknown words. The text encoder is first trained alone for `text_steps`. The
+    temperature that divides similarities is learnt, starting from `start_temperature`.
     """
 
     loop: LoopConfig = LoopConfig(
@@ -102,7 +102,7 @@ class ClapMiniRecipe(Config):
     """Everything that `train_clap_mini` needs: the front end, the two encoders, and the training."""
 
     front_end: FrontEndConfig = FrontEndConfig(
-        # The inverse STFT needs two FFTs a hop.
+        # The inverse STFT needs an FFT of at least two hops.
         n_fft=1280,
         hop_length=640,
         log="db",

@@ -13,11 +13,11 @@ Budget = Annotated[float, Field(gt=0, le=1)]
 
 
 class SanityConfig(Config):
-    """Whether a mask depends on what the classifier learnt, and holds still where the sound does.
+    """Checks whether a mask depends on what the classifier learnt, and is stable where the sound does not change.
 
-    `windows` are drawn from the clean audio; `methods` are those tested, where they are evaluated. `noise_db` is the
-    level of white noise below the sound, `gain_db` the change of level, up and down. `shift_frames` is no multiple of
-    the classifier's pooling (16 frames for CNN10), as such a shift would be the easiest of all.
+    `windows` are drawn from the clean audio; `methods` are the ones to test, if they are evaluated. `noise_db` is the
+    level of white noise below the sound, `gain_db` the change of level, up and down. `shift_frames` is not a multiple
+    of the classifier's pooling (16 frames for CNN10), as such a shift would be the easiest of all.
     """
 
     enabled: bool = True
@@ -29,15 +29,15 @@ class SanityConfig(Config):
 
 
 class EvaluationConfig(InputConfig):
-    """An evaluation; every result depends on these and on the input alone.
+    """The settings of an evaluation; every result depends on these and on the input alone.
 
     `methods` are baselines by name, or "all" that suit the classifier; the explainer's own decoder is always evaluated,
-    as `lmac`. `against` adds decoders of other explainers of the same classifier, by names of their own; `refine` adds
-    the decoder's masks improved by so many gradient steps per window. `contaminate` makes further audio of the clean
-    one: `mixture`, `white-noise:DB` or `FOLDER:DB`. `curves` says which audio gets masks of equal size (None: the clean
-    one, and the mixture where it is evaluated); the budgets are the sizes, as shares of bins and of energy. `limit` is
-    the number of recordings to draw from the input; `resamples` are those of the bootstrap. `precision` is what masks
-    are scored in, as in a run; attributions are computed in float32.
+    as `lmac`. `against` adds decoders of other explainers of the same classifier under new names; `refine` adds the
+    decoder's masks improved by that many gradient steps per window. `contaminate` makes more audio from the clean
+    audio: `mixture`, `white-noise:DB` or `FOLDER:DB`. `curves` says which audio gets masks of equal size (None: the
+    clean audio, and the mixture if it is evaluated); `bins` and `energy` are these sizes, as shares of bins and of
+    energy. `limit` is the number of recordings to draw from the input; `resamples` is the number of bootstrap
+    resamples. Masks are scored in `precision`, as in a run; attributions are computed in float32.
     """
 
     explainer: str = "esc10"

@@ -1,4 +1,4 @@
-"""Arrow schemas of what `lmac evaluate` writes; every table is long: SQL needs no reshaping."""
+"""Arrow schemas of the tables that `lmac evaluate` writes, all in long format, so that SQL needs no reshaping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _field(name: str, kind: pa.DataType, description: str, nullable: bool = Fals
 
 
 def _score(name: str) -> pa.Field:
-    """A column of scores in double precision, with the meaning that it has in the table `faithfulness`."""
+    """Return a column of scores in double precision, with its meaning in the table `faithfulness`."""
     if name == "ai_001":
         what = "average increase by more than 0.01: 100 where p_in > p + 0.01, else 0"
         return _field(name, _NUMBER, what, title="AI > 0.01", better="higher", unit="%")

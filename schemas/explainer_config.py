@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 EXPLAINER_FORMAT: Literal[1] = 1
-# What a classifier and a decoder compute in between the log-mel and the logits; the rest is float32 in any case.
+# The precision of a classifier and a decoder between the log-mel and the logits; the rest is always float32.
 Precision = Literal["fp32", "bf16"]
 
 
 class Config(BaseModel):
-    """Base of all configurations: unknown fields are refused, and values cannot be changed."""
+    """Base of all configurations: unknown fields are refused, and values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +44,7 @@ class FrontEndConfig(Config):
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # An explainer's digest is that of this text: later fields are written only where they differ from the default.
+        # An explainer's digest covers this text: fields added later are written only if they differ from the default.
         later = ("log", "mel_scale", "mel_norm", "pad_mode", "quantised", "precision")
         defaults = {name: type(self).model_fields[name].default for name in later}
         return {name: value for name, value in handler(self).items() if name not in defaults or value != defaults[name]}
@@ -113,12 +113,12 @@ class ClapConfig(Config):
 
     HTSAT folds the log-mel into a square image of `image_size`, embeds patches of `patch_size` in `channels`, and
     passes them through stages of `depths` blocks with `heads` attention heads, which attend within `attention_window`
-    patches; each stage has twice the channels at half the resolution. A `fusion` checkpoint has weights for long audio
-    too, which windows never use. Windows shorter than `clip_s` are repeated up to it (`repeatpad`) or padded
-    with silence (`pad`).
+    patches; each stage has twice the channels at half the resolution of the one before. A `fusion` checkpoint also has
+    weights for long audio, which windows never use. Windows shorter than `clip_s` are repeated up to it (`repeatpad`)
+    or padded with silence (`pad`).
 
-    Classes are a `bank` of text embeddings, made from `prompts` and `templates` by the text encoder of that digest, or
-    those of a `linear` head.
+    Classes are a `bank` of text embeddings, made from `prompts` and `templates` by the text encoder with the given
+    digest, or those of a `linear` head.
     """
 
     kind: Literal["clap"] = "clap"
@@ -161,7 +161,7 @@ class ClapConfig(Config):
         return tuple(self.channels << stage for stage in range(len(self.depths)))
 
     def check_front_end(self, front_end: FrontEndConfig) -> None:
-        """Raise ValueError where a front end does not fit the image or the clip of HTSAT."""
+        """Raise ValueError if a front end does not fit the image or the clip of HTSAT."""
         coarsest = self.patch_size << (len(self.depths) - 1)
         if self.image_size % front_end.n_mels or front_end.n_mels % coarsest:
             raise ValueError(
@@ -193,13 +193,13 @@ class ClapConfig(Config):
 class DecoderConfig(Config):
     """The mask decoder: channels per depth, from the log-mel itself down to the deepest representation.
 
-    `evidence` is how many of the deepest representations are given together with their contribution to the class
-    explained, up to all of them, the log-mel itself being the last; with 0 the decoder does not know the class, and
-    has one mask for all classes. With `detail` the mask tells apart the bins of one mel band, by their loudness. Before
-    a classifier is known `channels` and `evidence` may be left open (None): a decoder is then `fitted` to it.
+    `evidence` is the number of deepest representations that are passed together with their contribution to the class
+    explained, up to all of them, with the log-mel itself as the last; with 0 the decoder does not know the class, and
+    has one mask for all classes. With `detail` the mask distinguishes the bins of one mel band by their loudness.
+    Before the classifier is known, `channels` and `evidence` may be left open (None); `fitted` then fills them in.
 
-    A `prompted` decoder takes the text embedding of the prompt too, and the evidence is for the prompt's similarity
-    alone, whatever other prompts there are: it explains any prompt (LMAC-ZS). It needs a CLAP with a bank of classes.
+    A `prompted` decoder also takes the text embedding of the prompt, and its evidence is for the prompt's similarity
+    alone, independent of other prompts: it explains any prompt (LMAC-ZS). It needs a CLAP with a bank of classes.
     """
 
     kind: Literal["unet"] = "unet"
@@ -210,11 +210,11 @@ class DecoderConfig(Config):
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # As for the front end: written only where it differs from the default.
+        # As for the front end: written only if it differs from the default.
         return {name: value for name, value in handler(self).items() if name != "prompted" or value}
 
     def fitted(self, depths: int, prompted: bool | None = None) -> DecoderConfig:
-        """The same for a classifier with `depths` representations: channels for each and evidence of all, if left open.
+        """Fit to a classifier with `depths` representations: fill in channels for each, and evidence of all, if open.
 
         `prompted` replaces the field of that name unless it is None.
         """

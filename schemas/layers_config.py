@@ -12,10 +12,10 @@ from schemas.input_config import InputConfig
 class LayersConfig(InputConfig):
     """Which recordings are pooled, probed and compared, and how.
 
-    The labels are what is probed for; `select` has texts like COLUMN=VALUE,VALUE; `folds` is the number of parts of
-    the cross-validation; `group` a column whose values never stand on both sides of it; `limit` the number of
-    recordings drawn, None for all; `width` the most pooled features of a layer, wider ones being projected at random;
-    `seed` is of everything random.
+    The probes predict the labels. `select` has texts like COLUMN=VALUE,VALUE; `folds` is the number of folds of the
+    cross-validation; `group` is a column whose values are never split between training and test folds; `limit` is the
+    number of recordings to draw, None for all; `width` is the largest number of pooled features of a layer, above
+    which they are projected at random; `seed` seeds everything random.
     """
 
     select: tuple[str, ...] = ()

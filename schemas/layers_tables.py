@@ -1,4 +1,4 @@
-"""Arrow schemas of what `lmac layers` writes."""
+"""Arrow schemas of the tables that `lmac layers` writes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LAYERS = pa.schema(
     metadata={"lmac_table": "layers", "schema_version": "1", "description": "one row per layer of the classifier"},
 )
 
-# One row per ordered pair of layers, each with itself too.
+# One row per ordered pair of layers, including each with itself.
 SIMILARITY = pa.schema(
     [
         _field("layer", pa.int32(), "number of the one layer"),

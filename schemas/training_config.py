@@ -1,4 +1,4 @@
-"""The settings of the trainings of classifier and decoder; the defaults are those of the shipped explainers."""
+"""Settings for training classifiers and decoders; the defaults are those of the shipped explainers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class LoopConfig(Config):
-    """How long and how fast to train; an epoch is one pass over all windows, but for a remainder that fills no batch.
+    """How long and how fast to train; an epoch is one pass over all windows, except a remainder that fills no batch.
 
     `patience` is the number of epochs without a better validation score after which training stops, 0 for
     never; `ema` is the decay per step of the averaged weights, which are the ones validated and saved. `keep` chooses
@@ -36,8 +36,8 @@ class LoopConfig(Config):
 class AugmentConfig(Config):
     """Augmentation of a classifier's training audio; each setting is off at 0 or false.
 
-    With `roll` each window is rotated in time by a random shift, so that no class is told by where in a window
-    something is. `mixup`, `silence` and `noise` are the shares of windows that are changed. A silenced window has
+    With `roll` each window is rotated in time by a random shift, so that position within a window does not reveal the
+    class. `mixup`, `silence` and `noise` are the shares of windows that are changed. A silenced window has
     no class: otherwise one class would stand for silence, and an empty mask would explain it. `gain_db` is the
     largest change of level, `stretch` the largest relative change of tempo and of pitch, `drop_bands` and
     `drop_spans` the number of frequency bands and time spans that are zeroed in the linear magnitude, each up to an
@@ -62,9 +62,9 @@ class ClassifierTraining(Config):
 
 
 class GuidanceConfig(Config):
-    """The guidance of L-MAC FT: the mask is drawn to the bins above `threshold` of the window's maximum.
+    """The guidance of L-MAC FT: the mask is pulled to the bins above `threshold` of the window's maximum.
 
-    It acts where the correlation of masked-in and whole input is above `correlation`.
+    It applies to windows whose masked-in and whole input have a correlation above `correlation`.
     """
 
     weight: Weight = 4.0
@@ -75,14 +75,14 @@ class GuidanceConfig(Config):
 class ObjectiveConfig(Config):
     """The L-MAC objective (Paissan et al. 2024, eq. 3) and the forms its terms may take.
 
-    `masked_out` is how the masked-out side is driven down: `cross_entropy` is the paper's -CE, which has no
-    lower bound; `log_complement` is -log(1 - p_out), which ends where the class is lost. `softness` q turns the losses
-    -log(p) of both sides into (1 - p^q) / q, so that hopeless windows do not use up the size that others need;
-    with q = 1 they are the drop and the faithfulness themselves. `size` is how the mask is kept small: `mean` is the
-    paper's mean |M|; `sum` is that of the reference code, summed over the batch, so that its weight grows with the
-    batch; `hinge` is the excess of the batch's mean over `target_mean`, so that the size itself is set and broad sounds
-    may use what narrow ones leave. `lambda_e` likewise weighs the excess of the share of energy kept over
-    `target_energy`: without it a mask keeps what is loud.
+    `masked_out` is the loss of the masked-out side: `cross_entropy` is the paper's -CE, which has no lower bound;
+    `log_complement` is -log(1 - p_out), which vanishes once the class is lost. `softness` q turns the losses -log(p) of
+    both sides into (1 - p^q) / q, so that hopeless windows do not use up the size that others need; with q = 1 they are
+    the drop and the faithfulness themselves. `size` is how the mask is kept small: `mean` is the paper's mean |M|;
+    `sum` is that of the reference code, summed over the batch, so that its weight grows with the batch; `hinge` is the
+    excess of the batch's mean over `target_mean`, which sets the size itself and lets broad sounds use what narrow
+    ones leave. `lambda_e` likewise weights the excess of the share of energy kept over `target_energy`: without it a
+    mask keeps what is loud.
     """
 
     kind: Literal["lmac"] = "lmac"
@@ -101,10 +101,10 @@ class ObjectiveConfig(Config):
 class ZeroShotObjective(Config):
     """The objective of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615), as in `pipeline.lmac.zero_shot_objective`.
 
-    Each window is explained for `prompts` prompts: in the share `fitting` of draws a prompt is drawn in proportion to
-    its probability, else uniformly. `target_mean` is the mean that a mask may have at no cost where its prompt fits as
-    well as it ever does; it is less where the prompt fits less. `lambda_apart` weighs the overlap of two prompts' masks
-    for one window, the more the less alike the prompts are.
+    Each window is explained for `prompts` prompts: a share `fitting` of draws is in proportion to the prompts'
+    probabilities, the rest is uniform. `target_mean` is the mean that a mask may have at no cost if its prompt fits as
+    well as it ever does, and less if the prompt fits less. `lambda_apart` weights the overlap of two prompts' masks for
+    one window, more so the less alike the prompts are.
     """
 
     kind: Literal["lmac-zs"] = "lmac-zs"
@@ -124,12 +124,12 @@ LMAC_REFERENCE = ObjectiveConfig(lambda_in=4.0, lambda_out=0.2, lambda_s=0.4, si
 class DecoderTraining(Config):
     """Training of a mask decoder for a frozen classifier; it needs no labels.
 
-    `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of its own; `noise`
-    that of windows with white noise, `stretch` the largest relative change of tempo and of pitch. `budgets` is the
-    share of windows whose mask is cut at a random size, so that logits are learnt as a ranking: it keeps a share of
-    bins within `budget_bins`, or a share of energy within `budget_energy`, where bins are ranked by what they give for
-    their energy. `lambda_range` weighs the squares of logits beyond ±8, where a sigmoid is flat: unweighed they grow by
-    thousands and their gradient vanishes. `objective: lmac-reference` sets the terms of the paper's own code, for
+    `mixtures` is the share of windows to which another is added, at a level within `mixture_db` of their own; `noise`
+    is the share with white noise, `stretch` the largest relative change of tempo and of pitch. `budgets` is the share
+    of windows whose mask is cut at a random size, so that logits are learnt as a ranking: such a mask keeps a share of
+    bins within `budget_bins`, or a share of energy within `budget_energy`, for which bins are ranked by their odds per
+    energy. `lambda_range` weights the squares of logits beyond ±8, where a sigmoid is flat: without this term they grow
+    by thousands and their gradient vanishes. `objective: lmac-reference` sets the terms of the paper's own code, for
     comparison; the whole recipe is docs/lmac-reference.yaml. `objective: lmac-zs` trains a prompted decoder, for a CLAP
     whose classes are prompts; it does not use `budgets`.
     """
@@ -186,7 +186,7 @@ class ClassifierRecipe(Config):
 
 
 class DecoderRecipe(Config):
-    """Everything that `train_decoder` needs besides data and classifier; without a name it takes the classifier's."""
+    """Everything that `train_decoder` needs besides data and classifier; the name is by default the classifier's."""
 
     name: str | None = None
     decoder: DecoderConfig = DecoderConfig(channels=None, evidence=None, detail=True)

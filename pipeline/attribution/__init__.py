@@ -1,1 +1,1 @@
-"""Other ways of saying which bins of a linear magnitude made a classifier decide: what an explainer is held against."""
+"""Baselines for an explainer: other methods that say which bins of a linear magnitude made a classifier decide."""

@@ -13,8 +13,8 @@ from pipeline.models.classifier import Classifier
 
 _POSITIVE = ("signed", "signed_per_energy", "signed_root_per_energy")
 _BOTH = (*_POSITIVE, "absolute", "absolute_per_energy", "absolute_root_per_energy")
-# What served each best among the percentiles 99 and 90, the maximum and the topmost 10 and 20 of a hundred, on field
-# recordings: a tenth of the bins at 1 drops less than a hundredth, and the absolute value less than the positive part.
+# The best masks of each on field recordings, among the percentiles 99 and 90, the maximum, and the top 10% and 20% of
+# bins: a tenth of the bins at 1 drops less than a hundredth, and the absolute value less than the positive part.
 _SIGNED = ("relu_p99", "relu_p90", "abs_p90", "top20")
 _UNSIGNED = ("abs_p99", "relu_p90", "abs_p90", "top20")
 _MAP = ("relu_max", "relu_p99", "relu_p90", "top20")
@@ -41,7 +41,7 @@ _BASELINES = {
     "occlusion": _Baseline(lambda c, seed: occlusion(c), _MAP, _POSITIVE, 2),
     "energy": _Baseline(lambda c, seed: controls.energy, ("relu_p99", "relu_p90", "top20")),
     "random": _Baseline(lambda c, seed: controls.random(seed), ("top20", "top10")),
-    # Per energy it keeps the quietest bins first, which every budget of energy rewards.
+    # Per energy, it keeps the quietest bins first, which every energy budget rewards.
     "constant": _Baseline(lambda c, seed: controls.constant, ("ones", "half"), ("signed", "signed_per_energy")),
 }
 
@@ -50,9 +50,9 @@ BASELINES: tuple[str, ...] = tuple(_BASELINES)
 
 
 def baseline(name: str, classifier: Classifier, seed: int = 0) -> Method:
-    """A baseline by its name; `seed` is for those that draw at random.
+    """Build a baseline by its name; `seed` is for those that draw at random.
 
-    Raises ValueError when there is none of this name, UnsuitedError when it does not suit the classifier.
+    Raises ValueError if there is none of this name, UnsuitedError if it does not suit the classifier.
     """
     if name not in _BASELINES:
         raise ValueError(f"there is no method {name!r}, choose from {', '.join(BASELINES)}")
@@ -61,7 +61,7 @@ def baseline(name: str, classifier: Classifier, seed: int = 0) -> Method:
 
 
 def unsuited(name: str, classifier: Classifier) -> str | None:
-    """Why a baseline does not suit a classifier: what it was made for, and what is there; None where it does."""
+    """Return why a baseline does not suit a classifier (what it was made for, and what the classifier has), or None."""
     try:
         baseline(name, classifier)
     except UnsuitedError as error:

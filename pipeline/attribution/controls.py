@@ -1,4 +1,4 @@
-"""Controls, which know nothing about the classifier: any explanation must beat them."""
+"""Controls that ignore the classifier: any explanation must beat them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pipeline.attribution.method import Attribute
 
 
 def energy(magnitude: Tensor, target: Tensor) -> Tensor:
-    """What is loud: the magnitude itself `[B, F, T]`."""
+    """Return the magnitude itself `[B, F, T]`: what is loud."""
     return magnitude.clone()
 
 
 def constant(magnitude: Tensor, target: Tensor) -> Tensor:
-    """The same for every bin: ones `[B, F, T]`."""
+    """Return ones `[B, F, T]`: the same for every bin."""
     return torch.ones_like(magnitude)
 
 
 def random(seed: int) -> Attribute:
-    """Numbers drawn evenly from [0, 1) `[B, F, T]`, others for each window and the same for it in every batch."""
+    """Uniform random numbers in [0, 1) `[B, F, T]`, different for each window but independent of its batch."""
 
     def attribute(magnitude: Tensor, target: Tensor) -> Tensor:
         rows = [np.random.default_rng([seed, *_trait(row)]).random(row.shape) for row in magnitude]
@@ -30,6 +30,6 @@ def random(seed: int) -> Attribute:
 
 
 def _trait(magnitude: Tensor) -> list[int]:
-    # The loudest bin of each eighth tells windows apart, and unlike a digest of all bits it does not depend on how
-    # the last of them was rounded in this batch or on this device.
+    # The loudest bin of each eighth distinguishes windows and, unlike a digest of all bits, does not depend on how the
+    # last bits were rounded in this batch or on this device.
     return [int(part.argmax()) for part in magnitude.chunk(8, dim=1)]

@@ -1,4 +1,4 @@
-"""GradCAM on the classifier's last block, carried to the bins of the linear magnitude."""
+"""GradCAM on the classifier's last block, mapped to the bins of the linear magnitude."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pipeline.models.classifier import Classifier
 
 
 def gradcam(classifier: Classifier) -> Attribute:
-    """Activations of the last block, each channel weighed by its mean gradient (Selvaraju et al. 2017, 1610.02391).
+    """Activations of the last block, each channel weighted by its mean gradient (Selvaraju et al. 2017, 1610.02391).
 
-    With its sign, as captum gives it. The map of time and mel bands is interpolated and carried to linear bins by the
-    front end's `spread`. Raises UnsuitedError where a classifier has no such block.
+    The result is signed, as in captum. The map of time and mel bands is interpolated and mapped to linear bins by the
+    front end's `spread`. Raises UnsuitedError if a classifier has no such block.
     """
     try:
         method = LayerGradCam(Logits(classifier), classifier.last_block)
     except NotImplementedError as error:
-        raise UnsuitedError(f"made for a convolutional block to look at, and {error}") from None
+        raise UnsuitedError(f"made for classifiers with a convolutional block, and {error}") from None
     front_end = classifier.front_end
 
     def attribute(x: Tensor, y: Tensor) -> Tensor:
@@ -35,16 +35,16 @@ def gradcam(classifier: Classifier) -> Attribute:
 def guided_gradcam(classifier: Classifier) -> Attribute:
     """Guided backpropagation times the positive part of GradCAM (Selvaraju et al. 2017, section 3.2).
 
-    Raises UnsuitedError as both do.
+    Raises UnsuitedError if either of the two does.
     """
     where, what = gradcam(classifier), guided_backprop(classifier)
     return lambda x, y: where(x, y).relu() * what(x, y)
 
 
 def enlarged(cells: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cells `[B, C, T', M']`, each halving rounded up, interpolated to `[B, C, *size]`.
+    """Interpolate cells `[B, C, T', M']`, from halvings that each rounded up, to `[B, C, *size]`.
 
-    A block's last cell may reach beyond the edge: the cells are enlarged by a power of two, and what is beyond is cut.
+    The last cell may reach beyond the edge: the cells are enlarged by a power of two, and the excess is cut off.
     """
     factors = [1 << (-(-whole // part) - 1).bit_length() for whole, part in zip(size, cells.shape[2:], strict=True)]
     whole = [part * factor for part, factor in zip(cells.shape[2:], factors, strict=True)]

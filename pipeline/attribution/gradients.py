@@ -1,4 +1,4 @@
-"""Methods of gradients, from captum: each explains the *logit* of a class by the linear magnitude."""
+"""Gradient methods from captum, each of which attributes the *logit* of a class to the linear magnitude."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pipeline.models.classifier import Classifier
 
 STEPS = 50
 SAMPLES = 25
-# A share of the window's RMS magnitude: on field recordings half or four times of it serve as well, a tenth far less.
+# A multiple of the window's RMS magnitude: on field recordings 0.5 and 4 work as well, 0.1 far less.
 NOISE = 1.0
-# Copies of a window that go through the classifier together.
+# Copies of a window that pass through the classifier together.
 _TOGETHER = 8
 _ACTIVATIONS = ("torch.nn.modules.activation", "transformers.activations")
-# They divide by a norm of their input; a batch normalisation in evaluation mode is linear.
+# These divide by a norm of their input; batch normalisation in evaluation mode is linear.
 _NORMALISATIONS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
 
 
@@ -44,12 +44,12 @@ def input_x_gradient(classifier: Classifier) -> Attribute:
 def smoothgrad(classifier: Classifier, seed: int) -> Attribute:
     """The mean gradient over 25 noisy copies (Smilkov et al. 2017, arXiv 1706.03825).
 
-    The noise has the window's RMS magnitude: loud bins rise above it, quiet ones do not.
+    The noise has the window's RMS magnitude: loud bins exceed it, quiet ones do not.
     """
     logits = Logits(classifier)
 
     def above_zero(x: Tensor) -> Tensor:
-        # Noise takes magnitudes below 0, where the classifier, which squares them, would have slopes of the other sign.
+        # Noise makes magnitudes negative, where the slopes of the classifier, which squares them, change sign.
         return logits(x + (x.abs() - x).detach())
 
     method = NoiseTunnel(Saliency(above_zero))
@@ -76,17 +76,17 @@ def integrated_gradients(classifier: Classifier) -> Attribute:
 def deeplift(classifier: Classifier) -> Attribute:
     """Contributions against silence by the rescale rule (Shrikumar et al. 2017, arXiv 1704.02685).
 
-    captum carries them to the log-mel. From there to the bins the rescale rule of logarithm and square is written out:
-    each bin takes the share of a mel band's contribution that it has of the band's power. The maximum over time passes
-    its contribution to where it is attained.
+    captum computes them up to the log-mel. From there to the bins, the rescale rule for logarithm and square is written
+    out: each bin gets the share of a mel band's contribution that it has of the band's power. The maximum over time
+    passes its contribution to the frame where it is attained.
 
-    Raises UnsuitedError where a classifier does not take the front end's log-mel, or has nonlinear modules
-    other than ReLU.
+    Raises UnsuitedError if a classifier does not take the front end's log-mel, or has nonlinear modules other than
+    ReLU.
     """
     if type(classifier).from_log_mel is Classifier.from_log_mel:
         raise UnsuitedError(f"made for a classifier of a log-mel, not {type(classifier).__name__}")
     refuse_beyond_relu(classifier)
-    # Rectified differences smaller than this are rounding in float32, and their ratio is noise.
+    # Smaller rectified differences are float32 rounding errors, and their ratio is noise.
     method = DeepLift(LogMelLogits(classifier), eps=1e-6)
     front_end = classifier.front_end
 
@@ -104,15 +104,15 @@ def deeplift(classifier: Classifier) -> Attribute:
 def gradient_shap(classifier: Classifier, seed: int) -> Attribute:
     """Expected gradients between a window and two baselines (Lundberg and Lee 2017, arXiv 1705.07874).
 
-    The baselines are silence, and the window's own mean spectrum held over its length: a steady sound in its place.
-    25 points on the lines between them, drawn at random.
+    The baselines are silence, and the window's own mean spectrum held over its length, which is a steady sound. It uses
+    25 random points on the lines between window and baselines.
     """
     method = GradientShap(Logits(classifier))
 
     def attribute(x: Tensor, y: Tensor) -> Tensor:
         steady = x.detach().mean(dim=2, keepdim=True).expand_as(x)
         baselines = torch.cat([torch.zeros_like(steady), steady])
-        # captum takes all points at once: fewer at a time hold less memory.
+        # captum processes all points at once: fewer at a time need less memory.
         parts = [method.attribute(x, baselines, n_samples=5, target=y) for _ in range(SAMPLES // 5)]
         return torch.stack(parts).mean(dim=0)
 
@@ -120,9 +120,9 @@ def gradient_shap(classifier: Classifier, seed: int) -> Attribute:
 
 
 def guided_backprop(classifier: Classifier) -> Attribute:
-    """The gradient, of which no ReLU lets a negative part pass (Springenberg et al. 2015, arXiv 1412.6806).
+    """The gradient, with its negative part blocked at each ReLU (Springenberg et al. 2015, arXiv 1412.6806).
 
-    Raises UnsuitedError where a classifier has nonlinear modules other than ReLU.
+    Raises UnsuitedError if a classifier has nonlinear modules other than ReLU.
     """
     refuse_beyond_relu(classifier)
     method = GuidedBackprop(Logits(classifier))
@@ -130,10 +130,10 @@ def guided_backprop(classifier: Classifier) -> Attribute:
 
 
 def refuse_beyond_relu(classifier: Classifier) -> None:
-    """Raise UnsuitedError where a classifier has nonlinear modules other than ReLU, and name them.
+    """Raise UnsuitedError, naming the modules, if a classifier has nonlinear modules other than ReLU.
 
-    captum's hooks pass such modules with their plain gradient, and say nothing: the result is neither the method's nor
-    the gradient.
+    captum silently uses the plain gradient of such modules, so that the result would be neither the method's nor the
+    gradient.
     """
     if found := sorted({type(module).__name__ for module in classifier.modules() if _beyond_relu(module)}):
         raise UnsuitedError(f"made for ReLUs, and the classifier has {', '.join(found)}")

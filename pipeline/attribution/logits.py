@@ -1,4 +1,4 @@
-"""A classifier as captum wants it: a module from one tensor to logits, left as it was found."""
+"""Adapt a classifier to captum: a module from one tensor to logits, with no lasting changes to it."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class LogMelLogits(nn.Module):
 
 
 def with_gradients(attribute: Attribute) -> Attribute:
-    """The same method on a copy of the magnitude that requires a gradient, wherever it is called from."""
+    """Wrap a method to run on a copy of the magnitude that requires a gradient, whatever the caller's mode."""
 
     def wrapped(magnitude: Tensor, target: Tensor) -> Tensor:
-        # A caller in inference mode has tensors that autograd refuses; copies made outside of it are ordinary.
+        # Autograd refuses tensors made in inference mode; copies made outside of it are ordinary.
         with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
-            # captum says for each call that it sets hooks, and that it will remove them.
+            # captum warns in each call that it sets hooks, and that it will remove them.
             warnings.filterwarnings("ignore", message=r"Setting (forward, )?backward hooks", category=UserWarning)
             relevance = attribute(magnitude.detach().clone().requires_grad_(True), target.clone())
         return relevance.detach()
@@ -51,7 +51,7 @@ def with_gradients(attribute: Attribute) -> Attribute:
 
 
 def row_by_row(attribute: Attribute, seed: int) -> Attribute:
-    """The same method for one window at a time and each from the same seed, so that a batch does not matter."""
+    """Wrap a method to explain one window at a time, each with the same seed, so that the batch does not matter."""
 
     def wrapped(magnitude: Tensor, target: Tensor) -> Tensor:
         rows = []
@@ -65,7 +65,7 @@ def row_by_row(attribute: Attribute, seed: int) -> Attribute:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    # captum draws from the global generators of both libraries and takes no generator of its own.
+    # captum draws from the global generators of both libraries, and does not accept another.
     before = np.random.get_state()
     with torch.random.fork_rng():
         torch.manual_seed(seed)

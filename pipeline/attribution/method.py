@@ -1,4 +1,4 @@
-"""What every attribution method has in common: from a magnitude and a class to a relevance for each bin."""
+"""The interface of attribution methods: from a magnitude and a class to a relevance for each bin."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Attribute = Callable[[Tensor, Tensor], Tensor]
 
 
 class UnsuitedError(ValueError):
-    """A method does not suit a classifier; the message says what it was made for, and what is there."""
+    """A method does not suit a classifier; the message says what it was made for, and what the classifier has."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way of saying which bins of a linear magnitude made a classifier decide.
+    """A method that says which bins of a linear magnitude made a classifier decide.
 
-    - `attribute` takes linear magnitudes `[B, F, T]` and class numbers `[B]` and returns relevance `[B, F, T]`, of any
-      sign and scale: what speaks for the class is above zero, what speaks against it below;
-    - `masks` names the normalisations that suit it, as `soft_mask` knows them;
-    - `rankings` names the orders of bins that suit it, as `ranking` knows them;
-    - `largest_batch` is set where a method holds many copies of its input and wants fewer windows at a time.
+    - `attribute` takes linear magnitudes `[B, F, T]` and class numbers `[B]` and returns relevance `[B, F, T]` on any
+      scale: positive for evidence for the class, negative for evidence against it;
+    - `masks` names the normalisations that suit it, from those of `soft_mask`;
+    - `rankings` names the orders of bins that suit it, from those of `ranking`;
+    - `largest_batch` is set if a method holds many copies of its input and needs smaller batches.
     """
 
     name: str

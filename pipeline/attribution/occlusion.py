@@ -1,4 +1,4 @@
-"""Occlusion: what the logit loses where a patch of time and frequency is silenced."""
+"""Occlusion: how much the logit drops when a patch of time and frequency is silenced."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TOGETHER = 8
 
 
 def occlusion(classifier: Classifier) -> Attribute:
-    """The loss of the logit under patches of silence (Zeiler and Fergus 2014, arXiv 1311.2901), 121 passes a window.
+    """The drop of the logit under patches of silence (Zeiler and Fergus 2014, arXiv 1311.2901), 121 passes a window.
 
-    The patches are even on the mel scale, as linear ones would be too broad for low sounds. Each cell has the mean over
-    the patches that cover it; between cells it is interpolated, and carried to bins by the front end's `spread`.
+    The patches are uniform on the mel scale, as linear ones would be too broad for low sounds. Each cell gets the mean
+    over the patches that cover it; the cells are interpolated, and mapped to bins by the front end's `spread`.
     """
     model, front_end = Logits(classifier), classifier.front_end
     n_mels = front_end.config.n_mels
-    # A bin belongs to the mel band that weighs it most.
+    # A bin belongs to the mel band that weights it most.
     band_of_bin = front_end.mel_weights.argmax(dim=1) * GRID // n_mels
 
     def gated(gates: Tensor, magnitude: Tensor) -> Tensor:

@@ -8,19 +8,19 @@ from torch import Tensor
 from pipeline.attribution.method import Method
 from pipeline.lmac.explainer import Explainer
 
-# Fixed beforehand: only baselines choose on the audio that they are scored on.
+# Fixed in advance: only baselines choose on the audio that they are scored on.
 OWN_ORDERS = {"bins": "signed", "energy": "odds_root_per_energy"}
 
 
 def trained(name: str, explainer: Explainer, refine: int = 0) -> Method:
-    """The decoder of an explainer under a name, its masks made better for each window by `refine` gradient steps.
+    """Wrap an explainer's decoder as a named method, its masks improved for each window by `refine` gradient steps.
 
     Its relevance is the logits of its mask, -inf outside the classifier's mel bands, so that an order of bins has fewer
-    ties than the mask in 255ths, which is `as_written`.
+    ties than with the mask in 255ths, which is `as_written`.
     """
 
     def attribute(magnitude: Tensor, target: Tensor) -> Tensor:
-        # A decoder may need gradients of the classifier, which a caller's inference mode would not let it have.
+        # A decoder may need gradients of the classifier, which a caller's inference mode would prevent.
         with torch.inference_mode(False):
             _, _, logits = explainer.passes.rank(magnitude.clone(), target.clone(), refine)
         return logits

@@ -1,4 +1,4 @@
-"""A batch of windows with what the classifier says about them, shared by everything that is measured on it."""
+"""A batch of windows with the classifier's output for them, shared by everything that is measured on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.models.classifier import Classifier
 
-# Inputs per pass: of 1 to 16 the quickest for CNN10 on one CPU thread.
+# Inputs per pass: the fastest of 1 to 16 for CNN10 on one CPU thread.
 ROWS = 4
 
 
@@ -27,7 +27,7 @@ class WindowBatch:
     target: Tensor
 
     def first(self, count: int) -> WindowBatch:
-        """The first windows alone."""
+        """Return only the first `count` windows."""
         fields = (self.indices, self.waveform, self.stft, self.magnitude, self.full, self.target)
         return WindowBatch(*(field[:count] for field in fields))
 
@@ -36,7 +36,7 @@ class WindowBatch:
 def classify_windows(
     classifier: Classifier, waveform: Tensor, indices: Tensor, target: Tensor | None = None
 ) -> WindowBatch:
-    """One pass over waveforms `[B, n]`; the class explained is the decision, unless `target` `[B]` is given."""
+    """Classify waveforms `[B, n]` in one pass; the class explained is the decision, unless `target` `[B]` is given."""
     stft = classifier.front_end.stft(waveform)
     magnitude = stft.abs()
     full = classifier(magnitude).logits.softmax(1)
@@ -45,7 +45,7 @@ def classify_windows(
 
 @torch.no_grad()
 def class_probabilities(classifier: Classifier, inputs: Iterable[Tensor], rows: int = ROWS) -> Tensor:
-    """Class probabilities `[K, B, C]` of K inputs `[B, F, T]`, made one by one, classified several at once."""
+    """Compute class probabilities `[K, B, C]` of K inputs `[B, F, T]`, iterated one by one, classified in batches."""
     results: list[Tensor] = []
     waiting: list[Tensor] = []
     batch = 0

@@ -1,4 +1,4 @@
-"""How sure a mean is: percentile bootstrap over recordings (Efron 1979), the windows of one resampled together."""
+"""Confidence intervals of means: percentile bootstrap over recordings (Efron 1979), each with all its windows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """Means `[K]` with the ends of their 95% intervals, from n windows."""
+    """Means `[K]` over n windows, with the ends of their 95% intervals."""
 
     value: np.ndarray
     low: np.ndarray
@@ -19,7 +19,7 @@ class Interval(NamedTuple):
 
 
 class Bootstrap:
-    """One set of resamples of the recordings, used for every column: differences are paired by themselves."""
+    """One set of resamples of the recordings, used for every column, so that differences are paired automatically."""
 
     def __init__(self, recording_of_window: np.ndarray, resamples: int = 2000, seed: int = 0) -> None:
         self.recordings, self.recording_of_window = np.unique(recording_of_window, return_inverse=True)
@@ -30,9 +30,9 @@ class Bootstrap:
         self.windows_drawn = self.weights @ windows
 
     def interval(self, values: np.ndarray) -> Interval:
-        """Means over windows of columns `[W, K]` or one column `[W]`, each with its interval; arrays `[K]`."""
+        """Return the means over windows of columns `[W, K]` or of one column `[W]`, with intervals; arrays `[K]`."""
         table = np.asarray(values, dtype=np.float64).reshape(len(self.recording_of_window), -1)
-        # Counted from the first window's value, so that a constant column is exactly itself in each resample.
+        # Relative to the first window's value, so that a constant column has exactly its value in each resample.
         origin = table[0]
         sums = np.zeros((len(self.recordings), table.shape[1]))
         np.add.at(sums, self.recording_of_window, table - origin)

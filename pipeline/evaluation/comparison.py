@@ -1,4 +1,4 @@
-"""The comparison: every method on every audio, from cached results where there are some, as tables."""
+"""Compare every method on every audio, using cached results where they exist, and return tables."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from pipeline.evaluation.timing import timing_tables
 from pipeline.lmac.masking import quantised
 from schemas.evaluation_tables import CURVES, LOCALISATION, SANITY, SCORES
 
-# Cached rows of localisation also say by which order of bins.
+# Cached rows of localisation also name the order of bins.
 _LOCALISED = LOCALISATION.append(pa.field("ranking", pa.string(), nullable=False))
 _SCHEMAS = {"scores": SCORES, "curves": CURVES, "localisation": _LOCALISED}
 
 
 def compare(evaluation: Evaluation, cache: ResultsCache, progress: Progress) -> dict[str, pa.Table]:
-    """All tables of `schemas.evaluation_tables`, by name; what is in the cache is not measured again."""
+    """Return all tables of `schemas.evaluation_tables` by name; cached results are not measured again."""
     found: dict[tuple[str, str, str], pa.Table] = {}
     for audio in evaluation.audio:
         for method in evaluation.methods:
-            # The sources of contaminated audio are more than the two that a scene knows.
+            # Contaminated audio has more sources than the two that a scene knows.
             if method.name == IDEAL and audio.name != CLEAN:
                 continue
             for kind, table in _results_of(evaluation, cache, audio, method, progress).items():

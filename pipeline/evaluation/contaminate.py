@@ -1,4 +1,4 @@
-"""Contaminated audio made from clean windows, of the same length, the same for a seed in whatever order it is made."""
+"""Make contaminated audio from clean windows, of the same length, independent of the order for a given seed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from schemas.explainer_config import FrontEndConfig
 
 CLEAN = "clean"
 MIXTURE_SHARES = (0.8, 0.2)
-_QUIETEST = 1e-9  # far below one step of 16 bits: what is more silent than that is not brought up
+_QUIETEST = 1e-9  # far below one step of 16 bits: quieter audio is not amplified
 
-# So many samples of noise, by a generator.
+# Draws n samples of noise with a generator.
 Stretch = Callable[[np.random.Generator, int], Tensor]
 
 
@@ -45,7 +45,7 @@ class Contamination:
 
 
 def parse_contamination(text: str) -> Contamination:
-    """What `mixture`, `white-noise:10` or `FOLDER:0` stands for, with its name for the tables.
+    """Parse `mixture`, `white-noise:10` or `FOLDER:0`, and name it for the tables.
 
     Raises EvaluationError for a text of another form.
     """
@@ -68,7 +68,7 @@ def parse_contamination(text: str) -> Contamination:
 
 
 def clean_audio(windows: WindowSet) -> Audio:
-    """The windows as they are."""
+    """Return the windows unchanged, as audio."""
     return Audio(CLEAN, windows.waveforms, CLEAN)
 
 
@@ -80,9 +80,9 @@ def contaminated_audio(
     scratch: Path,
     seed: int,
 ) -> Audio:
-    """Audio made of every window by a contamination; `labels` are those of the recordings, none where unknown.
+    """Contaminate every window; `labels` are those of the recordings, empty if unknown.
 
-    Raises EvaluationError when there is nothing to mix with, and what `load_windows` raises for a folder.
+    Raises EvaluationError if there is nothing to mix with, and what `load_windows` raises for a folder.
     """
     if contamination.snr_db is None:
         partner = _partners(windows, labels, seed)
@@ -113,7 +113,7 @@ def contaminated_audio(
 
 
 def mixture(sound: Tensor, other: Tensor) -> Tensor:
-    """0.8 of waveforms `[B, n]` and 0.2 of others, each first brought to an RMS of 1, at the RMS of the former."""
+    """Mix 0.8 of waveforms `[B, n]` with 0.2 of others, each scaled to RMS 1 first, and restore the former's RMS."""
     level = _rms(sound)
     first, second = (one / _rms(one).clamp_min(_QUIETEST) for one in (sound, other))
     mixed = MIXTURE_SHARES[0] * first + MIXTURE_SHARES[1] * second
@@ -121,7 +121,7 @@ def mixture(sound: Tensor, other: Tensor) -> Tensor:
 
 
 def at_snr(sound: Tensor, noise: Tensor, snr_db: float) -> Tensor:
-    """Waveforms `[B, n]` with noise added, `snr_db` decibels below each; a silent one stays silent."""
+    """Add noise to waveforms `[B, n]`, `snr_db` decibels below each; silent ones stay silent."""
     return sound + noise * (_rms(sound) / _rms(noise).clamp_min(_QUIETEST)) * 10 ** (-snr_db / 20)
 
 
@@ -130,7 +130,7 @@ def _rms(waveform: Tensor) -> Tensor:
 
 
 def _rng(*words: object) -> np.random.Generator:
-    # By name and not by number: white noise and noise of a folder are the same in any selection of recordings.
+    # Seeded by name, not by number, so that noise is the same in any selection of recordings.
     return np.random.default_rng(list(hashlib.sha256(repr(words).encode()).digest()))
 
 
@@ -148,8 +148,8 @@ def _partners(windows: WindowSet, labels: Sequence[Collection[str]], seed: int) 
         ]
         if not others:
             raise EvaluationError(
-                f"{key!r} cannot be mixed: no other recording of another label is there; evaluate more recordings, or"
-                " say without it what to add: --contaminate white-noise:10, or --contaminate none"
+                f"{key!r} cannot be mixed: there is no recording with another label; evaluate more recordings, or"
+                " replace the mixture: --contaminate white-noise:10, or --contaminate none"
             )
         rng = _rng(seed, "mixture", key)
         for window in np.flatnonzero(windows.recording_index == recording):

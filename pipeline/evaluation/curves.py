@@ -1,4 +1,4 @@
-"""What the classifier says of binary masks of equal size: insertion, deletion, and their areas."""
+"""The classifier's output for binary masks of equal size: insertion, deletion, and their areas."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SCORES = ("p", "p_in", "p_out", "ad", "ff", "fid_in")
 def curve_scores(
     classifier: Classifier, batch: WindowBatch, rank: Tensor, budgets: Mapping[str, Sequence[float]], seed: int
 ) -> list[tuple[str, float, dict[str, Tensor]]]:
-    """For each kind of budget (`bins`, `energy`) given and each budget: shares kept of both, and scores, `[B]` each.
+    """Compute, for each budget of each given kind (`bins`, `energy`), the shares kept of both, and scores, `[B]` each.
 
-    The mask keeps the first bins of `rank` `[B, F, T]` (the highest first) and multiplies the magnitude; insertion is
+    The mask keeps the first bins of `rank` `[B, F, T]` (highest first) and multiplies the magnitude; insertion is
     `p_in` on what it keeps, deletion `p_out` on the rest (Petsiuk et al. 2018, arXiv 1806.07421).
     """
     energy = batch.magnitude.square().flatten(1)
-    # Bins outside the classifier's mel bands come last for every method. A decoder knows them; an attribution calls
-    # them 0, which is more than what speaks against the class, and would spend its budget of energy on rumble.
+    # Bins outside the classifier's mel bands come last for every method. A decoder knows them; an attribution gives
+    # them 0, more than evidence against the class, and would spend its energy budget on rumble.
     audible = classifier.front_end.audible[:, None]
     place = place_in_order(rank.masked_fill(~audible, -torch.inf).flatten(1), seed)
     counts = {
@@ -55,9 +55,9 @@ def curve_scores(
 
 
 def area(values: np.ndarray, budgets: Sequence[float]) -> np.ndarray:
-    """Mean of a curve `[..., K]` over the logarithm of the share kept, from 1% to 50%, by trapezoids.
+    """Compute the mean of a curve `[..., K]` over the logarithm of the share kept, from 1% to 50%, by trapezoids.
 
-    A flat curve's area is its height, whatever the budgets. Raises ValueError when no budget is 1% or 50%.
+    A flat curve's area is its height, whatever the budgets. Raises ValueError unless both 1% and 50% are budgets.
     """
     share = np.asarray(budgets, dtype=np.float64)
     inside = (share >= AREA_FROM) & (share <= AREA_TO)

@@ -1,4 +1,4 @@
-"""An evaluation in one call: tables, the record beside them, and the report."""
+"""Evaluate an explainer in one call: tables, their record, and the report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PACKAGES = ("lmac", "torch", "captum", "numpy")
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What an evaluation has written into the folder `out`.
+    """The result of an evaluation, as written to the folder `out`.
 
     `record` is the content of `evaluation.json`; `tables` are those of `schemas.evaluation_tables` by name.
     """
@@ -44,12 +44,12 @@ class EvaluationResult:
 
     @property
     def report(self) -> Path:
-        """The page for people; `report.md` beside it says the same."""
+        """The path of the HTML report; `report.md` next to it has the same content."""
         return self.out / "report.html"
 
     @property
     def summary(self) -> list[dict[str, Any]]:
-        """Mean scores by audio, method and the mask that counts: `{"audio", "method", "mask", "ad", "ff", ...}`."""
+        """Return mean scores by audio, method and counted mask: `{"audio", "method", "mask", "ad", "ff", ...}`."""
         rows: dict[tuple[str, str, str], dict[str, Any]] = {}
         for row in self.tables["summary"].to_pylist():
             if row["best"]:
@@ -69,17 +69,17 @@ def evaluate(
     command: str | None = None,
     **settings: Any,
 ) -> EvaluationResult:
-    """Measure how faithful an explainer's masks are on audio, beside the methods that people use instead.
+    """Measure how faithful an explainer's masks are on audio, compared with the methods that people use instead.
 
-    `input_url` is anything that can be explained; `out` is a folder on this machine, where tables, plots and report
-    are written and results are cached: called again with the same settings it goes on, with other methods it measures
-    only those. `settings` are the fields of `EvaluationConfig`, such as `methods=["saliency", "integrated gradients"]`,
-    `limit=40` or `contaminate=["none"]`; they win over the YAML file `config`, and None stands for "not given".
-    `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU where there is one, else the CPU.
+    `input_url` is anything that can be explained. `out` is a folder on this machine for tables, plots, the report and
+    cached results: a call with the same settings resumes, and a call with other methods measures only those.
+    `settings` are the fields of `EvaluationConfig`, such as `methods=["saliency", "integrated gradients"]`, `limit=40`
+    or `contaminate=["none"]`; they override the YAML file `config`, and None means "not given".
+    `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU if there is one, else the CPU.
     `command` is what the record shows as the command line.
 
-    Raises ConfigError for settings that do not fit, EvaluationError for what cannot be evaluated with them;
-    ExplainerError, InputError, StorageError, TrainingDataError as loading does.
+    Raises ConfigError for invalid settings, EvaluationError for what cannot be evaluated with them; ExplainerError,
+    InputError, StorageError, TrainingDataError as loading does.
     """
     chosen = load_config(
         EvaluationConfig, Path(config) if config is not None else None, {"explainer": explainer, **settings}
@@ -101,7 +101,7 @@ def _writable(out: str) -> Path:
         raise EvaluationError(f"{display_url(out)}: the output of an evaluation must be a folder on this machine")
     folder = Path(out)
     try:
-        # The folder itself comes with the first result: settings that are refused leave nothing behind.
+        # The folder itself is created with the first result, so that refused settings leave nothing behind.
         with tempfile.TemporaryFile(dir=next(path for path in (folder, *folder.parents) if path.exists())):
             pass
     except OSError as error:
@@ -147,7 +147,7 @@ def _record(input_url: str, evaluation: Evaluation, tables: dict[str, pa.Table],
 
 
 def _accuracy(evaluation: Evaluation, clean: pa.Table) -> float | None:
-    """Share of clean windows with a known label that are classified as labelled; None without any."""
+    """Return the share of clean windows with a known label that are classified as labelled; None without any."""
     known = evaluation.truth.any(axis=1)
     if not known.any():
         return None

@@ -1,4 +1,4 @@
-"""Where the truth is known: whether a relevance lies on the target's bins, and how much of it the listenable is."""
+"""Compare with known sources: whether relevance lies on the target's bins, and how much of it the listenable is."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from pipeline.lmac.masking import apply_mask
 from pipeline.models.classifier import Classifier
 from schemas.explainer_config import FrontEndConfig
 
-# Bins further below the loudest of their window are not counted: they are inaudible.
+# Bins further below the loudest of their window are inaudible and not counted.
 FLOOR_DB = 60.0
-# Two steps of 16 bits would do; a resampled or re-encoded scene is off by far more.
+# Two steps of 16 bits would do; a resampled or re-encoded scene differs by far more.
 TOLERANCE = 1e-3
 
 
 class Scenes:
-    """The scenes of windows, rendered again from their facts whenever they are needed."""
+    """The scenes of windows, rendered again from their metadata whenever they are needed."""
 
     def __init__(self, windows: WindowSet, front_end: FrontEndConfig) -> None:
         self.windows, self.front_end = windows, front_end
 
     def __getitem__(self, window: int) -> Scene:
-        """The scene of a window; raises ValueError when its recording's metadata is of none."""
+        """Render the scene of a window; raises ValueError if its recording's metadata is not that of a scene."""
         facts = self.windows.metadata[int(self.windows.recording_index[window])]
         try:
             seed, index = int(facts["seed"]), int(facts["index"])
             snr_db, event_s, label = float(facts["snr_db"]), float(facts["event_s"]), str(facts["label"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the recording's metadata is not that of a scene: {error!r}") from None
-        # The ranges that a scene was drawn from are not among its facts, but what was drawn is.
+        # The metadata holds the drawn values, but not the ranges they were drawn from.
         config = SceneConfig(
             sample_rate=self.front_end.sample_rate,
             duration_s=self.front_end.window_s,
@@ -51,7 +51,7 @@ class Scenes:
 
 
 def scenes_of(windows: WindowSet, front_end: FrontEndConfig, on_note: Callable[[str], None]) -> Scenes | None:
-    """The scenes that the windows are, or None where they are none; `on_note` is told of any that does not agree."""
+    """Return the windows' scenes, or None if they are not scenes; `on_note` is called for one that does not agree."""
     if not all({"seed", "index", "snr_db"} <= facts.keys() for facts in windows.metadata):
         return None
     scenes = Scenes(windows, front_end)
@@ -73,7 +73,7 @@ def scenes_of(windows: WindowSet, front_end: FrontEndConfig, on_note: Callable[[
 
 
 def ideal(classifier: Classifier, scenes: Scenes, digest: str) -> ComparedMethod:
-    """The ideal ratio mask as a method: what an oracle of the sources would keep."""
+    """Return the ideal ratio mask as a method: what an oracle that knows the sources would keep."""
 
     def relevance(batch: WindowBatch) -> Tensor:
         ratio = torch.stack([_ratio(classifier, scenes[int(index)]) for index in batch.indices])
@@ -90,9 +90,9 @@ def localised(
     masks: Mapping[str, Tensor],
     domain: str,
 ) -> list[dict[str, Any]]:
-    """One batch's columns of the table of localisation for every ranking and every mask (in 255ths), by name.
+    """Compute a batch's columns of the localisation table for every ranking and every mask (in 255ths), by name.
 
-    A bin is the target's where the ideal ratio mask is above 0.5.
+    A bin belongs to the target if the ideal ratio mask is above 0.5 there.
     """
     found = [scenes[int(index)] for index in batch.indices]
     truth = torch.stack([_ratio(classifier, scene) for scene in found]).numpy() > 0.5
@@ -139,6 +139,6 @@ def _ranked(ranks: np.ndarray, truth: np.ndarray, counted: np.ndarray) -> tuple[
 
 
 def _finite(score: np.ndarray) -> np.ndarray:
-    # Logits of a mask that is 0 or 1 are infinite, which the scores do not take; their order is all that counts.
+    # Logits of a mask that is 0 or 1 are infinite, which the scores do not accept; only the order counts.
     extreme = np.abs(score[np.isfinite(score)]).max(initial=0) + 1
     return np.clip(score, -extreme, extreme)

@@ -1,4 +1,4 @@
-"""Scores of soft masks: spectral, and of the written audio classified again."""
+"""Score soft masks: spectrally, and by classifying the written audio again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.evaluation_tables import SPECTRAL, WRITTEN
 
 
 def listenable(classifier: Classifier, batch: WindowBatch, masked: Tensor) -> Tensor:
-    """The written waveform `[B, n]` of a masked magnitude `[B, F, T]`: original phase, 16 bits."""
+    """Return the written waveform `[B, n]` of a masked magnitude `[B, F, T]`: original phase, 16 bits."""
     return listenables(classifier.front_end, masked, batch.stft, batch.waveform.shape[1])[0]
 
 
@@ -23,9 +23,9 @@ def listenable(classifier: Classifier, batch: WindowBatch, masked: Tensor) -> Te
 def soft_scores(
     classifier: Classifier, batch: WindowBatch, masks: Sequence[Tensor], domain: str
 ) -> list[dict[str, Tensor]]:
-    """All scores `[B]` of each of several masks `[B, F, T]` in 255ths, by the names of the table of scores.
+    """Compute all scores `[B]` of each of several masks `[B, F, T]` in 255ths, by the names of the scores table.
 
-    `domain` says what the mask multiplies. Names in `_audio` are of the written waveforms, classified again.
+    `domain` says what the mask multiplies. Names in `_audio` are scores of the written waveforms, classified again.
     """
     results = []
     for levels in masks:

@@ -1,4 +1,4 @@
-"""The methods that are compared: the explainer's own decoder, decoders of other explainers, and the baselines."""
+"""The methods to compare: the explainer's own decoder, decoders of other explainers, and the baselines."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ ALL = "all"
 
 
 def own_name(refine: int) -> str:
-    """The name of the explainer's masks refined by so many gradient steps; of its own masks for 0."""
+    """Return the name of the explainer's masks after `refine` gradient steps, or of its own masks for 0."""
     return f"{OWN}_refine_{refine}" if refine else OWN
 
 
 def is_own(method: str) -> bool:
-    """Whether a method is the explainer itself, refined or not."""
+    """Return whether a method is the explainer itself, refined or not."""
     return method == OWN or re.fullmatch(rf"{OWN}_refine_\d+", method) is not None
 
 
 @dataclass(frozen=True)
 class ComparedMethod:
-    """A method as it is measured: relevance `[B, F, T]` of a batch of windows, and the masks and orders that suit it.
+    """A method as measured: relevance `[B, F, T]` for a batch of windows, and the masks and orders that suit it.
 
-    `domain` says what its soft masks multiply; `digest` is of all that its relevance depends on besides the audio;
-    `build` makes the same method for another classifier of the same shape, where there is one.
+    `domain` says what its soft masks multiply; `digest` covers all that its relevance depends on besides the audio;
+    `build`, if any, makes the same method for another classifier of the same shape.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ComparedMethod:
 
 
 def relevance_of(method: Method) -> Callable[[WindowBatch], Tensor]:
-    """A method's relevance, in batches no larger than it bears."""
+    """Return a function for a method's relevance that respects its largest batch."""
 
     def relevance(batch: WindowBatch) -> Tensor:
         size = method.largest_batch or len(batch.target)
@@ -65,9 +65,9 @@ def relevance_of(method: Method) -> Callable[[WindowBatch], Tensor]:
 def compared_methods(
     explainer: Explainer, baselines: Sequence[str], against: Mapping[str, str], refine: int | None, seed: int
 ) -> list[ComparedMethod]:
-    """The explainer's decoder first, then its refined masks, other explainers' decoders, and baselines by name.
+    """Return the explainer's decoder first, then its refined masks, other explainers' decoders, and named baselines.
 
-    Raises EvaluationError for a name used twice, or an explainer of another classifier; ExplainerError when one cannot
+    Raises EvaluationError for a name used twice, or an explainer of another classifier; ExplainerError if one cannot
     be loaded.
     """
     classifier = explainer.classifier
@@ -89,10 +89,10 @@ def compared_methods(
 
 
 def chosen_baselines(methods: Sequence[str], explainer: Explainer) -> tuple[list[str], dict[str, str]]:
-    """The baselines among `methods`, in the order of tables; with "all" also why others are left out, by name.
+    """Return the baselines among `methods` in table order and, with "all", why others are left out, by name.
 
-    "all" stands for all that suit the explainer's classifier; `lmac` is compared in any case. Names may be written as
-    they are printed. Raises EvaluationError for a name that is not known, and for one that is given and does not suit.
+    "all" means all that suit the explainer's classifier; `lmac` is always compared. Names may be written as they are
+    printed. Raises EvaluationError for unknown names, and for given baselines that do not suit the classifier.
     """
     named = [known_name(name, (OWN, *BASELINES, ALL), "--methods") for name in methods]
     reasons = {name: unsuited(name, explainer.classifier) for name in BASELINES}
@@ -110,7 +110,7 @@ def chosen_baselines(methods: Sequence[str], explainer: Explainer) -> tuple[list
 
 
 def classifier_digest(classifier: Classifier, labels: Sequence[str]) -> str:
-    """SHA-256 of a classifier: its labels, its front end and its weights."""
+    """Return the SHA-256 of a classifier: of its labels, its front end and its weights."""
     return weights_digest(classifier, *labels, classifier.front_end.config.model_dump_json())
 
 

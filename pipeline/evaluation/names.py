@@ -1,4 +1,4 @@
-"""Names of methods, audio and scores: as people read them, and as people may write them."""
+"""Names of methods, audio and scores: as printed, and as users may write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class EvaluationError(LmacError):
 
 
 def printed(name: str) -> str:
-    """A name as the report prints it.
+    """Format a name as the report prints it.
 
     >>> printed("integrated_gradients")
     'integrated gradients'
@@ -24,9 +24,9 @@ def printed(name: str) -> str:
 
 
 def known_name(given: str, known: Iterable[str], option: str) -> str:
-    """The name among `known` that is meant, whatever its capitals, spaces, hyphens and underscores.
+    """Find a given name among `known`, ignoring capitals, spaces, hyphens and underscores.
 
-    Raises EvaluationError, which lists the known names, when there is none or when several differ only in these.
+    Raises EvaluationError, which lists the known names, if there is none, or several that differ only in these.
 
     >>> known_name("Integrated gradients", ["saliency", "integrated_gradients"], "--methods")
     'integrated_gradients'
@@ -41,11 +41,11 @@ def known_name(given: str, known: Iterable[str], option: str) -> str:
 
 
 def same_name(first: str, second: str) -> bool:
-    """Whether two names differ at most in capitals, spaces, hyphens and underscores."""
+    """Return whether two names are equal but for capitals, spaces, hyphens and underscores."""
     return _letters_and_numbers(first) == _letters_and_numbers(second)
 
 
 def _letters_and_numbers(name: str) -> list[str]:
-    # The minus of `rain -5 dB` stands behind a space, a hyphen behind a letter.
+    # The minus in `rain -5 dB` follows a space, a hyphen follows a letter.
     numbers = re.sub(r"(?<=\w)-", " ", name.lower().replace("_", " "))
     return re.findall(r"-?\d+(?:\.\d+)?|[^\W\d]+", re.sub(r"(?<=[^\W\d])\s+(?=[^\W\d])", "", numbers))

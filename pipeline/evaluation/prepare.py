@@ -1,4 +1,4 @@
-"""Everything an evaluation needs, made from its configuration; what cannot be done is refused here."""
+"""Prepare everything that an evaluation needs from its configuration, and refuse what cannot be done."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Progress:
         """Work of `total` steps begins."""
 
     def step(self, count: int) -> None:
-        """So many steps of it are done."""
+        """`count` more steps of the work are done."""
 
     def note(self, text: str) -> None:
         """Something is left out, and why."""
@@ -55,12 +55,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The methods that are compared (`lmac` first) and the audio that they are compared on.
+    """The methods to compare (`lmac` first) and the audio to compare them on.
 
-    `audio` is made from `windows`, and `curves` names the audio with curves. `truth` `[W, C]` says which classes are
-    true, none where they are unknown; `scenes` are the scenes that the windows are, if any; `left_out` are the
-    baselines that do not suit the classifier, with the reason. `classifier` is the explainer's, folded: it gives the
-    same output in less time, but attribution methods need the modules of the other.
+    `audio` is made from `windows`, and `curves` names the audio with curves. `truth` `[W, C]` marks the true classes,
+    none if they are unknown; `scenes` are the windows' scenes, if any; `left_out` are the baselines that do not suit
+    the classifier, with the reason. `classifier` is the explainer's, folded: it gives the same output in less time,
+    but attribution methods need the modules of the unfolded one.
     """
 
     explainer: Explainer
@@ -75,14 +75,14 @@ class Evaluation:
     config: EvaluationConfig
 
     def batches(self, audio: Audio, windows: Tensor) -> Iterator[WindowBatch]:
-        """The windows with these numbers, classified batch by batch."""
+        """Yield the windows with these numbers, classified batch by batch."""
         for indices in windows.split(self.config.batch_size):
             waveform = audio.waveforms(indices).to(self.explainer.device)
             yield classify_windows(self.classifier, waveform, indices)
 
 
 def prepare(input_url: str, config: EvaluationConfig, scratch: Path, device: str, progress: Progress) -> Evaluation:
-    """Load explainers and audio; `scratch` is a folder for decoded windows, which are read from there.
+    """Load explainers and audio; `scratch` is a folder to which windows are decoded and from which they are read.
 
     Raises EvaluationError for what cannot be evaluated with these settings; ExplainerError, InputError, StorageError,
     TrainingDataError as loading does.
@@ -146,7 +146,7 @@ def _curves(given: Sequence[str] | None, wanted: Sequence[Contamination]) -> tup
         return tuple(name for name in names if name in (CLEAN, "mixture"))
     found = []
     for text in given:
-        # As it is printed, or as --contaminate takes it.
+        # Either as printed, or as given to --contaminate.
         name = parse_contamination(text).name if ":" in text and text not in names else text
         found.append(known_name(name, (*names, "none"), "--curves"))
     return tuple(name for name in dict.fromkeys(found) if name != "none")

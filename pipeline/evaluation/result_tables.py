@@ -1,4 +1,4 @@
-"""The tables of an evaluation, made of its results, and the record beside them."""
+"""Make the tables of an evaluation from its results, and write them with their record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make_tables(
     sanity: list[pa.Table],
     timing: list[pa.Table],
 ) -> dict[str, pa.Table]:
-    """All tables by name, from results by kind (`scores`, `curves`, `localisation`), audio and method."""
+    """Make all tables, by name, from results by kind (`scores`, `curves`, `localisation`), audio and method."""
     bootstrap = Bootstrap(evaluation.windows.recording_index, evaluation.config.resamples, evaluation.config.seed)
     parts: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
     parts["sanity"], parts["timing"] = sanity, timing

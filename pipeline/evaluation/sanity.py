@@ -1,5 +1,5 @@
-"""Whether a mask depends on what the classifier learnt (Adebayo et al. 2018, arXiv 1810.03292), and holds still
-where the sound does."""
+"""Whether a mask depends on what the classifier learnt (Adebayo et al. 2018, arXiv 1810.03292), and is stable
+where the sound does not change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.lmac.masking import apply_mask, quantised
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_config import SanityConfig
 
-# Masks are compared as means over 4 x 4 bins: below that lies the texture of the STFT, not of the mask.
+# Masks are compared as means over 4 x 4 bins: finer detail is texture of the STFT, not of the mask.
 POOL = 4
 TOP = 0.1
 
@@ -33,9 +33,9 @@ Relevance = Callable[[WindowBatch], Tensor]
 
 
 def layers_from_the_top(classifier: Classifier) -> list[str]:
-    """Names of the parts of a classifier that hold weights, from the decision down; blocks of a list count as one.
+    """Return names of a classifier's parts that hold weights, from the decision down; a list's blocks count singly.
 
-    The order is that in which a window of silence passes them, as that in which they were made may be another.
+    They are ordered as a window of silence passes them, as the order of construction may differ.
     """
     passed: dict[str, None] = {}
 
@@ -51,23 +51,23 @@ def layers_from_the_top(classifier: Classifier) -> list[str]:
     finally:
         for hook in hooks:
             hook.remove()
-    # What no window passes, as weights for longer audio, is randomised last.
+    # Parts that no window passes, such as weights for longer audio, are randomised last.
     rest = dict.fromkeys(_part(name) for name, _ in held if _part(name) not in passed)
     return [*reversed(passed), *rest]
 
 
 def _part(name: str) -> str:
-    """The name up to its first number: the block of a list that a module belongs to, or the module itself."""
+    """Cut a name after its first number: the block of a list that a module belongs to, or the module itself."""
     words = name.split(".")
     number = next((place for place, word in enumerate(words) if word.isdigit()), len(words) - 1)
     return ".".join(words[: number + 1])
 
 
 def randomised(classifier: Classifier, seed: int) -> Iterator[tuple[str, Classifier]]:
-    """Copies of a classifier with one more layer random each time, from the top: its name, and the copy.
+    """Yield copies of a classifier with one more layer randomised each time, from the top, with that layer's name.
 
-    Weights are drawn as at the start of a training, and running statistics of normalisation start anew; weights of
-    modules that do not say how they start are drawn from a normal distribution of 0.02.
+    Weights are drawn as at the start of a training, and running statistics of normalisation are reset. Weights of
+    modules that do not define their initialisation are drawn from a normal distribution with standard deviation 0.02.
     """
     worse = copy.deepcopy(classifier)
     for layer in layers_from_the_top(classifier):
@@ -94,10 +94,10 @@ def sanity_rows(
     seed: int,
     on_case: Callable[[], None] = lambda: None,
 ) -> list[Row]:
-    """Rows of the table of sanity for one method, on windows that `waveforms` yields as numbers and waveforms.
+    """Return rows of the sanity table for one method, on windows that `waveforms` yields as numbers and waveforms.
 
-    `truth` `[W, C]` are the windows' true classes, none where unknown; `bootstrap` is over the recordings of these
-    windows. The class explained is fixed to the decision of the whole classifier on the sound as it is.
+    `truth` `[W, C]` marks the windows' true classes, none if unknown; `bootstrap` is over the recordings of these
+    windows. The class explained is fixed to the decision of the original classifier on the unchanged sound.
     """
     batches = [classify_windows(classifier, waveform, indices) for indices, waveform in waveforms()]
     relevance = [method.relevance(one) for one in batches]
@@ -110,7 +110,7 @@ def sanity_rows(
 
 
 def cases(classifier: Classifier, method: ComparedMethod) -> int:
-    """How often `sanity_rows` explains all windows."""
+    """Return how often `sanity_rows` explains all windows."""
     return 5 + (len(layers_from_the_top(classifier)) if method.build is not None else 0)
 
 
@@ -161,11 +161,11 @@ def _stability(
 ) -> list[Row]:
     front_end = classifier.front_end.config
     frames = config.shift_frames
-    # Frames that reach over the edge, which the shift moves, are left out on either side.
+    # Frames that reach over the edge, which the shift moves, are left out at either end.
     edge = -(-front_end.n_fft // front_end.hop_length)
 
     def noise(one: WindowBatch) -> Tensor:
-        # Drawn for each window by its number: the same whatever the batch.
+        # Seeded by the window's number, so that it is the same in any batch.
         drawn = [
             torch.randn(one.waveform.shape[1], generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
             for index in one.indices.tolist()
@@ -225,7 +225,7 @@ def _masked_out(
 
 
 def top_overlap(first: Tensor, second: Tensor, seed: int) -> list[float]:
-    """Intersection over union of the highest tenths of two orders of bins `[B, F, T]`, per window."""
+    """Compute the intersection over union of the top tenths of two orders of bins `[B, F, T]`, per window."""
     tops = []
     for values in (first, second):
         place = place_in_order(values.flatten(1), seed)
@@ -235,7 +235,7 @@ def top_overlap(first: Tensor, second: Tensor, seed: int) -> list[float]:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's correlation of two maps; 0 where one of them is flat and so has no order."""
+    """Compute Spearman's correlation of two maps; 0 if one of them is flat and so has no order."""
     ranks = [rankdata(one) for one in (first, second)]
     a, b = (one - one.mean() for one in ranks)
     length = np.sqrt((a**2).sum() * (b**2).sum())
@@ -243,7 +243,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _coarse(mask: Tensor, audible: Tensor) -> np.ndarray:
-    # What lies outside the classifier's mel bands is 0 in any mask, and would pass for agreement.
+    # Bins outside the classifier's mel bands are 0 in any mask, and would count as agreement.
     return avg_pool2d(mask[:, audible], POOL, ceil_mode=True).cpu().numpy()
 
 

@@ -1,4 +1,4 @@
-"""From results per window to what a person reads: means with intervals, and which variant of each method counts."""
+"""Summarise results per window for people: means with intervals, and which variant of each method counts."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SOFT = (*SPECTRAL, *WRITTEN)
 POINT_SCORES = ("bins_kept", "energy_kept", *CURVE_SCORES[1:])
 BY = ("bins", "energy")
 SIDES = {"insertion": "p_in", "deletion": "p_out"}
-# A mask beyond this keeps most of everything, and tops AD and Fid-In by its size alone.
+# A larger mask keeps most of everything, and is best in AD and Fid-In by its size alone.
 LARGEST_MEAN = 0.5
-# A control whose every variant is of interest, none being an explanation.
+# A control of which every variant is of interest, as none is an explanation.
 SHOWN_WHOLE = "constant"
 
 Row = dict[str, Any]
-# By score, the mask or order that counts and the values `[W]`.
+# By score: the counted mask or order, and the values `[W]`.
 Columns = dict[str, tuple[str, np.ndarray]]
 
 
@@ -42,14 +42,14 @@ class Curves:
     values: dict[str, np.ndarray]
 
     def areas(self, by: str) -> dict[str, np.ndarray]:
-        """Areas `[W]` by side, of one kind of budget."""
+        """Return areas `[W]` by side, for one kind of budget."""
         return {
             side: area(self.values[by][:, :, POINT_SCORES.index(score)], self.budgets[by])
             for side, score in SIDES.items()
         }
 
     def at_sizes(self, by: str) -> dict[str, np.ndarray]:
-        """AD and FF `[W]` at every size of one kind of budget, by names such as `ff at 10% of bins`."""
+        """Return AD and FF `[W]` at every size of one kind of budget, by names such as `ff at 10% of bins`."""
         return {
             f"{score} at {100 * budget:g}% of {by}": self.values[by][:, place, POINT_SCORES.index(score)]
             for place, budget in enumerate(self.budgets[by])
@@ -58,12 +58,12 @@ class Curves:
 
 
 def soft_variants(scores: pa.Table) -> dict[str, np.ndarray]:
-    """Scores `[W, S]` in the order of `SOFT` by mask, of one audio and method."""
+    """Return scores `[W, S]` in the order of `SOFT`, by mask, for one audio and method."""
     return {how: _columns(rows, SOFT) for how, rows in _groups(scores, "mask")}
 
 
 def curve_variants(curves: pa.Table) -> dict[str, Curves]:
-    """Curves by ranking, of one audio and method."""
+    """Return curves by ranking, for one audio and method."""
     found = {}
     for how, rows in _groups(curves, "ranking"):
         budgets, values = {}, {}
@@ -76,10 +76,10 @@ def curve_variants(curves: pa.Table) -> dict[str, Curves]:
 
 
 def best_mask(variants: Mapping[str, np.ndarray]) -> str:
-    """The mask that serves a method best: the highest mean of `FF - AD / 100` on this very audio.
+    """Return the mask that is best for a method: the highest mean of `FF - AD / 100` on this same audio.
 
-    Generous to baselines, as it is chosen on the audio that they are scored on. Among masks of a mean of at most 0.5
-    where there is one, for a mask that keeps nearly all would win by its size.
+    This is generous to baselines, as it is chosen on the audio that they are scored on. Only masks with a mean of at
+    most 0.5 compete, if there are any, as a mask that keeps nearly everything would win by its size.
     """
     means = {how: dict(zip(SOFT, values.mean(axis=0), strict=True)) for how, values in variants.items()}
     small = [how for how, mean in means.items() if mean["mask_mean"] <= LARGEST_MEAN]
@@ -87,7 +87,7 @@ def best_mask(variants: Mapping[str, np.ndarray]) -> str:
 
 
 def best_ranking(variants: Mapping[str, Curves], by: str) -> str:
-    """The order that serves a method best for one kind of budget: insertion less deletion, on this very audio."""
+    """Return the best order for a method and one kind of budget: by insertion minus deletion, on this same audio."""
 
     def gap(how: str) -> float:
         areas = variants[how].areas(by)
@@ -99,7 +99,7 @@ def best_ranking(variants: Mapping[str, Curves], by: str) -> str:
 def summarise_audio(
     audio: str, scores: Mapping[str, pa.Table], curves: Mapping[str, pa.Table], bootstrap: Bootstrap
 ) -> dict[str, pa.Table]:
-    """The tables `summary`, `points`, `areas` and `differences` of one audio, from results by method."""
+    """Make the tables `summary`, `points`, `areas` and `differences` of one audio, from results by method."""
     summary: list[Row] = []
     points: list[Row] = []
     areas: list[Row] = []
@@ -133,7 +133,7 @@ def summarise_audio(
 
 
 def best_localisation(rows: pa.Table, mask: str | None, order: str | None = None) -> pa.Table:
-    """One method's rows of its best mask (None: the first) and of an order (None: that of the highest mean AUROC)."""
+    """Select a method's rows of one mask (None: the first) and one order (None: the one of highest mean AUROC)."""
     mask = mask or rows["mask"][0].as_py()
     rows = rows.filter(pc.equal(rows["mask"], mask))
     orders = {how: pc.mean(group["auroc"]).as_py() or 0.0 for how, group in _groups(rows, "ranking")}

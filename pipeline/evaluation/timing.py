@@ -1,4 +1,4 @@
-"""How long a method takes for a window, beside the explainer's own decoder, in one process."""
+"""Time how long methods take per window, compared with the explainer's own decoder, in one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPEATS, ENOUGH_S = 5, 3.0
 
 
 def timing_tables(evaluation: Evaluation, cache: ResultsCache, progress: Progress) -> list[pa.Table]:
-    """Seconds per window of every method that can be built, and their ratio to the explainer's own."""
+    """Measure the seconds per window of every method that can be built, and their ratio to the explainer's own."""
     first, size = evaluation.methods[0], min(evaluation.config.batch_size, len(evaluation.windows))
     depends_on: dict[str, Any] = {"own": first.digest, "batch": size, "device": str(evaluation.explainer.device)}
     depends_on |= {"threads": torch.get_num_threads(), "precision": evaluation.config.precision}
@@ -31,7 +31,7 @@ def timing_tables(evaluation: Evaluation, cache: ResultsCache, progress: Progres
         if not path.exists():
             progress.begin(f"timing: {method.name}", 1)
             batch = next(evaluation.batches(evaluation.audio[0], torch.arange(size)))
-            # Timed anew beside every method: a ratio of two processes, or of two hours, would say little.
+            # The decoder is timed again with every method: a ratio across processes, or hours, would mean little.
             own = seconds_per_window(first, batch)
             seconds = own if method is first else seconds_per_window(method, batch)
             row = {"method": method.name, "seconds": seconds, "ratio": seconds / own, "windows": size}
@@ -42,9 +42,9 @@ def timing_tables(evaluation: Evaluation, cache: ResultsCache, progress: Progres
 
 
 def seconds_per_window(method: ComparedMethod, batch: WindowBatch) -> float:
-    """Seconds from the linear magnitudes of a batch to their relevance, per window: the quickest of up to five runs.
+    """Measure seconds per window from the linear magnitudes of a batch to their relevance: the best of up to five runs.
 
-    The quickest, as whatever else the machine does can only slow a run down; one window goes first, uncounted.
+    The minimum is used, as other load on the machine can only slow a run down; one uncounted window is run first.
     """
     _run(method, batch.first(1))
     taken: list[float] = []

@@ -17,10 +17,10 @@ from pipeline.models.classifier import Classifier, ClassifierOutput
 
 @dataclass(frozen=True)
 class LayerFeatures:
-    """A layer as the recordings have it: `values` `[n_recordings, width]`, float32.
+    """The features of a layer for all recordings: `values` `[n_recordings, width]`, float32.
 
-    `shape` is that of the layer for one window, `[C, T, M]` or `[D]`; `pooled` the number of features before a random
-    projection to `width`, the same where there was none.
+    `shape` is the shape of the layer for one window, `[C, T, M]` or `[D]`; `pooled` is the number of features before
+    a random projection to `width`, or equal to `width` without one.
     """
 
     name: str
@@ -30,7 +30,7 @@ class LayerFeatures:
 
     @property
     def width(self) -> int:
-        """Features of a recording."""
+        """The number of features of a recording."""
         return int(self.values.shape[1])
 
 
@@ -44,13 +44,13 @@ def layer_features(
     batch_size: int = 16,
     step: Callable[[int], None] = lambda windows: None,
 ) -> tuple[LayerFeatures, ...]:
-    """Features of every layer of a frozen classifier: log-mel, each depth, embedding, logits.
+    """Compute features of every layer of a frozen classifier: log-mel, each depth, embedding, logits.
 
-    A representation `[C, T, M]` of a window becomes the mean and the standard deviation over time of each channel and
-    mel band, `2 C M` numbers; embedding and logits stay as they are; a recording has the mean over its windows. More
-    than `width` numbers are carried to `width` by a seeded sparse random projection (Li, Hastie and Church 2006), which
-    keeps the scalar products between recordings, and so probes and CKA, up to noise of `1 / sqrt(width)`. `step` is
-    told the windows of each batch.
+    A representation `[C, T, M]` of a window is pooled to the mean and the standard deviation over time of each channel
+    and mel band, `2 C M` numbers; embedding and logits are used as they are. A recording gets the mean over its
+    windows. More than `width` numbers are reduced to `width` by a seeded sparse random projection (Li, Hastie and
+    Church 2006), which preserves the scalar products between recordings, and so probes and CKA, up to noise of
+    `1 / sqrt(width)`. `step` is called with the number of windows of each batch.
     """
     recording = torch.as_tensor(windows.recording_index, dtype=torch.long)
     n_recordings = len(windows.keys)
@@ -69,7 +69,7 @@ def layer_features(
             projections = [_projection(n, width, seed) for n in widths]
             sums = [torch.zeros(n_recordings, min(n, width)) for n in widths]
         for total, rows, projection in zip(sums, pooled, projections, strict=True):
-            # The projection is linear, so a recording's mean of projected windows is its projected mean.
+            # The projection is linear, so the mean of a recording's projected windows is its projected mean.
             kept = rows if projection is None else torch.from_numpy(projection.transform(rows.numpy())).float()
             total.index_add_(0, recording[batch], kept)
         step(len(batch))

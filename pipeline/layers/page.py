@@ -1,4 +1,4 @@
-"""A study of layers for people: Markdown, and one plot."""
+"""Present a study of layers: as Markdown, and as one plot."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _SVCCA = " SVCCA with log-mel |"
 _NOTES = """
 Accuracy is that of multinomial logistic regression on each recording's pooled features (mean and standard deviation
 over time per channel and mel band; embedding and logits as they are), over recordings in parts that it was not fitted
-to, with Wilson's 95% interval over recordings; chance is to always name the most common label. On recordings that the
-classifier was trained on, its deep layers have seen the labels: probe recordings that it was not trained on.
+to, with Wilson's 95% interval over recordings; chance means always naming the most common label. The classifier's deep
+layers have seen the labels of its training recordings: probe recordings that it was not trained on.
 
 CKA is linear, with the unbiased estimator: 0 on average for independent layers, 1 for layers that are equal up to
 rotation, shift and scale.
@@ -26,7 +26,7 @@ rotation, shift and scale.
 
 
 def markdown(study: LayerStudy, explainer: str, digest: str, config: LayersConfig) -> str:
-    """The study as Markdown: what was probed, a row per layer, CKA between all layers."""
+    """Format the study as Markdown: what was probed, a row per layer, CKA between all layers."""
     task = study.subjects.task
     column = "" if config.label_column is None else f" (`{_cell(config.label_column)}`)"
     chosen = f" ({_cell(describe(parse_selection(config.select)))})" if config.select else ""
@@ -69,7 +69,7 @@ def markdown(study: LayerStudy, explainer: str, digest: str, config: LayersConfi
 
 
 def plot(study: LayerStudy) -> bytes:
-    """The study as PNG: probe accuracy by layer with its interval and chance, and CKA between all layers."""
+    """Plot the study as PNG: probe accuracy by layer with its interval and chance, and CKA between all layers."""
     names = [layer.name for layer in study.layers]
     places = np.arange(len(names))
     figure = Figure(figsize=(12, 4.8), layout="constrained")
@@ -87,7 +87,7 @@ def plot(study: LayerStudy) -> bytes:
 
     image = right.imshow(study.cka, cmap="viridis", vmin=0, vmax=1)
     for (row, column), number in np.ndenumerate(study.cka):
-        # Numbers must be read on both ends of the colours.
+        # Numbers must be legible at both ends of the colour scale.
         ink = "black" if number > 0.6 else "white"
         right.text(column, row, _figure(number), ha="center", va="center", fontsize=8, color=ink)
     right.set(yticks=places, title="similarity of layers: linear CKA, unbiased")
@@ -106,7 +106,7 @@ def _figure(value: float) -> str:
 
 
 def _cell(text: str) -> str:
-    # A name is anybody's text, and Markdown lets HTML through.
+    # A name is arbitrary text, and Markdown passes HTML through.
     for sign, safe in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("`", "'"), ("\n", " ")):
         text = text.replace(sign, safe)
     return text

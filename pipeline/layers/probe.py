@@ -17,7 +17,7 @@ from pipeline.inputs.window_set import TrainingDataError
 
 Folds = tuple[tuple[np.ndarray, np.ndarray], ...]
 
-# From the strongest regularisation on: of equals, the first is taken.
+# From the strongest regularisation to the weakest: the first of equals is taken.
 _STRENGTHS = tuple(10.0**power for power in range(-2, 5))
 _MOST_INNER_FOLDS = 3
 _LEAVE_OUT = "leave that label out by emptying it in the table of labels, or by --select"
@@ -25,9 +25,9 @@ _LEAVE_OUT = "leave that label out by emptying it in the table of labels, or by 
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """What the probes are to tell: labels `[n]` of recordings, and the folds in which they learn and are tested.
+    """What the probes predict: labels `[n]` of recordings, and the folds in which they are trained and tested.
 
-    `groups` `[n]` never stand on both sides of a fold; None where each recording stands for itself.
+    A group, of `groups` `[n]`, is never on both sides of a fold; None if each recording is its own group.
     """
 
     labels: np.ndarray
@@ -43,7 +43,7 @@ class ProbeTask:
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """Accuracy over recordings that the probe was not fitted to, its 95% interval, and C, the median over folds."""
+    """Accuracy over recordings that the probe was not fitted to, its 95% interval, and C as the median over folds."""
 
     accuracy: float
     low: float
@@ -52,9 +52,9 @@ class ProbeScore:
 
 
 def probe_task(labels: Sequence[str], groups: Sequence[str] | None, folds: int, seed: int) -> ProbeTask:
-    """Cut recordings into folds, stratified by label, for probes to learn and be tested in.
+    """Split recordings into folds, stratified by label, in which probes are trained and tested.
 
-    With groups there are no more folds than groups, or recordings of the rarest label. Raises TrainingDataError when
+    With groups there are no more folds than groups, or recordings of the rarest label. Raises TrainingDataError if
     there are fewer than two labels or groups, or too few recordings of a label for it to be learnt in every fold.
     """
     y = np.asarray(labels)
@@ -62,11 +62,11 @@ def probe_task(labels: Sequence[str], groups: Sequence[str] | None, folds: int, 
     if len(counts) < 2:
         only = f"all {len(y)} labelled recordings are {next(iter(counts))!r}" if counts else "no recording has a label"
         raise TrainingDataError(
-            f"a probe tells two labels or more apart, but {only}: give a table with --labels, another --label-column, "
+            f"a probe needs two labels or more, but {only}: pass a table with --labels, another --label-column, "
             "or a wider --select"
         )
     rarest = min(sorted(counts), key=counts.__getitem__)
-    # With groups, one to be tested on and two to learn from; without, one in every fold.
+    # With groups, one recording to test on and two to train on; without, one in every fold.
     what, needed = (f"{folds} folds", folds) if groups is None else ("folds of groups", 3)
     if counts[rarest] < needed:
         fewer = f"give --folds {counts[rarest]}, or " if groups is None and counts[rarest] >= 3 else ""
@@ -88,17 +88,18 @@ def probe_task(labels: Sequence[str], groups: Sequence[str] | None, folds: int, 
 def probe(features: np.ndarray, task: ProbeTask) -> ProbeScore:
     """Cross-validated accuracy of multinomial logistic regression on features `[n, width]`.
 
-    Features are standardised, and the strength of the L2 penalty chosen by an inner cross-validation, on the training
-    part of each fold alone (Alain and Bengio 2016, arXiv 1610.01644). The interval is Wilson's, over recordings.
+    Features are standardised, and the strength of the L2 penalty is chosen by an inner cross-validation, both on the
+    training part of each fold alone (Alain and Bengio 2016, arXiv 1610.01644). The interval is Wilson's, over
+    recordings.
     """
     y = task.labels
     hits = np.zeros(len(y), bool)
     strengths = []
     for train, test in task.folds:
         scaler = StandardScaler().fit(features[train].astype(np.float64))
-        # All components: a rotation, to which the L2 penalty is blind, from many features to no more than recordings.
+        # All components: a rotation, which does not affect the L2 penalty, to at most as many features as recordings.
         rotation = PCA().fit(scaler.transform(features[train]))
-        # Recordings of mean square 1 whatever the width: C then means the same for every layer, and the solver
+        # Recordings get mean square 1 whatever the width, so that C means the same for every layer, and the solver
         # converges.
         size = np.sqrt(features.shape[1])
         x = [rotation.transform(scaler.transform(features[part])) / size for part in (train, test)]
@@ -125,8 +126,8 @@ def _inner(task: ProbeTask, train: np.ndarray) -> Folds:
             folds = tuple(grouped.split(y, y, names))
             if all(set(y[learn].tolist()) == set(y.tolist()) for learn, _ in folds):
                 return folds
-        # A label of one group cannot be both learnt and tested by groups. The strength is then chosen by recordings,
-        # still without the test part.
+        # A label with only one group cannot be both trained on and tested by groups. The strength is then chosen by
+        # recordings, still without the test part.
     least = min(Counter(y.tolist()).values())
     plain = StratifiedKFold(min(_MOST_INNER_FOLDS, least), shuffle=True, random_state=task.seed)
     return tuple(plain.split(y, y))

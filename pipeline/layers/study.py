@@ -1,4 +1,4 @@
-"""A study of a classifier's layers: which recordings are probed for what, and the results as tables."""
+"""Study a classifier's layers: choose recordings, probe and compare the layers, and return tables."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from schemas.layers_tables import LAYERS, SIMILARITY
 
 @dataclass(frozen=True)
 class Subjects:
-    """The recordings of a study, and those `[n]` of them that are probed, with what they are probed for.
+    """The recordings of a study, those `[n]` of them that are probed, and the task of the probes.
 
-    `left_out` says for people which recordings are compared but not probed, and why.
+    `left_out` says, for people, which recordings are compared but not probed, and why.
     """
 
     windows: WindowSet
@@ -34,7 +34,7 @@ class Subjects:
 
 @dataclass(frozen=True)
 class LayerStudy:
-    """Results: a probe for each layer, and `cka` and `svcca` `[L, L]` between layers, nan where there is none."""
+    """Results: a probe for each layer, and `cka` and `svcca` `[L, L]` between layers, nan if undefined."""
 
     subjects: Subjects
     layers: tuple[LayerFeatures, ...]
@@ -44,9 +44,9 @@ class LayerStudy:
 
 
 def choose_subjects(windows: WindowSet, config: LayersConfig) -> Subjects:
-    """Draw recordings by the seed, and probe those that have a label and a group.
+    """Draw recordings by the seed, and choose those with a label and a group to be probed.
 
-    Raises TrainingDataError when they cannot be probed for these labels.
+    Raises TrainingDataError if they cannot be probed for these labels.
     """
     n_recordings = len(windows.keys)
     if config.limit is not None and config.limit < n_recordings:
@@ -58,7 +58,7 @@ def choose_subjects(windows: WindowSet, config: LayersConfig) -> Subjects:
         raise TrainingDataError(
             f"no recording has a column {column!r} to group by; there are: {', '.join(known) or 'none'}"
         )
-    # A probe of one class at a time has no use for recordings of several.
+    # Probes predict one class per recording, so they cannot use recordings with several.
     labelled = [recording for recording, labels in enumerate(windows.labels) if len(labels) == 1]
     several = sum(len(labels) > 1 for labels in windows.labels)
     groups = [None if column is None else windows.metadata[recording].get(column) for recording in labelled]
@@ -93,7 +93,7 @@ def study_layers(
     step: Callable[[int], None] = lambda windows: None,
     on_probe: Callable[[str], None] = lambda layer: None,
 ) -> LayerStudy:
-    """Pool, probe and compare every layer; `step` is told of windows, `on_probe` of each layer to be probed."""
+    """Pool, probe and compare every layer; `step` is called with windows, `on_probe` with each layer to be probed."""
     layers = layer_features(
         classifier,
         subjects.windows,
@@ -111,7 +111,7 @@ def study_layers(
 
 
 def layers_table(study: LayerStudy) -> pa.Table:
-    """The table of layers, by the schema LAYERS."""
+    """Make the table of layers, with the schema LAYERS."""
     task = study.subjects.task
     rows = [
         {
@@ -136,7 +136,7 @@ def layers_table(study: LayerStudy) -> pa.Table:
 
 
 def similarity_table(study: LayerStudy) -> pa.Table:
-    """The table of pairs of layers, by the schema SIMILARITY."""
+    """Make the table of pairs of layers, with the schema SIMILARITY."""
     rows = [
         {
             "layer": a,
@@ -154,7 +154,7 @@ def similarity_table(study: LayerStudy) -> pa.Table:
 
 
 def parquet(table: pa.Table, explainer: str, digest: str, config: LayersConfig) -> bytes:
-    """A table as the bytes of a Parquet file, with explainer, its digest and all settings in its metadata."""
+    """Serialise a table as Parquet, with the explainer, its digest and all settings in the file's metadata."""
     about = {"explainer": explainer, "explainer_digest": digest, "settings": config.model_dump_json(exclude={"labels"})}
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **about}), buffer, compression="zstd")

@@ -1,4 +1,4 @@
-"""Arguments of an explainer's calls, checked before anything is read or computed."""
+"""Checks of the arguments to an explainer's methods, before anything is read or computed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ArgumentError(LmacError, ValueError):
 
 
 def choose_device(device: str) -> torch.device:
-    """The device that one of torch's names stands for, or `auto`: a CUDA GPU where there is one, else the CPU.
+    """Return the device of a torch name; `auto` is a CUDA GPU if there is one, else the CPU.
 
-    Raises ArgumentError for one that torch does not know or cannot use here.
+    Raises ArgumentError for a device that torch does not know or cannot use here.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -31,7 +31,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_targets(targets: str, explainer: ExplainerConfig) -> Targets:
-    """The targets that a text stands for; raises ArgumentError for those that the explainer does not have."""
+    """Parse `targets`; raises ArgumentError for targets that the explainer does not have."""
     _check("targets", targets, isinstance(targets, str), FORMS)
     try:
         chosen = Targets.parse(targets)
@@ -42,7 +42,7 @@ def choose_targets(targets: str, explainer: ExplainerConfig) -> Targets:
 
 
 def check_mask(mask: Any, refine: Any) -> None:
-    """Raise ArgumentError for a kind of mask that there is not, or a number of steps that is none."""
+    """Raise ArgumentError for an unknown kind of mask, or an invalid number of refinement steps."""
     _check("mask", mask, mask in ("soft", "binary"), "'soft' or 'binary'")
     _check("refine", refine, _whole(refine) and refine >= 0, "a whole number of gradient steps, 0 for none")
 
@@ -50,7 +50,7 @@ def check_mask(mask: Any, refine: Any) -> None:
 def check_windows(
     front_end: FrontEndConfig, window_hop_s: Any, min_tail: Any, max_seconds: Any, batch_size: Any
 ) -> None:
-    """Raise ArgumentError for windows that would leave sound out, and for lengths and shares that are none."""
+    """Raise ArgumentError for a hop that would leave sound out, and for invalid lengths and shares."""
     hop_fits = window_hop_s is None or (
         _finite(window_hop_s) and 1 <= round(window_hop_s * front_end.sample_rate) <= front_end.window_samples
     )

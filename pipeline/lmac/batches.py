@@ -1,4 +1,4 @@
-"""Many windows explained batch by batch, so that the device computes while the batches beside are moved."""
+"""Explain many windows batch by batch, copying neighbouring batches while the device computes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Side = Literal["masked_in", "masked_out"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is explained of each of W windows, and what of it is kept.
+    """What to explain for each of W windows, and which results to keep.
 
-    `targets`, `mask` and `refine` as in `Explainer.explain_windows`. `masks`, `listenables` and `audio_scores` are
-    bools `[W]`: the windows whose masks are kept, whose listenables of these `sides` are, and whose listenables are
-    classified again.
+    `targets`, `mask` and `refine` are as in `Explainer.explain_windows`. `masks`, `listenables` and `audio_scores` are
+    bools `[W]`: windows whose masks to keep, whose listenables to keep (of the given `sides`), and whose listenables
+    to classify again.
     """
 
     targets: Targets
@@ -40,12 +40,12 @@ class Wanted:
 
 @dataclass
 class ExplainedWindows:
-    """What W windows and K targets of each come to; arrays are on the CPU.
+    """Results for W windows with K targets each; arrays are on the CPU.
 
-    `target_index` `[W, K]`, `probabilities` `[W, C]`, `embedding` `[W, D]`; `scores` `[W, K]` by name, those of the
-    written audio being NaN where it was not classified; sums of the masks in 255ths over frames, `by_freq`
-    `[W, K, F]`, and over bins, `by_frame` `[W, K, T]`. Of the windows that were wanted, in order: `mask` `[M, K, F, T]`
-    uint8; by side `listenables` `[L, K, n]` int16 and `gain_db` `[L, K]`.
+    For all windows: `target_index` `[W, K]`, `probabilities` `[W, C]`, `embedding` `[W, D]`; `scores` `[W, K]` by
+    name, where scores of the written audio are NaN if it was not classified; and sums of the masks in 255ths over
+    frames, `by_freq` `[W, K, F]`, and over bins, `by_frame` `[W, K, T]`. Only for the wanted windows, in order: `mask`
+    `[M, K, F, T]` uint8; by side `listenables` `[L, K, n]` int16 and `gain_db` `[L, K]`.
     """
 
     target_index: np.ndarray
@@ -62,10 +62,10 @@ class ExplainedWindows:
 def explain_batches(
     explainer: Explainer, waveforms: np.ndarray, lengths: np.ndarray, wanted: Wanted, batch_size: int
 ) -> ExplainedWindows:
-    """Explain windows `[W, n]` of which `lengths` `[W]` samples are sound, W >= 1, `batch_size` at a time.
+    """Explain windows `[W, n]`, W >= 1, `batch_size` at a time; the first `lengths` `[W]` samples of each are sound.
 
-    The last batch is filled with silence, so that all are of one size and no window's result depends on how many
-    there are. Raises torch.OutOfMemoryError where a batch does not fit into the device's memory.
+    The last batch is filled up with silence, so that all batches have one size and no window's result depends on the
+    number of windows. Raises torch.OutOfMemoryError if a batch does not fit into the device's memory.
     """
     return _Batches(explainer, wanted, batch_size).run(waveforms, lengths)
 
@@ -87,7 +87,7 @@ class _Batches:
         for first in firsts:
             samples, stops = (upload.tensor() for upload in coming)
             self._explain(first, min(self.size, n - first), samples, stops)
-            # The device is busy with this batch now: the next one goes up, and what the last one came to is taken in.
+            # While the device computes this batch, upload the next one and collect the results of the previous one.
             if first + self.size < n:
                 coming = self._upload(waveforms, lengths, first + self.size)
             self._collect(1 + 2 * count)
@@ -122,7 +122,7 @@ class _Batches:
                 sound, gain_db = passes.listenables(windows, masked)
                 for side, samples, gain in zip(get_args(Side), sound.chunk(2), gain_db.chunk(2), strict=True):
                     if side in wanted.sides and sound_of.any():
-                        # On the 16-bit grid already: the product is whole.
+                        # The samples are on the 16-bit grid already, so the products are integers.
                         whole = (self._rows(samples[:n], sound_of) * STEPS).to(torch.int16)
                         made |= {f"listenables/{side}": whole, f"gain_db/{side}": self._rows(gain[:n], sound_of)}
                 if again.any():
@@ -133,7 +133,7 @@ class _Batches:
             self._download(self.queue.take())
 
     def _rows(self, values: Tensor, chosen: np.ndarray) -> Tensor:
-        """The rows of `values` `[n, ...]` that are chosen; the device is not asked how many these are."""
+        """Return the chosen rows of `values` `[n, ...]` without synchronising with the device to count them."""
         if chosen.all():
             return values
         return values[self.transfer.upload(np.flatnonzero(chosen)).tensor()]
@@ -143,7 +143,7 @@ class _Batches:
             self.in_flight.append(self.transfer.download(values))
 
     def _collect(self, still_in_flight: int) -> None:
-        """Take in what has come back, but for the last few, which the device may still be at."""
+        """Collect finished downloads, except the last few, which may still be in flight."""
         while len(self.in_flight) > still_in_flight:
             with span("copy"):
                 arrived = self.in_flight.pop(0).tensors()
@@ -155,7 +155,7 @@ class _Batches:
         every = np.ones(n, np.bool_)
 
         def by_target(name: str, chosen: np.ndarray) -> np.ndarray:
-            """Batches `[b, ...]` of one target after the other, as `[rows, K, ...]` in the order of the windows."""
+            """Join batches `[b, ...]`, which alternate between targets, to `[rows, K, ...]` in window order."""
             batches = columns.pop(name)
             rows = [torch.cat(batches[place::count]) for place in range(count)]
             assert len(rows[0]) == chosen.sum(), f"{name}: {len(rows[0])} rows for {chosen.sum()} windows"
@@ -187,7 +187,7 @@ class _Batches:
         )
 
     def _audio_order(self, n: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Window and target of each row that the queue has scored: batch by batch, in each target by target."""
+        """Return window and target of each row scored by the queue: ordered by batch, then by target."""
         windows, places = [], []
         for first in range(0, n, self.size):
             there = first + np.flatnonzero(self.wanted.audio_scores[first : first + self.size])
@@ -198,7 +198,7 @@ class _Batches:
 
 
 class _AudioQueue:
-    """Listenables that are to be classified again: they wait until they fill a batch."""
+    """Listenables that wait to be classified again until they fill a batch."""
 
     def __init__(self, passes: Passes, size: int) -> None:
         self.passes, self.size = passes, size
@@ -211,7 +211,7 @@ class _AudioQueue:
         self.rows += len(rows[0])
 
     def take(self, rest: bool = False) -> dict[str, Tensor]:
-        """The scores `[b]` of what fills a batch, by name; of the `rest`, in one that is filled with silence."""
+        """Score one full batch, `[b]` by name; empty if none is full, but `rest` fills it up with silence."""
         if not self.rows or (self.rows < self.size and not rest):
             return {}
         rows = [torch.cat(parts) for parts in zip(*self.waiting, strict=True)]

@@ -1,4 +1,4 @@
-"""Binary masks of a given size from a ranking of the bins, so that a decoder can learn the ranking itself."""
+"""Binary masks of a given size, cut from a ranking of the bins so that a decoder can learn the ranking."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ POWER_FLOOR = 1e-7
 
 
 def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
-    """Thresholds `[B]`: the bins whose logits `[B, F, T]` lie above hold at most `share` `[B]` of the total `cost`.
+    """Return thresholds `[B]` above which the logits' bins `[B, F, T]` hold at most `share` `[B]` of the total `cost`.
 
-    They are accurate to one 4096th of the logits' range. `cost` `[B, F, T]` is 1 for each bin, or its energy.
+    They are accurate to 1/4096 of the logits' range. `cost` `[B, F, T]` is 1 for each bin, or its energy.
 
     >>> logits = torch.arange(100.0).reshape(1, 10, 10)
     >>> at = threshold(logits, torch.ones_like(logits), share=torch.tensor([0.25]))
@@ -27,7 +27,7 @@ def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
     low = finite.amin(dim=1, keepdim=True)
     span = (flat.amax(dim=1, keepdim=True) - low).clamp_min(1e-6)
     level = ((flat - low) / span * (_LEVELS - 1)).clamp(0, _LEVELS - 1).long()
-    # A histogram in place of sorting 200,000 bins per window and step.
+    # A histogram instead of sorting 200,000 bins per window and step.
     held = weight.new_zeros(len(flat), _LEVELS).scatter_add_(1, level, weight)
     above = held.flip(1).cumsum(1)  # cost of the topmost 1, 2, ... levels
     levels_kept = (above <= share[:, None].double() * weight.sum(1, keepdim=True)).sum(1)
@@ -35,24 +35,24 @@ def threshold(logits: Tensor, cost: Tensor, share: Tensor) -> Tensor:
 
 
 def per_energy(logits: Tensor, magnitude: Tensor) -> Tensor:
-    """Logits `[B, F, T]` per energy: the log of the mask's odds over the power of the bin in `magnitude` `[B, F, T]`.
+    """Return the log of the mask's odds divided by the power of each bin in `magnitude`; all are `[B, F, T]`.
 
-    It ranks bins for a budget of energy: the bin that gives most for its energy comes first (Dantzig 1957).
+    This ranks bins for a budget of energy: the bin with the highest odds per energy comes first (Dantzig 1957).
     """
     return logits - (magnitude.square() + POWER_FLOOR).log()
 
 
 def budgeted(logits: Tensor, magnitude: Tensor, by_energy: Tensor) -> tuple[Tensor, Tensor]:
-    """A ranking of bins, and what each costs, both `[B, F, T]`: its energy where `by_energy` `[B]`, else 1."""
+    """Return a ranking of bins and their cost, both `[B, F, T]`; the cost is energy where `by_energy` `[B]`, else 1."""
     of_energy = by_energy[:, None, None]
     rank = torch.where(of_energy, per_energy(logits, magnitude), logits)
     return rank, torch.where(of_energy, magnitude.square(), torch.ones_like(magnitude))
 
 
 def cut(logits: Tensor, at: Tensor) -> Tensor:
-    """Binary masks `[B, F, T]` of the bins whose logit lies above `at` `[B]`, with the gradient of a sigmoid there.
+    """Return binary masks `[B, F, T]` of the bins whose logit lies above `at` `[B]`, with the gradient of a sigmoid.
 
-    The straight-through estimator (Bengio et al. 2013, arXiv 1308.3432).
+    This is the straight-through estimator (Bengio et al. 2013, arXiv 1308.3432).
     """
     distance = logits - at[:, None, None]
     soft = torch.sigmoid(distance)
@@ -62,7 +62,7 @@ def cut(logits: Tensor, at: Tensor) -> Tensor:
 def random_budget(
     n: int, bins: tuple[float, float], energy: tuple[float, float], rng: Generator
 ) -> tuple[Tensor, Tensor]:
-    """Draw shares `[n]`, and whether each is of energy or of bins (bool `[n]`), with equal chances.
+    """Draw shares `[n]`, and for each whether it is a share of energy (bool `[n]`) or of bins, with equal chances.
 
     Shares of bins are log-uniform within `bins`, shares of energy uniform within `energy`.
     """

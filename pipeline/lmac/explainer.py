@@ -1,4 +1,4 @@
-"""The explainer: which part of a sound made a classifier decide so, as a mask, as scores, and as audio."""
+"""The explainer: shows which part of a sound made a classifier decide, as a mask, as scores, and as audio."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Explainer:
     """A frozen classifier with its decoder, which makes the masks of L-MAC (arXiv 2403.13086).
 
-    `explain` takes one recording from wherever it is; a dataset is for `lmac explain`, which does the same on Ray.
+    `explain` explains one recording, wherever it is stored; for a dataset, `lmac explain` does the same on Ray.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Explainer:
 
     @classmethod
     def load(cls, name_or_url: str | os.PathLike[str], device: str = "cpu", precision: Precision = "fp32") -> Explainer:
-        """Load an explainer that ships (`esc10`, `scenes`, `clap-mini`), or one from a directory on any fsspec URL.
+        """Load a shipped explainer (`esc10`, `scenes`, `clap-mini`), or one from a directory on any fsspec URL.
 
-        `device` is torch's, or `auto`: a CUDA GPU where there is one, else the CPU. With `bf16` the classifier and
+        `device` is a torch device, or `auto`: a CUDA GPU if there is one, else the CPU. With `bf16` the classifier and
         the decoder compute in less than float32 where it changes little (see `Passes`): faster on GPUs, and on CPUs
-        that know bfloat16.
+        that support bfloat16.
 
         Raises ExplainerError when there is no such explainer or it has no decoder, StorageError when it cannot be read,
         and ArgumentError for a device that is not there.
@@ -80,18 +80,18 @@ class Explainer:
     ) -> Explanation:
         """Explain one recording: a path, an fsspec URL, the bytes of an audio file, or `(samples, rate)`.
 
-        Any rate and number of channels: it is mixed to mono, resampled and cut into windows as a run does. Samples are
-        `[n]`, `[channels, n]` or `[n, channels]` (at most 64 channels, and more samples than that), floats with full
-        scale at 1 or PCM integers; the rate is in Hz.
+        The recording may have any rate and number of channels: it is mixed to mono, resampled and cut into windows as
+        in a run. Samples are `[n]`, `[channels, n]` or `[n, channels]` (at most 64 channels, and more samples than
+        that), floats with full scale at 1 or PCM integers; the rate is in Hz.
 
         `targets`, `mask` and `refine` are those of `explain_windows`. Windows begin `window_hop_s` seconds apart, by
-        default end to end; what remains at the end is padded with zeros if it is at least `min_tail` of a window or
-        all there is, and left out otherwise. `batch_size` windows are computed at once. A window of 5 s and a target
-        take some 2 MB of memory.
+        default end to end. The remainder at the end is padded with zeros if it is at least `min_tail` of a window or
+        the whole recording, and left out otherwise. `batch_size` windows are computed at once. The explanation of one
+        target in a 5 s window takes about 2 MB of memory.
 
-        Raises InputError when the source holds no usable audio, or more than `max_seconds` of it, StorageError when it
-        cannot be read, and ArgumentError, which is a ValueError, for targets that the explainer does not have, a hop
-        longer than a window, and any other argument that does not fit.
+        Raises InputError if the source holds no usable audio or more than `max_seconds` of it, StorageError if it
+        cannot be read, and ArgumentError, a ValueError, for targets that the explainer does not have, a hop longer
+        than a window, and any other invalid argument.
 
         >>> from lmac import Explainer
         >>> from pipeline.datasets.scenes import render_scene
@@ -101,7 +101,7 @@ class Explainer:
         window    seconds  target     p  p masked-in  p masked-out  mask mean
              0  0.00-5.00  bell    0.95         0.97          0.01       0.05
         """
-        # An actor of a run, and whoever has windows already, needs no decoders.
+        # Imported here: a run's actors, and callers that already have windows, need no audio decoders.
         from pipeline.lmac.read_recording import read_recording
 
         front_end = self.config.front_end
@@ -135,15 +135,16 @@ class Explainer:
     ) -> Explanation:
         """Explain windows `[B, n]` (or one, `[n]`) in [-1, 1] at the explainer's sample rate, as one batch.
 
-        Any n does where the classifier takes any; a CLAP takes up to the length its checkpoint was made for.
+        Windows may have any length n that the classifier accepts; a CLAP accepts up to its checkpoint's clip length.
 
-        `lengths` `[B]` are the samples of each that are sound and not padding, by default all. `targets` says which
-        classes of each window are explained: `top1`, the decision; `topk:K`, by falling probability; `all`, by number;
-        or names between semicolons, in their order. A `binary` mask is the soft one at 0.5. `refine` is a number of
-        gradient steps that make each mask better for its own window (see `pipeline.lmac.refine`).
+        `lengths` `[B]` are the numbers of samples in each window that are sound and not padding, by default all.
+        `targets` says which classes of each window are explained: `top1`, the decision; `topk:K`, the K most probable,
+        in that order; `all`, by class number; or names separated by semicolons, in their order. A `binary` mask is the
+        soft one thresholded at 0.5. `refine` is the number of gradient steps that improve each mask for its own window
+        (see `pipeline.lmac.refine`).
 
-        Raises ArgumentError, which is a ValueError, when a waveform is empty or not finite, the explainer has no such
-        classes or one mask for all of them, or another argument does not fit.
+        Raises ArgumentError, a ValueError, if a waveform is empty or not finite, the explainer lacks the classes or
+        has one mask for all of them, or another argument is invalid.
 
         >>> import numpy as np
         >>> from lmac import Explainer
@@ -164,7 +165,7 @@ class Explainer:
         count = windows.targets.shape[1]
         rows: dict[str, np.ndarray] = {}
         scores: dict[str, np.ndarray] = {}
-        # Target by target: the device holds the masks and the sound of one at a time.
+        # Target by target, so that the device holds the masks and the sound of only one at a time.
         for place in range(count):
             masked = self.passes.mask(windows, place, mask, refine)
             sound, gain_db = self.passes.listenables(windows, masked)
@@ -192,10 +193,10 @@ class Explainer:
 
     def _checked(self, waveforms: np.ndarray | Tensor) -> Tensor:
         try:
-            # A copy: arrays out of an object store are read-only, which a tensor cannot be.
+            # A copy, because arrays from an object store are read-only and tensors cannot be.
             x = waveforms if isinstance(waveforms, Tensor) else torch.tensor(_float32(waveforms))
         except (ValueError, TypeError):
-            raise ArgumentError("waveforms [B, n] must be numbers, as many in each window") from None
+            raise ArgumentError("waveforms [B, n] must be numbers, with equally many in each window") from None
         x = torch.atleast_2d(x.detach().to(self.device, torch.float32))
         if x.ndim != 2 or x.numel() == 0 or not bool(torch.isfinite(x).all()):
             raise ArgumentError(
@@ -209,7 +210,7 @@ def _float32(waveforms: np.ndarray) -> np.ndarray:
 
 
 def _put(rows: dict[str, np.ndarray], values: dict[str, Tensor], place: int, count: int) -> None:
-    """Put values `[B, ...]` of one target at its place in rows `[B, count, ...]`, which the first of them makes."""
+    """Put values `[B, ...]` of one target at its place in rows `[B, count, ...]`; place 0 allocates the rows."""
     for name, value in values.items():
         array = value.cpu().numpy()
         if place == 0:

@@ -1,4 +1,4 @@
-"""What an explainer returns: masks, listenables and scores, which show themselves and can be saved."""
+"""The result of an explainer: masks, listenables and scores, which can be displayed and saved."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from schemas.explainer_config import FrontEndConfig
 class Explanation:
     """Explanations of B windows, R in all: one for each window and target; arrays are on the CPU.
 
-    The targets of a window stand together. With `top1` each window has one, the classifier's decision, and R is B.
-    `print` shows a row for each, with the probabilities of the listenables classified again; a notebook shows pictures
-    and players as well, for the first few.
+    The targets of a window are adjacent. With `top1` each window has one, the classifier's decision, and R is B.
+    `print` shows a row for each explanation, with the probabilities of the listenables classified again; a notebook
+    also shows pictures and players for the first few.
 
     - `name`: what was explained, for people; `front_end`: the sample rate, and the grid of the masks;
     - `waveforms` `[B, n]`: the windows, float32; `start_s` `[B]`: where each begins in its recording, in seconds;
-      `lengths` `[B]`: the samples of each that are sound and not padding;
+      `lengths` `[B]`: how many samples of each are sound and not padding;
     - `window` `[R]`: which of the windows is explained; `target_index` `[R]`, `targets`: the class explained;
     - `probabilities` `[B, C]`, `embedding` `[B, D]`: of each window;
     - `mask` `[R, F, T]` uint8: the mask in 255ths, exactly as it was applied;
     - `masked_in`, `masked_out` `[R, n]`: the listenables, float32 on the 16-bit grid they are written on;
-    - `gain_db_in`, `gain_db_out` `[R]`: 0, or by how much a listenable was lowered to stay within full scale;
-    - `scores`: by name, `[R]` each; names ending in `_audio` are of the listenables classified again. They are
-      described in `pipeline.lmac.scores.faithfulness`.
+    - `gain_db_in`, `gain_db_out` `[R]`: the gain in dB, 0 unless a listenable was lowered to stay within full scale;
+    - `scores`: `[R]` by name, described in `pipeline.lmac.scores.faithfulness`; names ending in `_audio` are scores
+      of the listenables classified again.
     """
 
     name: str
@@ -59,17 +59,17 @@ class Explanation:
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        # Here and above: an actor of a run has no use for a plotting library.
+        # Imported here and above, as a run's actors do not need a plotting library.
         from pipeline.lmac.show import as_html
 
         return as_html(self)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write `scores.csv` and, for each window and target, three FLAC files and a picture; returns their paths.
+        """Write `scores.csv` and, for each window and target, three FLAC files and a picture; return their paths.
 
-        The files are named by number, target, recording, the window's start, and kind: `original`, `masked_in` and
-        `masked_out`, each as long as the window's sound, and `picture`. The folder is made if it is not there, and
-        files of the same names are replaced. Raises OSError where it cannot be written.
+        File names hold the number, target, recording, start of the window, and kind: `original`, `masked_in` and
+        `masked_out`, each as long as the window's sound, and `picture`. The folder is created if it does not exist,
+        and files of the same names are replaced. Raises OSError if it cannot be written.
         """
         from pipeline.lmac.show import save
 
@@ -77,9 +77,9 @@ class Explanation:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Explanation]) -> Explanation:
-        """Join explanations by one explainer into one, in order; windows are counted on, the first one's name stays.
+        """Join explanations by one explainer in order, numbering windows consecutively and keeping the first name.
 
-        Raises ValueError when there is none, or their windows differ in length.
+        Raises ValueError if there is none, or if their windows differ in length.
         """
         if not parts:
             raise ValueError("there is no explanation to join")

@@ -1,4 +1,4 @@
-"""From a mask to the sound that it keeps: the masked magnitude, and the waveform that is written of it."""
+"""From a mask to the sound that it keeps: the masked magnitude, and the waveform made from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.models.frontend import FrontEnd
 
 
 def quantised(mask: Tensor) -> Tensor:
-    """Masks in [0, 1] as uint8 in 255ths, as they are stored; scores and listenables belong to the very mask stored.
+    """Quantise masks in [0, 1] to uint8 in 255ths, as stored; scores and listenables use this same quantised mask.
 
     >>> quantised(torch.tensor([0.0, 0.5, 1.0])).tolist()
     [0, 128, 255]
@@ -19,9 +19,9 @@ def quantised(mask: Tensor) -> Tensor:
 
 
 def apply_mask(magnitude: Tensor, mask: Tensor, domain: str) -> Tensor:
-    """Masked linear magnitude `[B, F, T]` of a mask in [0, 1]: `M |X|`, or `expm1(M log1p |X|)` in the `log1p` domain.
+    """Apply a mask in [0, 1] to linear magnitudes `[B, F, T]`: `M |X|`, or `expm1(M log1p |X|)` in domain `log1p`.
 
-    Raises ValueError for another domain.
+    Raises ValueError for any other domain.
 
     >>> [float(apply_mask(torch.tensor(3.0), torch.tensor(0.5), domain)) for domain in ("magnitude", "log1p")]
     [1.5, 1.0]
@@ -36,10 +36,11 @@ def apply_mask(magnitude: Tensor, mask: Tensor, domain: str) -> Tensor:
 def listenables(
     front_end: FrontEnd, masked: Tensor, stft: Tensor, n_samples: int, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The waveforms `[k B, n_samples]` that are written of masked magnitudes `[k B, F, T]`, and gains in dB `[k B]`.
+    """Turn masked magnitudes `[k B, F, T]` into waveforms `[k B, n_samples]`, with their gains in dB `[k B]`.
 
-    `ISTFT(masked magnitude, phase of the input)`, with the STFTs `stft` `[B, F, T]` of the B inputs, on the 16-bit grid
-    and within full scale (`to_pcm_grid`). Silent from sample `lengths` `[B]` on, where an input is padding.
+    Each is `ISTFT(masked magnitude, phase of the input)`, with the STFTs `stft` `[B, F, T]` of the B inputs, on the
+    16-bit grid and within full scale (`to_pcm_grid`). It is silent from sample `lengths` `[B]` on, where the input is
+    padding.
     """
     sound = front_end.with_phase(masked, stft, n_samples)
     if lengths is not None:
@@ -49,9 +50,9 @@ def listenables(
 
 
 def to_pcm_grid(sound: Tensor) -> tuple[Tensor, Tensor]:
-    """Waveforms `[B, n]` as 16-bit FLAC will hold them, and the gain in dB `[B]` that this took.
+    """Round waveforms `[B, n]` as 16-bit FLAC will hold them, and return them with the gain in dB `[B]` applied.
 
-    The gain is 0 unless a peak lies above full scale; then the whole waveform is lowered, not clipped.
+    The gain is 0 unless a peak exceeds full scale; then the whole waveform is attenuated, not clipped.
     """
     peak = sound.abs().amax(dim=1, keepdim=True)
     gain = torch.where(peak > PEAK, PEAK / peak.clamp_min(PEAK), torch.ones_like(peak))

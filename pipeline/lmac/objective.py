@@ -38,9 +38,9 @@ def objective(
     """`lambda_in CE(f(M X), y) + lambda_out out(f((1 - M) X), y) + lambda_s size(M) + lambda_e energy(M X)`.
 
     `magnitude` and `mask` are `[B, F, T]`; `target` `[B]`, integers, is the classifier's own decision `argmax f(X)`.
-    `sized` (bool `[B]`, on the CPU, by default all True) says which masks chose their own size: the terms of size count
-    those only, as a mask cut at a budget has the size it was given. In the paper's equation 3 `out` is `-CE`, `size` is
-    `mean |M|`, and there is no term of energy; `config` chooses.
+    `sized` (bool `[B]`, on the CPU, by default all True) says which masks chose their own size: the size terms count
+    only those, as a mask cut at a budget has the size it was given. In the paper's equation 3 `out` is `-CE`, `size` is
+    `mean |M|`, and there is no energy term; `config` chooses the forms.
     """
     masked_in = apply_mask(magnitude, mask, domain)
     masked_out = apply_mask(magnitude, 1 - mask, domain)
@@ -51,7 +51,7 @@ def objective(
         loss_out = -cross_entropy(logits_out, target)
     else:
         loss_out = softened(log_complement(logits_out, target), config.softness).mean()
-    # Counted on the CPU, so that a GPU need not be waited for.
+    # Counted on the CPU, so as not to wait for a GPU.
     own = (torch.ones(len(mask), dtype=torch.bool) if sized is None else sized).nonzero()[:, 0].to(mask.device)
     zero = mask.new_zeros(())
     size = _size(mask[own], config) if len(own) else zero
@@ -60,7 +60,7 @@ def objective(
         energy = (energy_kept(magnitude[own], masked_in[own]).mean() - config.target_energy).clamp_min(0)
     guidance = zero
     if config.guidance is not None and len(own):
-        # A mask cut at a budget is 0 or 1, and its cross-entropy would outweigh all else.
+        # A mask cut at a budget is 0 or 1, so its cross-entropy would dominate the loss.
         audible = classifier.front_end.audible_bins
         whole, free, kept = (part[own][:, audible] for part in (magnitude, mask, masked_in))
         guidance = _guidance(whole, free, kept, config.guidance)
@@ -77,11 +77,11 @@ def _size(mask: Tensor, config: ObjectiveConfig) -> Tensor:
 
 
 def _guidance(magnitude: Tensor, mask: Tensor, masked_in: Tensor, config: GuidanceConfig) -> Tensor:
-    """The fine-tuning term of L-MAC FT (section 3.3): draws masks that already resemble the sound to its loud bins.
+    """The fine-tuning term of L-MAC FT (section 3.3): pulls masks that already resemble the sound to its loud bins.
 
     Binary cross-entropy of the mask with the spectrogram binarised at a share of its maximum, for the windows whose
-    masked-in spectrogram correlates with the whole one above a limit; both are of log(1 + |X|). It is given the audible
-    bins alone, `[B, F', T]`: elsewhere the mask is 0 whatever the decoder does.
+    masked-in spectrogram correlates with the whole one above a limit; both use log(1 + |X|). The inputs hold only the
+    audible bins, `[B, F', T]`: elsewhere the mask is 0 whatever the decoder does.
     """
     whole, part = magnitude.log1p().flatten(1), masked_in.log1p().flatten(1)
     alike = torch.nn.functional.cosine_similarity(
@@ -97,8 +97,8 @@ def _guidance(magnitude: Tensor, mask: Tensor, masked_in: Tensor, config: Guidan
 def softened(log_p: Tensor, softness: float) -> Tensor:
     """`(1 - p^q) / q` of log-probabilities, with q the softness: `-log p` at 0, `1 - p` at 1.
 
-    The generalised cross-entropy (Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6): the larger q, the less a window
-    counts whose p is far from what is wanted whatever the mask is.
+    The generalised cross-entropy (Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6): the larger q, the less weight
+    for windows whose p is far from the goal whatever the mask.
 
     >>> log_p = torch.tensor(0.25).log()
     >>> [round(float(softened(log_p, q)), 3) for q in (0, 0.5, 1)]

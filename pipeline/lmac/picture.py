@@ -1,4 +1,4 @@
-"""A picture of one explanation: the input's spectrogram, the mask, and the masked-in spectrogram."""
+"""Draw one explanation: the input's spectrogram, the mask, and the masked-in spectrogram."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RANGE_DB = 70.0
 
 @dataclass(frozen=True)
 class Panels:
-    """What is drawn: waveforms `[n]` at `sample_rate` in Hz, and a mask `[F, T]` in [0, 1] with its grid."""
+    """What to draw: waveforms `[n]` at `sample_rate` in Hz, and a mask `[F, T]` in [0, 1] with its grid."""
 
     waveform: np.ndarray
     masked_in: np.ndarray
@@ -28,7 +28,7 @@ class Panels:
 
 
 def draw(panels: Panels) -> bytes:
-    """Three panels side by side as PNG, all on the same axes and the two spectrograms on the same scale."""
+    """Draw three panels side by side as PNG, with shared axes and one scale for both spectrograms."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
     whole, kept = (_decibels(x, panels) for x in (panels.waveform, panels.masked_in))

@@ -1,4 +1,4 @@
-"""Batches that are read in a thread and copied to the device while the batch before is computed."""
+"""Prefetch batches: read them in a thread and copy them to the device while the previous one is computed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from pipeline.lmac.transfer import Transfer, Upload
 # Reads the windows with these numbers `[B]` into arrays by name, each `[B, ...]`.
 Read = Callable[[Tensor], Mapping[str, NDArray[np.generic]]]
 
-# Batches in flight besides the one that is computed: one is read while the other waits.
+# Batches in flight besides the one being computed: one is being read while the other waits.
 AHEAD = 2
 
 
 def prefetched(
     read: Read, batches: Iterable[Tensor], device: torch.device, ahead: int = AHEAD
 ) -> Iterator[dict[str, Tensor]]:
-    """For each of `batches`, numbers `[B]` of windows, what `read` returns of them as tensors on the device.
+    """Yield, for each batch of window numbers `[B]`, what `read` returns for it, as tensors on the device.
 
-    `batches` is iterated in the caller's thread, `read` is called in another one, in the same order. What it raises is
-    raised here, in its turn. At most `ahead` batches wait in memory.
+    `batches` is iterated in the caller's thread; `read` is called in another one, in the same order. An exception in
+    `read` is raised here when its batch is due. At most `ahead` batches wait in memory.
     """
     transfer = Transfer(device)
 
@@ -45,13 +45,13 @@ def prefetched(
             while coming:
                 yield _tensors(coming.popleft())
         finally:
-            # Whoever stops early does not wait for batches that nobody will see.
+            # A caller that stops early does not wait for batches that nobody will use.
             for future in coming:
                 future.cancel()
 
 
 def waveforms_on(device: torch.device, windows: WindowSet, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Windows `[B, n]` as float in [-1, 1] on the device, for each of `batches`, numbers `[B]` of windows."""
+    """Yield windows `[B, n]` as float in [-1, 1] on the device, for each batch of window numbers `[B]`."""
     for batch in prefetched(lambda indices: {"samples": windows.pcm(indices)}, batches, device):
         yield from_pcm_tensor(batch["samples"])
 

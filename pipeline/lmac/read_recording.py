@@ -1,4 +1,4 @@
-"""One recording from wherever a person has it: a path, a URL, the bytes of a file, or an array with its rate."""
+"""Read one recording: from a path, a URL, the bytes of a file, or an array with its rate."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RecordingSource: TypeAlias = "str | os.PathLike[str] | bytes | tuple[Any, float]
 def read_recording(
     source: RecordingSource, sample_rate: int, max_seconds: float | None = None
 ) -> tuple[str, DecodedAudio]:
-    """A name to show, and a mono waveform `[n]` at `sample_rate` in Hz, decoded and resampled as in a run.
+    """Return a display name and a mono waveform `[n]` at `sample_rate` in Hz, decoded and resampled as in a run.
 
     `source` is a path or any fsspec URL of one audio file, the bytes of one, or `(samples, rate)` as
-    `samples_by_channel` takes them, mixed to the mean of the channels. What can be heard of a damaged file is read,
-    with a warning that says what is missing.
-    Raises InputError when it is none of these or holds no usable audio, StorageError when it cannot be read.
+    `samples_by_channel` takes them; channels are averaged. The readable part of a damaged file is used, with a warning
+    that says what is missing.
+    Raises InputError if `source` is none of these or holds no usable audio, StorageError if it cannot be read.
 
     >>> name, audio = read_recording((np.zeros((2, 44_100)), 44_100), sample_rate=32_000)
     >>> name, audio.waveform.shape, audio.sample_rate_in, audio.channels_in
@@ -38,7 +38,7 @@ def read_recording(
     if isinstance(source, (bytes, bytearray, memoryview)):
         name, data = "bytes", bytes(source)
     elif isinstance(source, tuple) and len(source) == 2:
-        # By way of a WAV of floats, which holds the very samples: an array is mixed and resampled as a file is.
+        # Through a WAV of floats, which is lossless, so that arrays are mixed and resampled just like files.
         name, data = "array", _as_wav(*source)
     elif isinstance(source, (str, os.PathLike)):
         name, data = _read_file(os.fspath(source))
@@ -54,16 +54,16 @@ def read_recording(
     if isinstance(source, tuple) and audio.damage:
         raise InputError(f"{name}: it has samples that are NaN or infinite")
     for damage in audio.damage:
-        warnings.warn(f"{name}: {damage.message}; what can be heard is used", stacklevel=3)
+        warnings.warn(f"{name}: {damage.message}; the readable part is used", stacklevel=3)
     return name, audio
 
 
 def samples_by_channel(samples: Any) -> NDArray[np.float32]:
-    """Samples `[n]`, `[channels, n]` or `[n, channels]` as float32 `[n, channels]`, full scale at 1.
+    """Convert samples `[n]`, `[channels, n]` or `[n, channels]` to float32 `[n, channels]`, full scale at 1.
 
-    Which axis is which is never guessed: channels are at most 64, and there must be more samples than that. Integers
-    are PCM, with full scale at the end of their range (unsigned ones lie about its middle); floats are taken as they
-    are. Arrays, tensors and lists will do.
+    The axes are never ambiguous: there are at most 64 channels, and there must be more samples than that. Integers
+    are PCM, with full scale at the end of their range (unsigned ones are centred on its middle); floats are taken as
+    they are. Arrays, tensors and lists are accepted.
     Raises InputError for other shapes and types.
 
     >>> samples_by_channel(np.int16([[0, -32768] * 50])).shape

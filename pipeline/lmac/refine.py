@@ -1,4 +1,4 @@
-"""A mask improved for one window: gradient steps on the L-MAC objective, which start at the decoder's logits."""
+"""Refine a mask for one window: gradient steps on the L-MAC objective, starting from the decoder's logits."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pipeline.lmac.objective import log_complement
 from pipeline.lmac.scores import energy_kept
 from pipeline.models.classifier import Classifier
 
-# The mask may grow neither in bins nor in energy; its ranking is refined at these budgets, in turn: the share kept, and
-# whether it is a share of the energy or of the bins.
+# The mask may grow neither in bins nor in energy; its ranking is refined at these budgets in turn: the share kept, and
+# whether it is a share of energy (True) or of bins.
 _BUDGETS = ((0.02, False), (0.5, True), (0.1, False), (0.77, True))
 _LAMBDA_IN, _LAMBDA_OUT, _LAMBDA_SIZE = 2.0, 1.5, 50.0
 _RATE = 1.0
@@ -22,12 +22,12 @@ _RATE = 1.0
 def refine(
     classifier: Classifier, magnitude: Tensor, logits: Tensor, target: Tensor, steps: int, domain: str = "magnitude"
 ) -> Tensor:
-    """Logits `[B, F, T]` after `steps` steps of Adam on the L-MAC objective (arXiv 2403.13086, eq. 3) of these windows.
+    """Refine logits `[B, F, T]` by `steps` steps of Adam on the L-MAC objective (arXiv 2403.13086, eq. 3).
 
-    `magnitude` and `logits` are `[B, F, T]`, `target` is `[B]`. Each step lowers the objective of the mask itself,
-    which may become larger neither in bins nor in energy, and of one binary mask that its ranking gives at a fixed
-    budget. What is learnt is a change per mel band and frame, as the classifier cannot tell more apart. A window's
-    result does not depend on the others of its batch. The classifier must be frozen.
+    `magnitude` and `logits` are `[B, F, T]`, `target` is `[B]`. Each step lowers the objective of the soft mask, which
+    may grow neither in bins nor in energy, and of one binary mask, cut from its ranking at a fixed budget. A change
+    per mel band and frame is learnt, as the classifier resolves no more than that. A window's result does not depend
+    on the others in its batch. The classifier must be frozen.
     """
     audible = logits.isfinite()
     start = torch.where(audible, logits, torch.zeros_like(logits)).detach()
@@ -55,7 +55,7 @@ def refine(
             )
             grown = (mask.mean(dim=(1, 2)) - mean).clamp_min(0)
             louder = (energy_kept(magnitude, inside[: len(mask)]) - energy).clamp_min(0)
-            # A sum and not a mean: no window's gradient depends on how many there are.
+            # A sum and not a mean, so that no window's gradient depends on the batch size.
             optimizer.zero_grad()
             (loss.sum() + _LAMBDA_SIZE * (grown + louder).sum()).backward()
             optimizer.step()

@@ -1,6 +1,6 @@
 """How far an explanation can be trusted: the scores of the L-MAC paper (arXiv 2403.13086, section 4.1), per window.
 
-`score_masks` and `score_audio` are the one place where masks are scored: for a run, in evaluation and in training.
+Runs, evaluation and training all score masks with `score_masks` and `score_audio`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from pipeline.lmac.masking import apply_mask
 from pipeline.models.classifier import Classifier
 
 _COUNTED_AT_ONCE = 2048
-# The scores that the written audio has as well.
+# The scores that are also computed for the written audio.
 AUDIO = ("p_in", "p_out", "ai", "ai_001", "ad", "ad_double_softmax", "ag", "ff", "fid_in", "keep")
 
 
 def score_masks(
     classifier: Classifier, magnitude: Tensor, levels: Tensor, full: Tensor, target: Tensor, domain: str
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Score masks in 255ths (uint8 `[B, F, T]`) on magnitudes `[B, F, T]`: scores `[B]` by name, and what was masked.
+    """Score masks in 255ths (uint8 `[B, F, T]`) on magnitudes `[B, F, T]`; return scores and masked magnitudes.
 
     `full` `[B, C]` are the class probabilities of the whole input, `target` `[B]` the class explained, `domain` what a
-    mask multiplies (see `apply_mask`). The names are those of `faithfulness`, and `sps`, `comp`, `mask_mean` and
-    `energy_kept`. The second result holds the masked-in and then the masked-out magnitudes, `[2 B, F, T]`.
+    mask multiplies (see `apply_mask`). Scores `[B]` have the names of `faithfulness`, and `sps`, `comp`, `mask_mean`
+    and `energy_kept`. The second result holds the masked-in, then the masked-out magnitudes, `[2 B, F, T]`.
     """
     kept = levels.float() / 255
     masked = torch.cat([apply_mask(magnitude, share, domain) for share in (kept, 1 - kept)])
@@ -37,7 +37,7 @@ def score_masks(
 
 
 def score_audio(classifier: Classifier, sound: Tensor, full: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Classify listenables `[2 B, n]`, masked-in and then masked-out, and score them: `[B]`, named `p_in_audio` etc.
+    """Classify listenables `[2 B, n]`, masked-in, then masked-out, and return scores `[B]` named `p_in_audio` etc.
 
     `full` `[B, C]` and `target` `[B]` as in `score_masks`.
     """
@@ -52,15 +52,15 @@ def faithfulness(full: Tensor, masked_in: Tensor, masked_out: Tensor, target: Te
     With p, p_in, p_out the probability of class `target` `[B]`:
 
     - `ai`, average increase: 100 if p_in > p, else 0;
-    - `ai_001`: the same for a gain of more than 0.01, as rounding alone gives an all-ones mask a gain of 1e-7;
+    - `ai_001`: the same for an increase of more than 0.01, as rounding alone gives an all-ones mask one of 1e-7;
     - `ad`, average drop: `100 max(0, p - p_in) / p`;
     - `ag`, average gain: `100 max(0, p_in - p) / (1 - p)`;
     - `ff`, faithfulness: `p - p_out`;
     - `fid_in`, input fidelity: 1 if the masked-in input is classified as `target`, else 0 (where `target` was not the
-      decision on the full input, whether the mask makes it the decision);
+      decision on the full input, it says whether the mask makes it the decision);
     - `keep`: 1 if the masked-out input is still classified as `target`, else 0;
-    - `ad_double_softmax`: the drop with softmax applied twice, as published tables have it. It compares with those
-      only: with 50 classes and more a drop from 0.99 to 0, where `ad` is 100, reads 62.
+    - `ad_double_softmax`: the drop with softmax applied twice, as in published tables, and comparable only with
+      those: with 50 classes or more, a drop from 0.99 to 0 has an `ad` of 100 but reads 62 here.
 
     >>> scores = faithfulness(*torch.tensor([[[0.8, 0.2]], [[0.9, 0.1]], [[0.3, 0.7]]]), torch.tensor([0]))
     >>> {name: round(float(scores[name]), 2) for name in ("ai", "ad", "ag", "ff", "fid_in", "keep")}
@@ -84,9 +84,9 @@ def faithfulness(full: Tensor, masked_in: Tensor, masked_out: Tensor, target: Te
 
 
 def sparseness(levels: Tensor) -> Tensor:
-    """SPS `[B]`: the Gini index of masks `[B, F, T]` in 255ths (uint8); 0 for an even one, near 1 for a single bin.
+    """SPS `[B]`: the Gini index of masks `[B, F, T]` in 255ths (uint8); 0 for a uniform mask, near 1 for a single bin.
 
-    Chalasani et al. 2020 (arXiv 1810.06583), section 3; as quantus' `Sparseness`. An empty mask is even: 0.
+    Chalasani et al. 2020 (arXiv 1810.06583), section 3; as quantus' `Sparseness`. An empty mask is uniform: 0.
 
     >>> one_bin = torch.zeros(1, 10, 10, dtype=torch.uint8)
     >>> one_bin[0, 3, 4] = 255
@@ -97,7 +97,7 @@ def sparseness(levels: Tensor) -> Tensor:
 
 
 def complexity(levels: Tensor) -> Tensor:
-    """COMP `[B]`: the entropy in nats of masks `[B, F, T]` in 255ths (uint8), scaled to sum 1; `log(F T)` if even.
+    """COMP `[B]`: entropy in nats of masks `[B, F, T]` in 255ths (uint8), normalised to sum 1; `log(F T)` if uniform.
 
     Bhatt et al. 2020 (arXiv 2005.00631), section 3.3; as quantus' `Complexity`. An empty mask has 0.
     """
@@ -107,7 +107,7 @@ def complexity(levels: Tensor) -> Tensor:
 def _gini(count: Tensor) -> Tensor:
     value = torch.arange(256, dtype=count.dtype, device=count.device)
     n, total = count.sum(dim=1), (count * value).sum(dim=1)
-    # Bins of one level take the ranks after all lower ones: `before + 1` to `before + count`.
+    # Bins of one level have the ranks after all lower levels: `before + 1` to `before + count`.
     before = count.cumsum(dim=1) - count
     ranks = count * before + count * (count + 1) / 2
     weighted = ((2 * ranks - (n[:, None] + 1) * count) * value).sum(dim=1)
@@ -121,16 +121,16 @@ def _entropy(count: Tensor) -> Tensor:
 
 
 def _histogram(levels: Tensor) -> Tensor:
-    """How often each of the 256 levels stands in each mask, `[B, 256]`."""
+    """Count how often each of the 256 levels occurs in each mask, `[B, 256]`."""
     flat = levels.flatten(1)
     if not flat.is_cuda:
         first = 256 * torch.arange(len(flat), dtype=torch.int32)[:, None]
         return (
             torch.bincount((flat.to(torch.int32) + first).flatten(), minlength=256 * len(flat)).view(-1, 256).double()
         )
-    # A GPU's bincount waits for all that was asked of it before, and most bins of a mask are of one level, for whose
-    # counter all threads would queue. So the high and the low half of each level are written as one-hot vectors: their
-    # outer product, summed over the bins, is the histogram. All of its numbers are whole, and exact.
+    # bincount on a GPU waits for all work queued before, and most bins of a mask have the same level, so that all
+    # threads would contend for one counter. Instead the high and the low four bits of each level become one-hot
+    # vectors: their outer product, summed over the bins, is the histogram. All of its numbers are exact integers.
     missing = -flat.shape[1] % _COUNTED_AT_ONCE
     padded = torch.nn.functional.pad(flat, (0, missing)).view(-1, _COUNTED_AT_ONCE)
     half = torch.arange(16, device=flat.device, dtype=torch.uint8)
@@ -142,7 +142,7 @@ def _histogram(levels: Tensor) -> Tensor:
 
 
 def energy_kept(magnitude: Tensor, masked: Tensor) -> Tensor:
-    """Share `[B]` of the energy of magnitudes `[B, F, T]` that is left in the masked ones; 0 for silence."""
+    """Return the share `[B]` of the energy of magnitudes `[B, F, T]` that the masked ones keep; 0 for silence."""
     whole = magnitude.square().sum(dim=(1, 2))
     return masked.square().sum(dim=(1, 2)) / whole.clamp_min(1e-30)
 

@@ -1,4 +1,4 @@
-"""An explanation for people: as text, as HTML with players, and as files."""
+"""Show an explanation to people: as text, as HTML with players, and as files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 
 
 def as_text(explanation: Explanation) -> str:
-    """A table with a row for each of the first 40 windows and targets; `p masked-in` is that of the written audio."""
+    """Return a table with a row for each of the first 40 explanations; `p masked-in` is that of the written audio."""
     scores, count = explanation.scores, len(explanation.waveforms)
     header = ("window", "seconds", "target", "p", "p masked-in", "p masked-out", "mask mean")
     rows: list[tuple[str, ...]] = [header]
@@ -64,7 +64,7 @@ def as_text(explanation: Explanation) -> str:
 
 
 def as_html(explanation: Explanation) -> str:
-    """The table of `as_text`, and a picture and three players for each of the first 4 rows, or fewer of over 20 s."""
+    """Return the table of `as_text`, and a picture and three players for up to 4 rows, or as many as last 20 s."""
     most = max(1, min(MAX_PLAYED, int(MAX_PLAYED_S / _window_s(explanation))))
     shown = range(min(len(explanation), most))
     blocks = [
@@ -79,7 +79,7 @@ def as_html(explanation: Explanation) -> str:
 
 
 def save(explanation: Explanation, folder: Path) -> list[Path]:
-    """Write what `Explanation.save` says."""
+    """Write the files that `Explanation.save` describes."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "scores.csv"]
     with paths[0].open("w", newline="", encoding="utf-8") as file:
@@ -101,7 +101,7 @@ def save(explanation: Explanation, folder: Path) -> list[Path]:
 
 
 def panels(explanation: Explanation, row: int) -> Panels:
-    """What a picture of one window and target needs."""
+    """Return what is needed to draw one window and target."""
     front_end, scores = explanation.front_end, explanation.scores
     return Panels(
         waveform=explanation.waveforms[explanation.window[row]],

@@ -1,4 +1,4 @@
-"""Moving arrays to a device and back, on a GPU beside what it computes."""
+"""Copy arrays to a device and back, overlapping with computation on a GPU."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Upload:
     done: torch.cuda.Event | None
 
     def tensor(self) -> Tensor:
-        """The tensor, to be computed with from now on: the device waits for it, the caller does not."""
+        """Return the tensor, ready for use: the device waits for the copy, the caller does not."""
         if self.done is not None:
             computing = torch.cuda.current_stream(self.value.device)
             computing.wait_event(self.done)
-            # Its memory was taken on the stream of uploads: it goes to nobody else before the computing is done.
+            # Its memory was allocated on the upload stream: it must not be reused before the computation is done.
             self.value.record_stream(computing)
         return self.value
 
@@ -35,18 +35,18 @@ class Download:
     done: torch.cuda.Event | None
 
     def tensors(self) -> dict[str, Tensor]:
-        """The values, once they are there; the call waits for them."""
+        """Wait for the copies to arrive, and return them."""
         if self.done is not None:
             self.done.synchronize()
         return self.values
 
 
 class Transfer:
-    """The way between the CPU and one device; without a GPU nothing is copied.
+    """Copies between the CPU and one device; without a GPU nothing is copied.
 
-    On a GPU each direction has a stream of its own, and memory that is pinned: the next batch goes up and the last one
-    comes down while the present one is computed. From pageable memory a copy is several times slower, and waits for
-    all that was asked of the device before.
+    On a GPU each direction has its own stream and pinned memory: the next batch is uploaded and the previous one
+    downloaded while the current one is computed. Copies from pageable memory are several times slower, and wait for
+    all work queued on the device before.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -56,9 +56,9 @@ class Transfer:
         self.down = torch.cuda.Stream(device) if on_gpu else None
 
     def upload(self, array: NDArray[np.generic], rows: int | None = None) -> Upload:
-        """Start to copy an array `[n, ...]` to the device, with zeros after it up to so many rows."""
+        """Start copying an array `[n, ...]` to the device, padded with zeros up to `rows` rows."""
         rows = len(array) if rows is None else rows
-        # Through memory of its own in any case: what comes out of an object store is read-only, as no tensor can be.
+        # Always through a new buffer: arrays from an object store are read-only, and tensors cannot be.
         dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
         pinned = torch.empty((rows, *array.shape[1:]), dtype=dtype, pin_memory=self.up is not None)
         there = pinned.numpy()
@@ -73,7 +73,7 @@ class Transfer:
         return Upload(on_device, done)
 
     def download(self, values: dict[str, Tensor]) -> Download:
-        """Start to copy tensors to the CPU, as they are when all that was asked for until now is computed."""
+        """Start copying tensors to the CPU, as they will be once all work queued so far is done."""
         if self.down is None:
             return Download(values, None)
         self.down.wait_stream(torch.cuda.current_stream(self.device))

@@ -36,23 +36,23 @@ def zero_shot_objective(
 ) -> ZeroShotTerms:
     """`lambda_in in + lambda_out out + lambda_s size + lambda_apart apart` of masks for prompts.
 
-    magnitude `[B, F, T]`; mask `[B, K, F, T]`, for K prompts of each window, which are the classes `prompt` `[B, K]` of
-    the CLAP; `similarity` `[B, K]` the cosines s of prompts and windows; `mean_similarity` `[B, K]` the cosine u
-    that a prompt has with sounds at large, and `max_similarity` the highest, b. With t the prompt's text
+    `magnitude` is `[B, F, T]`; `mask` is `[B, K, F, T]`, for K prompts of each window, which are the classes `prompt`
+    `[B, K]` of the CLAP. `similarity` `[B, K]` are the cosines s of prompts and windows, `mean_similarity` `[B, K]` the
+    mean cosine u of a prompt with sounds in general, and `max_similarity` the highest, b. With t the prompt's text
     embedding and f the audio branch,
 
     - s_in = t f(M X), s_out = t f((1 - M) X);
-    - in: what fits, s > u, must go on fitting, max(0, s - s_in); what does not must not begin to, max(0, s_in - u);
-    - out: what is left must be no nearer to the prompt than any sound is, max(0, s_out - u);
-    - size: the mean of M beyond `target_mean` times how far the prompt fits, (s - u) / (b - u) within [0, 1]; of a
+    - in: a prompt that fits, s > u, must keep fitting, max(0, s - s_in); others must not start to, max(0, s_in - u);
+    - out: the rest must be no nearer to the prompt than sounds in general are, max(0, s_out - u);
+    - size: the mean of M beyond `target_mean` times how well the prompt fits, (s - u) / (b - u) within [0, 1]; for a
       prompt that does not fit it is the only term that a mask changes, which empties it;
     - apart: the mean of M_i M_k over the pairs of prompts of a window, times 1 - cos(t_i, t_k): masks of unlike prompts
       are unlike.
 
-    The paper's abstract and what others say of its method could be read, its equations and code could not:
-    that a decoder M(t, h) takes the prompt's embedding beside the representations, and that the similarity
-    t_i f(M(t_i, h_j) X_j) is to reproduce t_i f(X_j), for matching and other pairs of a batch. The hinges about u, the
-    masked-out side in this form, and `apart` in this form are ours.
+    We could read the paper's abstract and descriptions of its method by others, but not its equations or code. From
+    these: a decoder M(t, h) takes the prompt's embedding together with the representations, and the similarity
+    t_i f(M(t_i, h_j) X_j) is to reproduce t_i f(X_j), for matching and other pairs of a batch. The hinges at u, and
+    the forms of the masked-out side and of `apart`, are ours.
     """
     n, k = prompt.shape
     flat = mask.flatten(0, 1)
@@ -71,7 +71,7 @@ def zero_shot_objective(
 
 
 def _shared(mask: Tensor, text: Tensor) -> Tensor:
-    """Mean over pairs of different prompts of what their masks share, each as far as the prompts differ."""
+    """Return the mean overlap of masks over pairs of different prompts, weighted by how much the prompts differ."""
     n, k = mask.shape[:2]
     if k < 2:
         return mask.new_zeros(())

@@ -1,4 +1,4 @@
-"""From a configuration to modules."""
+"""Build modules from a configuration."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from schemas.explainer_config import ClapConfig, ExplainerConfig
 
 
 def build_classifier(config: ExplainerConfig) -> Classifier:
-    """The classifier that a configuration describes, with random weights."""
+    """Build the classifier that a configuration describes, with random weights."""
     if isinstance(config.classifier, ClapConfig):
         return ClapClassifier(config.classifier, config.front_end, len(config.labels))
     return Cnn10(config.classifier, config.front_end, len(config.labels))
 
 
 def build_decoder(config: ExplainerConfig, classifier: Classifier) -> Decoder:
-    """The decoder that a configuration describes for a classifier, with random weights.
+    """Build the decoder that a configuration describes for a classifier, with random weights.
 
-    Raises ValueError when the configuration has none, or one that does not fit the classifier.
+    Raises ValueError if the configuration has no decoder, or one that does not fit the classifier.
     """
     if config.decoder is None:
         raise ValueError(

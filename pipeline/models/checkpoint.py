@@ -35,7 +35,7 @@ class ExplainerError(LmacError):
 
 @dataclass(frozen=True)
 class LoadedExplainer:
-    """Modules in evaluation mode, frozen; `digest` is the SHA-256 of configuration and weights."""
+    """An explainer's modules, frozen and in evaluation mode; `digest` is the SHA-256 of configuration and weights."""
 
     config: ExplainerConfig
     classifier: Classifier
@@ -44,13 +44,13 @@ class LoadedExplainer:
 
 
 def shipped() -> list[str]:
-    """Names of the explainers that come with the package."""
+    """Return the names of the explainers that come with the package."""
     root = resources.files("pipeline.explainers")
     return sorted(entry.name for entry in root.iterdir() if (entry / CONFIG).is_file())
 
 
 def resolve(name_or_url: str) -> str:
-    """The URL of an explainer: a shipped one by its name, any other as it is given."""
+    """Return the URL of an explainer: that of a shipped one by its name, any other unchanged."""
     if name_or_url in shipped():
         return str(resources.files("pipeline.explainers") / name_or_url)
     return name_or_url
@@ -59,9 +59,9 @@ def resolve(name_or_url: str) -> str:
 def save_explainer(
     url: str, config: ExplainerConfig, classifier: Classifier, decoder: Decoder | None, readme: str
 ) -> None:
-    """Write an explainer directory, the configuration last: a directory that has one is complete.
+    """Write an explainer directory, the configuration last, so that a directory with one is complete.
 
-    Raises StorageError when the storage refuses or is out of reach.
+    Raises StorageError if the storage refuses or is out of reach.
     """
     fs, root = open_filesystem(url)
     files = _weight_files(classifier, decoder)
@@ -79,7 +79,7 @@ def save_explainer(
 
 
 def explainer_digest(config: ExplainerConfig, classifier: Classifier, decoder: Decoder | None) -> str:
-    """The digest that an explainer will have once it is saved and loaded again."""
+    """Return the digest that an explainer will have once it is saved and loaded again."""
     digest = hashlib.sha256(config.model_dump_json().encode())
     for data in _weight_files(classifier, decoder).values():
         digest.update(hashlib.sha256(data).digest())
@@ -89,8 +89,8 @@ def explainer_digest(config: ExplainerConfig, classifier: Classifier, decoder: D
 def load_explainer(name_or_url: str) -> LoadedExplainer:
     """Load an explainer by its name or URL.
 
-    Raises ExplainerError when there is none, its configuration is not understood, or a weight is missing,
-    unexpected or of another shape.
+    Raises ExplainerError if there is none, its configuration is invalid, or a weight is missing, unexpected or of the
+    wrong shape.
     """
     config, digest = load_config(name_or_url)
     classifier = build_classifier(config)
@@ -109,7 +109,7 @@ def load_explainer(name_or_url: str) -> LoadedExplainer:
 
 
 def weights_digest(module: nn.Module, *words: str) -> str:
-    """SHA-256 of a module's weights by name, and of `words`, which state what else the module depends on."""
+    """Return the SHA-256 of a module's weights by name, and of `words`, which state what else it depends on."""
     digest = hashlib.sha256(json.dumps(words).encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -118,24 +118,24 @@ def weights_digest(module: nn.Module, *words: str) -> str:
 
 
 def has_explainer(name_or_url: str) -> bool:
-    """Whether a directory holds an explainer's configuration."""
+    """Return whether a directory holds an explainer's configuration."""
     return _read(name_or_url, CONFIG) is not None
 
 
 def load_card(name_or_url: str) -> str:
-    """An explainer's README, empty if it has none."""
+    """Return an explainer's README, empty if it has none."""
     return (_read(name_or_url, README) or b"").decode()
 
 
 def load_config(name_or_url: str) -> tuple[ExplainerConfig, hashlib._Hash]:
-    """The configuration of an explainer, and a SHA-256 begun with it.
+    """Load the configuration of an explainer; return it with a SHA-256 hash object already updated with it.
 
     Raises ExplainerError as `load_explainer` does.
     """
     text = _read(name_or_url, CONFIG)
     if text is None:
         raise ExplainerError(
-            f"no explainer at {name_or_url!r} ({CONFIG} is not there): give a directory that "
+            f"no explainer at {name_or_url!r} ({CONFIG} is missing): pass a directory that "
             f"`lmac train` wrote, or one of the shipped ones: {', '.join(shipped())}"
         )
     try:
@@ -167,7 +167,7 @@ def _load_weights(module: nn.Module, name_or_url: str, file: str) -> bytes:
     what = f"{display_url(name_or_url)}/{file}"
     data = _read(name_or_url, file)
     if data is None:
-        raise ExplainerError(f"{what} is not there, but {CONFIG} is: the directory is incomplete")
+        raise ExplainerError(f"{what} is missing, but {CONFIG} exists: the directory is incomplete")
     try:
         weights = safetensors.torch.load(data)
     except SafetensorError as error:
@@ -175,13 +175,13 @@ def _load_weights(module: nn.Module, name_or_url: str, file: str) -> bytes:
     wanted = module.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         if name not in weights:
-            raise ExplainerError(f"{what} lacks the weight {name!r} that {CONFIG} asks for")
+            raise ExplainerError(f"{what} lacks the weight {name!r} that {CONFIG} requires")
         if name not in wanted:
-            raise ExplainerError(f"{what} has a weight {name!r} that {CONFIG} does not provide for")
+            raise ExplainerError(f"{what} has a weight {name!r} that {CONFIG} does not describe")
         if weights[name].shape != wanted[name].shape:
             raise ExplainerError(
                 f"{what}: weight {name!r} is {tuple(weights[name].shape)}, "
-                f"{CONFIG} asks for {tuple(wanted[name].shape)}"
+                f"{CONFIG} requires {tuple(wanted[name].shape)}"
             )
     module.load_state_dict(weights)
     return hashlib.sha256(data).digest()

@@ -1,4 +1,4 @@
-"""CNN10 of PANNs (Kong et al. 2020, arXiv 1912.10211), from the linear magnitude on."""
+"""CNN10 of PANNs (Kong et al. 2020, arXiv 1912.10211), starting from the linear magnitude."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class ConvBlock(nn.Module):
         # One module for each call: attribution methods put hooks on them.
         self.relu1 = nn.ReLU()
         self.relu2 = nn.ReLU()
-        # ceil_mode: a spectrogram of any length, down to one frame, passes all four blocks.
+        # ceil_mode lets a spectrogram of any length, down to one frame, pass all four blocks.
         self.pool = nn.AvgPool2d(2, ceil_mode=True)
 
     def fold(self) -> None:
-        """Put the normalisation's fixed scale and shift into the convolutions."""
+        """Fold the fixed scale and shift of the normalisation into the convolutions."""
         self.conv1, self.norm1 = fuse_conv_bn_eval(self.conv1, cast(nn.BatchNorm2d, self.norm1)), nn.Identity()
         self.conv2, self.norm2 = fuse_conv_bn_eval(self.conv2, cast(nn.BatchNorm2d, self.norm2)), nn.Identity()
 

@@ -28,16 +28,16 @@ class Upsample(nn.Module):
             self.conv.weight.copy_(torch.outer(ramp, ramp).expand_as(self.conv.weight))
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        # Beyond the edge lies a copy of the edge, else the borders of every mask would fade out.
+        # The edge is replicated, otherwise the borders of every mask would fade out.
         x = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
-        # On CPUs the bf16 kernel of this very convolution is several times slower than that of float32.
+        # On CPUs the bf16 kernel of this convolution is several times slower than the float32 one.
         with torch.autocast(x.device.type, enabled=False):
             x = self.conv(x.float()).to(x.dtype)
         return x[:, :, 2 : 2 + size[0], 2 : 2 + size[1]]
 
 
 class Merge(nn.Module):
-    """Joins what comes from below with this depth's skip: `[B, a, T, M]`, `[B, b, T, M]` -> `[B, c, T, M]`."""
+    """Joins the features from below with this depth's skip: `[B, a, T, M]`, `[B, b, T, M]` -> `[B, c, T, M]`."""
 
     def __init__(self, below: int, skip: int, out: int) -> None:
         super().__init__()
@@ -52,15 +52,15 @@ class Merge(nn.Module):
 class Decoder(nn.Module):
     """U-Net decoder with a skip from each depth, the log-mel itself being the last (L-MAC, section 3.1).
 
-    The mask is made at mel resolution, the classifier's own, and spread to linear bins. Input: representations as
+    The mask is computed at mel resolution, the classifier's own, and spread to linear bins. Input: representations as
     `FirstPass.features` returns them, and their magnitude `[B, F, T]`; output: logits `[B, F, T]`, for any number
     of frames. Bins outside all mel filters get logit -inf: what the classifier cannot hear is no evidence.
 
-    With `detail` a second map at mel resolution says how far, within a mel band, the louder bins come before the
-    quieter ones: the classifier's input is their sum, and a few partials may hold most of it.
+    With `detail` a second map at mel resolution says how much louder bins within a mel band are preferred to quieter
+    ones: the classifier's input is their sum, and a few partials may hold most of it.
 
     A `prompted` decoder is conditioned on a prompt `[B, prompt_features]` at every depth (FiLM). Raises ValueError
-    where channels do not fit the classifier, or where the classifier has no prompts.
+    if the channels do not fit the classifier, or if the classifier has no prompts.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Decoder(nn.Module):
         return logits.masked_fill(~self.front_end.audible[:, None], -torch.inf)
 
     def mask(self, representations: Sequence[Tensor], magnitude: Tensor, prompt: Tensor | None = None) -> Tensor:
-        """The mask `[B, F, T]` in [0, 1]."""
+        """Return the mask `[B, F, T]` in [0, 1]."""
         return torch.sigmoid(self.forward(representations, magnitude, prompt))
 
     def _reduced(self, depth: int, representations: Sequence[Tensor], prompt: Tensor | None) -> Tensor:

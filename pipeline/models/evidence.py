@@ -1,4 +1,4 @@
-"""What a decoder takes from a classifier: its representations, and the evidence in them for the class explained."""
+"""The decoder's input from a classifier: its representations, and the evidence in them for the class explained."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pipeline.models.classifier import Classifier, ClassifierOutput
 
 
 def decoder_channels(classifier: Classifier, evidence: int) -> tuple[int, ...]:
-    """Channels of each representation as `FirstPass.features` returns them: doubled for the `evidence` deepest."""
+    """Return the channels of each output of `FirstPass.features`: doubled for the `evidence` deepest."""
     channels = classifier.representation_channels
     plain = len(channels) - evidence
     return tuple(c if depth < plain else 2 * c for depth, c in enumerate(channels))
 
 
 class FirstPass:
-    """A classifier's pass over linear magnitudes `[B, F, T]`, of which the evidence for any class can be taken.
+    """A classifier's pass over linear magnitudes `[B, F, T]`, from which the evidence for any class can be taken.
 
-    `output` is what the classifier makes of them, detached. With `evidence` the activations stay in memory as long as
-    this object does, so that several classes cost one pass.
+    `output` is the classifier's output, detached. With `evidence` the activations stay in memory as long as this
+    object, so that several classes need only one pass.
     """
 
     def __init__(self, classifier: Classifier, magnitude: Tensor, evidence: int, prompted: bool = False) -> None:
@@ -32,11 +32,11 @@ class FirstPass:
         self.output = ClassifierOutput(passed.logits.detach(), passed.embedding.detach(), features)
 
     def features(self, target: Tensor) -> tuple[Tensor, ...]:
-        """The representations with the evidence for the classes `target` `[B]`, as a decoder takes them; detached.
+        """Return the representations with the evidence for the classes `target` `[B]`, detached, for a decoder.
 
         The `evidence` deepest of them, `h` `[B, C, T', M']`, are followed by C more channels: `h * d o / d h`, where
-        `o = log p_y / (1 - p_y)` are the log odds of the class explained. To first order this is what each unit
-        contributes to that class (as LayerCAM, Jiang et al. 2021, but not summed over channels). The log-mel itself has
+        `o = log p_y / (1 - p_y)` are the log odds of the class explained. To first order this is the contribution of
+        each unit to that class (as LayerCAM, Jiang et al. 2021, but not summed over channels). The log-mel itself has
         no zero that means "nothing", so it is followed by the gradient `d o / d h` alone. All evidence is scaled to
         unit RMS per window and compressed by asinh.
 

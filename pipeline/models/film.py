@@ -1,4 +1,4 @@
-"""Conditioning a decoder on a prompt, by feature-wise linear modulation."""
+"""Condition a decoder on a prompt by feature-wise linear modulation."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Film(nn.Module):
 
 
 def prompt_features(text: Tensor, audio: Tensor) -> Tensor:
-    """The condition `[B, 2 D + 1]` for prompts and windows, from their embeddings `[B, D]` of length 1.
+    """Compute the condition `[B, 2 D + 1]` for prompts and windows, from their embeddings `[B, D]` of length 1.
 
-    The text embedding, its elementwise product with the audio's, and the sum of that, their similarity; scaled so that
-    each entry is about 1.
+    It consists of the text embedding, its elementwise product with the audio embedding, and the sum of the product,
+    which is their similarity; all scaled so that each entry is about 1.
     """
     product = text * audio
     size = text.shape[1]
@@ -39,5 +39,5 @@ def prompt_features(text: Tensor, audio: Tensor) -> Tensor:
 
 
 def n_prompt_features(embedding: int) -> int:
-    """The number of features that `prompt_features` makes from embeddings of a size."""
+    """Return the number of features that `prompt_features` makes from embeddings of size `embedding`."""
     return 2 * embedding + 1

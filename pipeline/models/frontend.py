@@ -1,4 +1,4 @@
-"""Waveform to linear STFT and back, and the log-mel feature that the classifier takes."""
+"""Waveform to linear STFT and back, and the log-mel that is the classifier's input."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ class FrontEnd(nn.Module):
             "mean_weights": mel_weights / mel_weights.sum(dim=0).clamp_min(1e-12),
             # Bool `[F]`: the linear bins that at least one mel filter covers.
             "audible": total[:, 0] > 0,
-            # Their numbers: picking bins by these does not make a GPU wait, as picking by a bool does.
+            # Their numbers: indexing with these does not synchronise with a GPU, as indexing with a bool does.
             "audible_bins": total[:, 0].nonzero()[:, 0],
         }
         for name, constant in constants.items():
-            # They follow from the config, so none is stored with the weights.
+            # These follow from the config, so they are not stored with the weights.
             self.register_buffer(name, constant, persistent=False)
 
     def stft(self, waveform: Tensor) -> Tensor:
-        """Complex STFT `[B, F, T]` of waveforms `[B, n]`, padded with silence or reflected at the edges."""
+        """Compute the complex STFT `[B, F, T]` of waveforms `[B, n]`, padded with silence or reflected at the edges."""
         if self.config.quantised:
-            # laion-clap's own rule, which its checkpoints were trained with; not the grid of `pipeline.audio.pcm`.
+            # laion-clap's own rounding, which its checkpoints were trained with; not the grid of `pipeline.audio.pcm`.
             waveform = (waveform.clamp(-1, 1) * 32767).trunc() / 32767
         # A whole number of hops, so that the last frame is centred at or beyond the last sample and the
         # inverse is well conditioned there.
         padded = nn.functional.pad(waveform, (0, -waveform.shape[-1] % self.config.hop_length))
-        # A window shorter than half an FFT has nothing to reflect: it is padded with silence.
+        # A window shorter than half an FFT is too short to reflect, so it is padded with silence.
         reflects = self.config.pad_mode == "reflect" and padded.shape[-1] > self.config.n_fft // 2
         wide = self.config.precision == "double"
         if wide:
@@ -80,7 +80,7 @@ class FrontEnd(nn.Module):
         return stft.to(waveform.dtype.to_complex())
 
     def istft(self, stft: Tensor, length: int) -> Tensor:
-        """Waveforms `[B, length]` of a complex STFT `[B, F, T]`, by least squares (Griffin and Lim 1984)."""
+        """Invert a complex STFT `[B, F, T]` to waveforms `[B, length]` by least squares (Griffin and Lim 1984)."""
         return torchaudio.functional.inverse_spectrogram(
             stft,
             length=length,
@@ -93,12 +93,12 @@ class FrontEnd(nn.Module):
         )
 
     def with_phase(self, magnitude: Tensor, stft: Tensor, length: int) -> Tensor:
-        """Waveforms `[k B, length]` of magnitudes `[k B, F, T]`, k per STFT, with the phase of STFTs `[B, F, T]`."""
+        """Invert magnitudes `[k B, F, T]`, k per STFT, with the phase of the STFTs `[B, F, T]`, to `[k B, length]`."""
         phase = torch.polar(torch.ones_like(stft.real), stft.angle())
         return self.istft((magnitude.unflatten(0, (-1, len(stft))) * phase).flatten(0, 1), length)
 
     def log_mel(self, magnitude: Tensor) -> Tensor:
-        """Log-mel power `[B, T, n_mels]` of linear magnitudes `[B, F, T]`; its gradient is finite everywhere."""
+        """Compute the log-mel power `[B, T, n_mels]` of linear magnitudes `[B, F, T]`; all gradients are finite."""
         with _float32(magnitude):
             mel = magnitude.float().square().transpose(1, 2) @ self.mel_weights
         if self.config.log == "db":
@@ -106,17 +106,17 @@ class FrontEnd(nn.Module):
         return torch.log(mel + self.config.log_floor)
 
     def spread(self, mel_map: Tensor) -> Tensor:
-        """A map `[B, T, n_mels]` carried to linear bins `[B, F, T]`, each the mean over the filters that cover it.
+        """Spread a map `[B, T, n_mels]` to linear bins `[B, F, T]`, each the weighted mean of the filters covering it.
 
-        Bins that no filter covers get 0; there `audible` is False.
+        Bins that no filter covers get 0; `audible` is False there.
         """
         with _float32(mel_map):
             return (mel_map.float() @ self.spread_weights).transpose(1, 2)
 
     def loudness_in_band(self, magnitude: Tensor) -> Tensor:
-        """How far each bin of magnitudes `[B, F, T]` lies above its mel band's mean power, in nepers, within ±2.
+        """Compute how far each bin of magnitudes `[B, F, T]` exceeds its mel band's mean power, in nepers, within ±2.
 
-        Powers below the floor of the log-mel count as the floor, so that digital silence has no detail.
+        The floor of the log-mel is added to both powers, so that digital silence has no detail.
         """
         power = magnitude.square()
         with _float32(power):
@@ -126,5 +126,5 @@ class FrontEnd(nn.Module):
 
 
 def _float32(like: Tensor) -> torch.autocast:
-    """Float32 whatever the precision around it: the range of a power spectrum is far beyond three digits."""
+    """Return a context in float32, whatever the surrounding precision: power spectra need far more than 3 digits."""
     return torch.autocast(like.device.type, enabled=False)

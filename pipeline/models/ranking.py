@@ -1,4 +1,4 @@
-"""A decoder beside its classifier: from magnitudes to a ranking of their bins."""
+"""Rank the bins of magnitudes with a decoder and its classifier."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipeline.models.film import prompt_features
 def rank_bins(
     decoder: Decoder, classifier: Classifier, magnitude: Tensor, target: Tensor | None = None
 ) -> tuple[ClassifierOutput, Tensor, Tensor]:
-    """The classifier's output, the classes explained `[B]`, and the mask's logits, for magnitudes `[B, F, T]`.
+    """Return the classifier's output, the classes explained `[B]`, and the mask's logits, for magnitudes `[B, F, T]`.
 
-    `target` `[B]` are the classes to explain, by default the classifier's decisions. Gradients reach the decoder's
+    `target` `[B]` are the classes to explain, by default the classifier's decisions. Gradients flow to the decoder's
     weights only.
     """
     first = FirstPass(classifier, magnitude, decoder.evidence, decoder.prompted)
@@ -31,7 +31,7 @@ def mask_logits(
     magnitude: Tensor,
     target: Tensor,
 ) -> Tensor:
-    """The mask's logits `[B, F, T]` for the classes `target` `[B]`, of their `features` in the first pass."""
+    """Compute the mask's logits `[B, F, T]` for the classes `target` `[B]` from their `features` in the first pass."""
     condition = None
     if decoder.prompted:
         condition = prompt_features(classifier.prompt_embeddings(target), first.output.embedding)

@@ -1,6 +1,6 @@
-"""Augmentation of training audio, on batches, on the device where they are.
+"""Augment batches of training audio on the device that holds them.
 
-Every draw comes from the generator that is given, one of the CPU: every kind of device augments alike.
+Every draw comes from the caller's CPU generator, so that augmentation is the same on every kind of device.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from schemas.training_config import AugmentConfig, DecoderTraining
 def uniform(
     shape: tuple[int, ...], low: float, high: float, rng: Generator, device: torch.device | None = None
 ) -> Tensor:
-    """Uniform random numbers of a shape in [low, high), drawn on the CPU and copied to the device, if one is given."""
+    """Draw uniform random numbers in [low, high) on the CPU, and copy them to `device` if given."""
     return (torch.rand(shape, generator=rng) * (high - low) + low).to(device)
 
 
 def share_of(batch: Tensor, share: float, rng: Generator) -> Tensor:
-    """Bool `[B, 1, ...]`, as many axes as the batch `[B, ...]` has and where it is: a share of it, drawn at random."""
+    """Draw a random share of a batch `[B, ...]`: bool `[B, 1, ...]` with as many axes, on the same device."""
     return (torch.rand((len(batch), *[1] * (batch.ndim - 1)), generator=rng) < share).to(batch.device)
 
 
 def roll_in_time(waveform: Tensor, rng: Generator) -> Tensor:
-    """Each waveform of `[B, n]`, or log-mel of `[B, T, n_mels]`, rotated in time by a random shift of its own."""
+    """Rotate each waveform of `[B, n]`, or log-mel of `[B, T, n_mels]`, in time by its own random shift."""
     n, device = waveform.shape[1], waveform.device
     shift = torch.randint(n, (len(waveform), 1), generator=rng).to(device)
     source = (torch.arange(n, device=device)[None] + shift) % n
@@ -37,14 +37,14 @@ def roll_in_time(waveform: Tensor, rng: Generator) -> Tensor:
 
 
 def random_gain(waveform: Tensor, gain_db: float, rng: Generator) -> Tensor:
-    """Each waveform of `[B, n]` at a level changed by up to ±gain_db."""
+    """Change the level of each waveform of `[B, n]` by up to ±gain_db."""
     return waveform * 10 ** (uniform((len(waveform), 1), -gain_db, gain_db, rng, waveform.device) / 20)
 
 
 def mixup(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
-    """A share of waveforms `[B, n]` blended with others of the batch, and targets `[B, C]` likewise.
+    """Blend a share of waveforms `[B, n]` with others of the batch, and their targets `[B, C]` likewise.
 
-    Zhang et al. 2018, on waveforms; weights from Beta(1, 1).
+    This is mixup (Zhang et al. 2018) on waveforms, with weights from Beta(1, 1).
     """
     weight = uniform((len(waveform), 1), 0.0, 1.0, rng, waveform.device)
     touched = share_of(waveform, share, rng)
@@ -54,14 +54,14 @@ def mixup(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tup
 
 
 def silence(waveform: Tensor, target: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
-    """A share of waveforms `[B, n]` silenced, with targets `[B, C]` spread evenly, as silence has no class."""
+    """Silence a share of waveforms `[B, n]` and make their targets `[B, C]` uniform, as silence has no class."""
     touched = share_of(waveform, share, rng)
     even = torch.full_like(target, 1 / target.shape[1])
     return torch.where(touched, torch.zeros_like(waveform), waveform), torch.where(touched, even, target)
 
 
 def add_noise(waveform: Tensor, share: float, rng: Generator) -> Tensor:
-    """White noise, 10 to 40 dB below each waveform of `[B, n]`, added to a share of them."""
+    """Add white noise to a share of waveforms `[B, n]`, 10 to 40 dB below each."""
     level = waveform.square().mean(dim=1, keepdim=True).sqrt()
     gain = 10 ** (-uniform((len(waveform), 1), 10.0, 40.0, rng, waveform.device) / 20)
     touched = share_of(waveform, share, rng)
@@ -70,7 +70,7 @@ def add_noise(waveform: Tensor, share: float, rng: Generator) -> Tensor:
 
 
 def stretch(magnitude: Tensor, amount: float, rng: Generator) -> Tensor:
-    """Magnitudes `[B, F, T]` with tempo and pitch each changed by up to ±amount, at the same size."""
+    """Change tempo and pitch of magnitudes `[B, F, T]` by up to ±amount each, keeping their size."""
     n = len(magnitude)
     scale = 1 + uniform((n, 2), -amount, amount, rng)
     offset = uniform((n,), -1.0, 1.0, rng) * (1 - scale[:, 0]).abs()
@@ -83,9 +83,9 @@ def stretch(magnitude: Tensor, amount: float, rng: Generator) -> Tensor:
 
 
 def drop(magnitude: Tensor, bands: int, spans: int, rng: Generator) -> Tensor:
-    """Magnitudes `[B, F, T]` with random bands and spans zeroed (SpecAugment, Park et al. 2019).
+    """Zero random bands and time spans of magnitudes `[B, F, T]` (SpecAugment, Park et al. 2019).
 
-    Zeros rather than means: they are also what a mask leaves, so that the classifier knows them.
+    Zeros are used instead of means because a mask leaves zeros too, so the classifier gets to know them.
     """
     kept = []
     for axis, count in ((1, bands), (2, spans)):
@@ -94,7 +94,7 @@ def drop(magnitude: Tensor, bands: int, spans: int, rng: Generator) -> Tensor:
         keep = torch.ones(len(magnitude), size, dtype=torch.bool)
         for _ in range(count):
             width = uniform((len(magnitude), 1), 0.0, size / 8, rng)
-            # Bands are drawn on a warped axis: low frequencies, where most sounds live, are narrow in Hz.
+            # Bands are drawn on a warped axis, so that they are narrow in Hz at low frequencies, where most sounds lie.
             start = uniform((len(magnitude), 1), 0.0, 1.0, rng)
             start = (start.square() if axis == 1 else start) * size
             width = width * (0.2 + 0.8 * start / size) if axis == 1 else width
@@ -104,7 +104,7 @@ def drop(magnitude: Tensor, bands: int, spans: int, rng: Generator) -> Tensor:
 
 
 def mixture(waveform: Tensor, share: float, within_db: float, rng: Generator) -> Tensor:
-    """A share of waveforms `[B, n]` with another of the batch added, within ±within_db of its own level."""
+    """Add to a share of waveforms `[B, n]` another of the batch, within ±within_db of their own level."""
     n = len(waveform)
     if n < 2:
         return waveform
@@ -118,7 +118,7 @@ def mixture(waveform: Tensor, share: float, within_db: float, rng: Generator) ->
 
 
 def augment_waveform(waveform: Tensor, target: Tensor, config: AugmentConfig, rng: Generator) -> tuple[Tensor, Tensor]:
-    """The waveform side of classifier training: roll, gain, mixup, noise; `[B, n]`, `[B, C]`."""
+    """Augment waveforms `[B, n]` and targets `[B, C]` for classifier training: roll, gain, mixup, noise."""
     waveform = roll_in_time(waveform, rng) if config.roll else waveform
     waveform = random_gain(waveform, config.gain_db, rng)
     waveform, target = mixup(waveform, target, config.mixup, rng)
@@ -127,14 +127,14 @@ def augment_waveform(waveform: Tensor, target: Tensor, config: AugmentConfig, rn
 
 
 def augment_magnitude(magnitude: Tensor, config: AugmentConfig, rng: Generator) -> Tensor:
-    """The spectral side of classifier training: stretch and drop; `[B, F, T]`."""
+    """Augment magnitudes `[B, F, T]` for classifier training: stretch and drop."""
     if config.stretch:
         magnitude = stretch(magnitude, config.stretch, rng)
     return drop(magnitude, config.drop_bands, config.drop_spans, rng)
 
 
 def augmented_magnitude(waveform: Tensor, front_end: FrontEnd, config: DecoderTraining, rng: Generator) -> Tensor:
-    """Magnitude `[B, F, T]` of windows `[B, n]` for decoder training: roll, gain, mixture, noise, stretch."""
+    """Augment windows `[B, n]` for decoder training, to magnitudes `[B, F, T]`: roll, gain, mixture, noise, stretch."""
     waveform = random_gain(roll_in_time(waveform, rng), config.gain_db, rng)
     waveform = mixture(waveform, config.mixtures, config.mixture_db, rng)
     waveform = add_noise(waveform, config.noise, rng) if config.noise else waveform

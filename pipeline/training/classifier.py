@@ -1,4 +1,4 @@
-"""Training a classifier from labelled audio."""
+"""Train a classifier from labelled audio."""
 
 from __future__ import annotations
 
@@ -41,35 +41,38 @@ def train_classifier(
 ) -> TrainingResult:
     """Train a classifier from labelled audio and save it as an explainer without a decoder.
 
-    The same call goes on from the last whole epoch when it was interrupted.
+    After an interruption, the same call resumes from the last complete epoch.
 
-    `input_url` is a folder, tar, Parquet file, manifest or URL of audio: anything that a run reads; `out` a
+    `input_url` is a folder, tar, Parquet file, manifest or URL of audio: anything that a run reads. `out` is a
     directory (path or URL) that holds no explainer yet. `recipe` has the name, the front end, the CNN10 and the
     training's settings.
 
-    `labels` is a table (CSV, TSV, JSON lines, Parquet) with rows about recordings or segments of them, whose
-    `label_column` is by default the first of label, category, class...; it is the only source of labels then, and
-    recordings without one are counted and left out. Without it a recording's label comes from its own metadata
+    `labels` is a table (CSV, TSV, JSON lines, Parquet) with rows about recordings or segments of them; its
+    `label_column` is by default the first of label, category, class... With a table there is no other source of labels,
+    and recordings without one are counted and left out. Without a table a recording's label comes from its own metadata
     (sidecars, Parquet columns, manifest), else from the name of its folder. `reading` says what other columns of tables
-    mean. Classes exclude each other here, so a recording with several labels counts as each of them in equal shares:
-    the cross-entropy is against these shares. `select` trains only where `COLUMN=VALUE,VALUE...`; several must all
-    hold. `validation` is held out to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn from each
-    class, or "none". `test`, `COLUMN=VALUE,VALUE...`, is not trained on, and is scored once, at the end.
+    mean. Classes are mutually exclusive, so a recording with several labels counts as each of them in equal shares, and
+    the cross-entropy is against these shares.
 
-    Windows are decoded to disk, 2 bytes a sample, and read from there. `windows` is how many are used at most, held out
-    ones included, drawn by a hash of their ids: the same in every training, and no more of the input is kept.
+    `select` trains only on recordings with `COLUMN=VALUE,VALUE...`; several selections must all hold. `validation` is
+    held out to choose the epoch: `COLUMN=VALUE,VALUE...`, a share such as "0.1" drawn from each class, or "none".
+    `test`, `COLUMN=VALUE,VALUE...`, is not trained on, and is scored once, at the end.
 
-    `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU where there is one, else the CPU. An interrupted training goes on
+    Windows are decoded to disk, at 2 bytes per sample, and read from there. `windows` is the maximum number to use,
+    including held-out ones. They are drawn by a hash of their ids, so they are the same in every training, and no more
+    of the input is kept.
+
+    `device` is `cpu`, `cuda`, or `auto`: a CUDA GPU if there is one, else the CPU. An interrupted training can resume
     on either.
 
     `reporter` follows the training; `command` is what the model card shows as the way to repeat it, by default this
-    call. In the scores that are returned `accuracy` is the share of recordings whose mean log-probability over their
-    windows is highest for one of their labels, and `loss` the mean cross-entropy in nats.
+    call. In the returned scores `accuracy` is the share of recordings whose mean log-probability over their windows is
+    highest for one of their labels, and `loss` is the mean cross-entropy in nats.
 
-    Raises TrainingError when `out` holds an explainer or a checkpoint of another training, or the loss is not finite;
-    ArgumentError for a device that is not there, or fewer windows than 1; TrainingDataError or SelectionError when a
-    label is missing or a set of recordings would be empty; DiskSpaceError when the windows do not fit on the disk of
-    `out`; InputError or StorageError when the audio or the table cannot be read, or `out` cannot be written.
+    Raises TrainingError if `out` holds an explainer or a checkpoint of another training, or if the loss is not finite;
+    ArgumentError for an unavailable device, or fewer windows than 1; TrainingDataError or SelectionError if a label is
+    missing or a set of recordings would be empty; DiskSpaceError if the windows do not fit on the disk of `out`;
+    InputError or StorageError if the audio or the table cannot be read, or `out` cannot be written.
 
     >>> from lmac import train_classifier
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
@@ -88,7 +91,7 @@ def train_classifier(
         name=recipe.name, labels=sets.train.classes, front_end=recipe.front_end, classifier=recipe.classifier
     )
     torch.manual_seed(workspace.seed)
-    # Made on the CPU, so that the weights that training starts from are the same on every device.
+    # Built on the CPU, so that the initial weights are the same on every device.
     model = build_classifier(config).to(chosen)
     task = ClassifierTask(model, sets.train, sets.validation, recipe.training)
     scores = workspace.fit(task, recipe.training.loop, sets, recipe.model_dump_json())
@@ -98,7 +101,7 @@ def train_classifier(
 
 
 class ClassifierTask:
-    """Cross-entropy on augmented windows; validated by the accuracy over recordings, ties broken by the loss."""
+    """Cross-entropy on augmented windows, validated by the accuracy over recordings, with ties broken by the loss."""
 
     def __init__(
         self,
@@ -135,9 +138,9 @@ class ClassifierTask:
 
 @torch.no_grad()
 def recording_accuracy(classifier: Classifier, windows: WindowSet, batch_size: int = 16) -> Scores:
-    """Share of recordings whose mean log-probability over their windows is highest for one of their labels.
+    """Return the share of recordings whose mean log-probability over their windows is highest for one of their labels.
 
-    `score` is the accuracy less a hundredth of the cross-entropy, so that the surer of two equal accuracies wins.
+    `score` is the accuracy minus 0.01 times the cross-entropy, so that of two equal accuracies the more confident wins.
     """
     log_p = torch.cat(
         [

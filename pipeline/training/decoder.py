@@ -1,4 +1,4 @@
-"""Training a mask decoder for a frozen classifier; what does not fit is refused before any audio is read."""
+"""Train a mask decoder for a frozen classifier; inconsistent arguments are refused before any audio is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from schemas.explainer_config import ClapConfig, ExplainerConfig
 from schemas.input_config import InputConfig
 from schemas.training_config import DecoderRecipe, ObjectiveConfig, ZeroShotObjective
 
-# The cosine of a text to itself, in float32.
+# At this cosine, in float32, two texts count as the same.
 _SAME_COSINE = 0.999999
 
 
@@ -54,27 +54,28 @@ def train_decoder(
 
     The objective is that of L-MAC (Paissan et al. 2024, arXiv 2403.13086, equation 3) on the classifier's own
     decisions, or with `DecoderTraining(objective="lmac-zs")` that of LMAC-ZS (Paissan et al. 2024, arXiv 2405.17615)
-    on prompts. Neither needs labels. The same call goes on from the last whole epoch when it was interrupted.
+    on prompts. Neither needs labels. After an interruption, the same call resumes from the last complete epoch.
 
-    `input_url`, `out`, `reading`, `select`, `validation`, `test`, `windows`, `device`, `reporter` and `command` are
-    those of `train_classifier`; the columns of the table `labels` serve `select`, `validation` and `test` only.
-    `recipe` has the decoder, the mask domain and the training's settings; without a name it takes the classifier's.
+    `input_url`, `out`, `reading`, `select`, `validation`, `test`, `windows`, `device`, `reporter` and `command` mean
+    the same as in `train_classifier`; the columns of the table `labels` are used by `select`, `validation` and `test`
+    only. `recipe` has the decoder, the mask domain and the training's settings; its name is by default the
+    classifier's.
 
-    `classifier` is an explainer's name, path or URL, whose decoder, if any, is replaced; or `clap:WHERE`, a CLAP whose
-    classes are `prompts`: "a dog barking; rain on a roof", or a .txt file with one on each line. For a CLAP `templates`
-    say how prompts are put, as "the sound of {}" (several are averaged; by default "{}"), and `window_s` is the length
-    of a window in seconds, by default the one that the CLAP was trained on. `wordings`, for LMAC-ZS, are more prompts
-    to train on, in the form of `prompts`, which do not become classes. `start` is an explainer whose decoder's weights
-    the training starts from; by default they are random.
+    `classifier` is the name, path or URL of an explainer, whose decoder, if any, is replaced; or `clap:WHERE`, a CLAP
+    whose classes are `prompts`: "a dog barking; rain on a roof", or a .txt file with one on each line. For a CLAP,
+    `templates` are sentences around each prompt, such as "the sound of {}" (several are averaged; by default "{}"), and
+    `window_s` is the length of a window in seconds, by default that of the CLAP's training. `wordings`, for LMAC-ZS,
+    are more prompts to train on, in the same form as `prompts`, which do not become classes. `start` is an explainer
+    whose decoder's weights the training starts from; by default they are random.
 
-    The scores that are returned are for L-MAC `p`, `ai`, `ad`, `ag`, `ff`, `fid_in` and `mask_mean`, means over
-    windows, and for LMAC-ZS the terms of the objective on `validation`.
+    The returned scores are for L-MAC the means over windows of `p`, `ai`, `ad`, `ag`, `ff`, `fid_in` and `mask_mean`,
+    and for LMAC-ZS the terms of the objective on `validation`.
 
-    Raises TrainingError when arguments do not fit each other, `start` holds another kind of decoder, `out` holds an
-    explainer or a checkpoint of another training, or the loss is not finite; ArgumentError for a device that is not
-    there; ExplainerError or ClapError when the classifier, the prompts or `start` cannot be used; TrainingDataError or
-    SelectionError when a set of recordings would be empty; DiskSpaceError when the windows do not fit; InputError or
-    StorageError when the audio or the table cannot be read, or `out` cannot be written.
+    Raises TrainingError if arguments contradict each other, `start` holds another kind of decoder, `out` holds an
+    explainer or a checkpoint of another training, or the loss is not finite; ArgumentError for an unavailable device;
+    ExplainerError or ClapError if the classifier, the prompts or `start` cannot be used; TrainingDataError or
+    SelectionError if a set of recordings would be empty; DiskSpaceError if the windows do not fit; InputError or
+    StorageError if the audio or the table cannot be read, or `out` cannot be written.
 
     >>> from lmac import train_decoder
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
@@ -154,9 +155,9 @@ def _load_classifier(
 
 
 def _with_all_prompts(loaded: LoadedExplainer, where: str, wordings: Sequence[str], at_once: int) -> ClapClassifier:
-    """The CLAP whose classes are all prompts that a decoder is trained on: its own, and `wordings`.
+    """Return the CLAP with all prompts that a decoder is trained on as classes: its own, and `wordings`.
 
-    Raises TrainingError when they are fewer than the prompts drawn `at_once` for a window.
+    Raises TrainingError if there are fewer than the prompts drawn `at_once` for a window.
     """
     clap = loaded.classifier
     if not isinstance(clap, ClapClassifier) or clap.classify is not None:

@@ -23,7 +23,7 @@ _RANGE = 8.0
 
 
 class DecoderTask:
-    """The L-MAC objective on the classifier's own decisions; validated by faithfulness on unseen windows."""
+    """The L-MAC objective on the classifier's own decisions, validated by faithfulness on held-out windows."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class DecoderTask:
             raise ValueError(f"a DecoderTask has the objective lmac, got {config.objective.kind}")
         self.objective = config.objective
         self.module = decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # The frozen classifier takes a third of a step's time; with batch normalisation folded it takes less.
+        # The frozen classifier takes a third of a step's time; folding batch normalisation reduces that.
         self.classifier = classifier.folded().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train, self.validation, self.config, self.domain = train, validation, config, domain
         self.n_windows = len(train)
@@ -66,14 +66,14 @@ class DecoderTask:
         }
 
     def _masks(self, logits: Tensor, magnitude: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-        """Masks `[B, F, T]`, a share of them cut at a random budget, and `[B]` on the CPU: which are not cut."""
+        """Return masks `[B, F, T]`, a share of them cut at a random budget, and `[B]` on the CPU: which are not cut."""
         mask = torch.sigmoid(logits)
         if not self.config.budgets:
             return mask, torch.ones(len(logits), dtype=torch.bool)
         share, by_energy = random_budget(len(logits), self.config.budget_bins, self.config.budget_energy, rng)
         sized = torch.rand(len(logits), generator=rng) >= self.config.budgets
         cuts = (~sized).nonzero()[:, 0]
-        # Picked on the CPU, where they were drawn; only what is needed is copied to the device.
+        # Selected on the CPU, where they were drawn; only what is needed is copied to the device.
         chosen, share, by_energy = (part.to(logits.device) for part in (cuts, share[cuts], by_energy[cuts]))
         rank, cost = budgeted(logits[chosen], magnitude[chosen], by_energy)
         at = threshold(rank.detach(), cost, share)
@@ -83,14 +83,14 @@ class DecoderTask:
         if self.validation is None:
             return {}
         scores = mean_faithfulness(self.classifier, self.module, self.validation, self.domain)
-        # High FF and low AD together; an excess over the target size, where the objective has one, costs.
+        # High FF and low AD together, minus any excess over the target size, if the objective has one.
         sized = self.objective.size == "hinge"
         over = max(0.0, scores["mask_mean"] - self.objective.target_mean) if sized else 0.0
         return {"score": scores["ff"] - scores["ad"] / 100 - 5 * over, **scores}
 
 
 def beyond(logits: Tensor) -> Tensor:
-    """Mean square of the excess of logits `[B, F, T]` beyond ±8; infinite ones, of inaudible bins, do not count."""
+    """Mean squared excess of logits `[B, F, T]` beyond ±8, ignoring the infinite ones of inaudible bins."""
     counted = logits.isfinite()
     # Replaced before squaring: the gradient of an infinite square is not a number.
     finite = torch.where(counted, logits, torch.zeros_like(logits))
@@ -101,7 +101,7 @@ def beyond(logits: Tensor) -> Tensor:
 def mean_faithfulness(
     classifier: Classifier, decoder: Decoder, windows: WindowSet, domain: str, batch_size: int = 16
 ) -> Scores:
-    """Spectral faithfulness of a decoder's masks, averaged over windows."""
+    """Compute the spectral faithfulness of a decoder's masks, averaged over windows."""
     sums: Scores = {}
     for waveforms in waveforms_on(classifier.device, windows, torch.arange(len(windows)).split(batch_size)):
         magnitude = classifier.front_end.stft(waveforms).abs()

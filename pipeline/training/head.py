@@ -1,4 +1,4 @@
-"""Training a linear head on the embeddings of a frozen CLAP: its classes are the labels, not prompts."""
+"""Train a linear head on the embeddings of a frozen CLAP: its classes are the labels, not prompts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
 from schemas.input_config import InputConfig
 
-# The inverse of regularisation; embeddings have length 1, so that a head needs large weights to be sure.
+# The inverse of regularisation; embeddings have length 1, so a head needs large weights to be confident.
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 
 
@@ -51,18 +51,17 @@ def train_head(
     The head is a logistic regression on embeddings `[N, D]` of length 1, one for each window.
 
     `input_url`, `out`, `labels`, `label_column`, `reading`, `select`, `test`, `windows`, `device`, `reporter` and
-    `command` are those of `train_classifier`.
-    `classifier` is `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name;
-    `name` is the explainer's, and `window_s` the length of a window in seconds, by default the one that the CLAP was
-    trained on. `validation`, in the form of `train_classifier`'s, is held out to choose the strength of regularisation;
-    `seed` draws its recordings. In the scores that are returned `accuracy` and `loss` are those of `train_classifier`,
-    and `strength` is the inverse of regularisation.
+    `command` mean the same as in `train_classifier`.
+    `classifier` is `clap:WHERE`, the CLAP: a shipped name, a directory, a checkpoint's path, or a Hugging Face name.
+    `name` is the explainer's name, and `window_s` the length of a window in seconds, by default that of the CLAP's
+    training. `validation`, in the same form as for `train_classifier`, is held out to choose the strength of
+    regularisation; `seed` draws its recordings. In the returned scores `accuracy` and `loss` are defined as in
+    `train_classifier`, and `strength` is the inverse of regularisation.
 
-    Raises TrainingError when `classifier` is not a CLAP or `out` holds an explainer; ArgumentError for a device that is
-    not there; ClapError when the CLAP cannot be loaded or its windows are shorter than `window_s`; TrainingDataError or
-    SelectionError when a label is missing, a class has no window, or a set would be empty; DiskSpaceError when the
-    windows do not fit; InputError or StorageError when the audio or the table cannot be read, or `out` cannot be
-    written.
+    Raises TrainingError if `classifier` is not a CLAP or `out` holds an explainer; ArgumentError for an unavailable
+    device; ClapError if the CLAP cannot be loaded or its windows are shorter than `window_s`; TrainingDataError or
+    SelectionError if a label is missing, a class has no window, or a set would be empty; DiskSpaceError if the windows
+    do not fit; InputError or StorageError if the audio or the table cannot be read, or `out` cannot be written.
 
     >>> from lmac import train_head
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
@@ -94,12 +93,12 @@ def train_head(
 def embeddings_and_classes(
     classifier: ClapClassifier, windows: WindowSet, step: Callable[[int, int], None], batch_size: int = 8
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings `[N, D]` of windows, each of length 1, and shares `[N, C]` of their classes.
+    """Compute embeddings `[N, D]` of windows, each of length 1, and the shares `[N, C]` of their classes.
 
     `step` is called after each batch.
     """
     found = []
-    # Not in inference mode: the CLAP keeps tensors for the next call, and a decoder may be trained with them.
+    # Not in inference mode: the CLAP caches tensors for the next call, which may train a decoder.
     with torch.no_grad():
         batches = torch.arange(len(windows)).split(batch_size)
         for batch, waveforms in zip(batches, waveforms_on(classifier.device, windows, batches), strict=True):
@@ -117,7 +116,7 @@ def fit_head(
     """Fit the head in place by logistic regression on embeddings `[N, D]` and shares `[N, C]` of their classes.
 
     Returns the inverse strength of its regularisation: the one of `STRENGTHS` with the lowest cross-entropy on the
-    held-out windows, or without any the third. Raises TrainingDataError for a class without any window.
+    held-out windows, or the third if there are none. Raises TrainingDataError for a class without any window.
     """
     assert classifier.classify is not None
     x, shares = train
@@ -128,7 +127,7 @@ def fit_head(
             "a recording that is trained on; leave recordings with other labels out of the data or the table of labels"
         )
     strengths = STRENGTHS if held_out is not None else STRENGTHS[2:3]
-    # A window of several classes stands once for each of them, with its share as weight.
+    # A window of several classes is repeated for each of them, weighted by its share.
     rows, y = np.nonzero(shares)
     weight = shares[rows, y]
     fitted = [LogisticRegression(C=strength, max_iter=2000).fit(x[rows], y, weight) for strength in strengths]
@@ -147,7 +146,7 @@ def _loss(head: LogisticRegression, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _all_classes(head: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
-    """Weights `[C, D]` and bias `[C]`; for two classes sklearn keeps a single row, that of the second."""
+    """Return weights `[C, D]` and bias `[C]`; for two classes sklearn keeps a single row, that of the second."""
     if len(head.classes_) > 2:
         return head.coef_, head.intercept_
     return np.stack([-head.coef_[0], head.coef_[0]]) / 2, np.stack([-head.intercept_[0], head.intercept_[0]]) / 2

@@ -1,4 +1,4 @@
-"""Which recordings are trained on, which choose the epoch, and which are scored once at the end."""
+"""Split recordings into those trained on, those that choose the epoch, and those scored once at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.inputs.window_set import TrainingDataError, WindowSet
 
 @dataclass(frozen=True)
 class Split:
-    """Sets of recordings of which none shares one with another; `how` describes them in words."""
+    """Disjoint sets of recordings; `how` describes them in words."""
 
     train: WindowSet
     validation: WindowSet | None
@@ -23,7 +23,7 @@ class Split:
 
 
 def selections_of(select: Sequence[str], test: str | None) -> list[Selection]:
-    """The selections that `load_windows` must read for a split; none when the split uses every recording.
+    """Return the selections that `load_windows` must read for a split; none if the split uses every recording.
 
     Raises SelectionError as `parse_selection` does.
     """
@@ -35,8 +35,8 @@ def selections_of(select: Sequence[str], test: str | None) -> list[Selection]:
 def split(windows: WindowSet, select: Sequence[str], validation: str, test: str | None, seed: int) -> Split:
     """Split recordings by their metadata: `select` is trained on, `test` never is.
 
-    `validation` is held out of `select`: a selection, a share of each class drawn at random, or "none".
-    Raises TrainingDataError or SelectionError when a set is empty or tested recordings would be trained on.
+    `validation` is held out from `select`: a selection, a share of each class drawn at random, or "none".
+    Raises TrainingDataError or SelectionError if a set is empty or tested recordings would be trained on.
     """
     chosen = windows.where(parse_selection(select)) if select else windows
     how = [f"trained on {len(chosen.keys)} recordings" + (f" ({describe(parse_selection(select))})" if select else "")]
@@ -83,7 +83,7 @@ def _share(text: str) -> float:
 
 
 def _draw(windows: WindowSet, share: float, seed: int) -> set[str]:
-    # Segments of one file are held out together, by the labels of the first: they share what is around them.
+    # Segments of one file share their surroundings, so they are held out together, by the labels of the first.
     of_file = windows.files or windows.keys
     first: dict[str, int] = {}
     for number, file in enumerate(of_file):
@@ -95,7 +95,7 @@ def _draw(windows: WindowSet, share: float, seed: int) -> set[str]:
     held: set[str] = set()
     for labels in sorted(by_labels):
         keys = sorted(by_labels[labels])
-        # At least one recording of each class on either side; a class's only recording is trained on.
+        # At least one recording of each class goes to either side; the only recording of a class is trained on.
         count = min(max(1, round(share * len(keys))), len(keys) - 1)
         held.update(rng.permutation(keys)[:count].tolist())
     files = {file for key, file in zip(windows.keys, of_file, strict=True) if key in held}

@@ -1,7 +1,7 @@
 """The training loop of classifier and decoder: averaged weights, checkpoints that resume, early stopping.
 
-It runs where the module is. What it draws comes from the CPU, and a checkpoint lies there, so that a training may go on
-on another kind of device.
+It runs on the module's device. Random numbers are drawn on the CPU, and checkpoints hold CPU tensors, so that a
+training can resume on another kind of device.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from schemas.training_config import LoopConfig
 
 Scores = dict[str, float]
 
-# A batch as it is read, `[B, ...]` each, and as it is on the device; or scalars on the device by name.
+# A batch as read, arrays `[B, ...]` by name; and tensors on the device by name, a batch or scalars.
 Arrays = Mapping[str, NDArray[Any]]
 Batch = dict[str, Tensor]
 
 
 class Task(Protocol):
-    """What is trained: a module, how a batch of windows is read, its loss on one, and a validation.
+    """What to train: a module, how to read a batch of windows, the loss of a batch, and a validation.
 
-    `read` is given the windows' numbers `[B]`; it is called in a thread, ahead of `loss`, and draws nothing. `loss`
-    gets what was read, on the module's device, and returns scores beside it that stay there, as reading them would wait
-    for the device. `validate` returns scores by name, among them `score`, which is higher for a better model; without
+    `read` takes window numbers `[B]`; it is called in a thread, ahead of `loss`, and draws no random numbers. `loss`
+    takes what was read, on the module's device, and also returns scores, which stay on the device, as reading them
+    would wait for it. `validate` returns scores by name, including `score`, which is higher for a better model; without
     held-out windows it returns an empty dict.
     """
 
@@ -50,7 +50,7 @@ class Task(Protocol):
 
 @dataclass
 class Progress:
-    """An epoch that is done, counted from 1; `best` says that its weights are the ones to keep so far."""
+    """A finished epoch, counted from 1; `best` says that its weights are the best so far."""
 
     epoch: int
     epochs: int
@@ -61,7 +61,7 @@ class Progress:
 
 @dataclass
 class State:
-    """How far a training is: what a checkpoint holds besides tensors."""
+    """The progress of a training: what a checkpoint holds besides tensors."""
 
     epoch: int = 0
     best_score: float = -math.inf
@@ -70,7 +70,7 @@ class State:
 
 
 class TrainingError(LmacError):
-    """A training cannot start or go on: its settings do not fit each other, or its loss is not finite, say."""
+    """A training cannot start or continue, for example because settings conflict or the loss is not finite."""
 
 
 def fit(
@@ -83,8 +83,8 @@ def fit(
 ) -> State:
     """Train `task.module` in place and leave the averaged weights of the best epoch (or the last) in it.
 
-    A `checkpoint` of the same `fingerprint` (data and settings) is resumed, on whatever device; on a CPU with the same
-    result bit for bit as without the interruption: each epoch draws from a generator of its own. Without validation
+    A `checkpoint` with the same `fingerprint` (data and settings) is resumed, on any device. On a CPU the result is
+    bit for bit the same as without the interruption, as each epoch has its own random generator. Without validation
     scores the last epoch is kept.
 
     Raises TrainingError when the loss or score is not finite, or the checkpoint belongs to another training.
@@ -122,7 +122,7 @@ def fit(
         chosen = _batches(task.n_windows, config.batch_size, rng)
         for number, batch in enumerate(prefetched(task.read, chosen, device)):
             loss, scores = task.loss(batch, rng)
-            # The loss of the step before, which has arrived: a GPU that is waited for has nothing to do meanwhile.
+            # Check the loss of the previous step, which has arrived: waiting for this one would leave the GPU idle.
             _refuse_infinite(arriving, epoch)
             arriving = transfer.download({"loss": loss.detach()})
             optimizer.zero_grad(set_to_none=True)
@@ -178,18 +178,18 @@ def _one_cycle(config: LoopConfig, steps: int) -> Callable[[int], float]:
 
 def _averaging(decay: float, steps: Tensor) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
-        # The decay grows with the steps taken, else the first epochs would be validated on the random initial weights.
-        # `count` is a copy of the number of steps on the device, for which a GPU would have to be waited for.
+        # The decay grows with the steps taken; otherwise early epochs would be validated on the random initial weights.
+        # `count`, the same number on the device, is not used, as reading it would wait for a GPU.
         weight = min(decay, (1 + int(steps)) / (10 + int(steps)))
         for kept, now in zip(averaged, current, strict=True):
-            # Batch normalisation's step counter is no average.
+            # The step counter of batch normalisation is not averaged.
             kept.copy_(torch.lerp(now, kept, weight) if kept.is_floating_point() else now)
 
     return average
 
 
 def mixed_precision(device: torch.device, config: LoopConfig) -> torch.autocast:
-    """A block in which what may be is computed in bfloat16, where the settings say so."""
+    """Return an autocast context for bfloat16, enabled if the settings say so."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.bf16)
 
 
@@ -201,7 +201,7 @@ def _refuse_infinite(arriving: Download | None, epoch: int) -> None:
 
 def _batches(n: int, size: int, rng: Generator) -> Iterator[Tensor]:
     order = torch.randperm(n, generator=rng)
-    # The remainder, other windows in each epoch, is left out: a batch of one would break batch normalisation.
+    # The remainder, which differs between epochs, is left out: a batch of one would break batch normalisation.
     for start in range(0, max(n - size + 1, 1), size):
         yield order[start : start + size]
 

@@ -27,7 +27,7 @@ _MEANING = {
 
 
 def model_card(name: str, what: str, how: str, made_by: str, scores: Mapping[str, Scores], base: str = "") -> str:
-    """Markdown: `what` was trained, on which recordings (`how`), the command or call that did it, and scores by set.
+    """Write the Markdown card: `what` was trained, on which recordings (`how`), by which command or call, and scores.
 
     `base` is the card of the classifier that a decoder was trained for; it comes first.
     """
@@ -43,9 +43,9 @@ def model_card(name: str, what: str, how: str, made_by: str, scores: Mapping[str
 
 
 def shown_call(training: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
-    """The call of a training as a model card may show it: without credentials and without this machine's folders.
+    """Format the call of a training for a model card, without credentials and without this machine's folders.
 
-    `arguments` are the function's, by name; those that have their default are left out.
+    `arguments` are the function's, by name; those with their default value are left out.
     """
     shown = [
         f"{name}={_shown(arguments[name])}"

@@ -1,4 +1,4 @@
-"""The state of a training on disk, and copies of weights: on the CPU, whatever device the training is on."""
+"""Save the state of a training, and copy weights, always on the CPU, whatever device the training uses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CHECKPOINT, CHECKPOINT_PARTIAL = "checkpoint.pt", "checkpoint.partial"
 
 
 def copy_on_cpu(module: nn.Module) -> dict[str, Tensor]:
-    """A module's weights and buffers by name, copied to the CPU."""
+    """Copy a module's weights and buffers to the CPU, by name."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
 
 
 def on_cpu(saved: Any) -> Any:
-    """Dicts and lists, however nested, with their tensors on the CPU."""
+    """Move the tensors in nested dicts and lists to the CPU."""
     if isinstance(saved, Tensor):
         return saved.cpu()
     if isinstance(saved, dict):
@@ -27,7 +27,7 @@ def on_cpu(saved: Any) -> Any:
 
 
 def save_state(path: Path, payload: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(on_cpu(payload), partial)

@@ -1,4 +1,4 @@
-"""The weights that a decoder's training starts from, where they are another explainer's."""
+"""Start a decoder's training from the weights of another explainer's decoder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from schemas.explainer_config import ExplainerConfig
 
 
 def load_starting_weights(start: str, decoder: Decoder, config: ExplainerConfig, loaded: LoadedExplainer) -> str:
-    """Give a decoder for a classifier (`loaded`) the weights of the explainer `start`, and return that one's digest.
+    """Copy the decoder weights of the explainer `start` into a decoder for `loaded`; return the digest of `start`.
 
-    Raises TrainingError when `start` has no decoder, one of another shape, or one that was trained for another CLAP.
+    Raises TrainingError if `start` has no decoder, one of another shape, or one that was trained for another CLAP.
     """
     found, where = load_explainer(start), f"start {display_url(start)}"
     if found.decoder is None:
@@ -36,7 +36,7 @@ def load_starting_weights(start: str, decoder: Decoder, config: ExplainerConfig,
 
 
 def _shape(config: ExplainerConfig, prompted: bool) -> dict[str, object]:
-    """The settings by name that two explainers must share; a prompted decoder works with any prompts."""
+    """Return the settings, by name, that two explainers must share; a prompted decoder works with any prompts."""
     free = ("classifier.prompts", "classifier.templates", "classifier.text_encoder") if prompted else ()
     settings = {
         f"{part}.{name}": value

@@ -1,4 +1,4 @@
-"""What every training does around its steps: reading and splitting the data, reporting, saving the explainer."""
+"""What all trainings have in common: reading and splitting the data, reporting, saving the explainer."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Reporter:
         """A recording cannot be decoded and is left out."""
 
     def rendered(self, done: int, total: int) -> None:
-        """So many mixtures are rendered; for clap-mini alone."""
+        """`done` of `total` mixtures are rendered; for clap-mini alone."""
 
     def started(self, how: str, windows: int, epochs: int) -> None:
-        """Training begins on so many windows; `how` says what is held out, `epochs` is 0 for a head."""
+        """Training begins on `windows` windows; `how` says what is held out, `epochs` is 0 for a head."""
 
     def step(self, done: int, total: int) -> None:
-        """So many steps of the epoch are done; for a head, so many windows are embedded."""
+        """`done` of `total` steps of the epoch are done; for a head, `done` of `total` windows are embedded."""
 
     def epoch(self, progress: Progress) -> None:
-        """An epoch is done and its checkpoint is written."""
+        """An epoch is finished and its checkpoint is written."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Workspace:
-    """What one training reads, holds out and writes; `made_by` is the command or call that its model card shows.
+    """The input, held-out sets and output of one training; `made_by` is the command or call that its card shows.
 
-    Raises TrainingError when `out` already holds an explainer, and ArgumentError for fewer windows than 1.
+    Raises TrainingError if `out` already holds an explainer, and ArgumentError for fewer windows than 1.
     """
 
     data: str
@@ -73,7 +73,7 @@ class Workspace:
 
     @classmethod
     def of_call(cls, training: Callable[..., TrainingResult], arguments: Mapping[str, Any], seed: int) -> Workspace:
-        """The workspace of a call of `training`, whose `arguments` are given by name."""
+        """Make the workspace for a call of `training` with `arguments` by name."""
         return cls(
             data=os.fspath(arguments["input_url"]),
             out=os.fspath(arguments["out"]),
@@ -93,13 +93,13 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
-        """The folder of windows and checkpoints: below the output, or in the current folder when that is a URL."""
+        """The folder of windows and checkpoints: below the output, or in the current folder if the output is a URL."""
         if is_url(self.out):
             return Path(f"lmac-training-{re.sub(r'[^A-Za-z0-9]+', '-', self.out).strip('-')}")
         return Path(self.out) / "training"
 
     def read(self, front_end: FrontEndConfig, need_labels: bool = False) -> Split:
-        """Decode the data into windows, or find those of an interrupted training, and split them.
+        """Decode the data into windows, or reuse those of an interrupted training, and split them.
 
         Raises what `load_windows` and `split` raise.
         """
@@ -117,7 +117,7 @@ class Workspace:
         return split(windows, self.select, self.validation, self.test, self.seed)
 
     def fit(self, task: Task, loop: LoopConfig, sets: Split, settings: str) -> dict[str, Scores]:
-        """Train, or go on from a checkpoint of the same data and settings; the validation scores of the epoch kept."""
+        """Train, or resume from a checkpoint of the same data and settings; return the kept epoch's scores."""
         self.reporter.started(sets.how, len(sets.train), loop.epochs)
         held_out = sets.validation.digest() if sets.validation is not None else "none"
         fingerprint = f"{sets.train.digest()}-{held_out}-{settings}"
@@ -133,7 +133,7 @@ class Workspace:
         scores: dict[str, Scores],
         base_card: str = "",
     ) -> TrainingResult:
-        """Write the explainer and its model card, and clear the folder of windows and checkpoints."""
+        """Write the explainer and its model card, and delete the windows and checkpoints."""
         what = "classifier" if decoder is None else "decoder"
         card = model_card(config.name, what, sets.how, self.made_by, scores, base_card)
         save_explainer(self.out, config, classifier, decoder, card)

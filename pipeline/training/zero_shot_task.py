@@ -18,12 +18,12 @@ from pipeline.training.loop import Arrays, Batch, Scores, mixed_precision
 from schemas.training_config import DecoderTraining, ZeroShotObjective
 
 _BATCH = 16
-# Prompts are drawn twice for each held-out window, with a seed of their own.
+# Prompts are drawn twice for each held-out window, with their own seed.
 _DRAWS, _SEED = 2, 31
 
 
 class ZeroShotTask:
-    """The objective of LMAC-ZS on windows and prompts drawn for them from the CLAP's classes."""
+    """The objective of LMAC-ZS on windows, each with prompts drawn from the CLAP's classes."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class ZeroShotTask:
         return loss, {"loss": loss.detach(), **_values(terms)}
 
     def _terms(self, magnitude: Tensor, rng: Generator) -> tuple[ZeroShotTerms, Tensor, Tensor]:
-        """The terms for prompts drawn for each window, the logits, and `[B, K]`, true where a prompt fits.
+        """Return the terms for prompts drawn for each window, the logits, and `[B, K]`, true where a prompt fits.
 
-        A prompt fits a window whose similarity to it is above the mean over windows.
+        A prompt fits a window if their similarity is above the prompt's mean over windows.
         """
         k = self.objective.prompts
         with torch.no_grad():
@@ -97,21 +97,21 @@ class ZeroShotTask:
 def draw_prompts(logits: Tensor, count: int, fitting: float, rng: Generator) -> Tensor:
     """Draw `count` different classes for each window, `[B, count]`, from logits `[B, n_classes]`.
 
-    Each is drawn in proportion to its probability in the share `fitting` of draws, else uniformly. Raises ValueError
-    when there are fewer classes.
+    A share `fitting` of draws is in proportion to the class probabilities, the rest is uniform. Raises ValueError if
+    there are fewer classes.
     """
     n_classes = logits.shape[1]
     if n_classes < count:
         raise ValueError(f"objective.prompts is {count} prompts a window, and there are {n_classes} in all")
     chance = fitting * logits.softmax(1) + (1 - fitting) / n_classes
-    # What torch.multinomial does (Efraimidis and Spirakis 2006), but drawn on the CPU for every kind of device.
+    # The algorithm of torch.multinomial (Efraimidis and Spirakis 2006), but always drawn on the CPU.
     race = torch.empty(chance.shape).exponential_(generator=rng).to(chance.device)
     return (chance / race).topk(count, dim=1).indices
 
 
 @torch.no_grad()
 def prompt_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 256) -> tuple[Tensor, Tensor]:
-    """The mean and the highest cosine `[n_classes]` of each prompt to at most `limit` evenly spread windows."""
+    """Return each prompt's mean and highest cosine `[n_classes]` over at most `limit` evenly spread windows."""
     chosen = torch.linspace(0, len(windows) - 1, min(limit, len(windows))).long()
     found = waveforms_on(clap.device, windows, chosen.split(_BATCH))
     embedded = [clap(clap.front_end.stft(waveforms).abs()).embedding for waveforms in found]

@@ -132,7 +132,7 @@ def test_a_relevance_that_is_no_number_is_refused() -> None:
 
 
 def test_a_relevance_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(2, 20, 30\) must be of .* \(2, 30, 20\)"):
+    with pytest.raises(ValueError, match=r"\(2, 20, 30\) must have .* \(2, 30, 20\)"):
         soft_mask(relevance(), torch.ones(2, 30, 20), "top10")
 
 

@@ -84,7 +84,7 @@ def test_clips_without_labels_are_mixed_with_any_other(tmp_path: Path) -> None:
 
 
 def test_a_mixture_of_one_class_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="'recording-0' cannot be mixed: no other recording of another label"):
+    with pytest.raises(EvaluationError, match="'recording-0' cannot be mixed: there is no recording with another"):
         contaminated("mixture", noise_windows(recordings=3, labels=("a",)), tmp_path)
 
 

@@ -111,7 +111,7 @@ def test_actors_that_do_not_start_end_the_run_with_their_reason(
     explainer = shutil.copytree(tiny_explainer, tmp_path / "explainer")
     reporter = Meddler("planned", lambda: shutil.rmtree(explainer))
     with pytest.raises(
-        RunFailedError, match=r"the last because: ExplainerError: no explainer at .*config.json is not there"
+        RunFailedError, match=r"the last because: ExplainerError: no explainer at .*config.json is missing"
     ):
         explain(many_clips, tmp_path / "out", content_of(str(explainer)), reporter, address=ray_address, attempts=2)
     assert len(reporter.notes) == 1

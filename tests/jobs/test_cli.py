@@ -120,7 +120,7 @@ def test_an_empty_input(tiny_explainer: str, tmp_path: Path) -> None:
 def test_an_explainer_that_does_not_exist(source: str, tmp_path: Path) -> None:
     code, said = run("explain", source, tmp_path / "out", "--explainer", "esc11")
     assert code == 1
-    assert "error: no explainer at 'esc11' (config.json is not there)" in said
+    assert "error: no explainer at 'esc11' (config.json is missing)" in said
 
 
 @pytest.mark.parametrize(

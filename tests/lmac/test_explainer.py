@@ -264,7 +264,7 @@ def test_a_device_that_is_not_there_is_refused(device: Any) -> None:
 def test_what_is_no_finite_batch_of_waveforms_is_refused(bad: list[float]) -> None:
     with pytest.raises(ArgumentError, match=r"waveforms \[B, n\] must be finite and hold at least one sample"):
         EXPLAINER.explain_windows(np.array(bad, dtype=np.float32))
-    with pytest.raises(ArgumentError, match=r"waveforms \[B, n\] must be numbers, as many in each window"):
+    with pytest.raises(ArgumentError, match=r"waveforms \[B, n\] must be numbers, with equally many in each window"):
         EXPLAINER.explain_windows([[0.1, 0.2], [0.1]])  # type: ignore[arg-type]
 
 

@@ -107,7 +107,7 @@ def test_the_digest_is_of_configuration_and_weights(url: str) -> None:
 @pytest.mark.parametrize("file", ["classifier.safetensors", "decoder.safetensors"])
 def test_a_missing_file_is_named(url: str, file: str) -> None:
     put(url, file, None)
-    with pytest.raises(ExplainerError, match=f"{file} is not there"):
+    with pytest.raises(ExplainerError, match=f"{file} is missing"):
         load_explainer(url)
 
 
@@ -119,13 +119,13 @@ def test_a_missing_weight_is_named(url: str) -> None:
 
 def test_an_extra_weight_is_named(url: str) -> None:
     rewrite(url, "classifier.safetensors", **{"stranger": torch.zeros(2)})
-    with pytest.raises(ExplainerError, match=r"a weight 'stranger' that config.json does not provide for"):
+    with pytest.raises(ExplainerError, match=r"a weight 'stranger' that config.json does not describe"):
         load_explainer(url)
 
 
 def test_a_weight_of_another_shape_is_named_with_both_shapes(url: str) -> None:
     rewrite(url, "classifier.safetensors", **{"classify.bias": torch.zeros(4)})
-    with pytest.raises(ExplainerError, match=r"'classify.bias' is \(4,\), config.json asks for \(3,\)"):
+    with pytest.raises(ExplainerError, match=r"'classify.bias' is \(4,\), config.json requires \(3,\)"):
         load_explainer(url)
 
 

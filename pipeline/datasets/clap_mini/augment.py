@@ -1,4 +1,4 @@
-"""Augmentation of the log-mels of training mixtures; every draw comes from the generator that is given."""
+"""Augment the log-mels of training mixtures; every draw comes from the caller's generator."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from schemas.clap_mini_config import MiniTraining
 
 
 def augmented(log_mel: Tensor, mel_weights: Tensor, floor: float, config: MiniTraining, rng: Generator) -> Tensor:
-    """Augmented log-mels `[B, T, n_mels]` in decibels: roll, gain, noise, and bands and spans removed.
+    """Augment log-mels `[B, T, n_mels]` in decibels: roll, gain, noise, and bands and spans removed.
 
-    `mel_weights` `[F, n_mels]` are the filters and `floor` the least power. What is removed falls to the floor, as it
-    does where a mask removes everything. Digital silence stays digital silence.
+    `mel_weights` `[F, n_mels]` are the filters and `floor` is the lowest power. Removed parts get the power of the
+    floor, as where a mask removes everything. Digital silence stays digital silence.
     """
     power = 10 ** (roll_in_time(log_mel, rng) / 10)
     power = torch.where(power > 1.01 * floor, power, torch.zeros_like(power))
@@ -25,7 +25,7 @@ def augmented(log_mel: Tensor, mel_weights: Tensor, floor: float, config: MiniTr
 
 
 def with_noise(power: Tensor, mel_weights: Tensor, share: float, rng: Generator) -> Tensor:
-    """White noise, 10 to 40 dB below each mel power of `[B, T, n_mels]`, added to a share of them.
+    """Add white noise to a share of mel powers `[B, T, n_mels]`, 10 to 40 dB below each.
 
     The powers of independent sounds add up on average; a band's power fluctuates as the mean of its bins does.
     """

@@ -1,4 +1,4 @@
-"""Captions of mixtures, composed of wordings, each with the statement that it makes, to compare with the contents."""
+"""Compose captions of mixtures from wordings, each with the statement that it makes, to compare with the contents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAMES_ALONE = 0.4  # without a template around them, as in a class prompt
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption in lower case and what it says."""
+    """A caption in lower case, and its statement."""
 
     text: str
     says: Statement
@@ -36,8 +36,8 @@ class Caption:
 class Captioner:
     """Captions of mixtures, in the wordings of training or in those held out of it.
 
-    A caption names all that is there or a part of it: one of the events, or the background alone. In the share
-    `distances` of cases it says of a near or far event that it is near or far.
+    A caption names everything in the mixture or a part of it: one of the events, or the background alone. For a share
+    `distances` of near and far events it says that they are near or far.
     """
 
     def __init__(self, held_out: bool = False, distances: float = 0.3) -> None:
@@ -45,7 +45,7 @@ class Captioner:
         self._distances = distances
 
     def caption(self, contents: Contents, rng: np.random.Generator) -> Caption:
-        """One true caption of a mixture, drawn with `rng`."""
+        """Draw one true caption of a mixture."""
         says = self._chosen(contents, rng)
         return Caption(self._worded(says, rng), says)
 

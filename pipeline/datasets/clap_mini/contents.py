@@ -1,4 +1,4 @@
-"""What is in a mixture, what a caption states about it, and whether the statement holds."""
+"""The contents of a mixture, the statement of a caption, and whether the statement holds."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor
 
 Distance = Literal["near", "far"]
 
-# Between the two an event is neither near nor far.
+# Between these an event is neither near nor far.
 NEAR_DB, FAR_DB = 12.0, 2.0
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event in a mixture: its kind, and its power over the background's while it lasts; None without background."""
+    """An event in a mixture: its kind, and its SNR over the background while it lasts, None without background."""
 
     kind: str
     snr_db: float | None
 
     @property
     def distance(self) -> Distance | None:
-        """Near from 12 dB over the background on, far up to 2 dB, else neither."""
+        """Near from 12 dB over the background, far up to 2 dB, else neither."""
         if self.snr_db is None or FAR_DB < self.snr_db < NEAR_DB:
             return None
         return "near" if self.snr_db >= NEAR_DB else "far"
@@ -48,7 +48,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a caption states: that these events and this background are there, or without either that all is silent.
+    """What a caption states: that these events and this background are present, or, without either, silence.
 
     It states nothing about what it does not name: "a dog barking" holds for a dog and a siren over traffic.
     """
@@ -58,9 +58,9 @@ class Statement:
 
 
 def holds(statement: Statement, contents: Contents) -> bool:
-    """Whether a statement holds for a mixture: its events are there, at their distances if stated, and its background.
+    """Return whether a statement holds: its background and events are present, the events at any stated distance.
 
-    Silence is stated only where there is silence, and no other statement holds for it.
+    A statement of silence holds only for silence, and no other statement does.
     """
     if not statement.events and statement.background is None:
         return not contents.events and contents.background is None
@@ -71,5 +71,5 @@ def holds(statement: Statement, contents: Contents) -> bool:
 
 
 def holding(statements: Sequence[Statement], contents: Sequence[Contents]) -> Tensor:
-    """1 where a statement holds for a mixture, else 0: `[n_statements, n_contents]`, float32."""
+    """Return 1 where a statement holds for a mixture, else 0: `[n_statements, n_contents]`, float32."""
     return torch.tensor([[float(holds(statement, content)) for content in contents] for statement in statements])

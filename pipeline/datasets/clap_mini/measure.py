@@ -35,7 +35,7 @@ class SavedClap:
 
     @torch.no_grad()
     def embed_audio(self, waveforms: Tensor) -> Tensor:
-        """Embeddings `[n, D]` of length 1 of waveforms `[n, samples]`."""
+        """Embed waveforms `[n, samples]`: `[n, D]`, of length 1."""
         front_end = self.audio.front_end
         return torch.cat([self.audio(front_end.stft(part).abs()).embedding for part in waveforms.split(_BATCH)])
 
@@ -44,12 +44,13 @@ class SavedClap:
 class ZeroShotScores:
     """Zero-shot scores; accuracies are for ten classes, on scenes of one event.
 
-    `averaged` is the accuracy of prompts averaged over all held-out wordings, `single_mean` and `single_worst` that of
-    one prompt for each class, over every held-out wording and template, and `trained` that of trained wordings,
-    averaged. On mixtures of two events, `present_auroc` is the mean over mixtures of the share of pairs of a present
-    and an absent event whose similarities are in order, `recall_1` and `recall_5` the shares of held-out captions that
-    hold for one of the nearest mixtures, beside `recall_1_by_chance`. `silent_similarity` is the highest cosine of a
-    class to silence, `present_similarity` the mean cosine of a scene to its class.
+    `averaged` is the accuracy of prompts averaged over all held-out wordings. `single_mean` and `single_worst` are the
+    mean and the lowest accuracy of one prompt per class, over every held-out wording and template, and `trained` is the
+    accuracy of trained wordings, averaged. On mixtures of two events, `present_auroc` is the mean over mixtures of the
+    share of pairs of a present and an absent event whose similarities are in order; `recall_1` and `recall_5` are the
+    shares of held-out captions that hold for one of the 1 or 5 nearest mixtures, and `recall_1_by_chance` is the level
+    of chance. `silent_similarity` is the highest cosine of a class to silence, `present_similarity` the mean cosine of
+    a scene to its class.
     """
 
     scenes: int
@@ -115,9 +116,9 @@ def evaluate_zero_shot(
 
 
 def class_embeddings(text: TextEncoder, names: Sequence[Sequence[str]], templates: Sequence[str]) -> Tensor:
-    """Embeddings `[n_classes, n_names * n_templates, D]` of every name of every class in every template.
+    """Embed every name of every class in every template: `[n_classes, n_names * n_templates, D]`.
 
-    Raises ValueError when classes have different numbers of names.
+    Raises ValueError if classes have different numbers of names.
     """
     if len({len(of_class) for of_class in names}) != 1:
         raise ValueError(f"every class must have as many names, got {[len(of_class) for of_class in names]}")
@@ -126,7 +127,7 @@ def class_embeddings(text: TextEncoder, names: Sequence[Sequence[str]], template
 
 
 def present_auroc(similarity: Tensor, contents: Sequence[Contents]) -> float:
-    """Share of pairs of a present and an absent event in order of similarity `[N, n_classes]`, mean over mixtures."""
+    """Return the share of pairs of a present and an absent event with similarities in order, mean over mixtures."""
     shares = []
     for row, content in zip(similarity, contents, strict=True):
         kinds = {event.kind for event in content.events}
@@ -139,9 +140,9 @@ def present_auroc(similarity: Tensor, contents: Sequence[Contents]) -> float:
 def recalls(
     text: TextEncoder, embedded: Tensor, contents: Sequence[Contents], seed: int
 ) -> tuple[tuple[float, float], float]:
-    """Shares of held-out captions, one for each mixture, that hold for the nearest mixture and one of the nearest five.
+    """Return the shares of held-out captions, one per mixture, that hold for the nearest mixture and one of five.
 
-    Returned beside them is the share that holds for a mixture by chance. `embedded` `[N, D]` are the mixtures.
+    Also returns the share that holds for a mixture by chance. `embedded` `[N, D]` are the mixtures.
     """
     rng, captioner = np.random.default_rng([seed, 0x4EC]), Captioner(held_out=True)
     captions = [captioner.caption(content, rng) for content in contents]

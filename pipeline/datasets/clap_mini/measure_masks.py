@@ -1,4 +1,4 @@
-"""Whether masks for prompts lie on the sounds that the prompts name, in mixtures whose sources are known."""
+"""Measure whether masks for prompts lie on the sounds that the prompts name, in mixtures with known sources."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.models.decoder import Decoder
 from pipeline.models.ranking import rank_bins
 
 TEST_SEED = 990_003
-# Bins further below the loudest of their window are not counted: they are inaudible.
+# Bins further below the loudest of their window are inaudible and not counted.
 FLOOR_DB = 60.0
 
 
@@ -39,13 +39,13 @@ class Figure:
 class MaskScores:
     """Scores over mixtures of two events and a background, with ten prompts for each, one for each kind of event.
 
-    `auroc` is that of a mask against the bins where the source its prompt names has more than half of the power;
-    `auroc_energy` that of the magnitude itself, `auroc_gain` the paired difference of the two, `auroc_other` that of
-    the mask for the other event. `iou` is that of the two masks, cut at 0.5, over the `iou_pairs` mixtures where either
-    keeps a bin. `present` and `absent` are the mean of the mask for events that are there and that are not, `margin` is
-    a third of `present` less `absent`, `follows` the rank correlation of a mask's mean with its prompt's similarity.
-    `si_sdr_gain` is that of the listenable over the mixture in dB, `si_sdr_gain_below_0` its mean over sources that are
-    the quieter part.
+    `auroc` is the AUROC of a mask for the bins where the source named by its prompt has more than half of the power;
+    `auroc_energy` is that of the magnitude itself, `auroc_gain` the paired difference of the two, and `auroc_other`
+    that of the mask for the other event. `iou` is the IoU of the two masks, cut at 0.5, over the `iou_pairs` mixtures
+    where either keeps a bin. `present` and `absent` are the mean of the mask for events that are present and absent,
+    `margin` is `present` / 3 minus `absent`, and `follows` the rank correlation of a mask's mean with its prompt's
+    similarity. `si_sdr_gain` is the SI-SDR improvement of the listenable over the mixture in dB, and
+    `si_sdr_gain_below_0` its mean over sources that are the quieter part.
     """
 
     mixtures: int
@@ -129,7 +129,7 @@ def evaluate_masks(
 
 
 def _figure(values: np.ndarray, mixtures: int) -> Figure:
-    """The mean of values, equally many for each mixture, without those that are not finite."""
+    """Average values, equally many for each mixture, ignoring those that are not finite."""
     finite = np.isfinite(values)
     mixture_of = np.repeat(np.arange(mixtures), len(values) // mixtures)
     interval = Bootstrap(mixture_of[finite]).interval(values[finite])
@@ -151,7 +151,7 @@ def _prompts(rng: np.random.Generator, held_out: bool) -> list[str]:
 
 
 def _truths(clap: ClapClassifier, mixture: Mixture) -> list[np.ndarray]:
-    """Where each event holds more than the rest of the mixture, `[F, T]` bool."""
+    """Return where each event has more power than the rest of the mixture, `[F, T]` bool."""
     truths = []
     for event in mixture.events:
         parts = torch.from_numpy(np.stack([event, mixture.waveform - event]))

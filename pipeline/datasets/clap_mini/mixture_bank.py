@@ -36,9 +36,9 @@ class MixtureBank:
 
 
 def make_mixture_bank(folder: Path, recipe: ClapMiniRecipe, step: Step = lambda done, total: None) -> MixtureBank:
-    """Render the mixtures of a recipe into a folder, or read those that are there already.
+    """Render the mixtures of a recipe into a folder, or read those that exist already.
 
-    The same recipe gives the same mixtures; a larger number begins with the same ones.
+    The same recipe gives the same mixtures; a recipe with more of them begins with the same ones.
     """
     training = recipe.training
     settings = training.model_dump(
@@ -56,7 +56,7 @@ def make_mixture_bank(folder: Path, recipe: ClapMiniRecipe, step: Step = lambda 
 
 
 def draw_mixture(source: Synthesised, training: MiniTraining, rng: np.random.Generator) -> Mixture:
-    """Draw a mixture to train on: two events, one, none, without background, or silence, each in its share."""
+    """Draw a training mixture: two events, one, none, no background, or silence, each with its share."""
     draw = rng.random()
     if draw < training.silence:
         return mix(source, 0, False, training.mixture, rng)

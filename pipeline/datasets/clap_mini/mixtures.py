@@ -14,7 +14,7 @@ from pipeline.datasets.scenes.scene import EVENT_SYNTHESISERS
 from pipeline.datasets.scenes.synthesis import Signal, gain_to, power
 from schemas.clap_mini_config import MixtureConfig
 
-_STREAM = 0x71ED  # keeps mixtures apart from scenes of the same seed
+_STREAM = 0x71ED  # separates mixtures from scenes of the same seed
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def mix(
     low, high = config.snr_db
     for number, kind in enumerate(kinds):
         snr_db = float(rng.uniform(low, high))
-        # The levels stay close, as an event that the other drowns would be in the caption and inaudible.
+        # The levels stay close, as an event masked by the other would be in the caption but inaudible.
         low, high = max(low, snr_db - config.apart_db), min(high, snr_db + config.apart_db)
         event = sources.event(kind, rng)
         start = int(rng.integers(0, n - len(event) + 1))
@@ -84,7 +84,7 @@ def render_mixture(
     duration_s: float = 5.0,
     config: MixtureConfig | None = None,
 ) -> Mixture:
-    """Mixture `index` of the endless series `seed`, over a background: the same whatever else is rendered."""
+    """Render mixture `index` of the endless series `seed`, over a background: the same whatever else is rendered."""
     config = config or MixtureConfig()
     sources = Synthesised(sample_rate, round(sample_rate * duration_s), config.event_s)
     return mix(sources, n_events, True, config, np.random.default_rng([seed, index, n_events, _STREAM]))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build_clap(recipe: ClapMiniRecipe, tokenizer: PreTrainedTokenizerFast) -> ClapModel:
-    """A ClapModel with random weights and an embedding for every token."""
+    """Build a ClapModel with random weights and an embedding for every token."""
     from transformers import ClapConfig, ClapModel, ClapTextConfig
 
     text = recipe.text
@@ -26,7 +26,7 @@ def build_clap(recipe: ClapMiniRecipe, tokenizer: PreTrainedTokenizerFast) -> Cl
         num_hidden_layers=text.layers,
         num_attention_heads=text.heads,
         intermediate_size=text.intermediate,
-        # RoBERTa counts positions from the one after the padding's.
+        # RoBERTa counts positions from the padding's id plus one.
         max_position_embeddings=text.max_tokens + pad + 1,
         projection_dim=recipe.audio.projection,
         pad_token_id=pad,
@@ -69,5 +69,5 @@ def save_clap(folder: Path, model: ClapModel, tokenizer: PreTrainedTokenizerFast
 
 
 def _whole(value: float) -> Any:
-    # The feature extractor multiplies it with the sample rate and counts samples with the product.
+    # The feature extractor multiplies this by the sample rate and uses the product as a number of samples.
     return int(value) if value == int(value) else value

@@ -12,7 +12,7 @@ PROMPTS, WORDINGS = "prompts.txt", "wordings.txt"
 
 
 def decoder_wordings() -> list[str]:
-    """Every trained name of an event in every trained template, and those of backgrounds and silence."""
+    """Return every trained name of an event in every trained template, and those of backgrounds and silence."""
     events = [
         template.format(name)
         for kind in CLASSES
@@ -24,6 +24,6 @@ def decoder_wordings() -> list[str]:
 
 
 def write_prompts(folder: Path) -> None:
-    """Write the classes and the other wordings beside a model, for `lmac train decoder --prompts --wordings`."""
+    """Write the classes and the other wordings next to a model, for `lmac train decoder --prompts --wordings`."""
     (folder / PROMPTS).write_text("".join(f"{text}\n" for text in CLASS_PROMPTS))
     (folder / WORDINGS).write_text("".join(f"{text}\n" for text in decoder_wordings()))

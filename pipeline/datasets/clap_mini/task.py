@@ -1,4 +1,4 @@
-"""The task of training clap-mini by contrast, on mixtures that get new captions in every step."""
+"""The task of training clap-mini contrastively, on mixtures that get new captions in every step."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ClapMiniTask:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         device: torch.device = self.module.logit_scale_a.device
         return device
 
@@ -68,7 +68,7 @@ class ClapMiniTask:
             self.module.logit_scale_t.clamp_(max=_HIGHEST_SCALE)
         with mixed_precision(self.device, self.config.loop):
             output = self.module(**captions, input_features=log_mel[:, None])
-        # The similarities are computed again in float32, as bfloat16 keeps only three digits of them.
+        # The similarities are recomputed in float32, as bfloat16 keeps only three digits of them.
         cosines = output.audio_embeds.float() @ output.text_embeds.float().T
         scale = self.module.logit_scale_a.exp()
         loss = soft_contrastive(scale * cosines, self.module.logit_scale_t.exp() * cosines.T, held)
@@ -76,7 +76,7 @@ class ClapMiniTask:
         return loss, {"loss": loss.detach(), "hits": hits, "scale": scale.detach()}
 
     def captioned(self, indices: Tensor, rng: Generator) -> tuple[list[Contents], dict[str, Tensor], Tensor]:
-        """The contents of mixtures, a new caption of each as tokens, and `[B, B]`, 1 where a caption holds."""
+        """Return the contents of mixtures, a new caption of each as tokens, and `[B, B]`, 1 where a caption holds."""
         draws = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
         contents = [self.bank.contents[index] for index in indices.tolist()]
         captions = [self.captioner.caption(content, draws) for content in contents]

@@ -1,4 +1,4 @@
-"""Training the text encoder before the audio encoder, from what captions state, which takes seconds.
+"""Train the text encoder before the audio encoder, from what captions state, which takes seconds.
 
 Two untrained encoders give each other no useful gradient for a long time. In locked-image tuning (Zhai et al. 2022,
 arXiv 2111.07991) one encoder is trained first and the other is then fitted to it; here neither is locked afterwards.
@@ -28,7 +28,7 @@ _WARMUP = 30
 def teach_texts(task: ClapMiniTask, steps: int, seed: int) -> Scores:
     """Train the text encoder of a task in place, against a learnt embedding for each kind of event and background.
 
-    A mixture is represented by the sum of the embeddings of what is in it, normalised to length 1; those embeddings are
+    A mixture is represented by the sum of the embeddings of its contents, normalised to length 1; these embeddings are
     discarded afterwards. Returns `loss` and `hits` of the last step.
     """
     rng = torch.Generator().manual_seed(seed)

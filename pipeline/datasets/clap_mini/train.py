@@ -1,4 +1,4 @@
-"""Training clap-mini from a recipe, and saving it in a directory."""
+"""Train clap-mini from a recipe, and save it in a directory."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ VALIDATION_SEED = 990_001
 
 
 def train_clap_mini(out: Path, recipe: ClapMiniRecipe, reporter: Reporter = Reporter(), device: str = "auto") -> Scores:
-    """Train a clap-mini and save it in `out`, with prompts to explain it for; returns its validation scores.
+    """Train a clap-mini and save it in `out`, with prompts to explain it for; return its validation scores.
 
-    The same call goes on from the last whole epoch when it was interrupted. `device` is `cpu`, `cuda`, or `auto`: a
-    CUDA GPU where there is one, else the CPU. Raises ArgumentError for a device that is not there, TrainingError when
-    `out` already holds a model and as `fit` does, StorageError when `out` cannot be written.
+    After an interruption, the same call resumes from the last complete epoch. `device` is `cpu`, `cuda`, or `auto`: a
+    CUDA GPU if there is one, else the CPU. Raises ArgumentError for an unavailable device, TrainingError if `out`
+    already holds a model and as `fit` does, StorageError if `out` cannot be written.
     """
     chosen = choose_device(device)
     with storage_errors(f"writing to {out}"):

@@ -23,7 +23,7 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Unseen:
-    """Scenes of one event as log-mel `[N, T, n_mels]`, and the numbers of their classes `[N]`."""
+    """Scenes of one event as log-mels `[N, T, n_mels]`, and their class numbers `[N]`."""
 
     log_mel: Tensor
     label: Tensor
@@ -31,7 +31,7 @@ class Unseen:
 
 @torch.no_grad()
 def unseen_scenes(front_end: FrontEndConfig, seed: int, count: int) -> Unseen:
-    """The first `count` scenes of the series `seed`: every class equally often, over all kinds of background."""
+    """Return the first `count` scenes of the series `seed`: classes equally often, over all kinds of background."""
     module, config = FrontEnd(front_end), SceneConfig(front_end.sample_rate, front_end.window_s)
     log_mels, labels = [], []
     for index in range(count):
@@ -43,7 +43,7 @@ def unseen_scenes(front_end: FrontEndConfig, seed: int, count: int) -> Unseen:
 
 @torch.no_grad()
 def event_accuracy(model: Any, tokenizer: PreTrainedTokenizerFast, unseen: Unseen) -> Scores:
-    """Share of scenes nearest to their own class, the mean embedding of its trained wordings; `score` is the same."""
+    """Return the share of scenes nearest to the mean embedding of their class's trained wordings, also as `score`."""
     texts = [text for kind in CLASSES for text in EVENT_WORDS[kind].trained]
     embedded = embed_texts(model, tokenizer, texts).split([len(EVENT_WORDS[kind].trained) for kind in CLASSES])
     classes = normalize(torch.stack([of_kind.mean(dim=0) for of_kind in embedded]), dim=1)
@@ -53,14 +53,14 @@ def event_accuracy(model: Any, tokenizer: PreTrainedTokenizerFast, unseen: Unsee
 
 
 def embed_texts(model: Any, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Tensor:
-    """Embeddings `[n, D]` of length 1 of texts, by a ClapModel of transformers."""
+    """Embed texts with transformers' ClapModel: `[n, D]`, of length 1."""
     batch = tokenizer(texts, padding=True, return_tensors="pt").to(model.device)
     found = model.get_text_features(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
     return normalize(found.pooler_output, dim=1)
 
 
 def embed_log_mel(model: Any, log_mel: Tensor) -> Tensor:
-    """Embeddings `[n, D]` of length 1 of log-mels `[n, T, n_mels]`, by a ClapModel of transformers."""
+    """Embed log-mels `[n, T, n_mels]` with transformers' ClapModel: `[n, D]`, of length 1."""
     parts = [
         model.get_audio_features(input_features=part[:, None].to(model.device)).pooler_output
         for part in log_mel.split(_BATCH)

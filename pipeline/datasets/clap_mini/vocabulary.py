@@ -14,7 +14,7 @@ from pipeline.datasets.scenes import BACKGROUNDS, CLASSES
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# Those of RoBERTa in its order, which counts positions from the padding token's number.
+# The special tokens of RoBERTa, in its order, which counts positions from the padding token's number.
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _SAMPLES = 20_000
 
@@ -22,7 +22,7 @@ _SAMPLES = 20_000
 def train_tokenizer(captions: Iterable[str], vocabulary: int, max_tokens: int) -> PreTrainedTokenizerFast:
     """Learn a byte-level BPE (Sennrich et al. 2016, arXiv 1508.07909) of at most `vocabulary` tokens.
 
-    Texts are folded to lower case. The alphabet is the 256 bytes, so that no text has an unknown token.
+    Texts are converted to lower case. The alphabet is the 256 bytes, so that no text has an unknown token.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -58,7 +58,7 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int, max_tokens: int) -
 
 
 def training_captions(seed: int, count: int = _SAMPLES) -> list[str]:
-    """Captions of every sort that training draws, without their mixtures."""
+    """Draw captions of every sort used in training, without their mixtures."""
     rng, captioner = np.random.default_rng([seed, 0xCA97]), Captioner(distances=0.5)
     captions = []
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""The words of captions: several for every kind of sound, and some of each kept out of training.
+"""The wordings of captions: several for every kind of sound, some of each held out of training.
 
 A text encoder that is trained from scratch knows only the words that it was trained on. Held-out wordings are
 therefore made of those words, or of their stems: "the bark of a dog" beside "a dog barking".
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Wordings:
-    """Ways to say one thing: those that are trained on, and those that are held out."""
+    """Ways to say one thing: those trained on, and those held out."""
 
     trained: tuple[str, ...]
     held_out: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A folder of mixtures to try prompts on: FLAC files named by their contents, and a table of them."""
+"""Write a folder of mixtures to try prompts on: FLAC files named by their contents, and a table of them."""
 
 from __future__ import annotations
 

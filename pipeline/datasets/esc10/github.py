@@ -30,14 +30,14 @@ def download_esc10(
     pause_s: float = 1.0,
     on_recording: Callable[[int, int], None] | None = None,
 ) -> Esc10Summary:
-    """Download ESC-10 (about 180 MB) into `directory`; files that are there already and complete are kept.
+    """Download ESC-10 (about 180 MB) into `directory`, keeping files that exist already and are complete.
 
     Every file must hash to its git blob id in the tree of the pinned commit. This trusts GitHub's API, over TLS, to
     list that tree, but not the server of the files. (`unpack_esc10` compares a zip with a digest in this code, and
     trusts no server.)
 
-    Raises Esc10Error, which says what to do by hand, if a server does not answer in three attempts, `pause_s` and then
-    twice that apart, or if a file is not that of the commit; such a file is not kept.
+    Raises Esc10Error, which says what to do by hand, if a server does not answer in three attempts (waiting `pause_s`,
+    then twice that), or if a file is not that of the commit; such a file is not kept.
     """
     listing_url = f"{api_url}/repos/{REPOSITORY}/git/trees/{COMMIT}?recursive=1"
     try:
@@ -67,7 +67,7 @@ def download_esc10(
 
 
 def git_blob_id(content: bytes) -> str:
-    """The id that git gives to a file's content: SHA-1 over a header with its length, and the content."""
+    """Return git's id of a file's content: SHA-1 over a header with its length, and the content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 

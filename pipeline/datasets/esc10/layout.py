@@ -35,7 +35,7 @@ class Esc10Error(LmacError):
 
 
 class Esc10Summary(NamedTuple):
-    """What is in `directory` now: so many `recordings`, of which `kept` were there before."""
+    """The numbers of `recordings` now in `directory`, and of those `kept` from before."""
 
     directory: Path
     recordings: int
@@ -66,7 +66,7 @@ def lay_out(
     threads: int = 1,
     on_recording: Callable[[int, int], None] | None = None,
 ) -> Esc10Summary:
-    """Build ESC-10 in `directory` from an ESC-50 repository whose files `read(path)` returns.
+    """Build ESC-10 in `directory` from an ESC-50 repository, whose files `read(path)` returns.
 
     A recording already there is kept if `is_whole(file, path in ESC-50)`; `on_recording(done, all)` is called after
     each. `meta/esc10.csv` is written last: where it exists, all recordings do. Raises what `read` raises.
@@ -89,7 +89,7 @@ def lay_out(
                 if on_recording:
                     on_recording(done, len(recordings))
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # else the first error would wait for everything queued
+            pool.shutdown(cancel_futures=True)  # otherwise the first error would wait for everything queued
             raise
     text = io.StringIO()
     writer = csv.DictWriter(text, list(asdict(recordings[0])), lineterminator="\n")
@@ -100,7 +100,7 @@ def lay_out(
 
 
 def parse_metadata(text: str) -> list[Recording]:
-    """The recordings of ESC-10 in ESC-50's metadata, sorted by path; raises Esc10Error if it is another table."""
+    """Parse ESC-10's recordings from ESC-50's metadata, sorted by path; raises Esc10Error for another table."""
     recordings = []
     for row in csv.DictReader(io.StringIO(text)):
         if row.get("esc10") != "True":
@@ -117,7 +117,7 @@ def parse_metadata(text: str) -> list[Recording]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is either complete or not there."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)

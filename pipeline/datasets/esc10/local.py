@@ -1,4 +1,4 @@
-"""ESC-10 from a copy of ESC-50 that was fetched by hand."""
+"""Build ESC-10 from a copy of ESC-50 that was fetched by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unpack_esc10(
         )
     with zipfile.ZipFile(source) as archive:
         names = archive.namelist()
-        # GitHub puts all under one folder, named after the commit.
+        # GitHub puts everything under one folder, named after the commit.
         roots = [name.removesuffix(METADATA) for name in names if name.endswith(f"/{METADATA}")]
         if len(roots) != 1:
             raise Esc10Error(f"{source} holds {len(roots)} files {METADATA}: this is not an archive of ESC-50")

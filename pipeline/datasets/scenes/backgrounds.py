@@ -27,7 +27,7 @@ def pink_noise(rng: np.random.Generator, n: int, sample_rate: int) -> Signal:
 
 
 def mains_hum(rng: np.random.Generator, n: int, sample_rate: int) -> Signal:
-    """Brown noise and the unmoving harmonics of 50 or 60 Hz, as beside a transformer."""
+    """Brown noise and the steady harmonics of 50 or 60 Hz, as near a transformer."""
     mains_hz = np.full(n, rng.choice([50.0, 60.0]))
     amplitudes = rng.uniform(0.2, 1.0, 10) / np.arange(1, 11)
     tone = unit_rms(harmonic_tone(mains_hz, amplitudes, sample_rate))
@@ -35,7 +35,7 @@ def mains_hum(rng: np.random.Generator, n: int, sample_rate: int) -> Signal:
 
 
 def babble(rng: np.random.Generator, n: int, sample_rate: int) -> Signal:
-    """Many voices at once and no word: three speech bands, each modulated by itself at 3-6 Hz."""
+    """Many voices at once without words: three speech bands, each modulated independently at 3-6 Hz."""
     times, frequencies = noise_frames(n, sample_rate)
     frame_rate = 1.0 / (times[1] - times[0])
     gain = np.zeros((times.size, frequencies.size))

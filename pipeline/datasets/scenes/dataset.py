@@ -1,4 +1,4 @@
-"""Scenes written as a dataset, in each of the layouts that a run can read."""
+"""Write scenes as a dataset, in each of the layouts that a run can read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LISTING = "scenes.csv"
 
 @dataclass(frozen=True)
 class SceneDataset:
-    """What `write_scenes` wrote: `files` relative to `url`, their size in all, and the scenes of each label."""
+    """The result of `write_scenes`: `files` relative to `url`, their total size, and the scenes of each label."""
 
     url: str
     format: DatasetFormat
@@ -54,8 +54,8 @@ def write_scenes(
     `flac`: loose `<label>/<key>.flac` and a `scenes.csv`. The same arguments write the same bytes, given the
     same numpy, libsndfile and pyarrow.
 
-    Raises SceneError for arguments that make no dataset; StorageError if `url` already holds files that this call
-    would not overwrite, as they would be read as part of the dataset, or if the storage refuses or is out of reach.
+    Raises SceneError for invalid arguments; StorageError if `url` already holds files that this call would not
+    overwrite, as they would be read as part of the dataset, or if the storage refuses or is out of reach.
     """
     if format not in get_args(DatasetFormat):
         raise SceneError(f"unknown format {format!r}: use one of {', '.join(get_args(DatasetFormat))}")
@@ -128,7 +128,7 @@ def _listing(facts: list[SceneFacts]) -> bytes:
 
 
 def _write(filesystem: Any, path: str, content: bytes) -> None:
-    # Object stores have no folders, and making one may need rights that writing does not.
+    # Object stores have no folders, and creating one may need permissions that writing does not.
     if is_local(filesystem):
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
     filesystem.pipe_file(path, content)

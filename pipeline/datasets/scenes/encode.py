@@ -17,7 +17,7 @@ from pipeline.datasets.scenes.scene import Scene
 
 @dataclass(frozen=True)
 class SceneFacts:
-    """The metadata that is written beside a scene's sound; `key` names the scene within its dataset."""
+    """The metadata written with a scene's sound; `key` names the scene within its dataset."""
 
     key: str
     label: str
@@ -38,12 +38,12 @@ class EncodedScene:
 
 
 def scene_key(index: int) -> str:
-    """The key of scene `index`: `scene-000123`."""
+    """Return the key of scene `index`: `scene-000123`."""
     return f"scene-{index:06d}"
 
 
 def encode_scene(scene: Scene) -> EncodedScene:
-    """The scene's metadata, and its mixture as 16-bit FLAC."""
+    """Encode a scene: its metadata, and its mixture as 16-bit FLAC."""
     facts = SceneFacts(
         key=scene_key(scene.index),
         label=scene.label,
@@ -58,12 +58,12 @@ def encode_scene(scene: Scene) -> EncodedScene:
 
 
 def tar_shard(scenes: Iterable[EncodedScene]) -> bytes:
-    """A WebDataset shard: `<key>.flac` and `<key>.json` for each scene, without times and owners."""
+    """Pack a WebDataset shard: `<key>.flac` and `<key>.json` for each scene, without times and owners."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for scene in scenes:
             for suffix, content in (("flac", scene.flac), ("json", json.dumps(asdict(scene.facts)).encode())):
-                # TarInfo starts with mtime, uid and gid of 0: equal scenes make equal bytes.
+                # TarInfo's defaults of mtime, uid and gid are 0, so equal scenes make equal bytes.
                 member = tarfile.TarInfo(f"{scene.facts.key}.{suffix}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
@@ -71,7 +71,7 @@ def tar_shard(scenes: Iterable[EncodedScene]) -> bytes:
 
 
 def parquet_shard(scenes: Iterable[EncodedScene], sample_rate: int) -> bytes:
-    """A Parquet file with one row per scene, `audio` as Hugging Face `datasets` stores and decodes it."""
+    """Pack a Parquet file with one row per scene, `audio` as Hugging Face `datasets` stores and decodes it."""
     rows = [
         {"audio": {"bytes": scene.flac, "path": f"{scene.facts.key}.flac"}, **asdict(scene.facts)} for scene in scenes
     ]

@@ -68,13 +68,13 @@ def _tick(rng: np.random.Generator, sample_rate: int) -> Signal:
         sample_rate,
     )
     out = click.copy()
-    # The escapement lands twice: the lock follows the impulse by some 10-25 ms.
+    # The escapement lands twice: the lock follows the impulse after about 10-25 ms.
     add_at(out, int(rng.uniform(0.01, 0.025) * sample_rate), click * rng.uniform(0.2, 0.6))
     return out
 
 
 def knock(rng: np.random.Generator, n: int, sample_rate: int) -> Signal:
-    """Groups of 2-5 knuckle blows on wood: modes of 90-900 Hz that die within 15-60 ms."""
+    """Groups of 2-5 knuckle blows on wood: modes of 90-900 Hz that decay within 15-60 ms."""
     out = np.zeros(n)
     modes = int(rng.integers(4, 8))
     frequencies = np.sort(rng.uniform(90, 900, modes))

@@ -26,7 +26,7 @@ def rain(rng: np.random.Generator, n: int, sample_rate: int) -> Signal:
     drops = np.exp(-t / decay) * np.sin(2 * np.pi * pitch * t)
     count = max(1, rng.poisson(rng.uniform(500, 3000) * n / sample_rate))
     starts = rng.integers(0, n, count)
-    # Most drops are far, a few are near: log-normal loudness is what makes it patter and not hiss.
+    # Most drops are far, a few are near: log-normal loudness makes it patter instead of hiss.
     loudness = rng.lognormal(0.0, rng.uniform(0.5, 0.9), count)
     samples = (starts[:, None] + np.arange(drop_n)).reshape(-1)
     weights = (drops[rng.integers(0, kinds, count)] * loudness[:, None]).reshape(-1)

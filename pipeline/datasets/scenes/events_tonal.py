@@ -86,7 +86,7 @@ def bell(rng: np.random.Generator, n: int, sample_rate: int) -> Signal:
     ratios = ratios * rng.uniform(0.99, 1.01, ratios.size)
     prime_hz = rng.uniform(300, 1100)
     ring_s = rng.uniform(0.4, 1.8)
-    decays = ring_s / np.sqrt(ratios)  # high partials die first
+    decays = ring_s / np.sqrt(ratios)  # high partials decay first
     amplitudes = rng.uniform(0.3, 1.0, ratios.size) / ratios**0.4
     strike = damped_modes(prime_hz * ratios, decays, amplitudes, n, sample_rate)
     strike *= fade(n, sample_rate, 0.001, 0.001)
@@ -108,7 +108,7 @@ def engine(rng: np.random.Generator, n: int, sample_rate: int) -> Signal:
         [70, 120, 300],
         [1.0, 0.7, 0.35],
     )
-    # Twice as many lines as the firing rate has: cylinders differ, so that half orders sound too.
+    # Twice as many lines as the firing rate has harmonics: cylinders differ, so half orders sound too.
     lines = np.arange(1, 64) * 0.5 * idle_hz
     uneven = np.where(np.arange(1, 64) % 2 == 0, 1.0, rng.uniform(0.1, 0.5))
     tone = unit_rms(harmonic_tone(0.5 * firing_hz, exhaust(lines) * uneven, sample_rate))

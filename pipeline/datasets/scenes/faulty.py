@@ -1,4 +1,4 @@
-"""Scenes with faults that are known: wrong labels, copies, clipped and silent recordings, for an audit to find."""
+"""Scenes with known faults for an audit to find: wrong labels, copies, clipped and silent recordings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pipeline.datasets.scenes.encode import EncodedScene, encode_scene, scene_ke
 from pipeline.datasets.scenes.scene import CLASSES, SceneConfig, render_scene
 from pipeline.storage.errors import storage_errors
 
-# How loud the peaks of a clipped recording would be, full scale at 1; a copy's level, and what it lacks at the start.
+# The peaks of a clipped recording before clipping, full scale at 1; a copy's level, and what is cut off its start.
 _PEAK, _COPY_GAIN, _COPY_LATER_S = 4.0, 0.5, 0.2
 
 
 @dataclass(frozen=True)
 class Faults:
-    """The keys of the recordings with each fault; those of copies beside the recording that each repeats."""
+    """The keys of the recordings with each fault; a copy is listed with the recording that it repeats."""
 
     wrong_labels: tuple[str, ...]
     copies: tuple[tuple[str, str], ...]
@@ -36,8 +36,8 @@ class Faults:
 def write_faulty_scenes(folder: Path, count: int, seed: int, scenes_per_shard: int = 64) -> Faults:
     """Write scenes 0 .. count - 1 of the series `seed` as tar shards into a folder, with faults in about one of ten.
 
-    A copy is quieter, and its first moments are cut off; it comes on top of the scenes. The same arguments write the
-    same bytes. Raises StorageError where the folder cannot be written to.
+    A copy is quieter, and its start is cut off; it is written in addition to the scenes. The same arguments write the
+    same bytes. Raises StorageError if the folder cannot be written to.
     """
     order = np.random.default_rng(seed).permutation(count).tolist()
     each = max(1, count // 50)

@@ -30,7 +30,7 @@ CLASSES: tuple[str, ...] = tuple(EVENT_SYNTHESISERS)
 BACKGROUNDS: tuple[str, ...] = tuple(BACKGROUND_SYNTHESISERS)
 
 _MAX_EVENT_SHARE = 0.8  # of the scene, so that some of it is background alone
-_LABEL_STREAM = 0x1ABE1  # keeps the draw of labels apart from the draws of scenes
+_LABEL_STREAM = 0x1ABE1  # separates the draw of labels from the draws of scenes
 
 
 class SceneError(LmacError, ValueError):
@@ -88,17 +88,17 @@ class Scene:
 
 
 def scene_label(seed: int, index: int) -> str:
-    """The class of scene `index` of the series `seed`; scenes 10 k to 10 k + 9 have each class once."""
+    """Return the class of scene `index` of the series `seed`; scenes 10 k to 10 k + 9 have each class once."""
     block, place = divmod(index, len(CLASSES))
     order = np.random.default_rng([seed, block, _LABEL_STREAM]).permutation(len(CLASSES))
     return CLASSES[int(order[place])]
 
 
 def render_scene(seed: int, index: int, config: SceneConfig | None = None, label: str | None = None) -> Scene:
-    """Scene `index` of the endless series `seed`: the same whatever else is rendered, in whatever order.
+    """Render scene `index` of the endless series `seed`: the same whatever else is rendered, in any order.
 
-    The class is `scene_label(seed, index)`. Another `label` changes the event alone: the kind of background
-    and its waveform (up to the gain), the span, the SNR and the level stay what they are.
+    The class is `scene_label(seed, index)`. Another `label` changes only the event: the kind of background
+    and its waveform (up to the gain), the span, the SNR and the level stay the same.
 
     Raises SceneError for an unknown label or a negative seed or index.
     """

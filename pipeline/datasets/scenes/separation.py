@@ -1,4 +1,4 @@
-"""Ground truth where the sources of a mixture are known: the ideal mask, and how close a sound is to its source."""
+"""Ground truth for mixtures with known sources: the ideal mask, and how close a sound is to its source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def ideal_ratio_mask(target_magnitude: NDArray[Any], background_magnitude: NDArray[Any]) -> NDArray[Any]:
-    """Share of the power in each bin that is the target's, |T|^2 / (|T|^2 + |B|^2); 0 where both are 0.
+    """Compute the target's share of the power in each bin, |T|^2 / (|T|^2 + |B|^2); 0 where both are 0.
 
     Shapes: two arrays [..., n_freq, n_frames] of magnitudes (linear) -> the same shape, in [0, 1].
     Raises ValueError if the shapes differ.
@@ -27,7 +27,7 @@ def ideal_ratio_mask(target_magnitude: NDArray[Any], background_magnitude: NDArr
 
 
 def si_sdr(estimate: NDArray[Any], reference: NDArray[Any]) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB of an estimate `[n]` of a reference `[n]`.
+    """Compute the scale-invariant signal-to-distortion ratio in dB of an estimate `[n]` of a reference `[n]`.
 
     Le Roux et al. 2019, equation 3; -inf for a silent estimate, inf for a scaled copy.
     Raises ValueError if the shapes differ or the reference is silent.

@@ -17,7 +17,7 @@ PEAK_LIMIT = 0.98
 
 
 def power_law(exponent: float) -> SpectrumShape:
-    """Magnitude of noise whose power falls as 1/f^exponent: 1 is pink, 2 is brown; flat below 20 Hz."""
+    """Magnitude spectrum of noise whose power falls as 1/f^exponent: 1 is pink, 2 is brown; flat below 20 Hz."""
     return lambda f: np.maximum(f, 20.0) ** (-exponent / 2)
 
 
@@ -114,23 +114,23 @@ def fade(n: int, sample_rate: int, attack_s: float, release_s: float) -> Signal:
 
 
 def add_at(out: Signal, start: int, sound: Signal) -> None:
-    """Add `sound` to `out` from sample `start` on; what would pass the end is cut."""
+    """Add `sound` to `out` from sample `start` on, cutting off what would exceed the end."""
     stop = min(out.size, start + sound.size)
     if start < stop:
         out[start:stop] += sound[: stop - start]
 
 
 def power(signal: Signal) -> float:
-    """The mean square of a signal."""
+    """Return the mean square of a signal."""
     return float(np.mean(signal**2))
 
 
 def gain_to(signal: Signal, level_dbfs: float) -> float:
-    """The gain that brings a signal to an RMS in dBFS, or as near to it as a peak of 0.98 allows."""
+    """Return the gain that brings a signal to an RMS in dBFS, or as near to it as a peak of 0.98 allows."""
     return float(min(10.0 ** (level_dbfs / 20.0) / np.sqrt(power(signal)), PEAK_LIMIT / np.abs(signal).max()))
 
 
 def unit_rms(signal: Signal) -> Signal:
-    """The signal scaled to an RMS of one; silence stays silence."""
+    """Scale a signal to an RMS of one; silence stays silence."""
     rms = np.sqrt(np.mean(signal**2))
     return signal / rms if rms > 0 else signal

@@ -1,4 +1,4 @@
-"""Plots of equal size: insertion and deletion curves, and what each method pays in bins and in energy."""
+"""Plots at equal size: insertion and deletion curves, and the bins and energy that each method keeps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIDES = {"p_in": "insertion: only what is kept", "p_out": "deletion: what is kep
 
 
 def curves(results: Results, audio: str, palette: Palette) -> bytes:
-    """p_in and p_out against the share kept, of bins and of energy, as PNG: 95% bands for two of them."""
+    """Plot p_in and p_out against the share kept, of bins and of energy, as PNG: 95% bands for two of them."""
     order = ranked(results, audio)
     banded = {OWN, next((variant.method for variant in order if is_baseline(variant.method)), OWN)}
     figure = Figure(figsize=(11, 9), layout="constrained")
@@ -49,25 +49,25 @@ def curves(results: Results, audio: str, palette: Palette) -> bytes:
 
 
 def front(results: Results, audio: str, palette: Palette) -> bytes:
-    """The way of each method through (bins kept, energy kept), and p_in - p_out against either, as PNG."""
+    """Plot each method's path through (bins kept, energy kept), and p_in - p_out against either, as PNG."""
     order = ranked(results, audio)
     figure = Figure(figsize=(11, 4.9), layout="constrained")
     paid, bins, energy = figure.subplots(1, 3)
     for variant in order:
         look = palette.line(variant.method) | {"label": plain(variant_name(variant, order))}
-        # Each kind of budget is a way of its own: means over windows of the two do not lie on one line.
+        # Each kind of budget has its own path, as means over windows of the two do not lie on one line.
         for by, axis in (("bins", bins), ("energy", energy)):
             stops = _stops(results.points[audio], variant, by)
             if by == "bins":
                 paid.plot([b for b, _, _ in stops], [e for _, e, _ in stops], **look)
             axis.plot([b if by == "bins" else e for b, e, _ in stops], [gap for _, _, gap in stops], **look)
     for axis, x, title in (
-        (paid, "bins", "what a method buys energy with"),
+        (paid, "bins", "energy kept for the bins kept"),
         (bins, "bins", "p_in - p_out (higher is better)"),
         (energy, "energy", "p_in - p_out (higher is better)"),
     ):
         _percent_axis(axis, f"kept, % of the {x}", WIDE_TICKS)
-        # A share of the energy may be a handful of bins: what keeps less than this is not told apart.
+        # A share of the energy may be a handful of bins: smaller shares are not distinguished.
         axis.set_xlim(WIDE_TICKS[0], 110)
         axis.set_title(title, fontsize=10)
     paid.set_ylabel("kept, % of the energy")
@@ -79,13 +79,13 @@ def front(results: Results, audio: str, palette: Palette) -> bytes:
 
 
 def _along(points: Means, variant: Variant, by: str, score: str) -> dict[float, Interval]:
-    """A score by budget, the least budget first."""
+    """Return a score by budget, the smallest budget first."""
     means = points.get(variant, {})
     return {budget: means[by, budget, score] for kind, budget, name in sorted(means) if (kind, name) == (by, score)}
 
 
 def _stops(points: Means, variant: Variant, by: str) -> list[tuple[float, float, float]]:
-    """Shares of bins and of energy kept in percent, and `p_in - p_out`, at each budget of a kind."""
+    """Return the shares of bins and energy kept in percent, and `p_in - p_out`, at each budget of a kind."""
     bins, energy, p_in, p_out = (
         _along(points, variant, by, score) for score in ("bins_kept", "energy_kept", "p_in", "p_out")
     )

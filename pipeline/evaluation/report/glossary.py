@@ -1,4 +1,4 @@
-"""What the scores are called, which way is better, and what they mean: as the schemas of the tables say it."""
+"""Names, better directions and meanings of the scores, from the schemas of the tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DIGITS = {"%": 1, "dB": 1, "nat": 2}
 
 
 class Score(NamedTuple):
-    """A score as a reader meets it; `better` is `higher`, `lower` or empty."""
+    """A score as shown to readers; `better` is `higher`, `lower` or empty."""
 
     name: str
     better: str
@@ -48,7 +48,7 @@ GLOSSARY = tuple(_KNOWN[name] for name in _GLOSSARY)
 
 
 def score(name: str) -> Score:
-    """The score of a column, of an area such as `insertion by bins`, or at a size such as `ff at 10% of bins`."""
+    """Look up the score of a column, an area such as `insertion by bins`, or a size such as `ff at 10% of bins`."""
     if name in _KNOWN:
         return _KNOWN[name]
     known = _KNOWN.get(name.split(" ")[0])

@@ -1,4 +1,4 @@
-"""The report of an evaluation, as one page of HTML that needs nothing else and as GitHub Markdown."""
+"""The report of an evaluation, as one self-contained HTML page and as GitHub Markdown."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from pipeline.evaluation.report.verdict import verdict
 def write_report(directory: Path) -> None:
     """Write `report.md`, `report.html` and `plots/*.png` from the tables and `evaluation.json` in `directory`.
 
-    Raises FileNotFoundError when there is no evaluation, ValueError for a table that lacks a column.
+    Raises FileNotFoundError if there is no evaluation, ValueError for a table that lacks a column.
     """
     results = read_results(directory)
     drawn: dict[str, bytes] = {}
 
     def plot(name: str, draw: Callable[..., bytes | None], *what: Any) -> str | None:
-        """The name of a plot, which is drawn once; None where there is nothing to draw."""
+        """Draw a plot once and return its name, or None if there is nothing to draw."""
         if name not in drawn and (png := draw(*what)):
             drawn[name] = png
         return name if name in drawn else None
@@ -87,11 +87,11 @@ def _about(facts: dict[str, Any]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Text that Markdown shows to the letter, on one line; an underscore within a word is left, as it means nothing."""
+    """Escape text for Markdown, on one line; underscores within words have no effect and are left."""
     entities = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"(?<!\w)_|_(?!\w)|[\\`*|\[\]~$#]", lambda found: "\\" + found[0], entities)
 
 
 def _fence(text: str) -> str:
-    """A fence for a block of code, longer than any run of backticks within."""
+    """Return a fence for a block of code, longer than any run of backticks in it."""
     return "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))

@@ -1,4 +1,4 @@
-"""How methods look in all plots, and the plots of paired differences and of sanity checks."""
+"""The style of methods in all plots, and the plots of paired differences and of sanity checks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pipeline.evaluation.names import printed
 from pipeline.evaluation.report.glossary import score
 from pipeline.evaluation.report.results import Results, Row, is_baseline, ranked
 
-# Okabe and Ito's colours, which the colour-blind tell apart; the first is the explainer's own.
+# Okabe and Ito's colour-blind-safe colours; the first is the explainer's own.
 OWN_COLOUR = "#D55E00"
 BASELINE_COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#8C6D1F", "#5B3A8E")
-# Grey lines differ in dash and marker, so that the legend still tells which is which.
+# Grey lines differ in dash and marker, so that the legend still identifies them.
 GREY_DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 GREY_MARKERS = ("o", "s", "^", "v", "D", "x", "+", "P", "*")
 LEADERS = 3
@@ -33,7 +33,7 @@ LIMITS = {"rank_correlation": 0.2, "iou": 0.8}
 
 
 class Palette:
-    """One look per method through all plots: `lmac` heavy, the best baselines of any audio in colour, the rest grey."""
+    """One style per method in all plots: `lmac` heavy, the best baselines of any audio in colour, the rest grey."""
 
     def __init__(self, results: Results) -> None:
         leaders: dict[str, None] = {}
@@ -48,7 +48,7 @@ class Palette:
         self.methods = list(dict.fromkeys(named))
 
     def colour(self, method: str) -> str:
-        """The colour of a method."""
+        """Return the colour of a method."""
         if is_own(method):
             return OWN_COLOUR
         if method in self.leaders:
@@ -56,7 +56,7 @@ class Palette:
         return "black" if method == IDEAL else "#8a8a8a"
 
     def line(self, method: str) -> dict[str, Any]:
-        """Keyword arguments of a line."""
+        """Return the keyword arguments of a method's line."""
         place = self.methods.index(method) if method in self.methods else 0
         dash: Any
         if method == OWN:
@@ -75,9 +75,9 @@ class Palette:
 
 
 def forest(rows: list[Row], audio: str) -> bytes | None:
-    """`lmac` minus each baseline in the main scores on `audio`, as PNG; None where none of them was measured.
+    """Plot `lmac` minus each baseline in the main scores on `audio`, as PNG; None if none of them was measured.
 
-    Filled in colour where the whole interval is on the better side, in black on the worse one, hollow in between.
+    Points are coloured if the whole interval is on the better side, black if on the worse one, hollow otherwise.
     """
     own = [row for row in rows if row["method"] == OWN]
     shown = {name: found for name in MAIN_DIFFERENCES if (found := [row for row in own if row["score"] == name])}
@@ -111,7 +111,7 @@ def forest(rows: list[Row], audio: str) -> bytes | None:
 
 
 def randomisation(checks: list[Row], palette: Palette, title: str) -> bytes:
-    """Similarity to the original mask against the last layer randomised, a panel per measure, as PNG."""
+    """Plot the similarity to the original mask against the last layer randomised, one panel per measure, as PNG."""
     measures, cases = _values(checks, "measure"), _values(_in_order(checks), "case")
     figure = Figure(figsize=(max(5.0, 5.5 * len(measures)), 4.4), layout="constrained")
     grid = figure.subplots(1, len(measures), squeeze=False)
@@ -133,7 +133,7 @@ def randomisation(checks: list[Row], palette: Palette, title: str) -> bytes:
 
 
 def bars(checks: list[Row], palette: Palette, title: str) -> bytes:
-    """A bar per case and method with its interval, as PNG; the limit is marked where the measure has one."""
+    """Plot a bar per case and method with its interval, as PNG; the measure's limit, if any, is marked."""
     methods = _values(checks, "method")
     labels = list(dict.fromkeys(_label(check) for check in _in_order(checks)))
     thickness = 0.8 / len(methods)
@@ -158,12 +158,12 @@ def bars(checks: list[Row], palette: Palette, title: str) -> bytes:
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib shows to the letter: without mathematics, and in a legend even if it begins with `_`."""
+    """Escape text for matplotlib: no mathematics, and shown in a legend even if it begins with `_`."""
     return text.replace("$", r"\$").lstrip("_")
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as PNG."""
+    """Render a figure as PNG."""
     buffer = io.BytesIO()
     figure.set_dpi(DPI)
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})

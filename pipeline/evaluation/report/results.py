@@ -1,4 +1,4 @@
-"""What an evaluation wrote, read for its report: means by audio, variant of a method, and score."""
+"""Read the results of an evaluation for its report: means by audio, variant of a method, and score."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.evaluation.methods import IDEAL, is_own
 from pipeline.evaluation.names import printed
 from schemas.evaluation_tables import TABLES
 
-# What explains nothing is shown, but is no baseline: at 77% of the energy a random order keeps most bins.
+# Controls explain nothing: they are shown, but are not baselines. At 77% of the energy a random order keeps most bins.
 CONTROLS = ("random", "constant")
 SANITY_TESTS = ("randomisation", "stability", "masked_out")
 Row = dict[str, Any]
@@ -32,14 +32,14 @@ class Interval(NamedTuple):
     n: int
 
     def overlaps(self, other: Interval) -> bool:
-        """Whether the two intervals share a point."""
+        """Return whether the two intervals share a point."""
         return self.low <= other.high and other.low <= self.high
 
 
 class Variant(NamedTuple):
-    """A method, how its relevance was made a mask or an order, and whether this is the way that counts.
+    """A method, how its relevance was turned into a mask or an order, and whether this is the variant that counts.
 
-    Where one order counts for budgets of bins and another for those of energy, the two are one variant.
+    If one order counts for budgets of bins and another for budgets of energy, the two are one variant.
     """
 
     method: str
@@ -54,9 +54,9 @@ Means = dict[Variant, dict[Key, Interval]]
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of an evaluation, methods in the order of `facts`; what was not measured is empty.
+    """The tables of an evaluation, with methods in the order of `facts`; what was not measured is empty.
 
-    `facts` are those of `evaluation.json`, None where it has none. Means and `differences` are by audio, `sanity` by
+    `facts` are the fields of `evaluation.json`, None if missing. Means and `differences` are by audio, `sanity` by
     test; the rows of both hold their `interval`.
     """
 
@@ -71,14 +71,14 @@ class Results:
     localisation: pa.Table
 
     def p(self, audio: str) -> float | None:
-        """Mean probability of the class explained on the whole input; None where it was not measured."""
+        """Return the mean probability of the class explained on the whole input; None if it was not measured."""
         return next((means["p",].value for means in self.summary.get(audio, {}).values() if ("p",) in means), None)
 
 
 def read_results(directory: Path) -> Results:
-    """Read `evaluation.json` and the tables beside it; a missing table counts as an empty one.
+    """Read `evaluation.json` and the tables next to it; a missing table counts as an empty one.
 
-    Raises FileNotFoundError when `directory` holds no evaluation, ValueError for a table that lacks a column.
+    Raises FileNotFoundError if `directory` holds no evaluation, ValueError for a table that lacks a column.
     """
     record = directory / "evaluation.json"
     if not record.is_file():
@@ -115,25 +115,25 @@ def read_results(directory: Path) -> Results:
 
 
 def is_baseline(method: str) -> bool:
-    """Whether it is what `lmac` is measured against."""
+    """Return whether a method is a baseline, which `lmac` is compared with."""
     return not is_own(method) and method != IDEAL and method not in CONTROLS
 
 
 def counted(variants: Iterable[Variant]) -> list[Variant]:
-    """The variants that count; all variants of a method where none is marked."""
+    """Return the variants that count; all variants of a method if none is marked."""
     found = list(variants)
     marked = {variant.method for variant in found if variant.best}
     return [variant for variant in found if variant.best or variant.method not in marked]
 
 
 def variant_name(variant: Variant, among: Iterable[Variant]) -> str:
-    """A name that tells a variant from the others: the method's, with the mask or order where it has several."""
+    """Return a unique name of a variant: the method's, with the mask or order if it has several."""
     several = sum(other.method == variant.method for other in among) > 1
     return f"{printed(variant.method)} ({printed(variant.how)})" if several else printed(variant.method)
 
 
 def best(means: Mapping[Variant, Mapping[Key, Interval]], key: Key, higher: bool) -> Variant | None:
-    """The variant with the best value of a key, the first among equal ones; None where it was not measured."""
+    """Return the variant with the best value of a key, the first among equals; None if it was not measured."""
     values = {variant: of[key].value for variant, of in means.items() if key in of}
     sign = 1 if higher else -1
     known = [variant for variant, value in values.items() if not math.isnan(value)]
@@ -141,14 +141,14 @@ def best(means: Mapping[Variant, Mapping[Key, Interval]], key: Key, higher: bool
 
 
 def mean_gap(areas: Mapping[Key, Interval]) -> float:
-    """Insertion minus deletion, the mean over bins and energy; NaN where nothing was measured on both sides."""
+    """Compute insertion minus deletion, averaged over bins and energy; NaN if nothing was measured on both sides."""
     both = [by for side, by in areas if side == "insertion" and ("deletion", by) in areas]
     gaps = [areas["insertion", by].value - areas["deletion", by].value for by in both]
     return sum(gaps) / len(gaps) if gaps else math.nan
 
 
 def ranked(results: Results, audio: str) -> list[Variant]:
-    """The variants that count, best area first; those without areas last, in the order of the methods."""
+    """Return the variants that count, best area first; those without areas last, in the order of the methods."""
     areas = results.areas.get(audio, {})
     known = {variant.method for variant in areas}
     rest = [variant for variant in counted(results.points.get(audio, {})) if variant.method not in known]

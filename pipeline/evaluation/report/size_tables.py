@@ -1,4 +1,4 @@
-"""Tables of every method at equal size: masks of the first bins, and the areas under their curves."""
+"""Tables of methods at equal size: masks of the first bins, and the areas under their curves."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from pipeline.evaluation.report.verdict import AREAS, SIZES
 
 SCORES = ("ad", "ff", "fid_in")
 BEST_BASELINE = " †"
-# What needs no method, and what tells how much of a figure is size alone.
+# Orders that need no method and show how much of a figure is due to size alone.
 ALWAYS_SHOWN = ("energy", "random", "constant")
 QUIETEST_FIRST = ("constant", "signed_per_energy")
 
 
 def best_baselines_table(results: Results, audio: str) -> Table | None:
-    """AD, FF, Fid-In at `SIZES`: the explainer, the baselines of best AD and of best FF, the quietest bins first.
+    """Tabulate AD, FF, Fid-In at `SIZES`: the explainer, the baselines of best AD and of best FF, quietest bins first.
 
-    None where no baseline was measured.
+    Returns None if no baseline was measured.
     """
     points = results.points.get(audio, {})
     own = [variant for variant in counted(points) if is_own(variant.method)]
@@ -64,7 +64,7 @@ def best_baselines_table(results: Results, audio: str) -> Table | None:
 
 
 def areas_table(results: Results, audio: str) -> Table:
-    """Insertion and deletion areas of every method, best first, with the best of each column strong."""
+    """Tabulate insertion and deletion areas of every method, best first, with the best of each column in bold."""
     areas = results.areas[audio]
     order = [variant for variant in ranked(results, audio) if variant in areas]
     methods = {variant: areas[variant] for variant in order if variant.method != IDEAL}
@@ -85,7 +85,7 @@ def areas_table(results: Results, audio: str) -> Table:
 
 
 def sizes_table(results: Results, audio: str) -> Table:
-    """AD, FF and Fid-In at `SIZES` for the explainer, the baselines that are best in any of them, and controls."""
+    """Tabulate AD, FF and Fid-In at `SIZES` for the explainer, the baselines that are best in any, and controls."""
     points = {variant: results.points[audio][variant] for variant in counted(results.points[audio])}
     rows = []
     for by, budget in SIZES:
@@ -116,7 +116,7 @@ def sizes_table(results: Results, audio: str) -> Table:
 
 
 def all_sizes_table(results: Results, audio: str) -> Table:
-    """Every variant of every method at every size that was measured."""
+    """Tabulate every variant of every method at every size that was measured."""
     points, names = results.points[audio], ("p_in", "p_out", *SCORES)
     rows = [
         [

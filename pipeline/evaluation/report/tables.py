@@ -1,4 +1,4 @@
-"""Tables of everything but equal size: soft masks, paired differences, known truth, sanity checks and speed."""
+"""All tables but those at equal size: soft masks, paired differences, known truth, sanity checks and speed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAINT_DB = 5.0
 def soft_masks_table(
     results: Results, audio: str, caption: str, names: Sequence[str] = SCORES, every: bool = False
 ) -> Table:
-    """Scores of the masks that count, or of `every` mask; what was measured for none of them is left out."""
+    """Tabulate scores of the masks that count, or of `every` mask; scores measured for none of them are left out."""
     means = results.summary[audio]
     counting = counted(means)
     variants = list(means) if every else counting
@@ -45,7 +45,7 @@ def soft_masks_table(
 
 
 def differences_tables(rows: list[Row], audio: str) -> dict[str, Table]:
-    """Paired differences by what they are in: AD and FF at equal size, and all other scores."""
+    """Tabulate paired differences by score: AD and FF at equal size, and all other scores."""
     tables = {}
     for name in ("ad", "ff"):
         sized = {f"{name} at {100 * budget:g}% of {by}" for by, budget in SIZES}
@@ -57,7 +57,7 @@ def differences_tables(rows: list[Row], audio: str) -> dict[str, Table]:
 
 
 def truth_tables(results: Results) -> tuple[list[Table], list[Table]]:
-    """Localisation and separation over all windows and over faint events: of the masks that count, of all masks."""
+    """Tabulate localisation and separation over all windows and over faint events: for counted masks, and for all."""
     counting = counted(results.summary.get(next(iter(results.audio), ""), {}))
     known = {variant.method for variant in counting}
     best = {(variant.method, variant.how) for variant in counting}
@@ -82,7 +82,7 @@ def truth_tables(results: Results) -> tuple[list[Table], list[Table]]:
 
 
 def sanity_table(title: str, checks: list[Row]) -> Table:
-    """A row for each case, a column for each method and measure."""
+    """Tabulate sanity checks: a row for each case, a column for each method and measure."""
     columns = list(dict.fromkeys((check["method"], check["measure"]) for check in checks))
     by_case: dict[str, dict[tuple[str, str], Interval]] = {}
     for check in sorted(checks, key=lambda check: int(check["order"])):
@@ -93,17 +93,17 @@ def sanity_table(title: str, checks: list[Row]) -> Table:
 
 
 def speed_table(results: Results) -> Table:
-    """Seconds per window by method."""
+    """Tabulate seconds per window by method."""
     rows = [
         [printed(row["method"]), figures(row["seconds"]), f"{figures(row['ratio'], 2)}x", str(row["windows"])]
         for row in results.timing
     ]
-    columns = ["method", "seconds per window", "over lmac", "windows timed"]
-    return Table("What a window costs", columns, rows)
+    columns = ["method", "seconds per window", "relative to lmac", "windows timed"]
+    return Table("Time per window", columns, rows)
 
 
 def facts_table(results: Results) -> Table:
-    """What was evaluated, with what."""
+    """Tabulate what was evaluated, and with what."""
     facts = results.facts
     known = {
         "explainer": facts["explainer"] or "an explainer",
@@ -117,7 +117,7 @@ def facts_table(results: Results) -> Table:
 
 
 def glossary_table() -> Table:
-    """What the scores mean."""
+    """Tabulate the meaning of the scores."""
     rows = [[one.name, one.better or "neither", one.unit, one.meaning] for one in GLOSSARY]
     return Table("Glossary", ["score", "better", "unit", "meaning"], rows)
 

@@ -1,4 +1,4 @@
-"""Whether the explainer is ahead of the best baseline at equal size."""
+"""The verdict: whether the explainer is ahead of the best baseline at equal size."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pipeline.evaluation.report.results import (
     variant_name,
 )
 
-# The sizes at which methods are told apart: below, little is left to hear; above, every method keeps nearly all.
+# The sizes at which methods are compared: below, little is left to hear; above, every method keeps nearly all.
 SIZES = (*(("bins", budget) for budget in (0.02, 0.05, 0.1, 0.2)), *(("energy", budget) for budget in (0.5, 0.77, 0.9)))
 AREAS = tuple((side, by) for side in ("insertion", "deletion") for by in ("bins", "energy"))
 
 
 class Against(NamedTuple):
-    """`lmac` beside the baseline that is best in one figure."""
+    """`lmac` compared with the baseline that is best in one figure."""
 
     own: Interval
     baseline: Interval
@@ -35,7 +35,7 @@ class Against(NamedTuple):
 
     @property
     def level(self) -> bool:
-        """Whether the two are equal to the digit."""
+        """Whether the two are equal as printed."""
         return self.own.value == self.baseline.value
 
     @property
@@ -45,7 +45,7 @@ class Against(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """In words, with whether the intervals overlap."""
+        """The outcome in words, and whether the intervals overlap."""
         place = "level" if self.level else "ahead" if self.ahead else "behind"
         return f"{place}, intervals {'overlap' if self.own.overlaps(self.baseline) else 'do not overlap'}"
 
@@ -57,9 +57,9 @@ class Against(NamedTuple):
 
 
 def against_best(means: Means, key: Key, higher: bool, controls: bool = False) -> Against | None:
-    """`lmac` in the order that counts against the baseline, in whichever order, that is best in the figure `key`.
+    """Compare `lmac` in the order that counts with the baseline that is best in the figure `key`, in any order.
 
-    With `controls`, random and constant orders are baselines too. None where one of the two was not measured.
+    With `controls`, random and constant orders are baselines too. None if one of the two was not measured.
     """
     ours = {variant: means[variant] for variant in counted(means) if variant.method == OWN}
     theirs = {
@@ -74,7 +74,7 @@ def against_best(means: Means, key: Key, higher: bool, controls: bool = False) -
 
 
 def at_equal_size(results: Results, audio: str, controls: bool = False) -> dict[str, dict[Key, Against]]:
-    """`lmac` against the best baseline in AD and FF at each of `SIZES` that was measured, by score."""
+    """Compare `lmac` with the best baseline in AD and FF at each of `SIZES` that was measured, by score."""
     means = results.points.get(audio, {})
     return {
         name: {
@@ -87,13 +87,13 @@ def at_equal_size(results: Results, audio: str, controls: bool = False) -> dict[
 
 
 def in_areas(results: Results, audio: str) -> dict[Key, Against]:
-    """`lmac` against the best baseline in every area."""
+    """Compare `lmac` with the best baseline in every area."""
     means = results.areas.get(audio, {})
     return {key: found for key in AREAS if (found := against_best(means, key, score(key[0]).higher))}
 
 
 def verdict(results: Results) -> list[str]:
-    """In words, how `lmac` compares with baselines on each audio, and which baselines are left out."""
+    """Say in words how `lmac` compares with baselines on each audio, and which baselines are left out."""
     left_out: dict[str, list[str]] = {}
     for name, reason in (results.facts["methods_left_out"] or {}).items():
         left_out.setdefault(reason, []).append(printed(name))
@@ -105,7 +105,7 @@ def verdict(results: Results) -> list[str]:
 
 
 def on_audio(results: Results, audio: str) -> str:
-    """In words, how `lmac` compares with baselines on an audio."""
+    """Say in words how `lmac` compares with baselines on an audio."""
     said = []
     if counts := _counts(at_equal_size(results, audio)):
         said.append(f"At equal size, {OWN} is ahead of the best baseline {counts}.")

@@ -6,4 +6,4 @@ from pipeline.storage.errors import InputError
 
 
 class ClapError(InputError):
-    """A CLAP checkpoint, its tokenizer or its prompts cannot be used; the message names what, and what to do."""
+    """A CLAP checkpoint, its tokenizer or its prompts cannot be used; the message says which, and what to do."""

@@ -20,7 +20,7 @@ from schemas.explainer_config import ClapConfig, FrontEndConfig
 
 @dataclass(frozen=True)
 class ClapAudio:
-    """The audio branch of a checkpoint, without classes; `weights` by transformers' names."""
+    """The audio branch of a checkpoint, without classes; `weights` have transformers' names."""
 
     config: ClapConfig
     front_end: FrontEndConfig
@@ -34,9 +34,9 @@ class ClapAudio:
         templates: Sequence[str] = (),
         text_encoder: str = "",
     ) -> ClapClassifier:
-        """A classifier in evaluation mode whose classes are text embeddings `[n_classes, D]` of length 1.
+        """Build a classifier in evaluation mode whose classes are text embeddings `[n_classes, D]` of length 1.
 
-        Raises ValueError when they are of other sizes.
+        Raises ValueError if they have another shape.
         """
         size = self.config.projection
         lengths = class_embeddings.norm(dim=-1)
@@ -49,7 +49,7 @@ class ClapAudio:
         return classifier
 
     def with_linear_head(self, n_classes: int) -> ClapClassifier:
-        """A classifier with a linear head of random weights, to be trained."""
+        """Build a classifier with a linear head of random weights, to be trained."""
         return self._classifier({"head": "linear"}, n_classes)
 
     def _classifier(self, head: Mapping[str, object], n_classes: int) -> ClapClassifier:
@@ -60,11 +60,11 @@ class ClapAudio:
 
 
 def load_clap_audio(path: str | Path, window_s: float | None = None) -> ClapAudio:
-    """Read the audio branch of a laion-clap checkpoint file or of a directory of a Hugging Face ClapModel.
+    """Read the audio branch of a laion-clap checkpoint file, or of a directory of a Hugging Face ClapModel.
 
-    `window_s` is the length of the windows in seconds, at most and by default what CLAP was trained on. Nothing is
-    unpickled, and the text branch is not kept. Raises ClapError when it is no such checkpoint, when a weight is
-    missing, unexpected or of another shape, and for windows longer than CLAP takes.
+    `window_s` is the length of the windows in seconds: by default, and at most, that of CLAP's training. Nothing is
+    unpickled, and the text branch is not kept. Raises ClapError if `path` is no such checkpoint, if a weight is
+    missing, unexpected or of the wrong shape, and for windows longer than CLAP takes.
     """
     path = Path(path)
     if path.is_dir():
@@ -75,7 +75,7 @@ def load_clap_audio(path: str | Path, window_s: float | None = None) -> ClapAudi
         raise ClapError(f"{path} is neither a file nor a directory: give a checkpoint of CLAP")
     front_end = clap.front_end if window_s is None else clap.front_end.model_copy(update={"window_s": window_s})
     try:
-        # Validated anew, as a copy is not.
+        # Validated again, as model_copy does not validate.
         front_end = FrontEndConfig.model_validate(front_end.model_dump())
         clap.config.check_front_end(front_end)
     except ValidationError as error:
@@ -109,5 +109,5 @@ def _wanted(config: ClapConfig, front_end: FrontEndConfig) -> dict[str, Tensor]:
 
     with torch.device("meta"):
         model = ClapAudioModelWithProjection(audio_config(config, front_end.n_mels))
-    # Buffers that follow from sizes, or count batches, are not weights.
+    # Buffers that follow from sizes, and counters of batches, are not weights.
     return {name: weight for name, weight in model.state_dict().items() if not name.endswith(huggingface.DERIVED)}

@@ -1,4 +1,4 @@
-"""CLAP's audio branch as a classifier over linear magnitudes, its classes being prompts or those of a linear head."""
+"""CLAP's audio branch as a classifier over linear magnitudes; its classes are prompts or those of a linear head."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ClapClassifier(Classifier):
     """Linear magnitude `[B, F, T]` -> log-mel -> HTSAT -> embedding `[B, D]` of length 1 -> logits.
 
     With a bank of classes the logits are `logit_scale` times the cosine to `class_embeddings` `[n_classes, D]`, rows of
-    length 1 (Wu et al. 2023, arXiv 2211.06687, section 2), with a linear head its output for the embedding.
-    Raises ValueError where the front end does not fit, and for magnitudes of more frames than CLAP takes at once.
+    length 1 (Wu et al. 2023, arXiv 2211.06687, section 2); with a linear head they are its output for the embedding.
+    Raises ValueError if the front end does not fit, and for magnitudes of more frames than CLAP takes at once.
     """
 
     class_embeddings: Tensor
@@ -52,7 +52,7 @@ class ClapClassifier(Classifier):
         return self.class_embeddings[classes]
 
     def with_class_embeddings(self, embeddings: Tensor) -> ClapClassifier:
-        """A copy whose classes are other text embeddings `[n, D]` of length 1; its configuration names no prompts."""
+        """Return a copy with other class embeddings `[n, D]` of length 1; its configuration names no prompts."""
         other = deepcopy(self)
         other.config = self.config.model_copy(update={"prompts": (), "templates": ()})
         other.class_embeddings = embeddings.to(self.class_embeddings)

@@ -1,4 +1,4 @@
-"""Downloading the files of a CLAP once, into a cache."""
+"""Download the files of a CLAP once, into a cache."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from pipeline.models.clap import ClapError
 from pipeline.storage.errors import StorageError, as_storage_error
 from pipeline.storage.filesystem import display_url, open_filesystem
 
-# Timeouts to connect, and between two reads; a download as a whole has none.
+# Timeouts for connecting and between two reads; a download as a whole has none.
 _CONNECT_S, _SILENCE_S = 5.0, 60.0
 
 
 def cached_path(name: str) -> Path:
-    """Return where the cache holds the file of a name: below LMAC_CACHE, else below the user's cache folder."""
+    """Return the path of a named file in the cache: below LMAC_CACHE, else below the user's cache folder."""
     user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("LMAC_CACHE") or f"{user}/lmac").expanduser() / "clap" / name
 
 
 def cached_download(url: str, target: Path | None = None, *, check: Callable[[Path], None]) -> Path:
-    """Fetch a URL into the cache, unless it is there, and return its path.
+    """Fetch a URL into the cache, unless it is there already, and return its path.
 
-    Without `target` the file is named after the digest of its URL. It appears whole, and after `check` has accepted it,
-    or not at all.
-    Raises StorageError when it cannot be fetched, saying where to put it by hand; what `check` raises.
+    Without `target` the file is named after the digest of its URL. The file appears only when it is complete and
+    `check` has accepted it.
+    Raises StorageError if it cannot be fetched, saying where to put it by hand, and what `check` raises.
     """
     if target is None:
         digest = hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -58,7 +58,7 @@ def cached_download(url: str, target: Path | None = None, *, check: Callable[[Pa
     except Exception as error:
         if isinstance(error, ClapError | StorageError) or not _is_remote_failure(error):
             raise
-        # Without its cause: a client's own message may hold the URL with its credentials.
+        # Raised without its cause, as a client's own message may hold the URL with its credentials.
         raise StorageError(f"fetching {display_url(url)}: {_reason(error)}. {by_hand}") from None
     return target
 
@@ -71,11 +71,11 @@ def hub_url(repository: str, file: str) -> str:
 def hub_snapshot(
     name: str, *, marker: str, choose: Callable[[Collection[str]], Sequence[str] | None], files: str, put: str
 ) -> Path:
-    """Return the folder of a model of the hub, from the hub's own cache if it is whole there, else downloaded.
+    """Return the folder of a model from the hub, from the hub's own cache if it is complete there, else downloaded.
 
-    `choose` picks the files needed from those there are, and returns None when some are missing; `marker` is always
+    `choose` picks the needed files from those that exist, and returns None if some are missing; `marker` is always
     among them. For messages, `files` names them, and `put` says where to put them by hand.
-    Raises ClapError when the hub has no such model or it lacks files, StorageError when the hub is out of reach.
+    Raises ClapError if the hub has no such model or it lacks files, StorageError if the hub is out of reach.
     """
     cached = cached_snapshot(name, marker)
     if cached is not None and choose([file.name for file in cached.iterdir() if file.exists()]) is not None:
@@ -117,7 +117,7 @@ def hub_snapshot(
 
 
 def cached_snapshot(name: str, marker: str) -> Path | None:
-    """Return the folder of a model in the hub's cache that holds the file `marker`, None if there is none."""
+    """Return the folder in the hub's cache that holds the model's file `marker`, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(name, marker, cache_dir=_hub_constants().HF_HUB_CACHE)
@@ -125,7 +125,7 @@ def cached_snapshot(name: str, marker: str) -> Path | None:
 
 
 def _hub_constants() -> Any:
-    # Imported late, as all of the hub's client: it takes a second, and few commands need it.
+    # Imported late, like all of the hub's client: it takes a second, and few commands need it.
     from huggingface_hub import constants
 
     return constants
@@ -140,7 +140,7 @@ def _open(url: str) -> tuple[AbstractFileSystem, str]:
         return open_filesystem(url)
     from aiohttp import ClientTimeout
 
-    # aiohttp's default ends any download after five minutes, and leaves the proxies of the environment unused.
+    # aiohttp's defaults abort any download after five minutes, and ignore the proxies of the environment.
     timeout = ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S)
     return fsspec.filesystem("http", client_kwargs={"timeout": timeout, "trust_env": True}), url
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class Htsat(nn.Module):
     """Log-mel `[B, T, n_mels]` -> projected embedding `[B, D]`, not normalised, and representations shallow to deep.
 
-    The first representation (see `ClassifierOutput`) is the standardised log-mel, the second the embedded patches,
-    then follow the stages of Swin blocks: `[B, C_k, ceil(T / 2^k), n_mels / 2^k]`. The patches, four frames
-    and bands wide, are interpolated to a stride of two, so that no depth is coarser than twice the one before.
+    The first representation (see `ClassifierOutput`) is the standardised log-mel, the second the embedded patches, and
+    the others are the stages of Swin blocks: `[B, C_k, ceil(T / 2^k), n_mels / 2^k]`. The patches, four frames and
+    four bands wide, are interpolated to a stride of two, so that no depth is coarser than twice the one before.
 
     `weights` is transformers' ClapAudioModelWithProjection, with its names of weights. It stays in evaluation mode:
-    batch normalisation never learns here.
+    batch normalisation is never updated here.
     """
 
     def __init__(self, config: ClapConfig, n_mels: int, clip_frames: int) -> None:
@@ -52,13 +52,13 @@ class Htsat(nn.Module):
     def forward(
         self, log_mel: Tensor, silence: Tensor, shifts: Sequence[Tensor] = ()
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """`silence` `[n_mels]` is the log-mel of silence, which pads a window that is shorter than the clip.
+        """Encode a batch; `silence` `[n_mels]` is the log-mel of silence, which pads windows shorter than the clip.
 
         `shifts` as in `Classifier.forward`.
         """
         encoder: Any = self.weights.audio_model.audio_encoder
         clip = Clip(log_mel.shape[1], self.clip_frames, self.image_frames, self.repeated)
-        # One channel: the other three of a fusion checkpoint are for audio longer than a clip only.
+        # One channel: the other three of a fusion checkpoint are only for audio longer than a clip.
         x = standardised(encoder.batch_norm, log_mel)
         plain = 1 + len(self.grids) - len(shifts)
         representations = [x]
@@ -92,10 +92,10 @@ class Htsat(nn.Module):
         return embedding, tuple(representations)
 
     def _image_weights(self, clip: Clip, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights of a window's frames `[image_frames, T]`, and of silence `[image_frames, 1]`, in the image's frames.
+        """Return the weights of a window's frames `[image_frames, T]` and of silence `[image_frames, 1]` in the image.
 
-        The clip is repeated or padded, and stretched as transformers does it; as one product, because a GPU adds the
-        gradients of an interpolation up in any order.
+        They repeat or pad the clip and stretch it as transformers does, in one matrix product, because a GPU sums the
+        gradients of an interpolation in no fixed order.
         """
         key = (clip, like.device)
         if key not in self._weights_of_image:
@@ -111,13 +111,13 @@ class Htsat(nn.Module):
 
 
 def standardised(batch_norm: nn.Module, log_mel: Tensor) -> Tensor:
-    """A log-mel `[B, T, n_mels]` normalised per band, `[B, 1, T, n_mels]`."""
+    """Normalise a log-mel `[B, T, n_mels]` per band, to `[B, 1, T, n_mels]`."""
     x: Tensor = batch_norm(log_mel.transpose(1, 2)[..., None])
     return x.permute(0, 3, 2, 1)
 
 
 def audio_config(config: ClapConfig, n_mels: int) -> ClapAudioConfig:
-    """The same sizes as transformers' configuration."""
+    """Convert the sizes to transformers' configuration."""
     from transformers import ClapAudioConfig
 
     return ClapAudioConfig(

@@ -35,7 +35,7 @@ _FIXED = {
 
 
 def read_audio_config(directory: Path) -> dict[str, Any]:
-    """All settings of the audio branch. Raises ClapError when there are none, or some that are not implemented here."""
+    """Read all settings of the audio branch. Raises ClapError if there are none, or some are not implemented here."""
     # Imported late: it takes seconds, and few commands need it.
     from transformers import ClapConfig as TheirConfig
 
@@ -56,7 +56,7 @@ def read_audio_config(directory: Path) -> dict[str, Any]:
 
 
 def clap_config(audio: Mapping[str, Any], front_end: Mapping[str, Any], directory: Path) -> ClapConfig:
-    """The sizes of the audio branch. Raises ClapError when they do not fit each other."""
+    """Read the sizes of the audio branch. Raises ClapError if they are inconsistent."""
     patch, stride = _one(audio["patch_size"]), _one(audio["patch_stride"])
     if patch is None or patch != stride:
         raise ClapError(f"{directory / CONFIG}: patches must be square and side by side, got {patch} every {stride}")
@@ -85,7 +85,7 @@ def clap_config(audio: Mapping[str, Any], front_end: Mapping[str, Any], director
 
 
 def read_extractor(directory: Path) -> dict[str, Any]:
-    """All settings of the feature extractor. Raises ClapError when one is missing or not implemented here."""
+    """Read all settings of the feature extractor. Raises ClapError if one is missing or not implemented here."""
     if (directory / EXTRACTOR).is_file():
         path = directory / EXTRACTOR
         read: Any = _read_json(path)
@@ -110,7 +110,7 @@ def read_extractor(directory: Path) -> dict[str, Any]:
 
 
 def front_end_config(extractor: Mapping[str, Any], directory: Path) -> FrontEndConfig:
-    """The front end that computes what the feature extractor does. Raises ClapError when it cannot."""
+    """Return the front end that computes the same as the feature extractor. Raises ClapError if there is none."""
     slaney = extractor["truncation"] != "fusion"
     try:
         return FrontEndConfig(
@@ -133,9 +133,9 @@ def front_end_config(extractor: Mapping[str, Any], directory: Path) -> FrontEndC
 
 
 def read_weights(directory: Path, unwanted: tuple[str, ...] = _TEXT) -> tuple[dict[str, Tensor], Path]:
-    """All weights, except those whose name begins with one of `unwanted` (the text branch), and the file they are in.
+    """Read all weights, except those whose name begins with one of `unwanted` (the text branch); also return the file.
 
-    Raises ClapError when there is none.
+    Raises ClapError if there is none.
     """
     if (directory / SAFETENSORS).is_file():
         path = directory / SAFETENSORS
@@ -148,7 +148,7 @@ def read_weights(directory: Path, unwanted: tuple[str, ...] = _TEXT) -> tuple[di
 
 
 def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The weights that are `wanted`; raises ClapError for the first that is missing, left over or of another shape."""
+    """Select the `wanted` weights; raises ClapError for the first that is missing, left over or of the wrong shape."""
     audio = {name: weight for name, weight in weights.items() if not name.endswith(DERIVED)}
     check_weights(audio, {SCALE: [], **{name: list(weight.shape) for name, weight in wanted.items()}}, path)
     return {name: audio[name] for name in wanted}

@@ -27,10 +27,10 @@ FRONT_END = FrontEndConfig(
     quantised=True,
     window_s=10.0,
 )
-# Where HTSAT takes four log-mels instead of a waveform, another function of the original makes them.
+# Used by HTSATs that take four log-mels instead of a waveform; another function of the original makes these.
 FUSION_FRONT_END = FRONT_END.model_copy(update={"mel_scale": "htk", "mel_norm": "none"})
 
-# HTSAT-tiny, -base and -large by the channels of their patches; with the depths given a missing block is noticed.
+# HTSAT-tiny, -base and -large by the channels of their patches; the fixed depths reveal a missing block.
 SIZES = {
     channels: ClapConfig(channels=channels, depths=depths)
     for channels, depths in ((96, (2, 2, 6, 2)), (128, (2, 2, 12, 2)), (256, (2, 2, 12, 2)))
@@ -66,7 +66,7 @@ _PARALLEL = "module."
 
 
 def read_laion(path: Path) -> dict[str, Tensor]:
-    """All weights of a checkpoint, by the names laion-clap gives them. Raises ClapError when it holds none."""
+    """Read all weights of a checkpoint, by laion-clap's names. Raises ClapError if it holds none."""
     found = read_torch(path)
     state = found.get("state_dict", found)
     if not isinstance(state, Mapping):
@@ -82,12 +82,12 @@ def read_laion(path: Path) -> dict[str, Tensor]:
 
 
 def not_audio(name: str) -> bool:
-    """Whether a weight of laion-clap's is no part of the audio branch's embedding."""
+    """Return whether a weight of laion-clap does not affect the audio branch's embedding."""
     return name.startswith(_TEXT) or _UNUSED.match(name) is not None
 
 
 def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, ClapConfig] = SIZES) -> ClapConfig:
-    """The sizes of a checkpoint's HTSAT. Raises ClapError when they are not known."""
+    """Return the sizes of a checkpoint's HTSAT. Raises ClapError if they are not known."""
     if _PATCHES not in weights:
         raise ClapError(
             f"{path} lacks the weight {_PATCHES!r}: it is not a checkpoint of laion-clap, or not one with HTSAT"
@@ -103,9 +103,9 @@ def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, C
 
 
 def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The audio branch's weights, named and shaped as transformers' `wanted` ones.
+    """Convert the audio branch's weights to the names and shapes of transformers' `wanted` ones.
 
-    Raises ClapError for the first weight that is missing, left over or of another shape, by the checkpoint's name.
+    Raises ClapError for the first weight that is missing, left over or of the wrong shape, by the checkpoint's name.
     """
     theirs = {name: laion_name(name) for name in wanted}
     shapes: dict[str, list[int]] = {SCALE: []}
@@ -123,7 +123,7 @@ def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
 
 
 def check_mel_filters(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raise ClapError where a checkpoint holds the mel filters of its front end, and they are not ours."""
+    """Raise ClapError if a checkpoint holds the mel filters of its front end, and they differ from ours."""
     if _FILTERS in weights:
         check_finite(_FILTERS, weights[_FILTERS], path)
         theirs, ours = weights[_FILTERS].float(), FrontEnd(FRONT_END).mel_weights
@@ -132,7 +132,7 @@ def check_mel_filters(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def laion_name(name: str) -> str:
-    """What laion-clap calls the weight of a ClapAudioModelWithProjection."""
+    """Return laion-clap's name of a weight of a ClapAudioModelWithProjection."""
     for pattern, replacement in _RENAMED:
         name = re.sub(pattern, replacement, name)
     return name

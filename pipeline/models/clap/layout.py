@@ -1,4 +1,4 @@
-"""Time and frequency in HTSAT: from its folded image back to frames and mel bands, and the way there."""
+"""Time and frequency in HTSAT: between its folded image and the frames and mel bands of the log-mel."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Clip:
-    """How HTSAT's input is made of a window of `frames`: repeated `repeats` times, then silence up to `clip_frames`.
+    """How a window of `frames` becomes HTSAT's input: repeated `repeats` times, then silence up to `clip_frames`.
 
-    The first and the last frame are centred on the window's edges, so that repeats are n - 1 frames apart. The clip is
-    then stretched linearly to `image_frames`.
+    The first and the last frame are centred on the window's edges, so that repeats are `frames - 1` frames apart. The
+    clip is then stretched linearly to `image_frames`.
     """
 
     frames: int
@@ -38,7 +38,7 @@ class Clip:
         return max((self.clip_frames - 1) // self.period, 1) if self.repeated else 1
 
     def frame_of_clip(self) -> Tensor:
-        """The frame of the window at each frame of the clip, `[clip_frames]`; `frames` stands for silence."""
+        """Return the window's frame number for each frame of the clip, `[clip_frames]`; `frames` means silence."""
         place = torch.arange(self.clip_frames)
         end = self.repeats * self.period
         last = torch.where(place == end, self.frames - 1, self.frames)
@@ -47,11 +47,11 @@ class Clip:
 
 @lru_cache(maxsize=64)
 def time_maps(clip: Clip, stride: int, cell: int) -> tuple[Tensor, Tensor]:
-    """Linear maps between the image's columns, of `cell` stretched frames, and cells of `stride` frames of a window.
+    """Return linear maps between image columns of `cell` stretched frames and cells of `stride` window frames.
 
-    Returns the map to the window `[ceil(frames / stride), image_frames / cell]`, the mean over the repeats, and the map
-    to the image `[image_frames / cell, ceil(frames / stride)]`, where silence gets nothing. Both interpolate linearly
-    between centres.
+    The map to the window, `[ceil(frames / stride), image_frames / cell]`, averages over the repeats; the map to the
+    image, `[image_frames / cell, ceil(frames / stride)]`, is zero for silence. Both interpolate linearly between
+    centres.
     """
     stretch = (clip.image_frames - 1) / max(clip.clip_frames - 1, 1)
     n_cells, n_columns = -(-clip.frames // stride), clip.image_frames // cell
@@ -70,7 +70,7 @@ def time_maps(clip: Clip, stride: int, cell: int) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=64)
 def mel_maps(n_mels: int, stride: int, cell: int) -> tuple[Tensor, Tensor]:
-    """Linear maps between image rows of `cell` mel bands and cells of `stride`: `[n/stride, n/cell]`, and back."""
+    """Return linear maps from image rows of `cell` mel bands to cells of `stride`, `[n/stride, n/cell]`, and back."""
     n_cells, n_rows = n_mels // stride, n_mels // cell
     to_window = ((torch.arange(n_cells, dtype=torch.float64) + 0.5) * stride - 0.5 - (cell - 1) / 2) / cell
     to_image = ((torch.arange(n_rows, dtype=torch.float64) + 0.5) * cell - 0.5 - (stride - 1) / 2) / stride
@@ -78,13 +78,13 @@ def mel_maps(n_mels: int, stride: int, cell: int) -> tuple[Tensor, Tensor]:
 
 
 def interpolation(place: Tensor, n: int) -> Tensor:
-    """Weights `[m, n]` of linear interpolation at places `[m]` between the points 0..n-1; beyond them, the nearest."""
+    """Return weights `[m, n]` of linear interpolation at places `[m]` between points 0..n-1; beyond, the nearest."""
     place = place.clamp(0, n - 1)
     return (1 - (place[:, None] - torch.arange(n, dtype=place.dtype)).abs()).clamp_min(0)
 
 
 def unfolded(tokens: Tensor, strips: int) -> Tensor:
-    """HTSAT's tokens `[B, side * side, C]` as `[B, C, time, mel]` of the clip: its strips of time put end to end."""
+    """Unfold HTSAT's tokens `[B, side * side, C]` to the clip's `[B, C, time, mel]`, joining its strips of time."""
     batch, n, channels = tokens.shape
     side = round(n**0.5)
     x = tokens.view(batch, strips, side // strips, side, channels)
@@ -92,7 +92,7 @@ def unfolded(tokens: Tensor, strips: int) -> Tensor:
 
 
 def folded(x: Tensor, strips: int) -> Tensor:
-    """The inverse of `unfolded`."""
+    """Invert `unfolded`."""
     batch, channels, time, mels = x.shape
     x = x.view(batch, channels, strips, time // strips, mels)
     return x.permute(0, 2, 4, 3, 1).reshape(batch, time * mels, channels)
@@ -101,18 +101,18 @@ def folded(x: Tensor, strips: int) -> Tensor:
 class TokenGrid(nn.Module):
     """Tokens of HTSAT `[B, side * side, C]` -> a window's representation `[B, C, ceil(T / stride), n_mels / stride]`.
 
-    Time and mel bands lie as in the log-mel `[B, T, n_mels]`; repeats of a short window are averaged. A token covers
-    `cell` frames and mel bands.
+    Time and mel bands are laid out as in the log-mel `[B, T, n_mels]`; repeats of a short window are averaged. A token
+    covers `cell` frames and `cell` mel bands.
     """
 
     def __init__(self, n_mels: int, strips: int, stride: int, cell: int) -> None:
         super().__init__()
         self.n_mels, self.strips, self.stride, self.cell = n_mels, strips, stride, cell
-        # Copied to a device once: at every pass a copy would wait for what the device computes.
+        # Copied to a device once, as a copy in every pass would wait for the device's computations.
         self._maps: dict[tuple[Clip, torch.device, torch.dtype], list[Tensor]] = {}
 
     def maps(self, clip: Clip, like: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """The maps of time and of mel bands, each to the window and to the image, on the device of `like`."""
+        """Return the maps of time and of mel bands, each to the window and to the image, on the device of `like`."""
         key = (clip, like.device, like.dtype)
         if key not in self._maps:
             both = *time_maps(clip, self.stride, self.cell), *mel_maps(self.n_mels, self.stride, self.cell)
@@ -125,22 +125,22 @@ class TokenGrid(nn.Module):
         return time[0] @ unfolded(tokens, self.strips) @ mel[0].T
 
     def to_tokens(self, representation: Tensor, clip: Clip) -> Tensor:
-        """A representation `[B, C, ceil(T / stride), n_mels / stride]` carried back to tokens `[B, side * side, C]`."""
+        """Map a representation `[B, C, ceil(T / stride), n_mels / stride]` back to tokens `[B, side * side, C]`."""
         time, mel = self.maps(clip, representation)
         return folded(time[1] @ representation @ mel[1].T, self.strips)
 
     def with_gradient(self, tokens: Tensor, representation: Tensor, clip: Clip) -> Tensor:
-        """The tokens unchanged; autograd takes them as made from their representation."""
+        """Return the tokens unchanged, but for autograd as a function of their representation."""
         passed: Tensor = _GradientThroughGrid.apply(tokens, representation, self, clip)
         return passed
 
 
 class _GradientThroughGrid(torch.autograd.Function):
-    """`h` -> `h`, with `r = R h` put into its path: `h = U r + (h - U R h)`, the bracket being constant in `r`.
+    """`h` -> `h`, written as a function of `r = R h`: `h = U r + (h - U R h)`, where the bracket is constant in `r`.
 
-    R and U are not inverses of each other, as windows repeat and grids differ. The gradient of `r` is `U' g`, and that
-    of `h` beside it `g - R' U' g`: added to what comes by way of `r` it is `g` again, so that no gradient of the
-    classifier depends on the detour.
+    R and U are not inverses of each other, as windows repeat and grids differ. The gradient of `r` is `U' g`, and the
+    direct gradient of `h` is `g - R' U' g`. Together with the gradient through `r` it is `g` again, so that the
+    classifier's gradients do not depend on this rewriting.
     """
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""The audio paths of laion-clap and transformers, to hold ours against.
+"""The audio paths of laion-clap and transformers, to compare ours with.
 
-laion-clap is not imported as a whole, which takes many seconds and requests tokenizers from a hub: its audio encoder
-is, and from its data module only the functions that make the encoder's input.
+laion-clap is not imported as a whole, which would take many seconds and request tokenizers from a hub. Only its audio
+encoder is imported, and from its data module only the functions that make the encoder's input.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ class LaionAudio(nn.Module):
         self.logit_scale_t = nn.Parameter(torch.tensor(np.log(1 / 0.07), dtype=torch.float32))
 
     def forward(self, waveforms: Tensor, quantised: bool = True) -> Tensor:
-        """Embeddings `[B, 512]` of waveforms `[B, n]` at 48 kHz, as `get_audio_embedding_from_data` makes them.
+        """Compute embeddings `[B, 512]` of waveforms `[B, n]` at 48 kHz like `get_audio_embedding_from_data`.
 
-        That truncates arrays to 16 bits (as `get_audio_embedding_from_filelist` does all files), but not tensors.
+        That function truncates arrays to 16 bits (as `get_audio_embedding_from_filelist` does for all files), but not
+        tensors.
         """
         functions, samples = laion_functions(), []
         for waveform in waveforms:
@@ -69,9 +70,9 @@ class LaionAudio(nn.Module):
 
 
 def load_original(source: ClapSource) -> tuple[str, Embed]:
-    """The name of the library that a checkpoint was made for, and its embedding of waveforms no longer than a clip.
+    """Return the name of a checkpoint's original library, and its embedding of waveforms no longer than a clip.
 
-    Raises ClapError when the library cannot load the checkpoint.
+    Raises ClapError if the library cannot load the checkpoint.
     """
     if source.kind == "laion":
         return "laion-clap", _load_laion(source.path)
@@ -101,7 +102,7 @@ def _load_transformers(directory: Path) -> Embed:
     def embed(waveforms: Tensor) -> Tensor:
         rate = extractor.sampling_rate
         features = extractor([x.numpy() for x in waveforms], sampling_rate=rate, return_tensors="pt")["input_features"]
-        # The extractor draws a clip of the batch at random to count as longer, where a model has weights for that.
+        # For a model with fusion weights, the extractor treats one clip of the batch, drawn at random, as longer.
         longer = torch.zeros(len(waveforms), 1, dtype=torch.bool)
         output = model.get_audio_features(input_features=features.float(), is_longer=longer)
         embeddings: Tensor = output.pooler_output
@@ -111,7 +112,7 @@ def _load_transformers(directory: Path) -> Embed:
 
 
 def _laion_folder() -> Path:
-    """The folder of laion-clap, found and put on the path without importing it."""
+    """Find the folder of laion-clap and put it on the path, without importing the package."""
     spec = importlib.util.find_spec("laion_clap")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("laion_clap is not installed")
@@ -123,8 +124,8 @@ def _laion_folder() -> Path:
 
 @cache
 def laion_functions() -> Mapping[str, Callable[..., Any]]:
-    """`get_mel`, `get_audio_features` and the rounding to 16 bits of laion-clap's `training/data.py`, unchanged."""
-    # Imported late: a second, for this alone.
+    """Return laion-clap's own `get_mel`, `get_audio_features` and 16-bit rounding, from its `training/data.py`."""
+    # Imported late: it takes a second, and only this needs it.
     import torchaudio
     import torchvision  # type: ignore[import-untyped]
 

@@ -1,4 +1,4 @@
-"""Our embeddings of a CLAP's checkpoint held against those of the library that it was made for."""
+"""Compare our embeddings of a CLAP checkpoint with those of its original library."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pipeline.models.clap.zero_shot import PREFIX
 # Embeddings have length 1. The largest difference measured is 2.2e-5 (docs/clap.md).
 BOUND = 1e-4
 
-# Hertz, and amplitude: from 26 dB below full scale up to it.
+# Hertz and amplitude, from 26 dB below full scale up to full scale.
 _TONES = ((100, 0.5), (220, 0.9), (440, 0.05), (1000, 1.0), (3000, 0.5), (12_000, 0.5))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A checkpoint in the library that it was made for, by name, and in ours."""
+    """A checkpoint loaded in its original library, whose name is `library`, and in ours."""
 
     library: str
     original: Embed
@@ -33,12 +33,12 @@ class Pair:
 
     @property
     def sample_rate(self) -> int:
-        """Hertz of the waveforms that both take."""
+        """The sample rate in Hz of the waveforms that both take."""
         return self.classifier.front_end.config.sample_rate
 
     @property
     def samples(self) -> int:
-        """Samples of a clip, the longest waveform that both take."""
+        """The number of samples of a clip, the longest waveform that both take."""
         return self.classifier.front_end.config.window_samples
 
 
@@ -46,9 +46,9 @@ class Pair:
 class Parity:
     """How far our embeddings of `n` waveforms lie from the original's: least cosine, largest difference of an entry.
 
-    `spread` is the least cosine among the original's own embeddings: were it 1, the comparison would say nothing.
-    `seconds` are ours for a waveform. `whole` says that the waveforms fill a clip: shorter ones are repeated, which the
-    originals do with the waveform and we with its frames, and so differ at the seams.
+    `spread` is the least cosine among the original's own embeddings: if it were 1, the comparison would mean nothing.
+    `seconds` is our time per waveform. `whole` says that the waveforms fill a clip. Shorter ones are repeated: the
+    originals repeat the waveform, we repeat its frames, so results differ at the seams.
     """
 
     signals: str
@@ -60,7 +60,7 @@ class Parity:
     whole: bool
 
     def within(self, bound: float = BOUND) -> bool:
-        """Whether whole clips agree within a bound; shorter ones are not held to it."""
+        """Return whether whole clips agree within a bound; shorter ones always pass."""
         return not self.whole or self.difference <= bound
 
 
@@ -79,7 +79,7 @@ def load_pair(where: str, device: torch.device = torch.device("cpu")) -> Pair:
 def check_parity(pair: Pair, clips: Sequence[Tensor] = ()) -> Iterator[Parity]:
     """Compare the two on noise, tones and clips `[n]`, at the pair's sample rate.
 
-    Each clip is cut to its first `pair.samples` or repeated up to them; shorter ones are compared as they are, too.
+    Each clip is cut or repeated to `pair.samples` samples; shorter ones are also compared as they are.
     """
     yield compare(pair, "noise", list(noises(pair.samples)))
     yield compare(pair, "tones", list(tones(pair.samples, pair.sample_rate)))
@@ -97,7 +97,7 @@ def compare(pair: Pair, signals: str, waveforms: Sequence[Tensor]) -> Parity:
     """Compare the embeddings of waveforms `[n]`, one at a time."""
     original = torch.cat([pair.original(waveform[None]) for waveform in waveforms])
     start = time.perf_counter()
-    # A GPU's convolutions round to ten bits unless they are told not to, which is not what is compared here.
+    # By default a GPU's convolutions round to ten bits (TF32), which would distort the comparison.
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         ours = torch.cat([embed(pair.classifier, waveform[None].to(pair.classifier.device)) for waveform in waveforms])
     ours = ours.cpu()
@@ -109,20 +109,20 @@ def compare(pair: Pair, signals: str, waveforms: Sequence[Tensor]) -> Parity:
 
 
 def embed(classifier: ClapClassifier, waveforms: Tensor) -> Tensor:
-    """Our embeddings `[B, D]` of waveforms `[B, n]`."""
+    """Compute our embeddings `[B, D]` of waveforms `[B, n]`."""
     embedding: Tensor = classifier(classifier.front_end.stft(waveforms).abs()).embedding
     return embedding
 
 
 def noises(samples: int) -> Tensor:
-    """White noise at three levels, and a burst of it in silence, `[4, samples]`."""
+    """Return white noise at three levels, and a burst of noise in silence, `[4, samples]`."""
     noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))
     burst = torch.where(torch.arange(samples) * 5 // samples == 2, 0.1 * noise, 0.0)
     return torch.stack([0.3 * noise, 0.03 * noise, 0.0003 * noise, burst])
 
 
 def tones(samples: int, sample_rate: int) -> Tensor:
-    """Sines from 100 Hz to 12 kHz, as far as the sample rate allows, `[n, samples]`."""
+    """Return sines from 100 Hz to 12 kHz, as far as the sample rate allows, `[n, samples]`."""
     seconds = torch.arange(samples, dtype=torch.float64) / sample_rate
     tones = [(hz, level) for hz, level in _TONES if hz < sample_rate / 2]
     return torch.stack([(level * torch.sin(2 * torch.pi * hz * seconds)).float() for hz, level in tones])

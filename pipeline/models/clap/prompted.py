@@ -1,4 +1,4 @@
-"""An explainer of a CLAP with other prompts for classes, where its decoder is conditioned on prompts."""
+"""Give an explainer of a CLAP other prompts as classes, if its decoder is conditioned on prompts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from schemas.explainer_config import ClapConfig
 def load_prompted(
     explainer: str, prompts: str, where: str | None = None, templates: Sequence[str] | None = None
 ) -> LoadedExplainer:
-    """Load an explainer by its name or URL, with other prompts for classes.
+    """Load an explainer by its name or URL, with other prompts as classes.
 
-    `where` is the CLAP that it explains, by default the one that comes with it; `templates` are by default its own.
+    `where` is the CLAP that it explains, by default the one shipped with it; `templates` are by default its own.
     Raises ExplainerError as `load_explainer` does, and ClapError as `with_prompts` does.
     """
     loaded = load_explainer(explainer)
@@ -36,10 +36,9 @@ def load_prompted(
 def with_prompts(
     explainer: LoadedExplainer, where: str, prompts: str, templates: Sequence[str] = (PLACEHOLDER,)
 ) -> LoadedExplainer:
-    """The same explainer with other prompts for classes; `where` is the CLAP that it explains, for its text encoder.
+    """Return the same explainer with other prompts as classes, embedded by the text encoder of its CLAP, `where`.
 
-    Raises ClapError when the decoder is not for prompts, when it was trained for another CLAP, and as `load_zero_shot`
-    does.
+    Raises ClapError if the decoder is not for prompts or was trained for another CLAP, and as `load_zero_shot` does.
     """
     config = explainer.config
     if config.decoder is None or not config.decoder.prompted:
@@ -63,7 +62,7 @@ def with_prompts(
 
 
 def setting_differences(one: LoadedExplainer, other: LoadedExplainer) -> list[tuple[str, object, object]]:
-    """The settings in which two explainers differ, by name; the bits of their text embeddings are not compared."""
+    """List the settings in which two explainers differ, by name, without comparing the bits of text embeddings."""
     ours, theirs = _settings(one), _settings(other)
     return [
         (name, ours.get(name), theirs.get(name))

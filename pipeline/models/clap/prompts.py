@@ -1,4 +1,4 @@
-"""Prompts as a person gives them -> a class bank: the classes of a zero-shot classifier, embedded once."""
+"""Turn a user's prompts into a class bank: the classes of a zero-shot classifier, embedded once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.class_bank import PLACEHOLDER, ClassBankConfig, check_prompts, chec
 
 SEPARATOR, COMMENT = ";", "#"
 _FILE_SUFFIX = ".txt"
-# Beyond this the logits of two classes are the same for any audio.
+# Above this cosine the logits of two classes are practically equal for any audio.
 _SAME_COSINE = 0.99999
 
 
@@ -40,10 +40,10 @@ class ClassBank:
 
 
 def parse_prompts(given: str) -> tuple[str, ...]:
-    """Return the prompts of `"a dog barking; rain on a roof"`, or of a .txt file or URL with one a line.
+    """Parse prompts from a text like `"a dog barking; rain on a roof"`, or from a .txt file or URL with one per line.
 
-    Spaces are trimmed and made one. In a file, blank lines and those that begin with `#` are skipped.
-    Raises ClapError when there is no prompt, one has no letters, two are equal, or the file is not there or not text.
+    Spaces are trimmed and runs collapsed to one. In a file, blank lines and those that begin with `#` are skipped.
+    Raises ClapError if there is no prompt, one has no letters, two are equal, or the file is missing or not text.
     """
     in_file = SEPARATOR not in given and (is_url(given.strip()) or given.strip().lower().endswith(_FILE_SUFFIX))
     where = display_url(given.strip()) if in_file else "the prompts"
@@ -56,11 +56,11 @@ def parse_prompts(given: str) -> tuple[str, ...]:
 
 
 def make_class_bank(encoder: Embedder, prompts: Sequence[str], templates: Sequence[str] = (PLACEHOLDER,)) -> ClassBank:
-    """Embed each prompt in every template; its class embedding is the normalised mean of these.
+    """Embed each prompt in every template; the class embedding is the normalised mean of these.
 
     This is the prompt ensembling of CLIP (Radford et al. 2021, arXiv 2103.00020, section 3.1.4).
-    Raises ClapError for prompts or templates that cannot be used, for those the encoder refuses, and for two prompts
-    with practically the same embedding.
+    Raises ClapError for invalid prompts or templates, for those that the encoder refuses, and for two prompts with
+    practically the same embedding.
     """
     try:
         check_prompts(prompts)

@@ -1,4 +1,4 @@
-"""A CLAP by its path, URL or name (`clap:WHERE`) -> a checkpoint file or directory on this machine."""
+"""Resolve the path, URL or name of a CLAP (`clap:WHERE`) to a checkpoint file or directory on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAION_FILES = (
 CONFIG = "config.json"
 BUNDLED = "clap"  # a folder in an explainer's directory
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-# The settings of the front end: a file of their own, or since transformers 5 a part of the processor's.
+# The settings of the front end have their own file, or since transformers 5 are part of the processor's.
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 TOKENIZER_FILES = " or ".join(" with ".join(files) for files in TOKENIZERS)
@@ -41,19 +41,19 @@ _ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
 
 @dataclass(frozen=True)
 class ClapSource:
-    """A checkpoint on this machine: a file of laion-clap's, or a directory of a Hugging Face ClapModel."""
+    """A checkpoint on this machine: a laion-clap file, or a directory of a Hugging Face ClapModel."""
 
     kind: Literal["laion", "huggingface"]
     path: Path
 
 
 def resolve_clap(where: str) -> ClapSource:
-    """Find a CLAP by a path, a URL, a name of laion's or a name on the Hugging Face hub, downloading it if need be.
+    """Find a CLAP by path, URL, laion's name or Hugging Face name, downloading it if necessary.
 
-    A path that exists takes precedence over a name; `hf://owner/name` is always on the hub. Downloads are cached. A
+    An existing path takes precedence over a name; `hf://owner/name` is always on the hub. Downloads are cached. A
     CLAP that comes with the package has the name of its explainer.
-    Raises ClapError when there is nothing, or something else; StorageError when a download fails, saying what to fetch
-    and where to put it.
+    Raises ClapError if nothing, or no CLAP, is found; StorageError if a download fails, saying what to fetch and where
+    to put it.
     """
     if where.startswith("hf://"):
         return _from_hub(where.removeprefix("hf://"))
@@ -79,14 +79,14 @@ def resolve_clap(where: str) -> ClapSource:
 
 
 def bundled_clap(explainer: str) -> Path | None:
-    """The directory of the CLAP that comes with an explainer, given by its name or path; None where none does."""
+    """Return the directory of the CLAP that comes with an explainer, given by its name or path, or None."""
     fs, root = open_filesystem(resolve(explainer))
     folder = Path(root) / BUNDLED
     return folder if is_local(fs) and (folder / CONFIG).is_file() else None
 
 
 def tokenizer_files(present: Collection[str]) -> tuple[str, ...] | None:
-    """Return which of the files present make a tokenizer, None when none do."""
+    """Return which of the present files make up a tokenizer, or None."""
     for files in TOKENIZERS:
         if set(files) <= set(present):
             return (*files, *(extra for extra in _TOKENIZER_EXTRAS if extra in present))
@@ -94,7 +94,7 @@ def tokenizer_files(present: Collection[str]) -> tuple[str, ...] | None:
 
 
 def check_is_checkpoint(path: Path) -> None:
-    """Raise ClapError unless a file begins as torch's files do; only its first bytes are read."""
+    """Raise ClapError unless a file begins like torch's files; only its first bytes are read."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head.startswith((_ZIP, _PICKLE)):
@@ -131,7 +131,7 @@ def _from_hub(name: str) -> ClapSource:
 
 
 def _needed(present: Collection[str]) -> tuple[str, ...] | None:
-    """Return the files that a snapshot needs, of those present; None when some kind is missing."""
+    """Return the present files that a snapshot needs, or None if some kind is missing."""
     weights = next((file for file in WEIGHTS if file in present), None)
     extractors = [file for file in EXTRACTORS if file in present]
     tokenizer = tokenizer_files(present)

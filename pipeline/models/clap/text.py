@@ -1,4 +1,4 @@
-"""The text encoder of a CLAP: it embeds the prompts once; explaining audio does not need it."""
+"""The text encoder of a CLAP, which embeds the prompts once; explaining audio does not need it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BATCH = 32
 
 
 class TextEncoder:
-    """Texts -> embeddings `[n, D]` of length 1, in one space with those of audio.
+    """Texts -> embeddings `[n, D]` of length 1, in the same space as those of audio.
 
-    `max_tokens` counts the special tokens at either end. `digest` is the SHA-256 of the weights, the sizes and the
-    tokenizer: two encoders of the same digest give the same embeddings.
+    `max_tokens` includes the special tokens at either end. `digest` is the SHA-256 of the weights, the sizes and the
+    tokenizer: two encoders with the same digest give the same embeddings.
     """
 
     def __init__(self, tower: Any, tokenizer: Tokenizer) -> None:
@@ -38,13 +38,13 @@ class TextEncoder:
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings `[n, D]`, float32, of length 1, in the order of the texts.
 
-        Raises ClapError for a text longer than `max_tokens`, for one with words unknown to the tokenizer, and for two
-        texts that become the same tokens.
+        Raises ClapError for a text longer than `max_tokens` or with words unknown to the tokenizer, and for two texts
+        with the same tokens.
         """
         ids = [torch.tensor(row) for row in self._tokenizer.encode(texts)]
         embeddings = [self._batch(ids[start : start + _BATCH]) for start in range(0, len(ids), _BATCH)]
         embedded = torch.cat(embeddings) if embeddings else torch.zeros(0, self.dimension)
-        # Normalising leaves a vector of zeros as it is.
+        # Normalising does not change a vector of zeros.
         if not torch.isfinite(embedded).all() or not (embedded.norm(dim=-1) > 0.5).all():
             raise ClapError("the text encoder gives embeddings that are not finite, or zero: its checkpoint is damaged")
         return embedded
@@ -59,10 +59,10 @@ class TextEncoder:
 def load_text_encoder(source: ClapSource, *, tower: RobertaTower = ROBERTA_BASE) -> TextEncoder:
     """Load the text encoder of a CLAP, with its tokenizer, and check that the two fit.
 
-    `tower` gives the sizes of the text encoder of a laion checkpoint, which does not state them. It has no tokenizer
-    either: RoBERTa's is looked for beside it, in the caches, and on the Hugging Face hub, in this order.
-    Raises ClapError when a weight is missing, unexpected or of another shape, and when there is no tokenizer or it is
-    not the encoder's own, saying which file to put where; StorageError when it cannot be downloaded.
+    `tower` gives the sizes of a laion checkpoint's text encoder, which the checkpoint does not state. It has no
+    tokenizer either: RoBERTa's is looked up next to it, in the caches, and on the Hugging Face hub, in this order.
+    Raises ClapError if a weight is missing, unexpected or of the wrong shape, and if there is no tokenizer or not the
+    encoder's own, saying which file to put where; StorageError if it cannot be downloaded.
     """
     model = build_text_tower(source, tower)
     return TextEncoder(model, load_tokenizer(source, model.config, tower.max_tokens))

@@ -26,7 +26,7 @@ _TEXT = ("text_model.", "text_branch.", "text_projection.")
 
 @dataclass(frozen=True)
 class RobertaTower:
-    """Sizes of a RoBERTa with laion-clap's projection behind it; laion-clap cuts texts at `max_tokens`."""
+    """Sizes of a RoBERTa followed by laion-clap's projection; laion-clap truncates texts to `max_tokens`."""
 
     vocabulary: int
     hidden: int
@@ -38,7 +38,7 @@ class RobertaTower:
     max_tokens: int
 
     def config(self) -> ClapTextConfig:
-        """Return the same sizes as transformers' configuration."""
+        """Convert the sizes to transformers' configuration."""
         from transformers.models.clap.configuration_clap import ClapTextConfig
 
         return ClapTextConfig(
@@ -49,7 +49,7 @@ class RobertaTower:
             intermediate_size=self.intermediate,
             max_position_embeddings=self.positions,
             projection_dim=self.projection,
-            # RoBERTa's own. transformers' copies of laion's checkpoints are computed with 1e-12.
+            # RoBERTa's own value; transformers' copies of laion's checkpoints use 1e-12.
             layer_norm_eps=1e-5,
         )
 
@@ -68,9 +68,9 @@ ROBERTA_BASE = RobertaTower(
 
 
 def build_text_tower(source: ClapSource, tower: RobertaTower) -> Any:
-    """Return transformers' ClapTextModelWithProjection, in evaluation mode and frozen, with a checkpoint's weights.
+    """Build transformers' ClapTextModelWithProjection, frozen in evaluation mode, with a checkpoint's weights.
 
-    Raises ClapError for a weight that is missing, unexpected or of another shape, by its name in the checkpoint.
+    Raises ClapError for a weight that is missing, unexpected or of the wrong shape, by its name in the checkpoint.
     """
     from transformers.models.clap.modeling_clap import ClapTextModelWithProjection
 
@@ -87,7 +87,7 @@ def build_text_tower(source: ClapSource, tower: RobertaTower) -> Any:
 
 
 def _weights(source: ClapSource, wanted: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """Return the weights of the text encoder, float32, by transformers' names, with the wanted shapes."""
+    """Return the weights of the text encoder in float32, by transformers' names, with the wanted shapes."""
     path, theirs = source.path, {name: name for name in wanted}
     if source.kind == "laion":
         found, theirs = read_laion(path), {name: _laion_name(name) for name in wanted}
@@ -100,7 +100,7 @@ def _weights(source: ClapSource, wanted: Mapping[str, Sequence[int]]) -> dict[st
 
 
 def _laion_name(name: str) -> str:
-    """Return what laion calls a weight: its text branch is a RobertaModel, its projection a list of layers."""
+    """Return laion's name of a weight: its text branch is a RobertaModel, its projection a list of layers."""
     for ours, theirs in (("text_model.", "text_branch."), ("text_projection.linear1.", "text_projection.0.")):
         if name.startswith(ours):
             return theirs + name.removeprefix(ours)

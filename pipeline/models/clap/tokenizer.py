@@ -1,7 +1,7 @@
 """The tokenizer of a text encoder, checked against that encoder.
 
-Without its files transformers may return a tokenizer of five tokens, and no error: all prompts then become the same
-ids. So the files must be there, and the tokenizer made of them must fit the encoder.
+Without its files transformers may silently return a tokenizer of five tokens, so that all prompts become the same
+ids. So the files must exist, and the tokenizer made from them must fit the encoder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Tokenizer:
         self._rows = config.vocab_size
         _check_vocabulary(tokenizer, folder, config)
         self.pad_id: int = tokenizer.pad_token_id
-        # RoBERTa's first position is the one after the padding's id.
+        # RoBERTa's first position is the id of the padding plus one.
         self.max_tokens = min(max_tokens, config.max_position_embeddings - self.pad_id - 1)
         self._special = set(tokenizer.all_special_ids)
         self.definition = _definition(tokenizer)
@@ -42,8 +42,8 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, with the special tokens at either end and no padding.
 
-        Raises ClapError, naming the text, when it is too long or has no words, or words unknown to the tokenizer; and
-        naming both, when two texts that differ become the same ids.
+        Raises ClapError, naming the text, if it is too long, has no words, or has words unknown to the tokenizer; and
+        naming both, if two different texts have the same ids.
         """
         if not texts:
             return []
@@ -84,10 +84,10 @@ class Tokenizer:
 
 
 def load_tokenizer(source: ClapSource, config: ClapTextConfig, laion_max_tokens: int) -> Tokenizer:
-    """Load the tokenizer of a CLAP, from its directory, or RoBERTa's for one of laion's.
+    """Load the tokenizer of a CLAP from its directory, or RoBERTa's for a laion checkpoint.
 
-    Raises ClapError when there is none or it does not fit the encoder, StorageError when it would have to be fetched
-    from the hub and cannot be; both say which files to put where.
+    Raises ClapError if there is none or it does not fit the encoder, StorageError if it cannot be fetched from the
+    hub; both say which files to put where.
     """
     from transformers import AutoTokenizer, RobertaTokenizerFast
 

@@ -1,4 +1,4 @@
-"""Weights from foreign checkpoints: read without running code, and checked by name, shape and value."""
+"""Read weights from foreign checkpoints without running code, and check them by name, shape and value."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _NUMPY: list[Any] = [
 def clap_errors(what: str, advice: str) -> Iterator[None]:
     """Turn any error inside the block into a ClapError: `what`, the reason, `advice`.
 
-    For calls of a library on foreign files only: damaged bytes make readers raise anything, and a bug of our own would
-    be hidden as well.
+    Only for library calls on foreign files, where damaged bytes may raise any error: a bug of our own would be hidden
+    as well.
     """
     try:
         yield
@@ -42,16 +42,16 @@ def clap_errors(what: str, advice: str) -> Iterator[None]:
 
 
 def read_torch(path: Path) -> dict[str, Any]:
-    """The dictionary in a file of torch.save, read with `weights_only`: no code in it is run.
+    """Read the dictionary in a torch.save file with `weights_only`, so that no code in it is run.
 
-    Raises ClapError when it is something else.
+    Raises ClapError if the file holds something else.
     """
     advice = "give a whole .pt file of laion-clap, or a directory of a Hugging Face ClapModel"
     with (
         clap_errors(f"{path} is not a checkpoint that can be read safely", advice),
         torch.serialization.safe_globals(_NUMPY),
     ):
-        # Memory-mapped: a training checkpoint also holds its optimiser's state, which is not needed here.
+        # Memory-mapped, as a training checkpoint also holds the optimiser's state, which is not needed here.
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     if not isinstance(found, dict):
         raise ClapError(f"{path} holds a {type(found).__name__} and not weights by name: give a checkpoint of CLAP")
@@ -65,9 +65,9 @@ def _reason(error: Exception) -> str:
 
 
 def read_safetensors(path: Path, unwanted: tuple[str, ...]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, except those whose name begins with one of `unwanted`.
+    """Read the tensors of a safetensors file, except those whose name begins with one of `unwanted`.
 
-    Raises ClapError when it is no such file.
+    Raises ClapError if it is no such file.
     """
     with (
         clap_errors(f"{path} is not a safetensors file", "fetch it again"),
@@ -77,7 +77,7 @@ def read_safetensors(path: Path, unwanted: tuple[str, ...]) -> dict[str, Tensor]
 
 
 def only_tensors(found: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
-    """A checkpoint's content as tensors by name. Raises ClapError when something in it is not a tensor."""
+    """Return a checkpoint's content as tensors by name. Raises ClapError if something in it is not a tensor."""
     for name, value in found.items():
         if not isinstance(name, str):
             raise ClapError(f"{path} has a weight called {name!r}, which is no name: give a checkpoint of CLAP")
@@ -87,7 +87,7 @@ def only_tensors(found: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
 
 
 def check_weights(found: Mapping[str, Tensor], wanted: Mapping[str, Collection[int]], path: Path) -> None:
-    """Raise ClapError, naming it, for a weight that is missing, unexpected, of another shape, or not finite."""
+    """Raise ClapError, naming the weight, if one is missing, unexpected, of the wrong shape, or not finite."""
     for name in sorted(found.keys() | wanted.keys()):
         if name not in found:
             raise ClapError(f"{path} lacks the weight {name!r}: it is not whole, or not a checkpoint of this CLAP")
@@ -101,19 +101,19 @@ def check_weights(found: Mapping[str, Tensor], wanted: Mapping[str, Collection[i
 
 
 def check_finite(name: str, weight: Tensor, path: Path) -> None:
-    """Raise ClapError, naming it, for a weight that is not a dense tensor of finite real numbers."""
+    """Raise ClapError, naming the weight, if it is not a dense tensor of finite real numbers."""
     if not weight.is_floating_point() or weight.layout is not torch.strided or weight.is_meta:
         kind = f"{weight.dtype}, {weight.layout}".replace("torch.", "")
         raise ClapError(f"{path}: the weight {name!r} must be of real numbers, got {kind}: give a checkpoint of CLAP")
-    # As float32, which it will be loaded as: larger values become infinite.
+    # Checked as float32, in which it will be loaded: larger values become infinite.
     if not weight.float().isfinite().all():
         raise ClapError(f"{path}: the weight {name!r} has values that are not finite: fetch the file again")
 
 
 def logit_scale(weights: Mapping[str, Tensor], path: Path) -> float:
-    """The factor of cosines of audio to text in the logits; both formats keep its logarithm under one name.
+    """Return the scale of audio-text cosines in the logits; both formats store its logarithm under the same name.
 
-    Raises ClapError when that is too large a number.
+    Raises ClapError if the logarithm is too large.
     """
     scale = weights[SCALE].float().exp()
     if not scale.isfinite():

@@ -1,4 +1,4 @@
-"""A CLAP and prompts -> a classifier whose classes are the prompts, to train a decoder for."""
+"""Turn a CLAP and prompts into a classifier with the prompts as classes, to train a decoder for."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def load_zero_shot(
 ) -> LoadedExplainer:
     """Load a CLAP as a classifier without a decoder; `where` is what `resolve_clap` takes, with or without `clap:`.
 
-    `prompts` are `"a dog barking; rain on a roof"` or the path of a .txt file with one a line, `window_s` the seconds
-    of a window, by default as many as CLAP was trained on. The prompts are checked before anything is downloaded.
+    `prompts` is a text like `"a dog barking; rain on a roof"` or the path of a .txt file with one per line; `window_s`
+    is the length of a window in seconds, by default that of CLAP's training. The prompts are checked before anything
+    is downloaded.
     Raises ClapError for what cannot be used, StorageError for what cannot be fetched.
     """
     front_end, classifier = load_prompt_classifier(where, parse_classes(prompts, templates), templates, window_s)
@@ -37,7 +38,7 @@ def load_zero_shot(
 def load_prompt_classifier(
     where: str, classes: Sequence[str], templates: Sequence[str], window_s: float | None
 ) -> tuple[FrontEndConfig, ClapClassifier]:
-    """A CLAP's front end and its frozen classifier with prompts for classes; raises as `load_zero_shot` does."""
+    """Load a CLAP's front end and its frozen classifier with prompts as classes; raises as `load_zero_shot` does."""
     source = resolve_clap(where.removeprefix(PREFIX))
     audio = load_clap_audio(source.path, window_s)
     bank = make_class_bank(load_text_encoder(source), classes, templates)
@@ -48,7 +49,7 @@ def load_prompt_classifier(
 
 
 def parse_classes(prompts: str, templates: Sequence[str]) -> tuple[str, ...]:
-    """The prompts as `parse_prompts` reads them; raises ClapError for fewer than two, and for unusable templates."""
+    """Parse prompts like `parse_prompts`; raises ClapError for fewer than two, and for invalid templates."""
     classes = parse_prompts(prompts)
     if len(classes) < 2:
         raise ClapError(
@@ -63,7 +64,7 @@ def parse_classes(prompts: str, templates: Sequence[str]) -> tuple[str, ...]:
 
 
 def embed_prompts(where: str, prompts: Sequence[str]) -> Tensor:
-    """Embeddings `[n, D]` of length 1 of prompts as they are, by the text encoder of a CLAP.
+    """Embed prompts as they are with the text encoder of a CLAP: `[n, D]`, of length 1.
 
     Raises ClapError and StorageError as `load_zero_shot` does.
     """
