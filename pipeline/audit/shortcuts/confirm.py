@@ -20,6 +20,9 @@ _SOUNDS, _RESAMPLES, _FEWEST, _FEWEST_LACKING = 32, 2000, 4, 3
 MIN_EFFECT, LARGE_EFFECT = 0.05, 0.2
 # The least change in the other of the two directions.
 LEAST_EFFECT = 0.02
+# Tones and moments that recur exactly are hardly the event: it is enough that the classifier needs them so much.
+NEEDED_EFFECT = 0.15
+EXACT = ("tone", "edge")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Trial:
     `taken_out` is for recordings that have the cue, `put_in` for others that lack it and are not of the subject.
     `out_of_others` is what taking it out does to recordings of the subject that lack it: None where there are none.
     `alone_out`, `alone_in` and `others_put_in` are the changes themselves, with nothing subtracted; `others_put_in`
-    puts in what recordings without the cue have in its place.
+    puts in what recordings without the cue have in its place. A cue is `exact` if it is the very same in recordings of
+    the subject, to the frequency or the sample.
     """
 
     taken_out: Difference
@@ -48,6 +52,7 @@ class Trial:
     alone_in: Difference
     out_of_others: Difference | None
     others_put_in: Difference | None
+    exact: bool = False
 
     @property
     def confirmed(self) -> bool:
@@ -61,8 +66,9 @@ class Trial:
         if self._others_raise or self._others_fall:
             return False
         both = falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT and min(put.mean, -out.mean) >= LEAST_EFFECT
-        needed = falls and -out.mean >= LARGE_EFFECT and self.alone_in.low > 0 and put.mean >= MIN_EFFECT
-        return both or needed or (rises and put.mean >= LARGE_EFFECT)
+        needed = falls and self.alone_in.low > 0 and -out.mean >= LARGE_EFFECT and put.mean >= MIN_EFFECT
+        needed_exact = self.exact and falls and self.alone_in.low > 0 and -out.mean >= NEEDED_EFFECT
+        return both or needed or needed_exact or (rises and put.mean >= LARGE_EFFECT)
 
     @property
     def _others_raise(self) -> bool:
@@ -99,6 +105,7 @@ def try_cue(
     rate: int,
     classify: Classify,
     rng: np.random.Generator,
+    recurs: bool = False,
 ) -> Trial:
     """Try a cue on sounds `[n]` of the subject that have it and that lack it, and on `others`, not of the subject."""
     having, lacking, others = (_some(sounds, rng) for sounds in (having, lacking, others))
@@ -130,6 +137,7 @@ def try_cue(
         alone_in=_difference(put, rng),
         out_of_others=of_others,
         others_put_in=from_others,
+        exact=recurs and cue.kind in EXACT,
     )
 
 

@@ -79,7 +79,7 @@ def _tried(
             if not others.any():
                 continue
             mine, rest, foreign = ([sample.sound(n) for n in np.flatnonzero(one)] for one in (having, lacking, others))
-            trial = try_cue(candidate.cue, mine, rest, foreign, rate, classify, rng)
+            trial = try_cue(candidate.cue, mine, rest, foreign, rate, classify, rng, not candidate.from_masks)
             tried.append(Tried(subject, candidate, trial, place))
     return findings_of(audited, sample, tried)
 

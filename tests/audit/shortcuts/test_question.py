@@ -203,18 +203,23 @@ def differing(mean: float) -> Difference:
 
 
 @pytest.mark.parametrize(
-    ("out", "put", "alone_in", "others_fall", "said"),
+    ("out", "put", "alone_in", "others_fall", "exact", "said"),
     [
-        (-0.3, 0.3, 0.3, None, ""),
-        (-0.3, 0.06, 0.3, None, ""),
-        (-0.1, 0.015, 0.1, None, "too little"),
-        (-0.3, 0.3, 0.3, -0.25, "behave likewise"),
+        (-0.3, 0.3, 0.3, None, False, ""),
+        (-0.3, 0.06, 0.3, None, False, ""),
+        (-0.3, 0.0, 0.02, None, False, "too little"),
+        # One that is the very same everywhere, and that the class needs.
+        (-0.3, 0.0, 0.02, None, True, ""),
+        (-0.3, 0.0, 0.005, None, True, "too little"),
+        (-0.1, 0.0, 0.02, None, True, "too little"),
+        (-0.1, 0.015, 0.1, None, False, "too little"),
+        (-0.3, 0.3, 0.3, -0.25, True, "behave likewise"),
     ],
 )
 def test_a_cue_is_confirmed_or_it_is_said_why_not(
-    out: float, put: float, alone_in: float, others_fall: float | None, said: str
+    out: float, put: float, alone_in: float, others_fall: float | None, exact: bool, said: str
 ) -> None:
     others = None if others_fall is None else differing(others_fall)
-    trial = Trial(differing(out), differing(put), differing(out), differing(alone_in), others, None)
+    trial = Trial(differing(out), differing(put), differing(out), differing(alone_in), others, None, exact)
     assert trial.confirmed == (not said)
     assert said in trial.why_not
