@@ -168,7 +168,8 @@ def print_findings(run: str, found: Audit, reviewed: bool) -> None:
     for kind in dict.fromkeys(one.kind for one in candidates):
         console.print(f"{kind}: {_candidates([one for one in candidates if one.kind == kind])}", markup=False)
     if typical:
-        console.print(f"typical: the members include recordings to listen to from {len(typical)} classes", markup=False)
+        classes = "1 class" if len(typical) == 1 else f"{len(typical)} classes"
+        console.print(f"typical: the members include recordings to listen to from {classes}", markup=False)
     for kind, notes in found.notes.items():
         for note in notes:
             console.print(f"{kind}: {note}", markup=False)

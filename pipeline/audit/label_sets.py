@@ -96,7 +96,8 @@ def _finding(
         for row, window, score in zip(rows[order].tolist(), windows, scores[order].tolist(), strict=True)
     ]
     n = len(rows)
-    what = f"labelled {label!r} seem not to be" if there else f"without the label {label!r} seem to have it"
+    seem = "seems" if n == 1 else "seem"
+    what = f"labelled {label!r} {seem} not to be" if there else f"without the label {label!r} {seem} to have it"
     return Finding(
         kind="label_error",
         subject=label if there else f"without {label}",

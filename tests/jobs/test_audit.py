@@ -33,7 +33,7 @@ def test_findings_are_printed_for_a_hundred_columns(run: str) -> None:
     assert "5 recordings clipped: peaks are cut off" in out
     assert "0.25 [0.11, 0.47]" in out
     assert "1 finding in 20 recordings" in out
-    assert "typical: the members include recordings to listen to from 1 classes" in out
+    assert "typical: the members include recordings to listen to from 1 class" in out
     assert "label_error: labels are judged against each other" in out
     assert out.rstrip().endswith(f"{run}/audit")
 

@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 from pipeline.runs.store import FileStore
 from schemas.audit_tables import AUDIT_TABLES
 
-# Each kind in words for people: its name, and what its windows are for.
+# Each kind in words for people.
 KIND_WORDS = {
-    "label_error": ("Wrong label", "Recordings whose label the sound speaks against."),
-    "shortcut": ("Shortcut", "A class that is recognised by something other than its event."),
-    "duplicate": ("Duplicate", "Recordings that are there more than once."),
-    "broken_audio": ("Broken audio", "Recordings whose sound is damaged."),
-    "unfaithful": ("Untrusted explanation", "Windows whose explanation does not say what the call rests on."),
-    "odd_one_out": ("Odd one out", "Recordings far from all others."),
-    "typical": ("Typical", "What a class sounds like, and where it is least certain."),
+    "label_error": "Wrong label",
+    "shortcut": "Shortcut",
+    "duplicate": "Duplicate",
+    "broken_audio": "Broken audio",
+    "unfaithful": "Untrusted explanation",
+    "odd_one_out": "Odd one out",
+    "typical": "Typical",
 }
 
 
@@ -59,7 +59,7 @@ def notes_of(run_url: str) -> list[tuple[str, str]]:
 
 
 def _kind_in_words(kind: str) -> str:
-    return KIND_WORDS.get(kind, (kind.replace("_", " ").capitalize(), ""))[0]
+    return KIND_WORDS.get(kind, kind.replace("_", " ").capitalize())
 
 
 def findings_of(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
