@@ -84,8 +84,9 @@ def explain_dataset(
     take_over: bool = False,
     **settings: Any,
 ) -> RunResult:
-    """Explain every recording of an input and write the output, as `lmac explain` does; starts and stops a local Ray.
+    """Explain every recording of an input and write the output, as `lmac explain` does.
 
+    Without `address`, a local Ray is started and stopped.
     `settings` are fields of `ContentConfig` (`explainer`, `targets`, `listenables`, `listen`, ...) and of
     `ClusterConfig` (`actors`, `device`, `address`, `batch_size`, ...) by their names.
     Raises ConfigError for a setting that is unknown or does not fit, and what `run` raises.
