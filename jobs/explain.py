@@ -93,7 +93,9 @@ def explain(
         Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where actors compute. [default: auto]")
     ] = None,
     cpus_per_actor: Annotated[int | None, typer.Option(help="CPU cores of each actor.")] = None,
-    streams_per_actor: Annotated[int | None, typer.Option(help="Shards decoded at once for each actor.")] = None,
+    streams_per_actor: Annotated[
+        int | None, typer.Option(help="Shards decoded at once for each actor. [default: 1; beside a GPU up to 8]")
+    ] = None,
     compiled: Annotated[
         bool | None,
         typer.Option("--compile", help="Compile the networks first, which takes minutes: for long runs on GPUs."),

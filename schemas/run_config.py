@@ -117,17 +117,19 @@ class ContentConfig(InputConfig, DecodingConfig):
 class ClusterConfig(Config):
     """Where a run runs, and on how many actors; changing it changes no table.
 
-    `address` joins a running Ray cluster ("auto" or host:port), None starts a local one. `actors` None is
-    one per GPU, or what the CPUs allow; `cpus_per_actor` None is one beside a GPU, else an equal share of the CPUs,
-    at most four. With `compile` each actor compiles the networks first, which takes minutes, for each size of a batch:
-    for long runs on GPUs. `trace` is a file on this machine that says where the time went, for Perfetto.
+    `address` joins a running Ray cluster ("auto" or host:port), None starts a local one. `actors` None is one per
+    GPU, or what the CPUs allow; `cpus_per_actor` None is one beside a GPU, else an equal share of the CPUs, at most
+    four. `streams_per_actor` shards are decoded at once for each actor; None is one, or beside a GPU as many as
+    there are CPUs, at most eight. With `compile` each actor compiles the networks first, which takes minutes, for
+    each size of a batch: for long runs on GPUs. `trace` is a file on this machine that says where the time went,
+    for Perfetto.
     """
 
     address: str | None = None
     actors: Annotated[int, Field(ge=1)] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     cpus_per_actor: Annotated[int, Field(ge=1)] | None = None
-    streams_per_actor: Annotated[int, Field(ge=1, le=64)] = 1
+    streams_per_actor: Annotated[int, Field(ge=1, le=64)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     attempts: Annotated[int, Field(ge=1)] = 3
     compile: bool = False

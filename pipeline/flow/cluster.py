@@ -17,6 +17,8 @@ from schemas.errors import LmacError
 from schemas.run_config import ClusterConfig
 
 CONNECT_TIMEOUT_S = 10.0
+# Each stream holds some parts, 80 MB each, on their way to the actor.
+MOST_STREAMS = 8
 
 
 class ClusterError(LmacError):
@@ -50,6 +52,8 @@ class PoolSize:
 def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> PoolSize:
     """Return the pool for `cpus` and `gpus`: one actor per GPU, else as many as leave each a CPU to decode.
 
+    An actor on a GPU decodes as many shards at once as there are CPUs for it, at most eight.
+
     Raises ClusterError when a GPU is asked for and there is none.
     """
     if config.device == "cuda" and gpus == 0 and (config.actors is None or config.address is None):
@@ -58,12 +62,16 @@ def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> PoolSize:
         )
     on_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
     if on_gpu:
-        return PoolSize(config.actors or gpus, "cuda", config.cpus_per_actor or 1, config.streams_per_actor)
+        actors, per_actor = config.actors or gpus, config.cpus_per_actor or 1
+        # A GPU consumes what many CPUs decode: those of nodes without a GPU as well.
+        free = cpus // max(1, actors) - per_actor
+        return PoolSize(actors, "cuda", per_actor, config.streams_per_actor or max(1, min(MOST_STREAMS, free)))
+    streams = config.streams_per_actor or 1
     # On a cluster Ray's CPUs are all there is, and decoders need some; here they are bookkeeping (see `ray_cluster`).
-    share = cpus // (config.actors or 1) - (0 if config.address is None else config.streams_per_actor)
+    share = cpus // (config.actors or 1) - (0 if config.address is None else streams)
     per_actor = config.cpus_per_actor or max(1, min(4, share))
-    fitting = max(1, cpus // (per_actor + config.streams_per_actor))
-    return PoolSize(config.actors or fitting, "cpu", per_actor, config.streams_per_actor)
+    fitting = max(1, cpus // (per_actor + streams))
+    return PoolSize(config.actors or fitting, "cpu", per_actor, streams)
 
 
 @contextmanager

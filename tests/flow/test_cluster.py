@@ -24,10 +24,16 @@ from schemas.run_config import ClusterConfig
         (4, 0, {"address": "auto"}, PoolSize(1, "cpu", 3, 1)),
         (16, 0, {"address": "auto"}, PoolSize(3, "cpu", 4, 1)),
         (8, 0, {"address": "auto", "actors": 4}, PoolSize(4, "cpu", 1, 1)),
-        (16, 4, {}, PoolSize(4, "cuda", 1, 1)),
-        (16, 4, {"actors": 2, "cpus_per_actor": 3}, PoolSize(2, "cuda", 3, 1)),
+        (16, 4, {}, PoolSize(4, "cuda", 1, 3)),
+        (16, 4, {"actors": 2, "cpus_per_actor": 3}, PoolSize(2, "cuda", 3, 5)),
+        (16, 4, {"streams_per_actor": 1}, PoolSize(4, "cuda", 1, 1)),
+        (64, 1, {}, PoolSize(1, "cuda", 1, 8)),
+        (1, 1, {}, PoolSize(1, "cuda", 1, 1)),
+        # Four machines without a GPU beside one with two.
+        (40, 2, {"address": "auto"}, PoolSize(2, "cuda", 1, 8)),
         (16, 4, {"device": "cpu"}, PoolSize(3, "cpu", 4, 1)),
         (8, 0, {"device": "cuda", "actors": 3, "address": "auto"}, PoolSize(3, "cuda", 1, 1)),
+        (0, 0, {"device": "cuda", "actors": 3, "address": "auto"}, PoolSize(3, "cuda", 1, 1)),
     ],
 )
 def test_the_pool_fits_what_there_is(cpus: int, gpus: int, options: dict[str, Any], size: PoolSize) -> None:
