@@ -4,8 +4,8 @@ python -m benchmarks.audit_shortcuts ESC10 OUT
 python -m benchmarks.audit_shortcuts scenes OUT
 python -m benchmarks.audit_shortcuts ESC10 OUT --planted 45 --clean 10 --limit 5 --at-once 2
 
-Each setting plants a cue into recordings of a class of folds 1 to 4, trains a classifier and a decoder on them,
-explains and audits them. A classifier fell for the cue if it gives the class to recordings of fold 5 that get the cue,
+Each setting plants a cue into recordings of a class, holds a fold out, trains a classifier and a decoder on them,
+explains and audits them. A classifier fell for the cue if it gives the class to held out recordings that get the cue,
 or no longer gives it to those it was trained on when they lose it. Settings that are done are not done again; the table
 is of all.
 """
@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
@@ -78,6 +78,7 @@ DECODER = DecoderRecipe(
 # What the audit calls each of the cues.
 FOUND_AS = {"hum": "tone", "tone": "tone", "click": "edge", "lowpass": "cutoff", "background": "background"}
 
+Recipe = TypeVar("Recipe", ClassifierRecipe, DecoderRecipe)
 Recordings = list[tuple[str, int, NDArray[np.float32]]]
 
 
@@ -132,9 +133,13 @@ def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path, 
     planted = _write(setting, classes, clean, work / "data", put)
     data, kept = str(work / "data"), keep / setting.name.replace(" ", "-")
     if not (kept / "run" / "_manifest.json").exists():
-        train_classifier(data, str(kept / "classifier"), recipe=CLASSIFIER, validation="none")
+        train_classifier(data, str(kept / "classifier"), recipe=_seeded(CLASSIFIER, setting.seed), validation="none")
         train_decoder(
-            data, str(kept / "explainer"), recipe=DECODER, classifier=str(kept / "classifier"), validation="none"
+            data,
+            str(kept / "explainer"),
+            recipe=_seeded(DECODER, setting.seed),
+            classifier=str(kept / "classifier"),
+            validation="none",
         )
         # The audit needs profiles and scores: no sound, no whole masks.
         content = ContentConfig(
@@ -144,7 +149,7 @@ def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path, 
     config = AuditConfig(confirm=True, input_url=data, explainer=str(kept / "explainer"))
     found = in_order(shortcut(AuditedRun(open_run(kept / "run")), config))
     explainer = Explainer.load(str(kept / "explainer"))
-    held = [(name, sound) for name, fold, sound in clean if fold == 5]
+    held = [(name, sound) for name, fold, sound in clean if fold == setting.held_out]
     confirmed = {one.subject for one in found if one.confirmed}
     result = {
         **vars(setting),
@@ -160,15 +165,21 @@ def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path, 
     return result
 
 
+def _seeded(recipe: Recipe, seed: int) -> Recipe:
+    """A recipe with another seed."""
+    loop = recipe.training.loop.model_copy(update={"seed": seed})
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"loop": loop})})
+
+
 def _write(
     setting: Setting, classes: list[str], clean: Recordings, folder: Path, put: Put | None
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Write folds 1 to 4; what was planted, each with what it was before."""
+    """Write all folds but the one held out; what was planted, each with what it was before."""
     rng, planted = np.random.default_rng(setting.seed), []
-    mine = [i for i, (name, fold, _) in enumerate(clean) if fold != 5 and name == classes[setting.label]]
+    mine = [i for i, (name, fold, _) in enumerate(clean) if fold != setting.held_out and name == classes[setting.label]]
     having = set(rng.permutation(mine)[: round(setting.share * len(mine))].tolist()) if put else set()
     for i, (name, fold, sound) in enumerate(clean):
-        if fold == 5:
+        if fold == setting.held_out:
             continue
         (folder / name).mkdir(parents=True, exist_ok=True)
         if i in having and put is not None:

@@ -35,6 +35,11 @@ class Setting:
     seed: int
 
     @property
+    def held_out(self) -> int:
+        """The fold that is not trained on, 1 to 5."""
+        return 1 + self.seed % 5
+
+    @property
     def name(self) -> str:
         """In a few words."""
         return (
