@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
-from jobs.messages import FAILED, INTERRUPTED, STRICT, console, counted, fail, for_people
+from jobs.messages import FAILED, STRICT, console, counted, for_people, interrupted
 from jobs.run_progress import RunProgress
 from jobs.training_options import Prompts, Template
 from pipeline.flow.run import run
@@ -164,7 +164,7 @@ def run_and_print(input_url: str, output_url: str, settings: RunConfig, take_ove
         manifest = run(input_url, output_url, settings, progress, take_over).manifest
     if manifest is None:
         progress.stopped()
-        raise fail(RESUME, INTERRUPTED)
+        raise interrupted(RESUME)
     print_summary(output_url, manifest)
     return manifest
 

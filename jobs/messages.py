@@ -43,6 +43,12 @@ def fail(message: str, code: int = FAILED) -> typer.Exit:
     return typer.Exit(code)
 
 
+def interrupted(message: str) -> typer.Exit:
+    """Print to stderr what an interrupted command leaves behind and return the exit, which the caller raises."""
+    errors.print(escape(message))
+    return typer.Exit(INTERRUPTED)
+
+
 def shown_command(arguments: Sequence[str]) -> str:
     """Return the command line `lmac ...` as a record may hold it: without credentials and this machine's folders.
 
@@ -61,14 +67,14 @@ def shown_command(arguments: Sequence[str]) -> str:
 
 
 @contextmanager
-def for_people(interrupted: str = "interrupted") -> Iterator[None]:
+def for_people(if_interrupted: str = "interrupted") -> Iterator[None]:
     """Turn errors that people can fix, and Ctrl-C, into a message and an exit code."""
     try:
         yield
     except LmacError as error:
         raise fail(str(error)) from None
     except KeyboardInterrupt:
-        raise fail(interrupted, INTERRUPTED) from None
+        raise interrupted(if_interrupted) from None
 
 
 def counted(count: int, what: str) -> str:

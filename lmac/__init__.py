@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.audit.audit import Audit, audit
-    from pipeline.audit.findings import Finding
+    from pipeline.audit.findings import Effect, Finding
     from pipeline.audit.report.browse import Browsing, browse
     from pipeline.audit.report.write import Report, report
     from pipeline.evaluation.evaluate import EvaluationResult, evaluate
     from pipeline.flow.run import RunResult, explain_dataset
     from pipeline.lmac.explainer import Explainer
     from pipeline.lmac.explanation import Explanation
-    from pipeline.runs.extract import Extraction, extract
-    from pipeline.runs.run import Run, open_run
+    from pipeline.runs.extract import Extracted, Extraction, extract
+    from pipeline.runs.run import Listenable, Run, open_run
+    from pipeline.runs.summary import RunSummary
     from pipeline.runs.verify.verify import Verification, verify
     from pipeline.training.classifier import train_classifier
     from pipeline.training.decoder import train_decoder
@@ -31,15 +32,19 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit",
     "Browsing",
+    "Effect",
     "EvaluationResult",
     "Explainer",
     "Explanation",
+    "Extracted",
     "Extraction",
     "Finding",
+    "Listenable",
     "LmacError",
     "Report",
     "Run",
     "RunResult",
+    "RunSummary",
     "TrainingResult",
     "Verification",
     "audit",
@@ -58,15 +63,19 @@ __all__ = [
 _HOMES = {
     "Audit": "pipeline.audit.audit",
     "Browsing": "pipeline.audit.report.browse",
+    "Effect": "pipeline.audit.findings",
     "EvaluationResult": "pipeline.evaluation.evaluate",
     "Explainer": "pipeline.lmac.explainer",
     "Explanation": "pipeline.lmac.explanation",
+    "Extracted": "pipeline.runs.extract",
     "Extraction": "pipeline.runs.extract",
     "Finding": "pipeline.audit.findings",
+    "Listenable": "pipeline.runs.run",
     "LmacError": "schemas.errors",
     "Report": "pipeline.audit.report.write",
     "Run": "pipeline.runs.run",
     "RunResult": "pipeline.flow.run",
+    "RunSummary": "pipeline.runs.summary",
     "TrainingResult": "pipeline.training.workspace",
     "Verification": "pipeline.runs.verify.verify",
     "audit": "pipeline.audit.audit",

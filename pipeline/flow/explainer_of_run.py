@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pipeline.flow.checks import RunConflictError
 from pipeline.models.checkpoint import LoadedExplainer, has_explainer, load_explainer, save_explainer
-from pipeline.models.clap.prompted import load_prompted, setting_differences
-from pipeline.models.clap.zero_shot import PREFIX
+from pipeline.models.prompted import load_prompted, setting_differences
 from pipeline.runs.output import RunOutput
-from pipeline.storage.filesystem import display_url, join
+from pipeline.storage.filesystem import join
 from schemas.run_config import ContentConfig
 from schemas.yaml_config import ConfigError
 
@@ -21,8 +20,6 @@ def load_asked(content: ContentConfig) -> LoadedExplainer:
         if content.classifier is not None or content.templates is not None:
             raise ConfigError("content.classifier and content.templates need content.prompts, which is not given")
         return load_explainer(content.explainer)
-    if content.classifier is not None and not content.classifier.startswith(PREFIX):
-        raise ConfigError(f"content.classifier must be clap:WHERE, got {display_url(content.classifier)!r}")
     return load_prompted(content.explainer, content.prompts, content.classifier, content.templates)
 
 

@@ -134,7 +134,7 @@ def test_an_interrupted_evaluation_goes_on(
         patch.setattr(timing, "seconds_per_window", stopped)
         code, said = run(*command, tmp_path / "out")
     assert code == 130
-    assert said.endswith("error: interrupted: what is measured stays, and the same command resumes from there")
+    assert said.endswith("interrupted: what is measured stays, and the same command resumes from there")
     assert not (tmp_path / "out" / "evaluation.json").exists()
 
     code, said = run(*command, tmp_path / "out")

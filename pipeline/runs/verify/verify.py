@@ -84,7 +84,7 @@ def verify(
     an explainer that is not the run's.
     """
     if deep and input_url is None:
-        raise ValueError("windows are explained again from the input, which is not given")
+        raise InputError("windows are explained again from the run's input: pass it, as input_url or --input")
     output, findings = RunOutput(os.fspath(run)), Findings()
     record = output.begun()
     settings = Settings.read(record)

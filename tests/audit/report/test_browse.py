@@ -253,7 +253,7 @@ def test_ctrl_c_ends_the_command_in_one_line(start: Start, wide: str, times: int
         process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")
-    assert errors == "error: interrupted: stopped serving\n"
+    assert errors == "interrupted: stopped serving\n"
 
 
 def test_what_cannot_be_served_is_told_in_a_sentence(start: Start, wide: str, tmp_path: Path) -> None:
