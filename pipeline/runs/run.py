@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -17,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs
-import soundfile
 from numpy.typing import NDArray
 
+from pipeline.runs.listenable import Listenable
 from pipeline.runs.output import RunOutput
 from pipeline.runs.summary import RunSummary, summarise
 from pipeline.storage.filesystem import display_url, is_local, join, open_filesystem
@@ -40,31 +35,6 @@ _SHOWN = 3
 
 class NotInRunError(LmacError):
     """A run has no such window or target, or did not draw it."""
-
-
-@dataclass(frozen=True)
-class Listenable:
-    """A listenable of a run: the FLAC file, its waveform `[n]` in [-1, 1], and its row without the audio."""
-
-    flac: bytes
-    row: Mapping[str, Any]
-
-    @cached_property
-    def waveform(self) -> NDArray[np.float32]:
-        """The samples, mono."""
-        samples: NDArray[np.float32] = soundfile.read(io.BytesIO(self.flac), dtype="float32")[0]
-        return samples
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second."""
-        return int(self.row["sample_rate"])
-
-    def _repr_html_(self) -> str:
-        data = base64.b64encode(self.flac).decode()
-        words = escape(f"{self.row['target']}, {self.row['kind']}")
-        player = f'<audio controls src="data:audio/flac;base64,{data}"></audio>'
-        return f"<figure><figcaption>{words}</figcaption>{player}</figure>"
 
 
 class Run:
