@@ -72,7 +72,10 @@ class Run:
         return self._files[name]
 
     def table(self, name: TableName) -> ds.Dataset:
-        """Return a table as a pyarrow dataset of the files that the manifest names; nothing is read yet.
+        """Return a table as a pyarrow dataset of the files that the manifest names; none of them is read yet.
+
+        Raises NotInRunError when there is no such table, StorageError when the list of its files cannot be read. To
+        read it raises StorageError when a file is missing or out of reach, and OSError on this machine's disk.
 
         >>> from lmac import open_run
         >>> open_run("explained").table("faithfulness").to_table(columns=["target", "ff"]).column_names
@@ -90,11 +93,16 @@ class Run:
     def sql(self, query: str, parameters: object = None) -> duckdb.DuckDBPyRelation:
         """Query the tables by their names; the view `explanations` joins predictions, faithfulness and profiles.
 
+        Raises duckdb.Error when the query is wrong: at once if it cannot be parsed or names no table or column, else
+        when its rows are read, as for a value that cannot be cast or a file that is missing or out of reach. Raises
+        StorageError when the list of files cannot be read.
+
         >>> from lmac import open_run
         >>> best = open_run("explained").sql("SELECT target, avg(ff) AS ff FROM explanations GROUP BY 1")
         >>> best.columns
         ['target', 'ff']
         """
+        # A connection of its own: one that is kept would refuse a query while the rows of another are streamed.
         return self.connect().sql(query, params=parameters)
 
     def connect(self) -> duckdb.DuckDBPyConnection:

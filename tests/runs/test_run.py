@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -165,6 +166,20 @@ def test_what_was_not_drawn_is_said_with_the_draw(drawn: Run) -> None:
             with pytest.raises(NotInRunError, match=f"for '{row['target']}' was not written: the run drew --listen sh"):
                 drawn.listenable(row["window_id"], target)
             assert drawn.mask_row(row["window_id"], target)["mask_mean"] == row["mask_mean"]
+
+
+def test_a_wrong_query_raises_an_error_of_duckdb(opened: Run) -> None:
+    with pytest.raises(duckdb.Error, match="nowhere"):
+        opened.sql("SELECT * FROM nowhere")
+    with pytest.raises(duckdb.Error, match="Could not convert"):
+        opened.sql("SELECT CAST(key AS INTEGER) FROM predictions").fetchall()
+
+
+def test_rows_of_one_query_are_streamed_while_another_is_answered(opened: Run) -> None:
+    streamed = opened.sql("SELECT window_id FROM predictions, range(10000)").fetch_arrow_reader(10)
+    assert streamed.read_next_batch().num_rows == 10
+    assert opened.sql("SELECT count(*) FROM predictions").fetchall() == [(10,)]
+    assert sum(batch.num_rows for batch in streamed) == 10 * 10_000 - 10
 
 
 def test_of_several_targets_one_is_to_be_named(two_labels_run: TinyRun) -> None:
