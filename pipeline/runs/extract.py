@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.audio.flac import encode_flac
+from pipeline.runs.listenable import SIDES, Listenable
 from pipeline.runs.original import SidesSum, read_originals
-from pipeline.runs.run import Listenable, Run, open_run
+from pipeline.runs.run import Run, open_run
 from pipeline.storage.file_names import explanation_name
 from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
 
-KINDS = ("masked_in", "masked_out", "original")
+KINDS = (*SIDES, "original")
 TABLE = "extracted.csv"
 _COLUMNS = ("clip_id", "window_id", "target", "key", "shard", "start_s", "duration_s", "label", "label_true", "p", "ff")
 # FLACs may have a megabyte each.

@@ -18,7 +18,8 @@ from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.inputs.recording import FileIds
 from pipeline.inputs.shards import printable
-from pipeline.runs.run import Listenable, Run
+from pipeline.runs.listenable import SIDES, Listenable
+from pipeline.runs.run import Run
 from pipeline.storage.errors import InputError
 from schemas.input_config import InputConfig
 
@@ -113,7 +114,7 @@ def read_originals(
 def sides_add_up(run: Run) -> bool:
     """Whether the masked-in and masked-out listenables of a run add up to the original, where both were drawn."""
     sides = set(run.record.config.get("listenables", ()))
-    return run.record.explainer["mask_domain"] == "magnitude" and {"masked_in", "masked_out"} <= sides
+    return run.record.explainer["mask_domain"] == "magnitude" and set(SIDES) <= sides
 
 
 class SidesSum:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs
-import soundfile
 from numpy.typing import NDArray
 
+from pipeline.runs.listenable import SIDES, Listenable
 from pipeline.runs.output import RunOutput
 from pipeline.runs.summary import RunSummary, summarise
+from pipeline.runs.window_rows import WindowRows
 from pipeline.storage.filesystem import display_url, is_local, join, open_filesystem
 from pipeline.storage.retrying_file import RetryingFile
 from schemas.errors import LmacError
-from schemas.records import Manifest, RunRecord, TableName
+from schemas.records import FileRecord, Manifest, RunRecord, TableName
 from schemas.tables import TABLES
 
 # The view for conditions: a row for each explanation, with what is known about its window.
@@ -39,32 +35,7 @@ _SHOWN = 3
 
 
 class NotInRunError(LmacError):
-    """A run has no such window or target, or did not draw it."""
-
-
-@dataclass(frozen=True)
-class Listenable:
-    """A listenable of a run: the FLAC file, its waveform `[n]` in [-1, 1], and its row without the audio."""
-
-    flac: bytes
-    row: Mapping[str, Any]
-
-    @cached_property
-    def waveform(self) -> NDArray[np.float32]:
-        """The samples, mono."""
-        samples: NDArray[np.float32] = soundfile.read(io.BytesIO(self.flac), dtype="float32")[0]
-        return samples
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second."""
-        return int(self.row["sample_rate"])
-
-    def _repr_html_(self) -> str:
-        data = base64.b64encode(self.flac).decode()
-        words = escape(f"{self.row['target']}, {self.row['kind']}")
-        player = f'<audio controls src="data:audio/flac;base64,{data}"></audio>'
-        return f"<figure><figcaption>{words}</figcaption>{player}</figure>"
+    """A run has no such table, kind of listenable, window or target, or did not draw it."""
 
 
 class Run:
@@ -75,6 +46,9 @@ class Run:
         self.url = output.url
         self.record: RunRecord = output.begun()
         self.manifest: Manifest = output.read_manifest()
+        # Read once: a run that has ended does not change.
+        self._files: dict[TableName, list[FileRecord]] = {}
+        self._rows: dict[TableName, WindowRows] = {}
 
     @property
     def classes(self) -> list[str]:
@@ -86,17 +60,30 @@ class Run:
         """The edges of the mel bands of `masks.band_profile`, ascending: one more than there are bands."""
         return list(self.record.explainer["band_edges_hz"])
 
+    def files(self, name: TableName) -> list[FileRecord]:
+        """Return the files of a table, sorted by path.
+
+        Raises NotInRunError when there is no such table, StorageError when the list cannot be read.
+        """
+        if name not in TABLES:
+            raise NotInRunError(f"a run has no table {name!r}: choose from {', '.join(TABLES)}")
+        if name not in self._files:
+            self._files[name] = self.output.files(name)
+        return self._files[name]
+
     def table(self, name: TableName) -> ds.Dataset:
-        """Return a table as a pyarrow dataset of the files that the manifest names; nothing is read yet.
+        """Return a table as a pyarrow dataset of the files that the manifest names; none of them is read yet.
+
+        Raises NotInRunError when there is no such table, StorageError when the list of its files cannot be read. To
+        read it raises StorageError when a file is missing or out of reach, and OSError on this machine's disk.
 
         >>> from lmac import open_run
         >>> open_run("explained").table("faithfulness").to_table(columns=["target", "ff"]).column_names
         ['target', 'ff']
         """
-        if name not in TABLES:
-            raise NotInRunError(f"a run has no table {name!r}: choose from {', '.join(TABLES)}")
+        files = self.files(name)
         fs, root = open_filesystem(self.url)
-        paths = [join(root, file.path) for file in self.output.files(name)]
+        paths = [join(root, file.path) for file in files]
         # A disk is read without Python: calls back into it from Arrow's threads may deadlock, above all under DuckDB.
         filesystem = pa.fs.LocalFileSystem() if is_local(fs) else pa.fs.PyFileSystem(_Retrying(fs))
         return ds.FileSystemDataset.from_paths(
@@ -106,11 +93,16 @@ class Run:
     def sql(self, query: str, parameters: object = None) -> duckdb.DuckDBPyRelation:
         """Query the tables by their names; the view `explanations` joins predictions, faithfulness and profiles.
 
+        Raises duckdb.Error when the query is wrong: at once if it cannot be parsed or names no table or column, else
+        when its rows are read, as for a value that cannot be cast or a file that is missing or out of reach. Raises
+        StorageError when the list of files cannot be read.
+
         >>> from lmac import open_run
         >>> best = open_run("explained").sql("SELECT target, avg(ff) AS ff FROM explanations GROUP BY 1")
         >>> best.columns
         ['target', 'ff']
         """
+        # A connection of its own: one that is kept would refuse a query while the rows of another are streamed.
         return self.connect().sql(query, params=parameters)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
@@ -126,48 +118,58 @@ class Run:
     def mask(self, window_id: str, target: str | None = None) -> NDArray[np.float32]:
         """Return the mask `[n_freq, n_frames]` in [0, 1] of a window, for the target or the only one that it has.
 
-        Raises NotInRunError when there is no such row, or its mask was not drawn.
+        Raises NotInRunError when there is no such window or target, or its mask was not drawn.
         """
         row = self.mask_row(window_id, target)
         if row["mask"] is None:
-            raise NotInRunError(f"the mask of {window_id} was not stored: the run drew --masks {self._asked('masks')}")
+            drawn = self.record.config["masks"]
+            raise NotInRunError(f"the mask of {window_id} was not stored: the run drew --masks {drawn}")
         levels = np.frombuffer(row["mask"], np.uint8).reshape(row["n_freq"], row["n_frames"])
         return (levels / np.float32(255)).astype(np.float32)
 
     def mask_row(self, window_id: str, target: str | None = None) -> dict[str, Any]:
-        """Return a window's row of `masks`, for the target or the only one that it has: bytes, grid and profiles."""
-        return self._row("masks", window_id, target)
+        """Return a window's row of `masks`, for the target or the only one that it has: bytes, grid and profiles.
+
+        Raises NotInRunError when there is no such window or target.
+        """
+        rows = self._rows_of("masks", window_id)
+        if not rows:
+            raise NotInRunError(f"{display_url(self.url)} has no window {window_id!r}: check the id")
+        return _of_target(rows, window_id, target)
 
     def listenable(self, window_id: str, target: str | None = None, kind: str = "masked_in") -> Listenable:
         """Return the listenable of a window, for the target or the only one that it has.
 
-        Raises NotInRunError when there is none: its side was not written, or its window not drawn.
+        Raises NotInRunError when the run does not write this kind, there is no such window or target, or it was not
+        drawn.
         """
-        row = self._row("listenables", window_id, target, pc.field("kind") == kind)
+        if kind not in SIDES:
+            raise NotInRunError(
+                f"a run has no listenables of the kind {kind!r}: choose from {', '.join(SIDES)}; for originals, use "
+                "lmac.extract"
+            )
+        if kind not in (written := self.record.config["listenables"]):
+            raise NotInRunError(
+                f"{display_url(self.url)} has no listenables of the kind {kind}: it was made with --listenables "
+                f"{' and '.join(written) or 'none'}"
+            )
+        rows = [row for row in self._rows_of("listenables", window_id) if row["kind"] == kind]
+        if not any(target in (None, row["target"]) for row in rows):
+            # `masks` has a row for each window and target, drawn or not: a wrong one is refused here.
+            own = self.mask_row(window_id, target)["target"]
+            drawn = self.record.config["listen"]
+            raise NotInRunError(f"the {kind} of {window_id} for {own!r} was not written: the run drew --listen {drawn}")
+        row = _of_target(rows, window_id, target)
         return Listenable(row.pop("audio")["bytes"], row)
 
     def summary(self) -> RunSummary:
         """Return each target's number of windows, and how far its explanations can be trusted, from the manifest."""
         return summarise(self.manifest)
 
-    def _asked(self, setting: str) -> str:
-        return str(self.record.config[setting])
-
-    def _row(
-        self, table: TableName, window_id: str, target: str | None, more: pc.Expression | None = None
-    ) -> dict[str, Any]:
-        chosen = pc.field("window_id") == window_id
-        if target is not None:
-            chosen &= pc.field("target") == target
-        rows = self.table(table).to_table(filter=chosen if more is None else chosen & more).to_pylist()
-        if not rows:
-            drawn = f"the run drew --listen {self._asked('listen')}" if table == "listenables" else ""
-            of = f" for {target!r}" if target is not None else ""
-            raise NotInRunError(f"{table} of {display_url(self.url)} has no {window_id}{of}: {drawn or 'check the id'}")
-        if len(rows) > 1:
-            names = ", ".join(sorted(row["target"] for row in rows))
-            raise NotInRunError(f"{window_id} has several targets: give one of {names}")
-        return dict(rows[0])
+    def _rows_of(self, table: TableName, window_id: str) -> list[dict[str, Any]]:
+        if table not in self._rows:
+            self._rows[table] = WindowRows(self.url, self.files(table))
+        return list(self._rows[table].rows([window_id], TABLES[table].names))
 
     def __repr__(self) -> str:
         return f"Run({display_url(self.url)!r}, {self.manifest.recordings} recordings, {self.manifest.windows} windows)"
@@ -191,6 +193,17 @@ def open_run(url: str | os.PathLike[str]) -> Run:
     target  windows     p  AD %    FF  Fid-In  mask mean  energy kept
     """
     return Run(RunOutput(os.fspath(url)))
+
+
+def _of_target(rows: Sequence[dict[str, Any]], window_id: str, target: str | None) -> dict[str, Any]:
+    """Return the only row, or the one for the target."""
+    found = [row for row in rows if target in (None, row["target"])]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(sorted(row["target"] for row in rows))
+    if target is None:
+        raise NotInRunError(f"{window_id} has several targets: give one of {names}")
+    raise NotInRunError(f"{window_id} has no target {target!r}: its targets are {names}")
 
 
 class _Retrying(pa.fs.FSSpecHandler):

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.runs.listenable import Listenable
 from pipeline.runs.original import SidesSum, read_originals, sides_add_up
-from pipeline.runs.run import Listenable, Run
+from pipeline.runs.run import Run
 
 _BATCH_ROWS = 64
 

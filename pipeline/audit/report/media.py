@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.audit.report.few_rows import WindowRows
 from pipeline.audit.report.pictures import Axes
 from pipeline.audit.report.sounds import Sounds
 from pipeline.audit.report.windows import Windows
 from pipeline.runs.original import Originals
 from pipeline.runs.run import Run
+from pipeline.runs.window_rows import WindowRows
 from pipeline.storage.retry import BUDGET_S
 from schemas.draws import Draw
 
@@ -34,9 +34,9 @@ class Media:
         if self.axes is None:
             return
         ids = list(windows.by_id)
-        listenables = WindowRows(run, "listenables", ids, ("target", "kind"), budget_s)
+        listenables = WindowRows(run.url, run.files("listenables"), ids, ("target", "kind"), budget_s)
         self._sounds = Sounds(run, windows, listenables, originals, self.axes.spectrogram)
-        self._masks = WindowRows(run, "masks", ids, budget_s=budget_s)
+        self._masks = WindowRows(run.url, run.files("masks"), ids, budget_s=budget_s)
         self._drawn = Draw.parse(run.record.config["masks"])
         everything = {i: self._promised(i) for i in range(len(windows.rows))}
         self._paths = {i: paths for i, paths in everything.items() if list(_files(paths))}

@@ -12,10 +12,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from pipeline.audio.flac import encode_flac
-from pipeline.audit.report.few_rows import WindowRows
 from pipeline.audit.report.windows import Windows
+from pipeline.runs.listenable import Listenable
 from pipeline.runs.original import Originals, SidesSum, sides_add_up
-from pipeline.runs.run import Listenable, Run
+from pipeline.runs.run import Run
+from pipeline.runs.window_rows import WindowRows
 
 _NAMES = {"masked_in": "kept", "masked_out": "removed"}
 _COLUMNS = ("window_id", "target", "kind", "sample_rate", "gain_db", "audio")

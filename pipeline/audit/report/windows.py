@@ -14,9 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.audit.audited import rows_of
-from pipeline.audit.report.few_rows import WindowRows
 from pipeline.audit.report.words import in_words, warnings
 from pipeline.runs.run import Run
+from pipeline.runs.window_rows import WindowRows
 from schemas.tables import PREDICTIONS
 
 MAX_TARGETS = 3
@@ -138,7 +138,7 @@ def _predictions(run: Run, window_ids: Sequence[str]) -> pa.Table:
     """The rows of `predictions` in the order of `window_ids`; a join would read the embeddings of the whole run."""
     columns = [name for name in PREDICTIONS.names if name != "band_levels_dbfs"]
     schema = pa.schema([PREDICTIONS.field(name) for name in columns])
-    table = WindowRows(run, "predictions", window_ids).table(window_ids, schema)
+    table = WindowRows(run.url, run.files("predictions"), window_ids).table(window_ids, schema)
     place = {window_id: i for i, window_id in enumerate(table["window_id"].to_pylist())}
     return table.take(pa.array([place[one] for one in window_ids], pa.int64()))
 

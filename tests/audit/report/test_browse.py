@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 from pipeline.audit.report.browse import Browsing, browse
-from pipeline.audit.report.few_rows import WindowRows
 from pipeline.audit.report.write import report
 from pipeline.runs.run import open_run
-from pipeline.storage.errors import StorageError
 from schemas.report_config import BrowseConfig, ReportConfig
 from tests.audit.report.make import HOSTILE, audited, few, many
 from tests.audit.report.served import ask
@@ -106,33 +103,6 @@ def test_every_window_listed_is_seen_and_each_that_the_run_keeps_is_heard(served
             assert ask(served.url, row["media"]["picture"]).body.startswith(b"\xff\xd8")
             whole, *sides = (sound_of(served, explained["sounds"][kind]) for kind in ("original", "kept", "removed"))
             np.testing.assert_allclose(whole, sides[0] + sides[1], atol=2e-3)
-
-
-def test_a_window_is_read_from_its_own_file_alone(wide: str, tmp_path: Path) -> None:
-    run = open_run(shutil.copytree(wide, tmp_path / "run"))
-    ids = run.table("masks").to_table(columns=["window_id"])["window_id"].to_pylist()
-    rows = WindowRows(run, "masks", ids)
-    rows.find()
-    wanted = pq.read_table(sorted((tmp_path / "run" / "masks").iterdir())[2]).to_pylist()[7]
-    for file in sorted((tmp_path / "run" / "masks").iterdir()):
-        if wanted["window_id"] not in pq.read_table(file)["window_id"].to_pylist():
-            file.unlink()
-    assert list(rows.rows([wanted["window_id"]], list(wanted))) == [wanted]
-    with pytest.raises(StorageError, match="it does not exist"):
-        list(rows.rows(ids, ["window_id"]))
-
-
-def test_the_row_group_of_a_window_is_found_in_a_file_of_many(base_run: str, tmp_path: Path) -> None:
-    run = open_run(many(base_run, str(tmp_path / "run"), 300, CLASSES, part_windows=300))
-    (file,) = (tmp_path / "run" / "masks").iterdir()
-    assert pq.ParquetFile(file).num_row_groups == 5
-    table = pq.read_table(file)
-    rows = WindowRows(run, "masks", table["window_id"].to_pylist(), ("target",))
-    for place in (0, 63, 64, 128, 299):
-        wanted = table.slice(place, 1).to_pylist()[0]
-        assert list(rows.rows([wanted["window_id"]], list(wanted))) == [wanted]
-        assert rows.keys(wanted["window_id"]) == {(wanted["target"],)}
-    assert rows.keys("nobody") == set()
 
 
 def test_a_run_without_sound_is_heard_from_its_input(tmp_path: Path) -> None:
