@@ -29,7 +29,6 @@ POOL = 4
 TOP = 0.1
 
 Row = dict[str, Any]
-Relevance = Callable[[WindowBatch], Tensor]
 
 
 def layers_from_the_top(classifier: Classifier) -> list[str]:
