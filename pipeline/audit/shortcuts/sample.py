@@ -87,7 +87,7 @@ class Sample:
         return np.isin(self.rows, subject.rows)
 
 
-def hear(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sample:
+def read_sample(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sample:
     """Read the first windows of some recordings of each subject again, the same ones in every audit.
 
     Raises AuditError if the input has none of them; a note says how many it lacks.
