@@ -78,8 +78,16 @@ def _tried(
             others = ~members & ~candidate.having
             if not others.any():
                 continue
-            mine, rest, foreign = ([sample.sound(n) for n in np.flatnonzero(one)] for one in (having, lacking, others))
-            trial = try_cue(candidate.cue, mine, rest, foreign, rate, classify, rng, not candidate.from_masks)
+            trial = try_cue(
+                candidate.cue,
+                having=sample.sounds_of(having),
+                lacking=sample.sounds_of(lacking),
+                others=sample.sounds_of(others),
+                rate=rate,
+                classify=classify,
+                rng=rng,
+                recurs=not candidate.from_masks,
+            )
             tried.append(Tried(subject, candidate, trial, stands_out))
     return findings_of(audited, sample, tried)
 
