@@ -1,4 +1,4 @@
-"""Print tables of the scores of a clap-mini, and of masks for its prompts."""
+"""Print a table of the scores of a clap-mini."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from rich.table import Table
 
 from jobs.messages import console
 from pipeline.datasets.clap_mini.measure import ZeroShotScores
-from pipeline.datasets.clap_mini.measure_masks import MaskScores
 
 
 def print_zero_shot(scores: ZeroShotScores) -> None:
@@ -26,29 +25,4 @@ def print_zero_shot(scores: ZeroShotScores) -> None:
         ("cosine of silence to any class, highest", scores.silent_similarity, "digital silence"),
     ):
         table.add_row(name, f"{value:.3f}", over)
-    console.print(table)
-
-
-def print_masks(scores: MaskScores) -> None:
-    """Print a row for each score."""
-    table = Table("masks for prompts", "value", "95% interval", "over", box=None)
-    mixtures = f"{scores.mixtures} mixtures of two events"
-    for name, value, over in (
-        ("AUROC against the ideal ratio mask of the event named", scores.auroc, mixtures),
-        ("AUROC of the magnitude itself", scores.auroc_energy, mixtures),
-        ("AUROC of the mask less that of the magnitude, paired", scores.auroc_gain, mixtures),
-        ("AUROC of the mask for the other event", scores.auroc_other, mixtures),
-        ("IoU of the two masks, cut at 0.5", scores.iou, f"{scores.iou_pairs} mixtures where either keeps a bin"),
-        ("mean of the mask, event present", scores.present, mixtures),
-        ("mean of the mask, event absent", scores.absent, mixtures),
-        ("a third of present less absent, paired", scores.margin, mixtures),
-        ("SI-SDR gained, dB", scores.si_sdr_gain, mixtures),
-    ):
-        table.add_row(name, f"{value.value:.3f}", f"{value.low:.3f} to {value.high:.3f}", over)
-    for name, number in (
-        ("absent over present", scores.absent.value / max(scores.present.value, 1e-9)),
-        ("rank correlation of mean and similarity", scores.follows),
-        ("SI-SDR gained where the event is the quieter part, dB", scores.si_sdr_gain_below_0),
-    ):
-        table.add_row(name, f"{number:.3f}", "", mixtures)
     console.print(table)

@@ -100,17 +100,3 @@ def test_the_examples_on_the_api_page_are_blocks_of_code() -> None:
     prose = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
     assert ">>>" not in prose
     assert re.findall(r"\]\(#.*?\)|<code>|<details", prose) == []
-
-
-def test_the_architecture_page_names_files_and_functions_that_are_there() -> None:
-    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    named = re.findall(r"`([a-z0-9_/]+\.py)`((?:,? `\w+`)*)", page)
-    assert len(named) > 20
-    for file, functions in named:
-        path = next((ROOT / root / file for root in ("", "pipeline") if (ROOT / root / file).is_file()), None)
-        assert path is not None, file
-        for function in re.findall(r"\w+", functions):
-            assert re.search(rf"^ *(def|class) {function}\b", path.read_text(encoding="utf-8"), re.MULTILINE), (
-                file,
-                function,
-            )

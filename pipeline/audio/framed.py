@@ -13,6 +13,7 @@ _OGG_PAGE_HEADER = 27
 _BOS, _EOS = 2, 4
 _PAGE_BYTES = 65_307  # the largest that an Ogg page can be
 _MOST_BLOCKS = 1024  # of metadata before a FLAC file's frames
+_JOINED_WITHIN = 32 << 20  # bytes of a FLAC file that are searched for another
 _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -117,10 +118,10 @@ def flac_frames(file: BinaryIO) -> int | None:
     return int.from_bytes(head[18:26], "big") & ((1 << 36) - 1) or None
 
 
-def flac_joined(file: BinaryIO, most: int = 32 << 20) -> int | None:
-    """Return where another FLAC file begins inside this one, within its first `most` bytes; None if none does."""
+def flac_joined(file: BinaryIO) -> int | None:
+    """Return where another FLAC file begins inside this one, within its first 32 MiB; None if none does."""
     at = 4
-    data = read_at(file, 0, most)
+    data = read_at(file, 0, _JOINED_WITHIN)
     while (at := data.find(b"fLaC", at)) >= 0:
         # Its first block is STREAMINFO, which has 34 bytes.
         if data[at + 4 : at + 5] in (b"\0", b"\x80") and data[at + 5 : at + 8] == b"\0\0\x22":

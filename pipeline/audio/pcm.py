@@ -53,3 +53,11 @@ def from_pcm(samples: NDArray[np.int16]) -> NDArray[np.float32]:
 def from_pcm_tensor(samples: Tensor) -> Tensor:
     """Return 16-bit integers as float32 samples in [-1, 1), on their device: the same bits as `from_pcm`."""
     return samples.float() / STEPS
+
+
+def to_pcm_tensor(samples: Tensor) -> Tensor:
+    """Return samples that lie on the 16-bit grid as 16-bit integers, on their device: the inverse of `from_pcm_tensor`.
+
+    Samples beside the grid must be rounded by `round_to_pcm` first.
+    """
+    return (samples * STEPS).short()

@@ -29,11 +29,11 @@ def opened_audio(source: bytes | StoredAudio) -> BinaryIO:
 def read_range(file: BinaryIO, offset: int, size: int) -> bytes:
     """Return the bytes of a range of a file, fewer only at its end."""
     file.seek(offset)
-    pieces, left = [], size
-    while left and (piece := file.read(left)):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
+    chunks, left = [], size
+    while left and (chunk := file.read(left)):
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
 
 
 def ranged_file(size: int, fetch: Callable[[int, int], bytes]) -> BinaryIO:

@@ -24,10 +24,10 @@ def counts_from_0(file: BinaryIO) -> bool:
     """
     headers: list[bytes] = []
     packet, samples, last_block = b"", 0, 0
-    for ended, granule, pieces in _pages(file, 0):
-        for piece, whole in pieces:
-            packet += piece
-            if not whole:
+    for ended, granule, fragments in _pages(file, 0):
+        for fragment, ends_packet in fragments:
+            packet += fragment
+            if not ends_packet:
                 continue
             if len(headers) < 3:
                 headers.append(packet)
@@ -53,11 +53,11 @@ def counts_to_the_end(file: BinaryIO) -> bool:
     counted, packet = None, b""
     block: int | None = 0 if begin == 0 else None
     known = begin == 0
-    for ended, granule, pieces in _pages(file, begin):
+    for ended, granule, fragments in _pages(file, begin):
         lengths: list[int | None] = []
-        for piece, whole in pieces:
-            packet += piece
-            if not whole:
+        for fragment, ends_packet in fragments:
+            packet += fragment
+            if not ends_packet:
                 continue
             before, here = block, _block_size(headers, packet) if known else None
             packet, known = b"", True
@@ -76,10 +76,10 @@ def counts_to_the_end(file: BinaryIO) -> bool:
 
 def _headers(file: BinaryIO) -> list[bytes]:
     headers, packet = [], b""
-    for _, _, pieces in _pages(file, 0):
-        for piece, whole in pieces:
-            packet += piece
-            if whole:
+    for _, _, fragments in _pages(file, 0):
+        for fragment, ends_packet in fragments:
+            packet += fragment
+            if ends_packet:
                 headers.append(packet)
                 packet = b""
             if len(headers) == 3:
@@ -90,7 +90,8 @@ def _headers(file: BinaryIO) -> list[bytes]:
 def _pages(file: BinaryIO, at: int) -> Iterator[tuple[bool, int, list[tuple[bytes, bool]]]]:
     """Yield the pages of one stream from an offset on.
 
-    For each: whether it is the last, its sample count, and its pieces of packets, each with whether it ends its packet.
+    For each: whether it is the last, its sample count, and its packets, or fragments of them, each with whether a
+    packet ends there.
     """
     for _ in range(_MOST_PAGES):
         head = read_at(file, at, _PAGE_HEADER + 255)
@@ -100,15 +101,15 @@ def _pages(file: BinaryIO, at: int) -> Iterator[tuple[bool, int, list[tuple[byte
         sizes = head[_PAGE_HEADER : _PAGE_HEADER + head[26]]
         data = read_at(file, at + _PAGE_HEADER + len(sizes), sum(sizes))
         at += _PAGE_HEADER + len(sizes) + len(data)
-        pieces, begin, end = [], 0, 0
+        fragments, begin, end = [], 0, 0
         for size in sizes:
             end += size
             if size < 255:
-                pieces.append((data[begin:end], True))
+                fragments.append((data[begin:end], True))
                 begin = end
         if begin < end:
-            pieces.append((data[begin:], False))
-        yield bool(flags & _EOS), granule, pieces
+            fragments.append((data[begin:], False))
+        yield bool(flags & _EOS), granule, fragments
 
 
 def _block_size(headers: list[bytes], packet: bytes) -> int:

@@ -21,32 +21,6 @@ class Span(NamedTuple):
     stop: int
 
 
-def cut_windows(n_samples: int, window: int, hop: int | None = None, min_tail: int = 0) -> list[Span]:
-    """Cut a recording of `n_samples` into windows of `window` samples, `hop` apart (by default end to end).
-
-    The last window may be shorter than `window`; a recording without samples has none. Every sample lies in a window,
-    unless fewer than `min_tail` samples follow the last whole window, which are left out: a classifier can say little
-    about a window that is almost all padding.
-    Raises ValueError when `hop` would leave samples out, or a length is not positive.
-
-    >>> cut_windows(10, window=4)
-    [Span(start=0, stop=4), Span(start=4, stop=8), Span(start=8, stop=10)]
-    """
-    hop = window if hop is None else hop
-    if n_samples < 0 or window < 1:
-        raise ValueError(f"n_samples must be at least 0 and window at least 1, got {n_samples} and {window}")
-    if not 1 <= hop <= window:
-        raise ValueError(f"hop must lie in 1..window ({window}), got {hop}: the samples between would be left out")
-    n_windows = _count(n_samples, window, hop, min_tail)
-    return [Span(i * hop, min(i * hop + window, n_samples)) for i in range(n_windows)]
-
-
-def _count(n_samples: int, window: int, hop: int, min_tail: int) -> int:
-    n_windows = 0 if n_samples == 0 else 1 + max(0, -(-(n_samples - window) // hop))
-    covered = (n_windows - 2) * hop + window
-    return n_windows - (n_windows > 1 and n_samples - covered < min_tail)
-
-
 def take_window(waveform: NDArray[np.float32], span: Span, window: int) -> NDArray[np.float32]:
     """Copy a span of a waveform `[n]` into a window `[window]`, float32, with zeros after its end."""
     out = np.zeros(window, dtype=np.float32)
@@ -79,10 +53,13 @@ def windows_of(
 
 
 class WindowCutter:
-    """Cuts a recording that comes in pieces into the windows that `cut_windows` returns for the whole of it.
+    """Cuts a recording that comes in blocks into windows `hop_s` seconds apart, by default end to end.
 
-    It holds only the incomplete window and the last complete one, which may be the last of all.
-    `first` is the number of the window to begin with: the first piece then begins where that window does.
+    Every sample lies in a window, if windows are no further apart than they are long, unless the samples after the last
+    whole window are less than the share `min_tail` of one: these are left out, as a classifier can say little about a
+    window that is almost all padding. A recording shorter than a window has one, a recording without samples none.
+    The cutter holds only the incomplete window and the last complete one, which may be the last of all. `first` is the
+    number of the window to begin with: the first block then begins where that window does.
     """
 
     def __init__(self, front_end: FrontEndConfig, hop_s: float | None, min_tail: float, first: int = 0) -> None:
@@ -93,10 +70,10 @@ class WindowCutter:
         self._held: NDArray[np.float32] | None = None
         self.n = self._begin
 
-    def add(self, piece: NDArray[np.float32]) -> Iterator[Window]:
+    def add(self, block: NDArray[np.float32]) -> Iterator[Window]:
         """Take the next samples `[channels, n]`, and yield the windows that are complete and cannot be the last."""
-        self._held = piece if self._held is None else np.concatenate([self._held, piece], axis=1)
-        self.n += piece.shape[1]
+        self._held = block if self._held is None else np.concatenate([self._held, block], axis=1)
+        self.n += block.shape[1]
         while self._next < _count(self.n, self._window, self.hop, self._min_tail) - 1:
             yield self._take()
 
@@ -115,3 +92,9 @@ class WindowCutter:
         following = self._next * self.hop
         self._held, self._begin = self._held[:, following - self._begin :], following
         return Window(number, span, samples)
+
+
+def _count(n_samples: int, window: int, hop: int, min_tail: int) -> int:
+    n_windows = 0 if n_samples == 0 else 1 + max(0, -(-(n_samples - window) // hop))
+    covered = (n_windows - 2) * hop + window
+    return n_windows - (n_windows > 1 and n_samples - covered < min_tail)

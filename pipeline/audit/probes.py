@@ -77,7 +77,7 @@ def groups_of_same_sound(digests: Sequence[Sequence[str]]) -> NDArray[np.int64]:
     return np.asarray(connected_components(graph, directed=False)[1][:n], np.int64)
 
 
-def folds_of(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int, folds: int = FOLDS) -> NDArray[np.int64]:
+def folds_of(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """The fold of each recording: groups stay together, and are stratified by the label of their first recording."""
     rng = np.random.default_rng(seed)
     unique, first, of = np.unique(groups, return_index=True, return_inverse=True)
@@ -85,7 +85,7 @@ def folds_of(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int, fo
     start = 0
     for label in np.unique(labels[first]):
         own = rng.permutation(np.flatnonzero(labels[first] == label))
-        fold[own] = (start + np.arange(len(own))) % folds
+        fold[own] = (start + np.arange(len(own))) % FOLDS
         start += len(own)
     return fold[of]
 

@@ -155,12 +155,12 @@ def _sanity(evaluation: Evaluation, cache: ResultsCache, progress: Progress) -> 
             rows = sanity_rows(
                 classifier,
                 method,
-                batches,
-                evaluation.truth[chosen.numpy()],
-                bootstrap,
-                config.sanity,
-                config.seed,
-                lambda: progress.step(1),
+                batches(),
+                truth=evaluation.truth[chosen.numpy()],
+                bootstrap=bootstrap,
+                config=config.sanity,
+                seed=config.seed,
+                on_case=lambda: progress.step(1),
             )
             cache.write(path, pa.Table.from_pylist([{"method": method.name, **row} for row in rows], SANITY))
         tables.append(cache.read(path))

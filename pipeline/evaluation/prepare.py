@@ -119,7 +119,18 @@ def prepare(input_url: str, config: EvaluationConfig, scratch: Path, device: str
         methods.append(ideal(explainer.classifier, scenes, digest))
     truth = np.array([[name in found for name in explainer.config.labels] for found in labels], bool)
     truth = truth[windows.recording_index]
-    return Evaluation(explainer, classifier, windows, truth, audio, curves, methods, scenes, left_out, config)
+    return Evaluation(
+        explainer=explainer,
+        classifier=classifier,
+        windows=windows,
+        truth=truth,
+        audio=audio,
+        curves=curves,
+        methods=methods,
+        scenes=scenes,
+        left_out=left_out,
+        config=config,
+    )
 
 
 def _windows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,6 @@ POOL = 4
 TOP = 0.1
 
 Row = dict[str, Any]
-Relevance = Callable[[WindowBatch], Tensor]
 
 
 def layers_from_the_top(classifier: Classifier) -> list[str]:
@@ -84,10 +84,20 @@ def randomised(classifier: Classifier, seed: int) -> Iterator[tuple[str, Classif
         yield layer, copy.deepcopy(worse)
 
 
+@dataclass(frozen=True)
+class _Original:
+    """What changed sounds and classifiers are compared with: batches of windows, with their relevance by a method."""
+
+    classifier: Classifier
+    method: ComparedMethod
+    explained: list[tuple[WindowBatch, Tensor]]
+
+
 def sanity_rows(
     classifier: Classifier,
     method: ComparedMethod,
-    waveforms: Callable[[], Iterator[tuple[Tensor, Tensor]]],
+    waveforms: Iterator[tuple[Tensor, Tensor]],
+    *,
     truth: np.ndarray,
     bootstrap: Bootstrap,
     config: SanityConfig,
@@ -99,13 +109,13 @@ def sanity_rows(
     `truth` `[W, C]` marks the windows' true classes, none if unknown; `bootstrap` is over the recordings of these
     windows. The class explained is fixed to the decision of the original classifier on the unchanged sound.
     """
-    batches = [classify_windows(classifier, waveform, indices) for indices, waveform in waveforms()]
-    relevance = [method.relevance(one) for one in batches]
+    batches = [classify_windows(classifier, waveform, indices) for indices, waveform in waveforms]
+    original = _Original(classifier, method, [(one, method.relevance(one)) for one in batches])
     on_case()
-    rows = _stability(classifier, method, batches, relevance, bootstrap, config, seed, on_case)
-    rows += _masked_out(classifier, method, batches, relevance, truth)
+    rows = _stability(original, bootstrap, config, seed, on_case)
+    rows += _masked_out(original, truth)
     if method.build is not None:
-        rows += _randomisation(classifier, method, batches, relevance, bootstrap, seed, on_case)
+        rows += _randomisation(original, bootstrap, seed, on_case)
     return rows
 
 
@@ -114,34 +124,27 @@ def cases(classifier: Classifier, method: ComparedMethod) -> int:
     return 5 + (len(layers_from_the_top(classifier)) if method.build is not None else 0)
 
 
-def _randomisation(
-    classifier: Classifier,
-    method: ComparedMethod,
-    batches: list[WindowBatch],
-    relevance: list[Tensor],
-    bootstrap: Bootstrap,
-    seed: int,
-    on_case: Callable[[], None],
-) -> list[Row]:
+def _randomisation(original: _Original, bootstrap: Bootstrap, seed: int, on_case: Callable[[], None]) -> list[Row]:
+    classifier, method = original.classifier, original.method
     assert method.build is not None
     audible = classifier.front_end.audible
     how = method.masks[0]
     rows = []
-    before = [_coarse(soft_mask(r, h.magnitude, how), audible) for h, r in zip(batches, relevance, strict=True)]
+    before = [_coarse(soft_mask(relevance, one.magnitude, how), audible) for one, relevance in original.explained]
     order_of = method.rankings[0]
     orders = [
-        ranking(r, h.magnitude, order_of)[:, audible].cpu().numpy() for h, r in zip(batches, relevance, strict=True)
+        ranking(relevance, one.magnitude, order_of)[:, audible].cpu().numpy() for one, relevance in original.explained
     ]
     for order, (layer, worse) in enumerate(randomised(classifier, seed)):
         explain = relevance_of(method.build(worse))
         correlation, similarity, bin_by_bin = [], [], []
-        for one, original, ranked in zip(batches, before, orders, strict=True):
+        for (one, _), unchanged, ranked in zip(original.explained, before, orders, strict=True):
             found = explain(one)
             mask = _coarse(soft_mask(found, one.magnitude, how), audible)
             again = ranking(found, one.magnitude, order_of)[:, audible].cpu().numpy()
             bin_by_bin += [rank_correlation(a, b) for a, b in zip(ranked, again, strict=True)]
-            correlation += [rank_correlation(a, b) for a, b in zip(original, mask, strict=True)]
-            similarity += [_ssim(a, b) for a, b in zip(original, mask, strict=True)]
+            correlation += [rank_correlation(a, b) for a, b in zip(unchanged, mask, strict=True)]
+            similarity += [_ssim(a, b) for a, b in zip(unchanged, mask, strict=True)]
         measures = {"rank_correlation": correlation, "ssim": similarity, "rank_correlation_of_bins": bin_by_bin}
         for measure, values in measures.items():
             rows.append(_row("randomisation", layer, measure, order, bootstrap, values))
@@ -150,16 +153,9 @@ def _randomisation(
 
 
 def _stability(
-    classifier: Classifier,
-    method: ComparedMethod,
-    batches: list[WindowBatch],
-    relevance: list[Tensor],
-    bootstrap: Bootstrap,
-    config: SanityConfig,
-    seed: int,
-    on_case: Callable[[], None],
+    original: _Original, bootstrap: Bootstrap, config: SanityConfig, seed: int, on_case: Callable[[], None]
 ) -> list[Row]:
-    front_end = classifier.front_end.config
+    method, front_end = original.method, original.classifier.front_end.config
     frames = config.shift_frames
     # Frames that reach over the edge, which the shift moves, are left out at either end.
     edge = -(-front_end.n_fft // front_end.hop_length)
@@ -188,12 +184,12 @@ def _stability(
     rows = []
     for order, (case, change, shift) in enumerate(changes):
         overlap: list[float] = []
-        for one, original in zip(batches, relevance, strict=True):
-            other = classify_windows(classifier, change(one), one.indices, one.target)
-            first = ranking(original, one.magnitude, method.rankings[0])
+        for one, relevance in original.explained:
+            other = classify_windows(original.classifier, change(one), one.indices, one.target)
+            first = ranking(relevance, one.magnitude, method.rankings[0])
             second = ranking(method.relevance(other), other.magnitude, method.rankings[0])
             if shift:
-                last = original.shape[2] - edge
+                last = relevance.shape[2] - edge
                 first, second = first[:, :, edge : last - shift], second[:, :, edge + shift : last]
             overlap += top_overlap(first, second, seed)
         rows.append(_row("stability", case, "iou", order, bootstrap, overlap))
@@ -201,16 +197,11 @@ def _stability(
     return rows
 
 
-def _masked_out(
-    classifier: Classifier,
-    method: ComparedMethod,
-    batches: list[WindowBatch],
-    relevance: list[Tensor],
-    truth: np.ndarray,
-) -> list[Row]:
+def _masked_out(original: _Original, truth: np.ndarray) -> list[Row]:
+    classifier, method = original.classifier, original.method
     kept, right = [], []
-    for one, values in zip(batches, relevance, strict=True):
-        levels = quantised(soft_mask(values, one.magnitude, method.masks[0]))
+    for one, relevance in original.explained:
+        levels = quantised(soft_mask(relevance, one.magnitude, method.masks[0]))
         rest = apply_mask(one.magnitude, 1 - levels.float() / 255, method.domain)
         (said,) = class_probabilities(classifier, [rest])
         kept += (said.argmax(1) == one.target).tolist()

@@ -64,7 +64,24 @@ class ExplainedPart:
     def without_windows(cls, part: Part, shard_uri: str, front_end: FrontEndConfig, labels: list[str]) -> ExplainedPart:
         """A part in which no recording could be used, or none was left."""
         none, rows = np.zeros(0), np.zeros(0, np.int64)
-        return cls(part, shard_uri, front_end, labels, rows, rows, none, none, none, none, rows, none, rows, {}, {}, {})
+        return cls(
+            part=part,
+            shard_uri=shard_uri,
+            front_end=front_end,
+            labels=labels,
+            window=rows,
+            target_index=rows,
+            probabilities=none,
+            embedding=none,
+            by_freq=none,
+            by_frame=none,
+            masked=rows,
+            mask=none,
+            listened=rows,
+            listenables={},
+            gain_db={},
+            scores={},
+        )
 
     def window_of(self, r: int) -> WindowRow:
         """The window of row r."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.audio.pcm import STEPS
+from pipeline.audio.pcm import to_pcm_tensor
 from pipeline.lmac.explainer import Explainer
 from pipeline.lmac.passes import MaskKind, Passes
 from pipeline.lmac.scores import AUDIO
@@ -122,9 +122,8 @@ class _Batches:
                 sound, gain_db = passes.listenables(windows, masked)
                 for side, samples, gain in zip(get_args(Side), sound.chunk(2), gain_db.chunk(2), strict=True):
                     if side in wanted.sides and sound_of.any():
-                        # The samples are on the 16-bit grid already, so the products are integers.
-                        whole = (self._rows(samples[:n], sound_of) * STEPS).to(torch.int16)
-                        made |= {f"listenables/{side}": whole, f"gain_db/{side}": self._rows(gain[:n], sound_of)}
+                        made[f"listenables/{side}"] = to_pcm_tensor(self._rows(samples[:n], sound_of))
+                        made[f"gain_db/{side}"] = self._rows(gain[:n], sound_of)
                 if again.any():
                     inside, outside = (self._rows(samples[:n], again) for samples in sound.chunk(2))
                     of_window = self._rows(windows.probabilities[:n], again), self._rows(masked.target[:n], again)

@@ -29,8 +29,7 @@ def score_masks(
     masked = torch.cat([apply_mask(magnitude, share, domain) for share in (kept, 1 - kept)])
     p_in, p_out = classifier(masked).logits.softmax(1).chunk(2)
     scores = faithfulness(full, p_in, p_out, target)
-    count = _histogram(levels)
-    scores["sps"], scores["comp"] = _gini(count), _entropy(count)
+    scores |= concentration(levels)
     scores["mask_mean"] = kept.mean(dim=(1, 2))
     scores["energy_kept"] = energy_kept(magnitude, masked[: len(magnitude)])
     return scores, masked
@@ -83,25 +82,21 @@ def faithfulness(full: Tensor, masked_in: Tensor, masked_out: Tensor, target: Te
     }
 
 
-def sparseness(levels: Tensor) -> Tensor:
-    """SPS `[B]`: the Gini index of masks `[B, F, T]` in 255ths (uint8); 0 for a uniform mask, near 1 for a single bin.
+def concentration(levels: Tensor) -> dict[str, Tensor]:
+    """Return how few bins hold masks `[B, F, T]` in 255ths (uint8), as scores `[B]`.
 
-    Chalasani et al. 2020 (arXiv 1810.06583), section 3; as quantus' `Sparseness`. An empty mask is uniform: 0.
+    - `sps`, sparseness: the Gini index of the mask, 0 if uniform or empty, near 1 for a single bin (Chalasani et al.
+      2020, arXiv 1810.06583, section 3; as quantus' `Sparseness`);
+    - `comp`, complexity: the entropy in nats of the mask normalised to sum 1, `log(F T)` if uniform, 0 if empty (Bhatt
+      et al. 2020, arXiv 2005.00631, section 3.3; as quantus' `Complexity`).
 
     >>> one_bin = torch.zeros(1, 10, 10, dtype=torch.uint8)
     >>> one_bin[0, 3, 4] = 255
-    >>> round(float(sparseness(one_bin)), 2)
+    >>> round(float(concentration(one_bin)["sps"]), 2)
     0.99
     """
-    return _gini(_histogram(levels))
-
-
-def complexity(levels: Tensor) -> Tensor:
-    """COMP `[B]`: entropy in nats of masks `[B, F, T]` in 255ths (uint8), normalised to sum 1; `log(F T)` if uniform.
-
-    Bhatt et al. 2020 (arXiv 2005.00631), section 3.3; as quantus' `Complexity`. An empty mask has 0.
-    """
-    return _entropy(_histogram(levels))
+    count = _histogram(levels)
+    return {"sps": _gini(count), "comp": _entropy(count)}
 
 
 def _gini(count: Tensor) -> Tensor:

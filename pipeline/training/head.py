@@ -25,6 +25,7 @@ from schemas.input_config import InputConfig
 
 # The inverse of regularisation; embeddings have length 1, so a head needs large weights to be confident.
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
+_BATCH = 8
 
 
 def train_head(
@@ -91,7 +92,7 @@ def train_head(
 
 
 def embeddings_and_classes(
-    classifier: ClapClassifier, windows: WindowSet, step: Callable[[int, int], None], batch_size: int = 8
+    classifier: ClapClassifier, windows: WindowSet, step: Callable[[int, int], None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute embeddings `[N, D]` of windows, each of length 1, and the shares `[N, C]` of their classes.
 
@@ -100,7 +101,7 @@ def embeddings_and_classes(
     found = []
     # Not in inference mode: the CLAP caches tensors for the next call, which may train a decoder.
     with torch.no_grad():
-        batches = torch.arange(len(windows)).split(batch_size)
+        batches = torch.arange(len(windows)).split(_BATCH)
         for batch, waveforms in zip(batches, waveforms_on(classifier.device, windows, batches), strict=True):
             found.append(classifier(classifier.front_end.stft(waveforms).abs()).embedding.cpu())
             step(int(batch[-1]) + 1, len(windows))

@@ -18,6 +18,8 @@ from pipeline.training.loop import Arrays, Batch, Scores, mixed_precision
 from schemas.training_config import DecoderTraining, ZeroShotObjective
 
 _BATCH = 16
+# Windows over which a prompt's similarities are measured.
+_SAMPLED = 256
 # Prompts are drawn twice for each held-out window, with their own seed.
 _DRAWS, _SEED = 2, 31
 
@@ -110,9 +112,9 @@ def draw_prompts(logits: Tensor, count: int, fitting: float, rng: Generator) -> 
 
 
 @torch.no_grad()
-def prompt_similarities(clap: ClapClassifier, windows: WindowSet, limit: int = 256) -> tuple[Tensor, Tensor]:
-    """Return each prompt's mean and highest cosine `[n_classes]` over at most `limit` evenly spread windows."""
-    chosen = torch.linspace(0, len(windows) - 1, min(limit, len(windows))).long()
+def prompt_similarities(clap: ClapClassifier, windows: WindowSet) -> tuple[Tensor, Tensor]:
+    """Return each prompt's mean and highest cosine `[n_classes]` over at most 256 evenly spread windows."""
+    chosen = torch.linspace(0, len(windows) - 1, min(_SAMPLED, len(windows))).long()
     found = waveforms_on(clap.device, windows, chosen.split(_BATCH))
     embedded = [clap(clap.front_end.stft(waveforms).abs()).embedding for waveforms in found]
     cosines = torch.cat(embedded) @ clap.prompt_embeddings(torch.arange(clap.n_classes, device=clap.device)).T

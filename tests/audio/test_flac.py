@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as st_numpy
 
 from pipeline.audio.decode import decode
 from pipeline.audio.flac import encode_flac
-from pipeline.audio.pcm import from_pcm, round_to_pcm, to_pcm
+from pipeline.audio.pcm import from_pcm, from_pcm_tensor, round_to_pcm, to_pcm, to_pcm_tensor
 
 waveforms = st_numpy.arrays(np.float32, st.integers(1, 400), elements=st.floats(-1.5, 1.5, width=32))
 
@@ -60,6 +60,7 @@ def test_integers_tensors_and_arrays_are_rounded_alike(waveform: np.ndarray) -> 
 def test_every_integer_comes_back_and_what_is_not_finite_stays_so_until_it_must_be_one() -> None:
     integers = np.arange(-32768, 32768).astype(np.int16)
     np.testing.assert_array_equal(to_pcm(from_pcm(integers)), integers)
+    assert to_pcm_tensor(from_pcm_tensor(torch.from_numpy(integers))).equal(torch.from_numpy(integers))
     assert round_to_pcm(torch.tensor([torch.nan])).isnan().all()
 
 

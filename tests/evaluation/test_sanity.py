@@ -65,7 +65,16 @@ def rows_of(make: object, truth: list[int] | None = None) -> list[Row]:
     steps: list[int] = []
     known = np.array(truth if truth is not None else [-1] * WINDOWS)[:, None] == np.arange(2)
     bootstrap = Bootstrap(np.arange(WINDOWS), 100)
-    rows = sanity_rows(classifier, method, batches, known, bootstrap, SanityConfig(), 0, lambda: steps.append(1))
+    rows = sanity_rows(
+        classifier,
+        method,
+        batches(),
+        truth=known,
+        bootstrap=bootstrap,
+        config=SanityConfig(),
+        seed=0,
+        on_case=lambda: steps.append(1),
+    )
     assert len(steps) == cases(classifier, method)
     return rows
 

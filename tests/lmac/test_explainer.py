@@ -14,7 +14,7 @@ from pipeline.audio.flac import encode_flac
 from pipeline.lmac.arguments import ArgumentError
 from pipeline.lmac.explainer import Explainer, Explanation
 from pipeline.lmac.masking import apply_mask
-from pipeline.lmac.scores import complexity, energy_kept, sparseness
+from pipeline.lmac.scores import concentration, energy_kept
 from pipeline.models.checkpoint import ExplainerError, save_explainer
 from schemas.errors import LmacError
 from schemas.explainer_config import DecoderConfig
@@ -82,8 +82,8 @@ def test_the_scores_are_those_of_the_stored_mask(domain: str, kind: str) -> None
     np.testing.assert_allclose(got.scores["p_in"], p_in, atol=1e-5)
     np.testing.assert_allclose(got.scores["p_out"], p_out, atol=1e-5)
     np.testing.assert_allclose(got.scores["energy_kept"], energy_kept(magnitude, inside), atol=1e-5)
-    np.testing.assert_allclose(got.scores["sps"], sparseness(torch.from_numpy(got.mask)), atol=1e-5)
-    np.testing.assert_allclose(got.scores["comp"], complexity(torch.from_numpy(got.mask)), atol=1e-4)
+    for name, score in concentration(torch.from_numpy(got.mask)).items():
+        np.testing.assert_allclose(got.scores[name], score, atol=1e-4)
     np.testing.assert_allclose(got.scores["mask_mean"], mask.mean(dim=(1, 2)), atol=1e-5)
 
 

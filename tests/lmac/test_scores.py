@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline.lmac.masking import apply_mask
-from pipeline.lmac.scores import complexity, energy_kept, faithfulness, sparseness
+from pipeline.lmac.scores import concentration, energy_kept, faithfulness
 
 
 def two(*p: float) -> Tensor:
@@ -95,28 +95,28 @@ def test_softmax_twice_reads_62_where_all_is_lost(n_classes: int, reads: float) 
 
 def test_an_even_mask_is_not_sparse_and_as_complex_as_can_be() -> None:
     mask = torch.full((2, 8, 5), 77, dtype=torch.uint8)
-    assert sparseness(mask).tolist() == pytest.approx([0, 0], abs=1e-6)
-    assert complexity(mask).tolist() == pytest.approx([math.log(40)] * 2)
+    assert concentration(mask)["sps"].tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert concentration(mask)["comp"].tolist() == pytest.approx([math.log(40)] * 2)
 
 
 def test_a_single_bin_is_as_sparse_as_can_be_and_not_complex() -> None:
     mask = torch.zeros(1, 8, 5, dtype=torch.uint8)
     mask[0, 3, 2] = 178
-    assert sparseness(mask).item() == pytest.approx(39 / 40)
-    assert complexity(mask).item() == pytest.approx(0, abs=1e-9)
+    assert concentration(mask)["sps"].item() == pytest.approx(39 / 40)
+    assert concentration(mask)["comp"].item() == pytest.approx(0, abs=1e-9)
 
 
 def test_half_of_the_bins_are_half_as_sparse() -> None:
     mask = torch.zeros(1, 8, 5, dtype=torch.uint8)
     mask[:, :4] = 255
-    assert sparseness(mask).item() == pytest.approx(0.5)
-    assert complexity(mask).item() == pytest.approx(math.log(20))
+    assert concentration(mask)["sps"].item() == pytest.approx(0.5)
+    assert concentration(mask)["comp"].item() == pytest.approx(math.log(20))
 
 
 def test_an_empty_mask_has_defined_values() -> None:
     empty = torch.zeros(1, 3, 3, dtype=torch.uint8)
-    assert sparseness(empty).item() == 0
-    assert complexity(empty).item() == 0
+    assert concentration(empty)["sps"].item() == 0
+    assert concentration(empty)["comp"].item() == 0
 
 
 @given(st.lists(st.integers(0, 255), min_size=2, max_size=30))
@@ -125,15 +125,15 @@ def test_sparseness_and_complexity_are_those_of_their_definitions(values: list[i
     ordered, n, total = sorted(values), len(values), sum(values)
     gini = sum((2 * rank - n - 1) * value for rank, value in enumerate(ordered, 1)) / (n * total) if total else 0
     entropy = -sum(value / total * math.log(value / total) for value in values if value)
-    assert sparseness(mask).item() == pytest.approx(gini, abs=1e-6)
-    assert complexity(mask).item() == pytest.approx(entropy, abs=1e-5)
+    assert concentration(mask)["sps"].item() == pytest.approx(gini, abs=1e-6)
+    assert concentration(mask)["comp"].item() == pytest.approx(entropy, abs=1e-5)
 
 
 @given(st.lists(st.integers(0, 85), min_size=2, max_size=30))
 def test_sparseness_and_complexity_do_not_depend_on_scale(values: list[int]) -> None:
     mask = torch.tensor(values, dtype=torch.uint8)[None, :, None]
-    for score in (sparseness, complexity):
-        assert score(3 * mask).item() == pytest.approx(score(mask).item(), abs=1e-5)
+    for name, score in concentration(mask).items():
+        assert concentration(3 * mask)[name].item() == pytest.approx(score.item(), abs=1e-5)
 
 
 def test_a_mask_of_a_half_keeps_a_quarter_of_the_energy() -> None:

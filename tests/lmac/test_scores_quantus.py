@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.lmac.scores import complexity, sparseness
+from pipeline.lmac.scores import concentration
 
 quantus = pytest.importorskip("quantus", reason="quantus comes with the extra [test]")
 
@@ -44,16 +44,16 @@ def quantus_says(metric: str, masks: Tensor) -> list[float]:
 @pytest.mark.parametrize("name", MASKS)
 def test_sps_is_the_sparseness_of_quantus(name: str) -> None:
     masks = MASKS[name][None]
-    assert sparseness(masks).tolist() == pytest.approx(quantus_says("Sparseness", masks), abs=1e-6)
+    assert concentration(masks)["sps"].tolist() == pytest.approx(quantus_says("Sparseness", masks), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", MASKS)
 def test_comp_is_the_complexity_of_quantus(name: str) -> None:
     masks = MASKS[name][None]
-    assert complexity(masks).tolist() == pytest.approx(quantus_says("Complexity", masks), abs=1e-6)
+    assert concentration(masks)["comp"].tolist() == pytest.approx(quantus_says("Complexity", masks), abs=1e-6)
 
 
 def test_a_batch_is_scored_mask_by_mask_as_quantus_does() -> None:
     masks = torch.stack(list(MASKS.values()))
-    assert sparseness(masks).tolist() == pytest.approx(quantus_says("Sparseness", masks), abs=1e-6)
-    assert complexity(masks).tolist() == pytest.approx(quantus_says("Complexity", masks), abs=1e-6)
+    assert concentration(masks)["sps"].tolist() == pytest.approx(quantus_says("Sparseness", masks), abs=1e-6)
+    assert concentration(masks)["comp"].tolist() == pytest.approx(quantus_says("Complexity", masks), abs=1e-6)

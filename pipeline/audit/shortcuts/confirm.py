@@ -99,15 +99,19 @@ class Trial:
 
 def try_cue(
     cue: Cue,
+    *,
     having: Sequence[Sound],
     lacking: Sequence[Sound],
     others: Sequence[Sound],
     rate: int,
     classify: Classify,
     rng: np.random.Generator,
-    recurs: bool = False,
+    recurs: bool,
 ) -> Trial:
-    """Try a cue on sounds `[n]` of the subject that have it and that lack it, and on `others`, not of the subject."""
+    """Try a cue on sounds `[n]` of the subject that have it and that lack it, and on `others`, not of the subject.
+
+    `recurs` says that the cue was found in the sounds themselves, not in the masks.
+    """
     having, lacking, others = (_some(sounds, rng) for sounds in (having, lacking, others))
     donors = [having[i % len(having)] for i in range(len(others))]
     elsewhere = [cue.elsewhere(rng, rate) for _ in range(_SOUNDS)]

@@ -29,7 +29,7 @@ _ON_BOTH_SIDES = 3
 
 
 @dataclass(frozen=True)
-class Place:
+class MaskEvidence:
     """Where the masks of a subject stand out compared with others: the cue that may be there, the effect and its p,
     corrected for all places of all subjects."""
 
@@ -69,7 +69,7 @@ class _Masks:
         return np.concatenate(inside), np.concatenate(outside)
 
 
-def places(audited: AuditedRun, subjects: Sequence[Subject], window_s: float) -> list[Place]:
+def mask_evidence(audited: AuditedRun, subjects: Sequence[Subject], window_s: float) -> list[MaskEvidence]:
     """The places where the masks of each subject stand out from their surroundings, the clearest first.
 
     The masks of a class are compared with those of other targets, the masks of a group with those of other recordings
@@ -93,7 +93,7 @@ def places(audited: AuditedRun, subjects: Sequence[Subject], window_s: float) ->
         best = int(np.argmin(np.where(auc >= _MIN_AUC, test.pvalue, 1.0)))
         p = min(1.0, float(test.pvalue[best]) * masks.values.shape[1] * len(subjects))
         if auc[best] >= _MIN_AUC and p < 0.01:
-            found.append(_place(subject, best, float(auc[best]), p, mine, others, edges, window_s))
+            found.append(_evidence(subject, best, float(auc[best]), p, mine, others, edges, window_s))
     return sorted(found, key=lambda one: one.p)
 
 
@@ -127,7 +127,7 @@ def _next(spans: NDArray[np.float32]) -> NDArray[np.float32]:
     return spans[:, 2 : 2 + _BESIDE].mean(axis=1, keepdims=True)
 
 
-def _place(
+def _evidence(
     subject: Subject,
     best: int,
     auc: float,
@@ -136,7 +136,7 @@ def _place(
     others: NDArray[np.float64],
     edges: list[float],
     window_s: float,
-) -> Place:
+) -> MaskEvidence:
     bands = len(edges) - 1
     cue: Cue
     if best < bands:
@@ -151,7 +151,7 @@ def _place(
         "stands_out_by": round(float(mine[:, best].mean()), 4),
         "others_by": round(float(others[:, best].mean()), 4),
     }
-    return Place(subject, cue, Effect(auc, words, low, high), p, len(mine), evidence)
+    return MaskEvidence(subject, cue, Effect(auc, words, low, high), p, len(mine), evidence)
 
 
 def _interval(auc: float, n: int, m: int) -> tuple[float, float]:

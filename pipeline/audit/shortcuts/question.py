@@ -12,9 +12,9 @@ from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding
 from pipeline.audit.shortcuts.confirm import Classify, try_cue
 from pipeline.audit.shortcuts.cues.cue import Sound
-from pipeline.audit.shortcuts.profiles import Place, places
+from pipeline.audit.shortcuts.profiles import MaskEvidence, mask_evidence
 from pipeline.audit.shortcuts.recurring import TESTS, Candidate, recurring
-from pipeline.audit.shortcuts.sample import Sample, Subject, hear, subjects_of
+from pipeline.audit.shortcuts.sample import Sample, Subject, read_sample, subjects_of
 from pipeline.audit.shortcuts.traits import traits_of
 from pipeline.audit.shortcuts.wording import Tried, findings_of, unconfirmed
 from pipeline.lmac.explainer import Explainer
@@ -35,15 +35,15 @@ def shortcut(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
     """
     subjects = subjects_of(audited, config.group_by)
     window_s = _window_s(audited)
-    from_masks = places(
+    in_masks = mask_evidence(
         audited, [one for one in subjects if one.what == "group" or one.name in audited.classes], window_s
     )
     if not config.confirm or config.input_url is None:
-        return [unconfirmed(audited, one) for one in from_masks]
+        return [unconfirmed(audited, one) for one in in_masks]
     explainer = load_recorded(audited.run.output, audited.run.record, config.explainer)
     audited.progress("reading recordings")
-    sample = hear(audited, subjects, config.input_url)
-    return _tried(audited, config, subjects, sample, explainer, {one.subject.key: one for one in from_masks})
+    sample = read_sample(audited, subjects, config.input_url)
+    return _tried(audited, config, subjects, sample, explainer, {one.subject.key: one for one in in_masks})
 
 
 def _tried(
@@ -52,7 +52,7 @@ def _tried(
     subjects: Sequence[Subject],
     sample: Sample,
     explainer: Explainer,
-    from_masks: dict[tuple[str, str], Place],
+    in_masks: dict[tuple[str, str], MaskEvidence],
 ) -> list[Finding]:
     rate = explainer.config.front_end.sample_rate
     traits = [traits_of(sample.sound(number), rate) for number in range(len(sample.rows))]
@@ -68,19 +68,27 @@ def _tried(
         audited.tests += TESTS
         classify = _classifier_of(explainer, subject.target)
         candidates = sorted(recurring(traits, bandwidth, members, rate, rng), key=lambda one: one.p)[:_TRIED]
-        place = from_masks.get(subject.key)
-        if place is not None:
+        stands_out = in_masks.get(subject.key)
+        if stands_out is not None:
             audited.tests += 1
-            candidates.append(Candidate(place.cue, members, place.p, from_masks=True))
+            candidates.append(Candidate(stands_out.cue, members, stands_out.p, from_masks=True))
         for candidate in candidates:
             without = ~candidate.having if candidate.lacking is None else candidate.lacking
             having, lacking = members & candidate.having, members & without
             others = ~members & ~candidate.having
             if not others.any():
                 continue
-            mine, rest, foreign = ([sample.sound(n) for n in np.flatnonzero(one)] for one in (having, lacking, others))
-            trial = try_cue(candidate.cue, mine, rest, foreign, rate, classify, rng, not candidate.from_masks)
-            tried.append(Tried(subject, candidate, trial, place))
+            trial = try_cue(
+                candidate.cue,
+                having=sample.sounds_of(having),
+                lacking=sample.sounds_of(lacking),
+                others=sample.sounds_of(others),
+                rate=rate,
+                classify=classify,
+                rng=rng,
+                recurs=not candidate.from_masks,
+            )
+            tried.append(Tried(subject, candidate, trial, stands_out))
     return findings_of(audited, sample, tried)
 
 

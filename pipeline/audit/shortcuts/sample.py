@@ -82,12 +82,16 @@ class Sample:
         """The sound `[n]` of recording `number`, float32."""
         return from_pcm(self.sounds[number])
 
+    def sounds_of(self, chosen: NDArray[np.bool_]) -> list[Sound]:
+        """The sounds of the recordings chosen by a bool each."""
+        return [self.sound(number) for number in np.flatnonzero(chosen)]
+
     def numbers(self, subject: Subject) -> NDArray[np.bool_]:
         """Which recordings of the sample belong to a subject."""
         return np.isin(self.rows, subject.rows)
 
 
-def hear(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sample:
+def read_sample(audited: AuditedRun, subjects: Sequence[Subject], input_url: str) -> Sample:
     """Read the first windows of some recordings of each subject again, the same ones in every audit.
 
     Raises AuditError if the input has none of them; a note says how many it lacks.

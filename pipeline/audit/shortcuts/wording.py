@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Effect, Finding, Member
 from pipeline.audit.shortcuts.confirm import Trial
-from pipeline.audit.shortcuts.profiles import Place
+from pipeline.audit.shortcuts.profiles import MaskEvidence
 from pipeline.audit.shortcuts.recurring import Candidate
 from pipeline.audit.shortcuts.sample import Sample, Subject
 from pipeline.audit.weight import REFUTED, STAKES, weigh
@@ -25,7 +25,7 @@ class Tried:
     subject: Subject
     candidate: Candidate
     trial: Trial
-    place: Place | None
+    in_masks: MaskEvidence | None
 
 
 def findings_of(audited: AuditedRun, sample: Sample, tried: Sequence[Tried]) -> list[Finding]:
@@ -67,7 +67,7 @@ def _finding(audited: AuditedRun, sample: Sample, one: Tried) -> Finding:
         "having": None if from_masks else len(having),
         "p_of_recurrence": None if from_masks else one.candidate.p,
         "trial": trial.evidence(),
-        "masks": one.place.evidence if one.place is not None else None,
+        "masks": one.in_masks.evidence if one.in_masks is not None else None,
     }
     windows = [int(sample.rows[n]) for n in having]
     of_all = share * len(one.subject.rows) / len(audited.recordings)
@@ -109,22 +109,22 @@ def _certainty(trial: Trial) -> float:
     return 0.5 + 0.5 * min(1.0, max(trial.put_in.mean, -trial.taken_out.mean)) if trial.confirmed else REFUTED
 
 
-def unconfirmed(audited: AuditedRun, place: Place) -> Finding:
+def unconfirmed(audited: AuditedRun, found: MaskEvidence) -> Finding:
     """A candidate from the masks alone."""
-    share = place.n / len(audited.recordings)
-    where, subject = place.cue.place, place.subject
+    share = found.n / len(audited.recordings)
+    where, subject = found.cue.place, found.subject
     return Finding(
         kind="shortcut",
         subject=f"{subject.name}: {where}",
         statement=f"a candidate: masks of {subject.name!r} stand out at {where}, more than {_others(subject)}",
-        n=place.n,
+        n=found.n,
         share=share,
         # The masks of every class lie somewhere: that is hardly more than a hint.
         weight=weigh(STAKES["shortcut"], share, REFUTED),
-        effect=place.effect,
-        p=place.p,
+        effect=found.effect,
+        p=found.p,
         candidate=True,
-        evidence=place.evidence,
+        evidence=found.evidence,
     )
 
 

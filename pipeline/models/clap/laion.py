@@ -86,7 +86,7 @@ def not_audio(name: str) -> bool:
     return name.startswith(_TEXT) or _UNUSED.match(name) is not None
 
 
-def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, ClapConfig] = SIZES) -> ClapConfig:
+def laion_sizes(weights: Mapping[str, Tensor], path: Path) -> ClapConfig:
     """Return the sizes of a checkpoint's HTSAT. Raises ClapError if they are not known."""
     if _PATCHES not in weights:
         raise ClapError(
@@ -95,11 +95,11 @@ def laion_sizes(weights: Mapping[str, Tensor], path: Path, sizes: Mapping[int, C
     if not weights[_PATCHES].ndim:
         raise ClapError(f"{path}: the weight {_PATCHES!r} is a scalar, not patches: give a checkpoint of laion-clap")
     channels = len(weights[_PATCHES])
-    if channels not in sizes:
-        known = ", ".join(str(size) for size in sizes)
+    if channels not in SIZES:
+        known = ", ".join(str(size) for size in SIZES)
         raise ClapError(f"{path}: an HTSAT of {channels} channels is not known, those of {known} are")
     fusion = any(name.startswith("audio_branch.patch_embed.mel_conv2d.") for name in weights)
-    return sizes[channels].model_copy(update={"fusion": fusion})
+    return SIZES[channels].model_copy(update={"fusion": fusion})
 
 
 def audio_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

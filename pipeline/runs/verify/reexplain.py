@@ -81,10 +81,11 @@ def reexplain(
     config: Mapping[str, Any],
     windows: Sequence[Window],
     explainer: Explainer,
+    *,
     listing: Listing,
+    truth: GroundTruth,
     findings: Findings,
     step: Callable[[], object],
-    truth: GroundTruth | None = None,
 ) -> int:
     """Explain windows from the input again, and compare them with what is written; returns how many were compared.
 

@@ -152,17 +152,19 @@ def verify(
             os.fspath(input_url),
             record.config,
             reading,
-            heard,
-            frozenset(failed),
-            findings,
-            lambda: step("listening to the input", next(turns), len(heard)),
+            heard=heard,
+            failed=frozenset(failed),
+            findings=findings,
+            step=lambda: step("listening to the input", next(turns), len(heard)),
             labels=not by_table,
         )
     if listing is not None and loaded is not None:
         chosen = draw.windows
         done = iter(range(1, len(chosen) + 1))
         tell = lambda: step("explaining again", next(done), len(chosen))  # noqa: E731
-        found.reexplained = reexplain(output, record.config, chosen, loaded, listing, findings, tell, truth)
+        found.reexplained = reexplain(
+            output, record.config, chosen, loaded, listing=listing, truth=truth, findings=findings, step=tell
+        )
     return found
 
 

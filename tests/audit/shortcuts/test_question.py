@@ -19,7 +19,7 @@ from pipeline.audit.shortcuts.cues.moments import Edge
 from pipeline.audit.shortcuts.profiles import _interval
 from pipeline.audit.shortcuts.question import shortcut
 from pipeline.audit.shortcuts.recurring import Candidate
-from pipeline.audit.shortcuts.sample import Sample, Subject, hear, subjects_of
+from pipeline.audit.shortcuts.sample import Sample, Subject, read_sample, subjects_of
 from pipeline.audit.shortcuts.wording import Tried, findings_of
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
@@ -173,8 +173,8 @@ def test_an_input_of_other_recordings_is_refused(tiny_run: TinyRun, tmp_path: Pa
     about = AuditedRun(open_run(tiny_run.output))
     subject = Subject("all", "group", 0, about.first_windows)
     with pytest.raises(AuditError, match=r"it has none of the \d+ recordings"):
-        hear(about, [subject], str(tmp_path))
-    assert len(hear(about, [subject], tiny_run.source).rows)
+        read_sample(about, [subject], str(tmp_path))
+    assert len(read_sample(about, [subject], tiny_run.source).rows)
 
 
 @pytest.mark.parametrize(("auc", "n", "m"), [(1.0, 10, 10), (1.0, 40, 360), (0.8, 20, 30)])

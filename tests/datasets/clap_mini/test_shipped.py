@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.prompt_masks import evaluate_masks
 from pipeline.datasets.clap_mini.measure import evaluate_zero_shot, load_saved
-from pipeline.datasets.clap_mini.measure_masks import evaluate_masks
 from pipeline.datasets.clap_mini.prompts import CLASS_PROMPTS, decoder_wordings
 from pipeline.datasets.scenes import render_scene
 from pipeline.lmac.explainer import Explainer

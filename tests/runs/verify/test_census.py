@@ -133,7 +133,7 @@ def test_a_table_of_labels_is_compared_however_it_names_the_recordings(
     heard = {clip_id(f"deep/{number}.wav"): Heard(0.0, labels[number]) for number in range(4)}
     findings = Findings()
     reading = InputConfig(labels=str(table))
-    count_input(str(root), {}, reading, heard, frozenset(), findings)
+    count_input(str(root), {}, reading, heard=heard, failed=frozenset(), findings=findings)
     assert findings.counts == ({"wrong_label_true": 4} if shift else {})
 
 

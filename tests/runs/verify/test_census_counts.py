@@ -260,7 +260,7 @@ def test_a_recording_that_the_input_does_not_have_is_found(tmp_path: Path) -> No
     write_folder(tmp_path, {"a.wav": clip(1)})
     findings = Findings()
     heard = {clip_id("a.wav"): Heard(1.6, ()), clip_id("b.wav"): Heard(1.6, ())}
-    count_input(str(tmp_path), {}, InputConfig(), heard, frozenset(), findings)
+    count_input(str(tmp_path), {}, InputConfig(), heard=heard, failed=frozenset(), findings=findings)
     assert findings.counts == {"unknown_recording": 1}
 
 

@@ -57,6 +57,7 @@ def count_input(
     url: str,
     config: Mapping[str, Any],
     reading: InputConfig,
+    *,
     heard: Mapping[str, Heard],
     failed: frozenset[str],
     findings: Findings,

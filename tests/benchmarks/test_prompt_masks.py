@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.datasets.clap_mini.measure_masks import MaskScores, evaluate_masks
+from benchmarks.prompt_masks import MaskScores, evaluate_masks
 from pipeline.models.decoder import Decoder
 from schemas.explainer_config import DecoderConfig
 from tests.models.clap.make import FRONT_END, SMALL, small_clap
