@@ -1,6 +1,6 @@
 """The same recordings from a folder and from tar shards on a real S3 server, with 1 and 2 actors, batch 1 and 16:
 
-python -m benchmarks.consistency data/esc10 --truth data/esc10/meta/esc10.csv
+python -m benchmarks.consistency data/esc10 --labels data/esc10/meta/esc10.csv
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
-from jobs.messages import FOUND, console, fail, for_people
+from jobs.messages import FOUND, console, counted, fail, for_people
 from pipeline.storage.filesystem import display_url
 from schemas.audit_tables import KINDS
 
@@ -175,7 +175,7 @@ def print_findings(run: str, found: Audit, reviewed: bool) -> None:
             console.print(f"{kind}: {note}", markup=False)
     asked = ", ".join(found.asked)
     console.print(
-        f"{len(listed) or 'no'} finding{'s' * (len(listed) != 1)} in {found.recordings} recordings;"
+        f"{counted(len(listed), 'finding') if listed else 'no findings'} in {counted(found.recordings, 'recording')};"
         f" asked about: {asked}",
         markup=False,
     )
@@ -205,4 +205,4 @@ def _candidates(some: list[Finding]) -> str:
     parts = [f"{refuted} tried on audio and not confirmed"] if refuted else []
     if untried := len(some) - refuted:
         parts.append(f"{untried} not tried on audio: pass --input" + " with --confirm" * (some[0].kind == "shortcut"))
-    return f"{len(some)} candidate{'s' * (len(some) != 1)}, of which " + ", ".join(parts)
+    return f"{counted(len(some), 'candidate')}, of which " + ", ".join(parts)

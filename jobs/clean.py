@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.messages import console, fail, for_people
+from jobs.messages import console, counted, fail, for_people
 from pipeline.inputs.shards import printable
 from pipeline.runs.lease import refuse_living
 from pipeline.runs.leftovers import find_leftovers
@@ -39,7 +39,7 @@ def clean(
             refuse_living(output)
             output.delete(found.files)
     size = sum(file.bytes for file in found.files)
-    what = f"{len(found.files)} file{'s' * (len(found.files) != 1)} of {size / 1e6:.1f} MB"
+    what = f"{counted(len(found.files), 'file')} of {size / 1e6:.1f} MB"
     console.print(f"{what} would be removed" if dry_run else f"{what} removed")
     if found.young:
         console.print(f"left for now: {len(found.young)} not known to be older than {older_than}", markup=False)

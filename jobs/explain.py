@@ -188,7 +188,7 @@ def print_summary(output_url: str, manifest: Manifest) -> None:
         console.print(f"  {reason}: {count} (see {output_url}/errors)", markup=False)
     left_out = manifest.sums.left_out
     if not_drawn := left_out.get(NOT_DRAWN):
-        console.print(f"{not_drawn} recordings were not drawn")
+        console.print(f"{counted(not_drawn, 'recording')} {'was' if not_drawn == 1 else 'were'} not drawn")
     kinds = [f"{count} {kind}" for kind, count in left_out.items() if kind != NOT_DRAWN]
     if kinds:
         console.print(f"left out, as they hold no recording: {', '.join(kinds)}", markup=False)

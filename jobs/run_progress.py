@@ -7,7 +7,7 @@ import time
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from jobs.messages import clock, console
+from jobs.messages import clock, console, counted
 from pipeline.flow.cluster import PoolSize
 from pipeline.flow.plan import Work
 from pipeline.inputs.listing import Listing
@@ -47,12 +47,13 @@ class RunProgress:
         if not work:
             console.print("everything is committed already")
         elif self.done or any(one.first for one in work):
-            console.print(f"resuming: {self.done:.0%} of the input is done, {len(work)} shards are left")
+            left_shards = f"{counted(len(work), 'shard')} {'is' if len(work) == 1 else 'are'} left"
+            console.print(f"resuming: {self.done:.0%} of the input is done, {left_shards}")
         self._show("starting Ray")
 
     def cluster_ready(self, size: PoolSize) -> None:
-        cores = "one GPU" if size.gpus else f"{size.cpus} CPU core{'s' * (size.cpus > 1)}"
-        console.print(f"{size.actors} actor{'s' * (size.actors > 1)} on {cores}{' each' * (size.actors > 1)}")
+        cores = "one GPU" if size.gpus else counted(size.cpus, "CPU core")
+        console.print(f"{counted(size.actors, 'actor')} on {cores}{' each' * (size.actors > 1)}")
         self._show("loading the explainer")
 
     def committed(self, record: CommitRecord, before: float) -> None:
@@ -68,9 +69,9 @@ class RunProgress:
         rate = self.recordings / seconds
         gained = self.done - self.done_before
         left = seconds * (1 - self.done) / gained if gained > 0 else None
-        state = f"{self.recordings} recordings, {rate:.1f} recordings/s"
+        state = f"{counted(self.recordings, 'recording')}, {rate:.1f} recordings/s"
         state += f", {clock(left)} left" if left is not None and self.done < 1 else ""
-        state += f", {self.errors} error{'s' * (self.errors != 1)}"
+        state += f", {counted(self.errors, 'error')}"
         self._show(state)
         if not console.is_terminal and (first or now - self.last_line > LINE_EVERY_S or self.done >= 1 - 1e-9):
             self.last_line = now
@@ -82,7 +83,8 @@ class RunProgress:
     def stopped(self) -> None:
         """Print what is committed of a run that was stopped."""
         done = f"{min(self.done, 1.0):.0%} of the input is committed"
-        console.print(f"stopped: {done}, {self.recordings} recordings in {self.windows} windows of it by this run")
+        own = f"{counted(self.recordings, 'recording')} in {counted(self.windows, 'window')}"
+        console.print(f"stopped: {done}, {own} of it by this run")
 
     def _show(self, state: str) -> None:
         self.bar.update(self.task, completed=min(self.done, 1.0), state=state)

@@ -49,16 +49,12 @@ def _print(progress: Progress, holder: Holder | None) -> None:
     for reason, count in progress.errors.items():
         console.print(f"  {reason}: {count}", markup=False)
     for shard in progress.quarantined:
-        console.print(
-            f"given up: {shard.uri} after {shard.attempts} attempts in {shard.seconds:.0f} s: {shard.reason}",
-            markup=False,
-        )
+        tried = f"{counted(shard.attempts, 'attempt')} in {shard.seconds:.0f} s"
+        console.print(f"given up: {shard.uri} after {tried}: {shard.reason}", markup=False)
     if progress.last_commit is None:
         return
     ago = (datetime.now(timezone.utc) - progress.last_commit).total_seconds()
-    actors = (
-        f"{len(progress.actors)} actor{'s' * (len(progress.actors) != 1)}, {len(progress.recent_actors)} of them lately"
-    )
+    actors = f"{counted(len(progress.actors), 'actor')}, {len(progress.recent_actors)} of them lately"
     rate = f"{progress.windows_per_s:.1f} windows/s lately" if progress.windows_per_s is not None else "no rate known"
     console.print(f"{rate}, from {actors}; last commit {clock(max(ago, 0))} ago")
     if progress.state == "finished":

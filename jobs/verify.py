@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from jobs.device_option import Device
 from jobs.messages import FAILED, console, counted, fail, for_people
+from pipeline.runs.verify.census.check import InputCount
 from pipeline.runs.verify.findings import SHOWN
 from pipeline.runs.verify.verify import Verification
 from pipeline.runs.verify.verify import verify as verify_run
@@ -87,8 +88,20 @@ def _print(run: str, found: Verification) -> None:
         + ", ".join(counted(count, what) for what, count in made)
     )
     if found.input is not None:
-        console.print(str(found.input))
+        console.print(_counts(found.input))
     if found.reexplained:
-        console.print(f"{found.reexplained} windows were explained again and compared")
+        again = f"{counted(found.reexplained, 'window')} {'was' if found.reexplained == 1 else 'were'}"
+        console.print(f"{again} explained again and compared")
     shown = display_url(run)
     console.print(f"{shown}: {len(found.findings) or 'nothing'} found to be wrong", markup=False)
+
+
+def _counts(found: InputCount) -> str:
+    """Say what became of the recordings of the input."""
+    drawn = f", {found.not_drawn} not drawn" if found.not_drawn else ""
+    unmeasured = f", {found.unmeasured} whose length FFmpeg does not tell" if found.unmeasured else ""
+    return (
+        f"{counted(found.recordings, 'recording')} in the input, {found.in_full} heard in full, "
+        f"{found.in_part} in part, {found.in_errors} in errors{unmeasured}{drawn}, "
+        f"{counted(found.others, 'file')} of other kinds"
+    )

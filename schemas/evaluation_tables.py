@@ -36,7 +36,7 @@ _RANKING = _field(
     _TEXT,
     "how the relevance was made an order of bins: `signed`, `absolute`, or as `signed_root_per_energy`",
 )
-_BEST = _field("best", _FLAG, "whether this is the variant of the method that counts, the one that serves it best")
+_BEST = _field("best", _FLAG, "whether the method is judged by this variant: a baseline's best, a decoder's fixed one")
 _BY = _field("by", _TEXT, "what a budget is a share of: `bins` or `energy`")
 _INTERVAL = (
     _field("value", _NUMBER, "mean over windows"),

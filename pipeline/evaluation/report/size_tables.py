@@ -26,7 +26,7 @@ from pipeline.evaluation.report.verdict import AREAS, SIZES
 
 SCORES = ("ad", "ff", "fid_in")
 BEST_BASELINE = " †"
-# Orders that need no method and show how much of a figure is due to size alone.
+# Rankings that need no method and show how much of a figure is due to size alone.
 ALWAYS_SHOWN = ("energy", "random", "constant")
 QUIETEST_FIRST = ("constant", "signed_per_energy")
 
@@ -126,7 +126,7 @@ def all_sizes_table(results: Results, audio: str) -> Table:
         for by, budget in sorted({key[:2] for means in points.values() for key in means})
         for variant, means in _measured_at(points, by, budget).items()
     ]
-    return Table(f"All methods and orders at all sizes on {audio}", _columns(names), rows, headings=2)
+    return Table(f"All methods and rankings at all sizes on {audio}", _columns(names), rows, headings=2)
 
 
 def _columns(names: tuple[str, ...]) -> list[str]:

@@ -59,7 +59,7 @@ class Against(NamedTuple):
 def against_best(means: Means, key: Key, higher: bool, controls: bool = False) -> Against | None:
     """Compare `lmac` in the order that counts with the baseline that is best in the figure `key`, in any order.
 
-    With `controls`, random and constant orders are baselines too. None if one of the two was not measured.
+    With `controls`, the random and constant rankings are baselines too. None if one of the two was not measured.
     """
     ours = {variant: means[variant] for variant in counted(means) if variant.method == OWN}
     theirs = {
@@ -110,7 +110,7 @@ def on_audio(results: Results, audio: str) -> str:
     if counts := _counts(at_equal_size(results, audio)):
         said.append(f"At equal size, {OWN} is ahead of the best baseline {counts}.")
         if (with_controls := _counts(at_equal_size(results, audio, controls=True))) != counts:
-            said.append(f"With random and constant orders among the baselines, it is {with_controls}.")
+            said.append(f"With the random and constant rankings among the baselines, it is {with_controls}.")
     if areas := in_areas(results, audio):
         shown = [f"{side} by {by} {against.sentence}" for (side, by), against in areas.items()]
         said.append(f"Areas: {'; '.join(shown)}.")

@@ -102,4 +102,4 @@ def test_controls_are_no_baselines_and_the_verdict_says_what_they_would_change(t
     assert {one.baseline_name for one in at_equal_size(results, "clean")["ad"].values()} == {"energy"}
     said = on_audio(results, "clean")
     assert "ahead of the best baseline on AD in 7 of 7 rows" in said
-    assert "With random and constant orders among the baselines, it is on AD in 0 of 7 rows" in said
+    assert "With the random and constant rankings among the baselines, it is on AD in 0 of 7 rows" in said

@@ -16,7 +16,7 @@ from pipeline.inputs.labels import GroundTruth
 from pipeline.inputs.listing import list_input
 from pipeline.inputs.recording import RawRecording, ReadFault
 from pipeline.inputs.shards import clip_id
-from pipeline.runs.verify.census.check import Heard, count_input
+from pipeline.runs.verify.census.check import Heard, InputCount, count_input
 from pipeline.runs.verify.census.counted import Census
 from pipeline.runs.verify.census.length_main import length_of
 from pipeline.runs.verify.census.recordings import recordings_in
@@ -33,9 +33,7 @@ def test_segments_and_samples_are_counted(tmp_path: Path, tiny_explainer: str, m
     source = folder(tmp_path / "in")
     found = run(source, tmp_path / "out", tiny_explainer, monkeypatch, lambda items: items, sample="7")
     assert told(found) == ""
-    assert str(found.input).startswith(
-        "7 recordings in the input, 7 heard in full, 0 in part, 0 in errors, 13 not drawn"
-    )
+    assert found.input == InputCount(recordings=7, in_full=7, not_drawn=13)
 
 
 def test_what_is_no_sound_and_what_is_no_recording_are_counted(
@@ -49,9 +47,7 @@ def test_what_is_no_sound_and_what_is_no_recording_are_counted(
     (source / "a.json").write_text(json.dumps({}))
     found = run(source, tmp_path / "out", tiny_explainer, monkeypatch, lambda items: items)
     assert told(found) == ""
-    assert str(found.input) == (
-        f"{N + 2} recordings in the input, {N + 1} heard in full, 0 in part, 1 in errors, 2 files of other kinds"
-    )
+    assert found.input == InputCount(recordings=N + 2, in_full=N + 1, in_errors=1, others=2)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +39,11 @@ def test_the_command(damaged: Damaged, tiny_run: TinyRun) -> None:
     )
     code, said = run("verify", damaged.folder, "--deep", "3")
     assert (code, said) == (1, "error: --deep explains windows again from the input: give --input")
+
+
+def test_the_input_s_count_is_printed(tiny_run: TinyRun, tmp_path: Path) -> None:
+    source = shutil.copytree(tiny_run.source, tmp_path / "in")
+    (source / "notes.txt").write_text("x")
+    code, said = run("verify", tiny_run.output, "--input", source)
+    assert code == 0
+    assert " 8 recordings in the input, 5 heard in full, 0 in part, 3 in errors, 1 file of other kinds" in said

@@ -44,14 +44,6 @@ class InputCount:
     unmeasured: int = 0
     others: int = 0
 
-    def __str__(self) -> str:
-        drawn = f", {self.not_drawn} not drawn" if self.not_drawn else ""
-        unmeasured = f", {self.unmeasured} whose length FFmpeg does not tell" if self.unmeasured else ""
-        return (
-            f"{self.recordings} recordings in the input, {self.in_full} heard in full, {self.in_part} in part, "
-            f"{self.in_errors} in errors{unmeasured}{drawn}, {self.others} files of other kinds"
-        )
-
 
 def count_input(
     url: str,
