@@ -42,8 +42,8 @@ class Trial:
     `taken_out` is for recordings that have the cue, `put_in` for others that lack it and are not of the subject.
     `out_of_others` is what taking it out does to recordings of the subject that lack it: None where there are none.
     `alone_out`, `alone_in` and `others_put_in` are the changes themselves, with nothing subtracted; `others_put_in`
-    puts in what recordings without the cue have in its place. A cue is `exact` if it is the very same in recordings of
-    the subject, to the frequency or the sample.
+    puts in what recordings without the cue have in its place. A cue `recurs` if it was found in the sounds themselves,
+    not in the masks alone; it is `exact` if it is then the very same, to the frequency or the sample.
     """
 
     taken_out: Difference
@@ -52,6 +52,7 @@ class Trial:
     alone_in: Difference
     out_of_others: Difference | None
     others_put_in: Difference | None
+    recurs: bool = True
     exact: bool = False
 
     @property
@@ -65,7 +66,9 @@ class Trial:
         falls, rises = out.high < 0, put.low > 0 and self.alone_in.low > 0
         if self._others_raise or self._others_fall:
             return False
-        both = falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT and min(put.mean, -out.mean) >= LEAST_EFFECT
+        # Masks stand out where the event is, too: what they alone point at must change p both ways.
+        least = LEAST_EFFECT if self.recurs else MIN_EFFECT
+        both = falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT and min(put.mean, -out.mean) >= least
         needed = falls and self.alone_in.low > 0 and -out.mean >= LARGE_EFFECT and put.mean >= MIN_EFFECT
         needed_exact = self.exact and falls and self.alone_in.low > 0 and -out.mean >= NEEDED_EFFECT
         return both or needed or needed_exact or (rises and put.mean >= LARGE_EFFECT)
@@ -141,6 +144,7 @@ def try_cue(
         alone_in=_difference(put, rng),
         out_of_others=of_others,
         others_put_in=from_others,
+        recurs=recurs,
         exact=recurs and cue.kind in EXACT,
     )
 

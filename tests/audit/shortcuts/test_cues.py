@@ -12,7 +12,7 @@ from pipeline.audit.shortcuts.cues.background import Background
 from pipeline.audit.shortcuts.cues.cue import Cue
 from pipeline.audit.shortcuts.cues.cutoff import Cutoff
 from pipeline.audit.shortcuts.cues.moments import Edge
-from pipeline.audit.shortcuts.cues.spectrum import inverse, transform
+from pipeline.audit.shortcuts.cues.spectrum import N_FFT, inverse, transform
 from pipeline.audit.shortcuts.cues.tones import Lines
 from tests.audit.shortcuts.sounds import RATE, N, recording, rms, tone
 
@@ -52,6 +52,19 @@ def test_the_last_moment_is_put_at_the_end() -> None:
     there = Edge(0.05, "end").within(recording(8), donor, RATE) - recording(8)
     assert np.abs(there[-200:]).min() > 0.49
     assert not there[:-2000].any()
+
+
+@pytest.mark.parametrize("off_hz", [0.0, 2.3])
+def test_a_loud_hum_leaves_with_all_its_harmonics(off_hz: float) -> None:
+    hum = sum(tone(50.0 * k + off_hz, 0.1 / k) for k in range(1, 11))
+    # As the search names them: the middles of bins, which lie as close as bins that a tone occupies.
+    lines = Lines(tuple(round(50.0 * k * N_FFT / RATE) * RATE / N_FFT for k in range(1, 11)))
+    for seed in range(3):
+        clean = 0.1 * recording(seed)
+        middle = slice(4000, N - 4000)
+        left = rms((lines.without(clean + hum, RATE) - clean)[middle])
+        lost = rms((lines.without(clean, RATE) - clean)[middle])
+        assert left < 0.03 * rms(hum[middle]) + lost
 
 
 def test_a_tone_is_taken_out_and_the_rest_stays() -> None:

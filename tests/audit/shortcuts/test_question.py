@@ -220,6 +220,15 @@ def test_a_cue_is_confirmed_or_it_is_said_why_not(
     out: float, put: float, alone_in: float, others_fall: float | None, exact: bool, said: str
 ) -> None:
     others = None if others_fall is None else differing(others_fall)
-    trial = Trial(differing(out), differing(put), differing(out), differing(alone_in), others, None, exact)
+    trial = Trial(differing(out), differing(put), differing(out), differing(alone_in), others, None, exact=exact)
     assert trial.confirmed == (not said)
     assert said in trial.why_not
+
+
+def test_what_only_masks_point_at_must_change_p_both_ways() -> None:
+    def trial(put: float, recurs: bool) -> Trial:
+        return Trial(differing(-0.15), differing(put), differing(-0.15), differing(put), None, None, recurs=recurs)
+
+    assert trial(0.035, recurs=True).confirmed
+    assert not trial(0.035, recurs=False).confirmed
+    assert trial(0.06, recurs=False).confirmed

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
 
 from pipeline.audit.shortcuts.cues.cue import Cue, Sound
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT, hann, inverse, transform
 
-# Bins that a tone occupies to either side, and those that show the level beside it.
-_REACH, _BESIDE = 3, 24
+# Bins that a tone occupies to either side, and the nearest others, which show the level beside it.
+_REACH, _BESIDE = 3, 36
+# A tone is steady for so long: a hum drifts. And so far from a bin's middle its frequency may lie, in bins.
+_STEADY_S, _OFF = 0.5, 1.5
 
 
 @dataclass(frozen=True)
@@ -28,17 +32,22 @@ class Lines(Cue):
         return f"a steady tone at {', '.join(named)}{more} Hz"
 
     def without(self, sound: Sound, rate: int) -> Sound:
-        """The sound with these tones brought down to the level beside them, where they are steady."""
-        spectrum = transform(sound)
+        """The sound with these tones subtracted, and what remains brought down to the level beside them.
+
+        A window's sidelobes spread a loud tone over all bins about it: cutting a few leaves most of a hum to be heard.
+        """
+        spectrum = transform(_subtracted(sound, self.hz, rate))
         power = np.square(np.abs(spectrum))
         bins = np.arange(len(power))
         middles = [round(hz * N_FFT / rate) for hz in self.hz]
         of_tones = np.any([np.abs(bins - middle) <= _REACH for middle in middles], axis=0)
+        # Harmonics of a hum lie close together, and must not count as the level beside them.
+        free = np.flatnonzero(~of_tones & (bins > 0))
         gain = np.ones_like(power)
         for middle in middles:
             here = np.abs(bins - middle) <= _REACH
-            # Harmonics of a hum lie close together, and must not count as the level beside them.
-            level = np.median(power[(np.abs(bins - middle) <= _BESIDE) & ~of_tones & (bins > 0)], axis=0)
+            beside = free[np.argsort(np.abs(free - middle), kind="stable")[:_BESIDE]]
+            level = np.median(power[beside], axis=0)
             gain[here] = np.minimum(gain[here], np.sqrt(level / np.maximum(power[here], 1e-20)))
         return inverse(spectrum * gain, len(sound))
 
@@ -62,6 +71,36 @@ class Lines(Cue):
             middle = round(hz * N_FFT / rate)
             levels.append(float(np.quantile(magnitude[max(1, middle - 1) : middle + 2].max(axis=0), 0.3)) * scale)
         return levels
+
+
+def _subtracted(sound: Sound, hz: tuple[float, ...], rate: int) -> Sound:
+    """The sound less the sinusoids at `hz` that fit it best, all at once, in overlapping blocks."""
+    block = 2 * (min(round(_STEADY_S * rate), len(sound)) // 2)
+    if block < N_FFT:
+        return sound
+    phase = 2 * np.pi * np.outer(np.arange(block) / rate, _exact(sound, hz, rate))
+    waves = np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
+    fit = np.linalg.pinv(waves, rcond=1e-6).T
+    hop = block // 2
+    fade = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(block) / block)  # two of them, half a block apart, sum to one
+    padded = np.pad(sound.astype(np.float64), (hop, hop + -len(sound) % hop))
+    less = padded.copy()
+    for start in range(0, len(padded) - block + 1, hop):
+        here = slice(start, start + block)
+        less[here] -= fade * (waves @ (padded[here] @ fit))
+    return less[hop : hop + len(sound)].astype(np.float32)
+
+
+def _exact(sound: Sound, hz: tuple[float, ...], rate: int) -> NDArray[np.float64]:
+    """The strongest frequency near each of `hz` in the spectrum of the whole sound."""
+    size = 4 * len(sound)
+    power = np.abs(scipy.fft.rfft(sound * np.hanning(len(sound)), size))
+    off = _OFF * rate / N_FFT
+    found = []
+    for one in hz:
+        low, high = (max(1, round(edge * size / rate)) for edge in (one - off, one + off))
+        found.append((low + int(power[low : high + 1].argmax())) * rate / size)
+    return np.array(found)
 
 
 def _tones(hz: tuple[float, ...], levels: list[float], n: int, rate: int) -> Sound:
