@@ -81,25 +81,29 @@ def _subtracted(sound: Sound, hz: tuple[float, ...], rate: int) -> Sound:
     phase = 2 * np.pi * np.outer(np.arange(block) / rate, _exact(sound, hz, rate))
     waves = np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
     fit = np.linalg.pinv(waves, rcond=1e-6).T
-    hop = block // 2
-    fade = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(block) / block)  # two of them, half a block apart, sum to one
-    padded = np.pad(sound.astype(np.float64), (hop, hop + -len(sound) % hop))
-    less = padded.copy()
-    for start in range(0, len(padded) - block + 1, hop):
+    # At the ends of the sound there is one block alone, whose fade must not vanish.
+    fade = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(block) / block) + 1e-6
+    fitted, faded = np.zeros(len(sound)), np.zeros(len(sound))
+    for start in [*range(0, len(sound) - block, block // 2), len(sound) - block]:
         here = slice(start, start + block)
-        less[here] -= fade * (waves @ (padded[here] @ fit))
-    return less[hop : hop + len(sound)].astype(np.float32)
+        fitted[here] += fade * (waves @ (sound[here] @ fit))
+        faded[here] += fade
+    return (sound - fitted / faded).astype(np.float32)
 
 
 def _exact(sound: Sound, hz: tuple[float, ...], rate: int) -> NDArray[np.float64]:
     """The strongest frequency near each of `hz` in the spectrum of the whole sound."""
     size = 4 * len(sound)
-    power = np.abs(scipy.fft.rfft(sound * np.hanning(len(sound)), size))
+    level = np.log(np.abs(scipy.fft.rfft(sound * np.hanning(len(sound)), size)) + 1e-12)
     off = _OFF * rate / N_FFT
     found = []
     for one in hz:
         low, high = (max(1, round(edge * size / rate)) for edge in (one - off, one + off))
-        found.append((low + int(power[low : high + 1].argmax())) * rate / size)
+        peak = low + int(level[low : high + 1].argmax())
+        before, there, behind = level[peak - 1 : peak + 2] if peak + 1 < len(level) else (0.0, 0.0, 0.0)
+        # The top of a parabola through three bins: a blunt peak has none.
+        bend = before - 2 * there + behind
+        found.append((peak + (0.5 * (before - behind) / bend if bend < 0 else 0.0)) * rate / size)
     return np.array(found)
 
 
