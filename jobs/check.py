@@ -100,6 +100,6 @@ def _table(pair: Pair, rows: list[Parity], bound: float) -> Table:
         shown.add_column(heading, justify="left" if heading == "signals" else "right")
     for row in rows:
         figures = (f"{row.cosine:.7f}", f"{row.difference:.1e}", f"{row.spread:.2f}", f"{row.seconds:.2f}")
-        verdict = "not checked" if not row.whole else "yes" if row.within(bound) else "no"
+        verdict = "unchecked" if not row.whole else "yes" if row.within(bound) else "no"
         shown.add_row(row.signals, str(row.n), *figures, verdict)
     return shown

@@ -91,7 +91,7 @@ def test_a_trace_says_where_the_time_went_and_changes_nothing(
     }
     windows = sum(one["name"] == "measure" for one in events)
     assert windows == len(rows(tmp_path / "out", "predictions"))
-    with pytest.raises(ConfigError, match="trace: must be a file"):
+    with pytest.raises(ConfigError, match="trace: must be a writable file"):
         explain(tiny_run.source, tmp_path / "other", content, address=ray_address, trace=str(tmp_path))
     assert not (tmp_path / "other").exists()
 

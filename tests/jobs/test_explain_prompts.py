@@ -16,7 +16,7 @@ from pipeline.flow.checks import RunConflictError
 from pipeline.flow.explainer_of_run import as_begun, explain_with, load_asked
 from pipeline.models.checkpoint import LoadedExplainer, explainer_digest, load_explainer
 from pipeline.models.clap.classifier import ClapClassifier
-from pipeline.models.clap.prompted import with_prompts
+from pipeline.models.prompted import with_prompts
 from pipeline.runs.output import RunOutput
 from schemas.records import RunRecord
 from schemas.run_config import ContentConfig
