@@ -69,7 +69,9 @@ class Trial:
         # Masks stand out where the event is, too: what they alone point at must change p both ways.
         least = LEAST_EFFECT if self.recurs else MIN_EFFECT
         both = falls and rises and max(put.mean, -out.mean) >= MIN_EFFECT and min(put.mean, -out.mean) >= least
-        needed = falls and self.alone_in.low > 0 and -out.mean >= LARGE_EFFECT and put.mean >= MIN_EFFECT
+        # Where the class is lost without it the cue may raise p as others of its sort do: any noise, any dull sound.
+        raised = self.alone_in.mean if self.recurs else put.mean
+        needed = falls and self.alone_in.low > 0 and -out.mean >= LARGE_EFFECT and raised >= MIN_EFFECT
         needed_exact = self.exact and falls and self.alone_in.low > 0 and -out.mean >= NEEDED_EFFECT
         return both or needed or needed_exact or (rises and put.mean >= LARGE_EFFECT)
 

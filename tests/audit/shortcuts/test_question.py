@@ -208,6 +208,8 @@ def differing(mean: float) -> Difference:
         (-0.3, 0.3, 0.3, None, False, ""),
         (-0.3, 0.06, 0.3, None, False, ""),
         (-0.3, 0.0, 0.02, None, False, "too little"),
+        # Any noise raises p, but this one is what the class needs.
+        (-0.3, -0.02, 0.1, None, False, ""),
         # One that is the very same everywhere, and that the class needs.
         (-0.3, 0.0, 0.02, None, True, ""),
         (-0.3, 0.0, 0.005, None, True, "too little"),
