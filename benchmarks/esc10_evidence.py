@@ -20,7 +20,7 @@ RATE = 32_000
 CRIES = ("004 - Baby cry/3-151080-A.ogg", "004 - Baby cry/5-151085-A.ogg")
 FIRES = ("010 - Fire crackling/2-28314-A.ogg", "010 - Fire crackling/2-30322-A.ogg")
 NO_CRACKLE = "010 - Fire crackling/5-213802-A.ogg"
-DULL = ("007 - Helicopter/4-175000-A.ogg", "009 - Rooster/4-164859-A.ogg")
+DULL = ("007 - Helicopter/4-175000-A.ogg", "001 - Dog bark/5-217158-A.ogg")
 TICKS = "005 - Clock tick/3-142593-A.ogg"
 PIECE = RATE // 10
 

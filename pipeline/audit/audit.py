@@ -163,7 +163,7 @@ def _write(output: RunOutput, result: Audit, audited: AuditedRun, config: AuditC
 
 def _labels_of(audited: AuditedRun) -> pa.Table:
     """The labels that replaced the run's own, for whoever shows the findings."""
-    if not audited.relabelled:
+    if not audited.takes_other_labels:
         return LABELS.empty_table()
     labels = audited.of_recordings(audited.labels)
     return pa.table({"clip_id": audited.recordings, "labels": labels}, schema=LABELS)

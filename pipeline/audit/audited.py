@@ -56,7 +56,7 @@ class AuditedRun:
         self.notes: dict[Kind, list[str]] = defaultdict(list)
         self._columns: dict[str, list[str | None]] = {}
         self.connection: duckdb.DuckDBPyConnection = run.connect()
-        self.relabelled = labels is not None
+        self.takes_other_labels = labels is not None
         if labels is not None:
             self._relabel(labels)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Protocol
 
 import ray
@@ -27,6 +28,7 @@ from pipeline.models.checkpoint import ExplainerError, LoadedExplainer
 from pipeline.runs.lease import hold
 from pipeline.runs.output import RunOutput
 from pipeline.runs.profiles import band_edges_hz
+from pipeline.trace import Trace
 from schemas.draws import Draw
 from schemas.records import CommitRecord, Manifest, RunRecord
 from schemas.run_config import ClusterConfig, ContentConfig, RunConfig
@@ -167,13 +169,21 @@ def _run(
                         finished = dispatcher.run(work)
                 finally:
                     if trace is not None:
-                        dispatcher.trace.write(trace)
+                        _write_trace(dispatcher.trace, trace, reporter)
                 if not finished:
                     return RunResult(None, resumed)
                 quarantined = dispatcher.quarantined
         per_target = Draw.parse(content.listen).per_target
         manifest = finalize(output, listing.shards, quarantined, lease.confirm, per_target, listing.left_out_counts)
         return RunResult(manifest, resumed)
+
+
+def _write_trace(taken: Trace, file: Path, reporter: RunReporter) -> None:
+    """Write a run's trace; a full disk costs the trace, not the run."""
+    try:
+        taken.write(file)
+    except OSError as error:
+        reporter.note(f"the trace could not be written to {file}: {error.strerror}")
 
 
 def run_record(

@@ -13,7 +13,7 @@ import pytest
 
 from schemas.yaml_config import ConfigError
 from tests.conftest import TinyRun
-from tests.flow.make import assert_same_explanations, content_of, explain, mixed_recordings, rows
+from tests.flow.make import Recorder, assert_same_explanations, content_of, explain, mixed_recordings, rows
 from tests.inputs.make import tar_bytes
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
@@ -91,6 +91,11 @@ def test_a_trace_says_where_the_time_went_and_changes_nothing(
     }
     windows = sum(one["name"] == "measure" for one in events)
     assert windows == len(rows(tmp_path / "out", "predictions"))
+    # A trace that cannot be written costs the trace alone.
+    reporter = Recorder()
+    full = explain(tiny_run.source, tmp_path / "full", content, reporter, address=ray_address, trace="/dev/full")
+    assert full.manifest is not None
+    assert [note for note in reporter.notes if note.startswith("the trace could not be written to /dev/full: No space")]
     with pytest.raises(ConfigError, match="trace: must be a writable file"):
         explain(tiny_run.source, tmp_path / "other", content, address=ray_address, trace=str(tmp_path))
     assert not (tmp_path / "other").exists()
