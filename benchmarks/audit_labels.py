@@ -30,7 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.audit.label_error import judge
-from pipeline.audit.probes import best_strength
+from pipeline.audit.probes import best_strength, foldings_for
 from pipeline.datasets.scenes import write_scenes
 from pipeline.inputs.load_windows import load_windows
 from pipeline.models.checkpoint import load_explainer
@@ -99,7 +99,7 @@ def suspicion(embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> dic
         "lmac audit": 1 - ours.probabilities[groups, labels],
         "cleanlab, our probabilities": -get_label_quality_scores(labels, ours.probabilities),
         "cleanlab, default regression": alone(1.0),
-        "cleanlab, tuned regression": alone(best_strength(embeddings, labels, groups, range(3))),
+        "cleanlab, tuned regression": alone(best_strength(embeddings, labels, groups, foldings_for(len(labels)))),
         "10 nearest neighbours": 1 - (labels[nearest] == labels[:, None]).mean(axis=1),
         "found": ours.wrong.astype(np.float64),
     }

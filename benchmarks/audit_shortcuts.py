@@ -53,7 +53,7 @@ from tests.flow.make import explain_here
 
 RATE, SECONDS = 32_000, 5.0
 N = round(RATE * SECONDS)
-FELL = 0.2
+FELL, ALONE = 0.2, 0.5
 _HARDLY_DBFS = -70.0
 # Of ESC-10 and of scenes alike.
 CLASSES = 10
@@ -124,7 +124,7 @@ def tried(setting: Setting, source: str, keep: Path | None) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as work:
-        return _tried(setting, *recordings(source), Path(work), keep or Path(work))
+        return _tried(setting, *recordings(source), Path(work), (keep or Path(work)) / Path(source).name)
 
 
 def _tried(setting: Setting, classes: list[str], clean: Recordings, work: Path, keep: Path) -> dict[str, Any]:
@@ -242,12 +242,14 @@ def show(results: list[dict[str, Any]], classes: int) -> None:
     planted, clean = [one for one in results if one["cue"]], [one for one in results if not one["cue"]]
     fell = [one for one in planted if one["fell"]]
     print(f"{len(planted)} planted settings, of which the classifier fell for {len(fell)}; {len(clean)} clean ones")
-    print(f"{'cue':12} {'planted':>8} {'fell':>5} {'first and confirmed':>20} {'confirmed at all':>17}")
+    print(f"{'cue':12} {'planted':>8} {'fell':>5} {'first, confirmed':>17} {'confirmed':>10} {'called alone':>13}")
     for cue in (*CUES, None):
         mine = [one for one in fell if cue is None or one["cue"] == cue]
-        count = sum(cue is None or one["cue"] == cue for one in planted)
+        of_cue = [one for one in planted if cue is None or one["cue"] == cue]
+        # By the cue without any event, whether or not it moves p of recordings.
+        alone = sum(one["alone"] >= ALONE for one in of_cue)
         first, all_ = sum(one["found"] for one in mine), sum(one["found_at_all"] for one in mine)
-        print(f"{cue or 'all':12} {count:8} {len(mine):5} {first:20} {all_:17}")
+        print(f"{cue or 'all':12} {len(of_cue):8} {len(mine):5} {first:17} {all_:10} {alone:13}")
     alarms = sum(len({name.split(":")[0] for name in one["others_confirmed"]}) for one in results)
     asked = sum(classes - bool(one["cue"]) for one in results)
     print(f"false alarms: {alarms} of {asked} clean classes ({100 * alarms / max(1, asked):.1f}%)")

@@ -97,7 +97,7 @@ def seconds_to_ready(config: RunConfig) -> float:
     loaded = load_explainer(config.content.explainer)
     context = RunContext("", "", config.content, loaded.config.front_end, loaded.digest)
     with ray_cluster(config.cluster) as size:
-        start = actor_starter(size, ContextRef(ray.put(context)), config.cluster.batch_size)
+        start = actor_starter(size, ContextRef(ray.put(context)), config.cluster)
         asked = time.perf_counter()
         start().ready.remote().future().result()
         return time.perf_counter() - asked

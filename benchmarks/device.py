@@ -180,7 +180,7 @@ def precisions(arguments: argparse.Namespace, name: str, compiled: bool) -> None
     """What bf16 changes on the same windows."""
     made = {}
     for precision in ("fp32", "bf16"):
-        explainer = load(name, arguments.device, precision)  # type: ignore[arg-type]
+        explainer = load(name, arguments.device, precision)
         if compiled and precision == "bf16":
             explainer.passes.compile()
         x = sounds(explainer, arguments.compared, arguments.windows)

@@ -4,7 +4,7 @@ git worktree add ../before COMMIT
 python -m benchmarks.evaluate_beside ../before data/esc10
 
 Recordings clean and as mixtures, by lmac, integrated gradients, energy and chance. Prints seconds, and the ratio to the
-other checkout of each round with its spread; and how far the areas of insertion in bf16 are from those in fp32.
+other checkout of each round with its spread; and how far p of what masks of equal size keep differs in bf16.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,10 +36,10 @@ def once(explainer: str, windows: Path, precision: str) -> dict[str, float]:
     try:  # As an actor does, where there is such.
         from pipeline.lmac.memory import keep_freed_memory
 
-        keep_freed_memory()
+        keep_freed_memory(torch.device("cpu"))
     except ImportError:
         pass
-    extra = {} if precision == "fp32" else {"precision": precision}
+    extra: dict[str, Any] = {} if precision == "fp32" else {"precision": precision}
     loaded = Explainer.load(explainer, "cpu", **extra)
     explain = getattr(loaded, "explain_windows", loaded.explain)
     x = np.load(windows)

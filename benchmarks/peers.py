@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def researcher(files: list[Path], out: Path) -> None:
     classifier, front_end = explainer.classifier, explainer.classifier.front_end
     metrics = [quantus.Sparseness(disable_warnings=True), quantus.Complexity(disable_warnings=True)]
     out.mkdir(parents=True)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for path in files:
         for x in _windows(path.read_bytes(), explainer):
             with torch.no_grad():
@@ -173,11 +173,17 @@ def jobs(files: list[Path], rounds: int, actors: int) -> None:
                 (data / f"{number:05d}{path.suffix}").write_bytes(path.read_bytes())
             copies = sorted(data.iterdir())
             ways: dict[str, Callable[[], object]] = {
-                "lmac explain": lambda work=work, data=data: explain_dataset(
-                    str(data), str(work / "lmac"), explainer=EXPLAINER, actors=actors, cpus_per_actor=1, device="cpu"
+                "lmac explain": partial(
+                    explain_dataset,
+                    str(data),
+                    str(work / "lmac"),
+                    explainer=EXPLAINER,
+                    actors=actors,
+                    cpus_per_actor=1,
+                    device="cpu",
                 ),
-                "loop": lambda work=work, copies=copies: researcher(copies, work / "loop"),
-                "ray data": lambda work=work, copies=copies: ray_data(copies, work / "ray", actors),
+                "loop": partial(researcher, copies, work / "loop"),
+                "ray data": partial(ray_data, copies, work / "ray", actors),
             }
             for name, way in ways.items():
                 begun = time.perf_counter()

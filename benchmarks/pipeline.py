@@ -4,7 +4,8 @@ python -m benchmarks.pipeline data/esc10 --recordings 128 --precision bf16
 
 *explain* is `explain_batches` on windows in memory, in a process of its own, with as many threads as the actors of a
 run have in all. The runs read tars from S3 (rclone) and write to it, with a listenable for 5% of the windows and for
-all; their rate counts from the first commit on, without the start of Ray and of the explainer. All take turns.
+all; their rate is that of `lmac status`, from the begin of the first part on, without the start of Ray and of the
+explainer. All take turns.
 """
 
 from __future__ import annotations
@@ -17,13 +18,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
 from pipeline.flow.run import explain_dataset
 from pipeline.inputs.suffixes import is_audio
-from schemas.records import CommitRecord
+from pipeline.runs.progress import read_progress
 from tests.s3 import serve_s3
 
 BATCH, PART = 16, 32
@@ -41,7 +40,7 @@ from pipeline.lmac.memory import keep_freed_memory
 from schemas.targets import Targets
 
 source, name, precision, batch, share = sys.argv[1:]
-keep_freed_memory()
+keep_freed_memory(torch.device("cpu"))
 explainer = Explainer.load(name, "cpu", precision)
 with TemporaryDirectory() as scratch:
     found = load_windows(source, explainer.config.front_end, Path(scratch))
@@ -57,28 +56,6 @@ begun = time.perf_counter()
 explain_batches(explainer, waveforms, lengths, wanted, int(batch))
 print(json.dumps(n / (time.perf_counter() - begun)))
 """
-
-
-class Clock:
-    """A reporter that notes when parts are committed."""
-
-    def __init__(self) -> None:
-        self.commits: list[tuple[float, int]] = []
-
-    def planned(self, *_: Any) -> None: ...
-
-    def cluster_ready(self, *_: Any) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def committed(self, record: CommitRecord, before: float) -> None:
-        self.commits.append((time.perf_counter(), record.windows))
-
-    @property
-    def rate(self) -> float:
-        """Windows a second from the first commit to the last."""
-        (first, _), *rest = self.commits
-        return sum(windows for _, windows in rest) / (rest[-1][0] - first)
 
 
 def alone(source: str, explainer: str, precision: str, threads: int, share: float) -> float:
@@ -119,11 +96,10 @@ def main() -> None:
             for name, listen in LISTENED.items():
                 share = 1.0 if listen == "all" else 0.05
                 own = alone(f"{scratch}/in", given.explainer, given.precision, given.threads, share)
-                clock = Clock()
+                out = f"{server.bucket_url}/out-{number}-{share}"
                 explain_dataset(
                     f"{server.bucket_url}/in",
-                    f"{server.bucket_url}/out-{number}-{share}",
-                    reporter=clock,
+                    out,
                     explainer=given.explainer,
                     precision=given.precision,
                     listen=listen,
@@ -132,8 +108,10 @@ def main() -> None:
                     cpus_per_actor=max(1, given.threads // given.actors),
                     device="cpu",
                 )
-                ratios[name].append(clock.rate / own)
-                print(f"{name}: explain {own:.2f} windows/s, a run {clock.rate:.2f}", flush=True)
+                rate = read_progress(out).windows_per_s
+                assert rate is not None
+                ratios[name].append(rate / own)
+                print(f"{name}: explain {own:.2f} windows/s, a run {rate:.2f}", flush=True)
     for name, found in ratios.items():
         print(f"{name}: {statistics.median(found):.2f} of explain ({min(found):.2f} to {max(found):.2f})")
 

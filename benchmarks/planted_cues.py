@@ -53,7 +53,7 @@ def settings(first: int, planted: int, clean: int, labels: int) -> list[Setting]
     """So many settings of each sort; cues, levels, shares and classes take turns."""
     every = [(cue, level, share) for share in (1.0, 0.5) for level in LEVELS for cue in CUES]
     found = [
-        # Each cue meets one class after the other.
+        # Each cue meets half of the classes, and each class some of the cues.
         Setting(*every[number % len(every)], label=(3 * number + number // len(CUES)) % labels, seed=number)
         for number in range(first, first + planted)
     ]

@@ -13,17 +13,24 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.audio.flac import encode_flac
 from pipeline.audit.report.write import report
 from tests.audit.report.browser import Opened, started
 from tests.audit.report.make import audited, few, many
-from tests.audit.report.timings import LIST_CHANGES, first_screen, list_change, play, switch
-from tests.flow.make import RATE
+from tests.audit.report.timings import (
+    LIST_CHANGES,
+    LIST_MS,
+    SCREEN_MS,
+    SWITCH_MS,
+    first_screen,
+    key_of,
+    lengthen,
+    list_change,
+    play,
+    switch,
+)
 
 CLASSES = [f"class {number:02d}" for number in range(20)]
-SECONDS, FIRST_SCREEN_MS, LIST_MS, SWITCH_MS = 20.0, 1000, 100, 20
+SECONDS = 20.0
 
 
 def main() -> None:
@@ -33,17 +40,15 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, started() as browser:
         scratch = Path(name)
-        run = many(
-            few(scratch), str(scratch / "run"), given.windows, CLASSES, heard=0.05, key_of="recording {:05d}.wav".format
-        )
+        run = many(few(scratch), str(scratch / "run"), given.windows, CLASSES, heard=0.05, key_of=key_of)
         made = report(audited(run), scratch / "report")
-        clip = _lengthen(scratch / "report")
+        clip = lengthen(scratch / "report", SECONDS)
         opened = Opened(browser, scratch / "report")
         print(f"{made.shown:,} clips, {made.heard:,} with sound, Chromium {browser.version}")
         print(f"{'':34} {'median ms':>10} {'longest':>8} {'asked':>6}")
         screens = [first_screen(opened) for _ in range(given.times)]
-        _show("first screen can be used", [ready for ready, _ in screens], FIRST_SCREEN_MS)
-        _show("something is painted", [painted for _, painted in screens], FIRST_SCREEN_MS)
+        _show("first screen can be used", [ready for ready, _ in screens], SCREEN_MS)
+        _show("something is painted", [painted for _, painted in screens], SCREEN_MS)
         page = opened.go("clips")
         for what, change in LIST_CHANGES.items():
             _show(what, [list_change(page, change) for _ in range(given.times)], LIST_MS)
@@ -57,15 +62,6 @@ def main() -> None:
         _show("how far apart the sides are", [1000 * one.apart_s for one in switches], SWITCH_MS)
         if opened.errors:
             raise SystemExit("\n".join(opened.errors))
-
-
-def _lengthen(folder: Path) -> int:
-    """The first clip of a report with all three sides, which get a sound that lasts."""
-    clip = min(int(path.name[:5]) for path in (folder / "sounds").glob("*-0-removed.flac"))
-    t = np.arange(round(SECONDS * RATE)) / RATE
-    for i, path in enumerate(sorted((folder / "sounds").glob(f"{clip:05d}-*.flac"))):
-        path.write_bytes(encode_flac(np.asarray(0.3 * np.sin(2 * np.pi * 220 * (i + 1) * t), np.float32), RATE))
-    return clip
 
 
 def _show(what: str, took: Sequence[float], asked: float) -> None:

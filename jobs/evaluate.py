@@ -55,10 +55,11 @@ def evaluate(
     # Imported on use: attribution, statistics and plots take as long to import as the rest of a command's start.
     from jobs.evaluation_console import ConsoleProgress, print_result
     from pipeline.evaluation.evaluate import evaluate as library_evaluate
+    from pipeline.lmac.arguments import choose_device
     from pipeline.lmac.memory import keep_freed_memory
 
-    keep_freed_memory()
     with for_people(_RESUME), ConsoleProgress() as progress:
+        keep_freed_memory(choose_device(device))
         result = library_evaluate(
             input_url,
             explainer,

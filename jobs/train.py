@@ -33,6 +33,7 @@ from jobs.training_options import (
     Windows,
     WindowSeconds,
 )
+from pipeline.lmac.arguments import choose_device
 from pipeline.lmac.memory import keep_freed_memory
 from schemas.clap_mini_config import ClapMiniRecipe
 from schemas.input_config import InputConfig
@@ -67,8 +68,8 @@ def classifier(
     from jobs.training_progress import TrainingProgress, print_result
     from pipeline.training.classifier import train_classifier
 
-    keep_freed_memory()
     with for_people(_RESUME), TrainingProgress() as progress:
+        keep_freed_memory(choose_device(device))
         loop = _loop(epochs, batch_size, learning_rate, seed, patience)
         result = train_classifier(
             data,
@@ -127,8 +128,8 @@ def decoder(
     from jobs.training_progress import TrainingProgress, print_result
     from pipeline.training.decoder import train_decoder
 
-    keep_freed_memory()
     with for_people(_RESUME), TrainingProgress() as progress:
+        keep_freed_memory(choose_device(device))
         loop = _loop(epochs, batch_size, learning_rate, seed, patience)
         result = train_decoder(
             data,
@@ -211,8 +212,8 @@ def clap_mini(
     from pipeline.datasets.clap_mini.measure import evaluate_zero_shot, load_saved
     from pipeline.datasets.clap_mini.train import train_clap_mini
 
-    keep_freed_memory()
     with for_people(_RESUME), TrainingProgress() as progress:
+        keep_freed_memory(choose_device(device))
         recipe = load_config(ClapMiniRecipe, config, _loop(epochs, batch_size, learning_rate, seed))
         train_clap_mini(out, recipe, progress, device=device)
         print_zero_shot(evaluate_zero_shot(load_saved(out)))

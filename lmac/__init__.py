@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pipeline.lmac.explainer import Explainer
     from pipeline.lmac.explanation import Explanation
     from pipeline.runs.extract import Extracted, Extraction, extract
-    from pipeline.runs.run import Listenable, Run, open_run
+    from pipeline.runs.listenable import Listenable
+    from pipeline.runs.run import Run, open_run
     from pipeline.runs.summary import RunSummary
     from pipeline.runs.verify.verify import Verification, verify
     from pipeline.training.classifier import train_classifier
@@ -70,7 +71,7 @@ _HOMES = {
     "Extracted": "pipeline.runs.extract",
     "Extraction": "pipeline.runs.extract",
     "Finding": "pipeline.audit.findings",
-    "Listenable": "pipeline.runs.run",
+    "Listenable": "pipeline.runs.listenable",
     "LmacError": "schemas.errors",
     "Report": "pipeline.audit.report.write",
     "Run": "pipeline.runs.run",

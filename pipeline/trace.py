@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,11 +29,15 @@ _MOST = 1_000_000
 # A run keeps a million of them.
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of work of a thread: its name, when it began, in seconds since 1970, and how many it took."""
+    """A stretch of work of a thread: its name, when it began, in seconds since 1970, and how many it took.
+
+    `node` and `process` say where: numbers of processes repeat between machines and containers.
+    """
 
     name: str
     start_s: float
     seconds: float
+    node: str
     process: int
     thread: int
     role: str
@@ -57,18 +63,18 @@ def span(name: str) -> Iterator[None]:
         yield
     finally:
         seconds = time.perf_counter() - clock
-        taken.append(Span(name, start, seconds, os.getpid(), threading.get_native_id(), _role))
+        taken.append(Span(name, start, seconds, platform.node(), os.getpid(), threading.get_native_id(), _role))
 
 
 def spans_of_items(name: str, items: Iterator[Item]) -> Iterator[Item]:
     """Yield the items of an iterator; the wait for each is a span."""
     while True:
         with span(name):
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-        yield item
+            got = list(islice(items, 1))
+        if not got:
+            return
+        # Nothing is kept of it here: what the caller lets go of is free.
+        yield got.pop()
 
 
 def fetch_spans() -> tuple[Span, ...]:
@@ -98,10 +104,11 @@ class Trace:
         Raises OSError where it cannot be written.
         """
         first = min((one.start_s for one in self.spans), default=0.0)
-        roles = {one.process: one.role for one in self.spans}
+        roles = {(one.node, one.process): one.role for one in self.spans}
+        number = {place: count for count, place in enumerate(sorted(roles), start=1)}
         names: list[dict[str, object]] = [
-            {"name": "process_name", "ph": "M", "pid": process, "args": {"name": role}}
-            for process, role in sorted(roles.items())
+            {"name": "process_name", "ph": "M", "pid": number[place], "args": {"name": f"{role} on {place[0]}"}}
+            for place, role in sorted(roles.items())
         ]
         events: list[dict[str, object]] = [
             {
@@ -109,7 +116,7 @@ class Trace:
                 "ph": "X",
                 "ts": round(1e6 * (one.start_s - first), 1),
                 "dur": round(1e6 * one.seconds, 1),
-                "pid": one.process,
+                "pid": number[one.node, one.process],
                 "tid": one.thread,
             }
             for one in self.spans

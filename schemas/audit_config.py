@@ -36,7 +36,7 @@ class AuditConfig(InputConfig):
     @field_validator("kinds", mode="before")
     @classmethod
     def _known_kinds(cls, kinds: Any) -> Any:
-        named = list(kinds) if isinstance(kinds, (list, tuple)) else [kinds]
+        named = [kinds] if isinstance(kinds, str) else list(kinds)
         if unknown := [one for one in named if one not in KINDS]:
             raise ValueError(f"{unknown[0]!r} is not known: choose from {', '.join(KINDS)}")
         if not named:

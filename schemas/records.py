@@ -82,7 +82,7 @@ class CommitRecord(VersionedRecord):
     `next` is where the next part of the shard begins, `share` how much of the shard's bytes lie before that
     place, and `last` is True on the shard's final part. If listenables are drawn per target, `drawn` names the windows
     of the part that may get one; their listenables wait in `candidates`. `batch_size` windows were explained at once,
-    on a `device`: `cpu` or `cuda`.
+    on a `device`: `cpu` or `cuda`, with networks that were `compiled` or not.
     """
 
     shard_id: str
@@ -100,6 +100,7 @@ class CommitRecord(VersionedRecord):
     last: bool
     batch_size: int = 0
     device: str = ""
+    compiled: bool = False
     actor: str = ""
     seconds: float = 0.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -15,10 +15,12 @@ from schemas.targets import Targets
 PART_MASKS = 4096
 # As many as a recording may have.
 MAX_CHANNELS = 64
+Side = Literal["masked_in", "masked_out"]
+SIDES: tuple[Side, ...] = get_args(Side)
 _SIDES = {
     "masked_in": ("masked_in",),
     "masked_out": ("masked_out",),
-    "both": ("masked_in", "masked_out"),
+    "both": SIDES,
     "none": (),
 }
 
@@ -71,7 +73,7 @@ class ContentConfig(InputConfig, DecodingConfig):
     mask: Literal["soft", "binary"] = "soft"
     precision: Precision = "fp32"
     refine: Annotated[int, Field(ge=0, le=1000)] = 0
-    listenables: tuple[Literal["masked_in", "masked_out"], ...] = ("masked_in",)
+    listenables: tuple[Side, ...] = ("masked_in",)
     listen: str = "all"
     masks: str = "all"
     audio_scores: str = "all"
@@ -115,8 +117,9 @@ class ContentConfig(InputConfig, DecodingConfig):
 
 
 class ClusterConfig(Config):
-    """Where a run runs, and on how many actors; changing it changes no table.
+    """Where a run runs, and on how many actors; changing it changes no more of a table than the last bits.
 
+    Those differ with the device, the size of a batch and `compile`, which commits record.
     `address` joins a running Ray cluster ("auto" or host:port), None starts a local one. `actors` None is one per
     GPU, or what the CPUs allow; `cpus_per_actor` None is one beside a GPU, else an equal share of the CPUs, at most
     four. `streams_per_actor` shards are decoded at once for each actor; None is one, or beside a GPU as many as

@@ -67,7 +67,7 @@ PREDICTIONS = table_of(
         field_of(
             "bandwidth_hz",
             pa.float32(),
-            "where the spectrum ends and nothing lies behind, else half the sample rate; null where all is silence",
+            "where the spectrum ends: behind lies nothing within 45 dB; else half the sample rate; null for silence",
             "Hz",
             True,
         ),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import platform
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import trace as module
-from pipeline.trace import Trace, fetch_spans, span, spans_of_items, trace
+from pipeline.trace import Span, Trace, fetch_spans, span, spans_of_items, trace
 
 
 @pytest.fixture
@@ -56,12 +59,41 @@ def test_the_wait_for_each_item_is_a_span() -> None:
             time.sleep(0.01)
             yield number
 
+    begun = time.perf_counter()
     for _ in spans_of_items("wait", slow()):
         time.sleep(0.05)
+    elapsed = time.perf_counter() - begun
     waits = fetch_spans()
     # The last says that there are no more.
     assert [one.name for one in waits] == ["wait"] * 4
-    assert all(0.01 <= one.seconds < 0.05 for one in waits[:3])
+    assert all(one.seconds >= 0.01 for one in waits[:3])
+    assert sum(one.seconds for one in waits) <= elapsed - 3 * 0.05
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_an_item_is_free_when_its_reader_lets_go_of_it(on: bool) -> None:
+    class Item: ...
+
+    trace(on, "test")
+    items = spans_of_items("wait", (Item() for _ in range(2)))
+    held = weakref.ref(next(items))
+    gc.collect()
+    assert held() is None
+    trace(False, "")
+
+
+def test_processes_of_one_number_on_two_nodes_are_two(tmp_path: Path) -> None:
+    spans = [Span("classify", 0.0, 1.0, node, 7, 7, role) for node, role in (("a", "explain"), ("b", "decode"))]
+    taken = Trace()
+    taken.take(spans)
+    taken.write(tmp_path / "trace.json")
+    names, events = {}, []
+    for one in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]:
+        if one["ph"] == "M":
+            names[one["pid"]] = one["args"]["name"]
+        else:
+            events.append(one)
+    assert [names[one["pid"]] for one in events] == ["explain on a", "decode on b"]
 
 
 @pytest.mark.usefixtures("traced")
@@ -77,7 +109,7 @@ def test_threads_have_rows_of_their_own(tmp_path: Path) -> None:
     taken.write(tmp_path / "trace.json")
     written = json.loads((tmp_path / "trace.json").read_text())
     process, *events = written["traceEvents"]
-    assert (process["ph"], process["args"]["name"]) == ("M", "test")
+    assert (process["ph"], process["args"]["name"]) == ("M", f"test on {platform.node()}")
     assert {one["name"]: one["ph"] for one in events} == {"one": "X", "two": "X"}
     assert len({one["tid"] for one in events}) == 2
     assert min(one["ts"] for one in events) == 0

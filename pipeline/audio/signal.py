@@ -135,7 +135,7 @@ def _bandwidth(frames: NDArray[np.float32], sample_rate: int) -> float | None:
     """Return the Hz where the spectrum ends: half the sample rate, or where it falls steeply with nothing above.
 
     The end is searched in the quieter half of the frames that are not silent: an end in loud frames alone is that of
-    the event. But nothing may lie above it in any frame.
+    the event. Above it, on the mean of all these frames, every band must lie 45 dB below the loudest.
     """
     heard = frames[frames.sum(axis=1) > 10 ** (SILENCE_DBFS / 10)]
     if not len(heard):

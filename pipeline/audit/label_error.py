@@ -15,7 +15,7 @@ from pipeline.audit.audited import AuditedRun
 from pipeline.audit.explained_windows import best_windows
 from pipeline.audit.findings import Finding, Member
 from pipeline.audit.label_sets import wrong_label_sets
-from pipeline.audit.probes import groups_of_same_sound, probe_labels
+from pipeline.audit.probes import combined, groups_of_same_sound, neighbours_of, probe_labels
 from pipeline.audit.proportion import proportion
 from pipeline.audit.trained_on import trained_on
 from pipeline.audit.weight import STAKES, weigh
@@ -115,11 +115,12 @@ def judge(
     another class has 0.9, which a class of sure and right labels would otherwise hide. A few recordings can move this
     hard count, so it is made for each folding, and a label that a third of them doubt is wrong.
     """
-    probed = probe_labels(embeddings, labels, groups, seed)
-    each, agreement = probed.each, probed.agreement
-    how = f"{int(groups.max()) + 1} groups of recordings, out of fold: probes on the embeddings, and neighbours"
-    if own is not None:
-        each = ((2 * own + probed.neighbours) / 3)[None]
+    if own is None:
+        probed = probe_labels(embeddings, labels, groups, seed)
+        each, agreement = probed.each, probed.agreement
+        how = f"{int(groups.max()) + 1} groups of recordings, out of fold: probes on the embeddings, and neighbours"
+    else:
+        each = combined(own[None], neighbours_of(embeddings, labels, groups, own.shape[1]))
         agreement = float((own.argmax(axis=1) == labels).mean())
         how = "the classifier's own, which has not heard the recordings, and neighbours by the embeddings"
     each = each / each.sum(axis=2, keepdims=True)
@@ -212,7 +213,10 @@ def _findings(
                     "suggested": dict(Counter(suggested)),
                     "suggestion explained": explained,
                     "of": of,
-                    "doubted in a share of the foldings": [round(float(found.doubts[one]), 2) for one in wrong],
+                    "doubted by so many foldings": {
+                        "least": round(float(found.doubts[wrong].min()), 2),
+                        "median": round(float(np.median(found.doubts[wrong])), 2),
+                    },
                 },
                 members=members,
             )

@@ -34,13 +34,18 @@ class Probed:
 
     @property
     def each(self) -> NDArray[np.float64]:
-        """Both combined, for each folding `[K, n, C]`; probes count twice, as they are made in two ways."""
-        return (2 * self.probes + self.neighbours) / 3
+        """Both combined, for each folding `[K, n, C]`."""
+        return combined(self.probes, self.neighbours)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """Both combined, the mean of all foldings `[n, C]`."""
         return np.asarray(self.each.mean(axis=0))
+
+
+def combined(each: NDArray[np.float64], neighbours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Combine probabilities `[K, n, C]` with those by neighbours `[n, C]`, which count half as much."""
+    return (2 * each + neighbours) / 3
 
 
 def probe_labels(
@@ -54,8 +59,7 @@ def probe_labels(
     ten nearest recordings of other groups, by cosine.
     """
     n_classes = int(labels.max()) + 1
-    count = next((count for most, count in _FOLDINGS if len(labels) <= most), 1)
-    foldings = [seed * count + number for number in range(count)]
+    foldings = foldings_for(len(labels), seed)
     strength = best_strength(features, labels, groups, foldings)
     everything = np.ones(len(labels), bool)
     first = _by_folding(features, labels, groups, everything, strength, foldings)
@@ -63,7 +67,13 @@ def probe_labels(
     # Otherwise a class whose every label is doubted would vanish.
     kept = agrees | ~np.isin(labels, np.flatnonzero(np.bincount(labels[agrees], minlength=n_classes) >= FOLDS))
     second = _by_folding(features, labels, groups, kept, strength, foldings)
-    return Probed((first + second) / 2, _neighbours(features, labels, groups, n_classes), float(agrees.mean()))
+    return Probed((first + second) / 2, neighbours_of(features, labels, groups, n_classes), float(agrees.mean()))
+
+
+def foldings_for(n: int, seed: int = 0) -> list[int]:
+    """Return the seeds of the cross-validations for `n` recordings: nine for few, one for many."""
+    count = next((count for most, count in _FOLDINGS if n <= most), 1)
+    return [seed * count + number for number in range(count)]
 
 
 def groups_of_same_sound(digests: Sequence[Sequence[str]]) -> NDArray[np.int64]:
@@ -145,7 +155,11 @@ def _sampled(rows: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int,
 def best_strength(
     features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], foldings: Sequence[int]
 ) -> float:
-    """The strength of the penalty, as scikit-learn's C, whose out-of-fold probabilities have the lowest log loss."""
+    """Return the strength of the penalty, scikit-learn's C, whose out-of-fold probabilities have the lowest log loss.
+
+    `features` are `[n, D]`, `labels` and `groups` `[n]`, as in `probe_labels`; `foldings` are the seeds of the
+    cross-validations that are averaged.
+    """
     seed = foldings[0]
     rows = _sampled(np.arange(len(labels)), labels, int(labels.max()) + 1, seed)
     if len(rows) > _FEW:
@@ -159,9 +173,10 @@ def best_strength(
     return _STRENGTHS[int(np.argmin(losses))]
 
 
-def _neighbours(
+def neighbours_of(
     features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], n_classes: int
 ) -> NDArray[np.float64]:
+    """The share `[n, C]` of each label among the ten nearest recordings of other groups, by cosine of `[n, D]`."""
     near, _ = nearest(unit_vectors(features.copy()), groups, NEIGHBOURS)
     votes = np.zeros((len(labels), n_classes))
     rows, places = np.nonzero(near >= 0)

@@ -24,6 +24,7 @@ from pipeline.evaluation.results_cache import Columns, ResultsCache, table_of
 from pipeline.evaluation.sanity import cases, sanity_rows
 from pipeline.evaluation.timing import timing_tables
 from pipeline.lmac.masking import quantised
+from pipeline.lmac.passes import scoring_in
 from schemas.evaluation_tables import CURVES, LOCALISATION, SANITY, SCORES
 
 # Cached rows of localisation also name the order of bins.
@@ -63,12 +64,11 @@ def _results_of(
         "audio": audio.digest,
         "method": method.digest,
         "domain": method.domain,
-        "precision": config.precision,
     }
-    orders, masks = {"rankings": method.rankings}, {"masks": method.masks}
+    orders, masks, scored = {"rankings": method.rankings}, {"masks": method.masks}, {"precision": config.precision}
     extra: dict[str, dict[str, Any]] = {
-        "scores": masks,
-        "curves": {**orders, "bins": config.bins, "energy": config.energy, "seed": config.seed},
+        "scores": {**masks, **scored},
+        "curves": {**orders, **scored, "bins": config.bins, "energy": config.energy, "seed": config.seed},
         "localisation": {**masks, **orders},
     }
     paths = {
@@ -99,15 +99,14 @@ def _measured(
     if "scores" in kinds or "localisation" in kinds:
         masks = {how: quantised(soft_mask(relevance, batch.magnitude, how)) for how in method.masks}
     columns: dict[str, list[Columns]] = {}
-    scoring = evaluation.explainer.passes.scoring
     if "scores" in kinds:
-        with scoring():
+        with scoring_in(config.precision, evaluation.explainer.device):
             scores = soft_scores(classifier, batch, list(masks.values()), method.domain)
         columns["scores"] = [{"mask": how, **one} for how, one in zip(masks, scores, strict=True)]
     if "curves" in kinds:
         budgets = {"bins": config.bins, "energy": config.energy}
         of_energy = {"energy": config.energy}
-        with scoring():
+        with scoring_in(config.precision, evaluation.explainer.device):
             columns["curves"] = [
                 {"ranking": how, "by": by, "budget": budget, **values}
                 for how, rank in ranks.items()

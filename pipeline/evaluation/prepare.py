@@ -96,7 +96,7 @@ def prepare(input_url: str, config: EvaluationConfig, scratch: Path, device: str
     known = (*own, *BASELINES, *config.against)
     tested = tuple(known_name(name, known, "sanity.methods") for name in config.sanity.methods)
     config = config.model_copy(update={"sanity": config.sanity.model_copy(update={"methods": tested})})
-    explainer = Explainer.load(config.explainer, device, config.precision)
+    explainer = Explainer.load(config.explainer, device)
     classifier = explainer.passes.folded
     baselines, left_out = chosen_baselines(config.methods, explainer)
     methods = compared_methods(explainer, baselines, config.against, config.refine, config.seed)

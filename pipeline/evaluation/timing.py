@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pyarrow as pa
 import torch
@@ -21,8 +20,8 @@ REPEATS, ENOUGH_S = 5, 3.0
 def timing_tables(evaluation: Evaluation, cache: ResultsCache, progress: Progress) -> list[pa.Table]:
     """Measure the seconds per window of every method that can be built, and their ratio to the explainer's own."""
     first, size = evaluation.methods[0], min(evaluation.config.batch_size, len(evaluation.windows))
-    depends_on: dict[str, Any] = {"own": first.digest, "batch": size, "device": str(evaluation.explainer.device)}
-    depends_on |= {"threads": torch.get_num_threads(), "precision": evaluation.config.precision}
+    depends_on = {"own": first.digest, "batch": size, "device": str(evaluation.explainer.device)}
+    depends_on["threads"] = torch.get_num_threads()
     tables = []
     for method in evaluation.methods:
         if method.build is None:

@@ -28,7 +28,7 @@ class ExplainActor:
     def __init__(self, context: ContextRef, device: str, threads: int, batch_size: int, compiled: bool) -> None:
         if device == "cpu":
             torch.set_num_threads(threads)
-            keep_freed_memory()
+        keep_freed_memory(torch.device(device))
         self.reference, self.context, self.batch_size = context, context.get(), batch_size
         source = self.context.content.explainer
         self.explainer = Explainer.load(source, device, self.context.content.precision)

@@ -54,7 +54,7 @@ def trace_file(path: str | None) -> Path | None:
     if path is None:
         return None
     file = Path(path)
-    if "://" in path or file.is_dir() or not os.access(file.parent, os.W_OK):
+    if "://" in path or file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
         raise ConfigError(f"cluster.trace: must be a writable file on this machine, got {path!r}")
     return file
 

@@ -64,7 +64,7 @@ def pool_size(config: ClusterConfig, cpus: int, gpus: int) -> PoolSize:
     if on_gpu:
         actors, per_actor = config.actors or gpus, config.cpus_per_actor or 1
         # A GPU consumes what many CPUs decode: those of nodes without a GPU as well.
-        free = cpus // max(1, actors) - per_actor
+        free = cpus // actors - per_actor
         return PoolSize(actors, "cuda", per_actor, config.streams_per_actor or max(1, min(MOST_STREAMS, free)))
     streams = config.streams_per_actor or 1
     # On a cluster Ray's CPUs are all there is, and decoders need some; here they are bookkeeping (see `ray_cluster`).

@@ -76,6 +76,7 @@ def explain_part(
         drawn=drawn if content.listenables else None,
         batch_size=batch_size,
         device=explainer.device.type,
+        compiled=explainer.passes.compiled,
     )
 
 

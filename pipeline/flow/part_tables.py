@@ -37,7 +37,7 @@ class ExplainedPart:
     masks, `mask` `[M, F, T]` uint8, belong to the rows `masked` `[M]`. By kind, `listenables` `[L, n]` int16 and
     `gain_db` `[L]` belong to the rows `listened` `[L]`. If listenables are drawn per target, `drawn` names, by target,
     the windows that may get one; it is None where `listened` is final. `batch_size` windows were explained at once, on
-    `device`, `cpu` or `cuda`.
+    `device`, `cpu` or `cuda`, by networks that were `compiled` or not.
     """
 
     part: Part
@@ -59,6 +59,7 @@ class ExplainedPart:
     drawn: dict[str, list[str]] | None = None
     batch_size: int = 0
     device: str = ""
+    compiled: bool = False
 
     @classmethod
     def without_windows(cls, part: Part, shard_uri: str, front_end: FrontEndConfig, labels: list[str]) -> ExplainedPart:

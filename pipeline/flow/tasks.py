@@ -112,6 +112,7 @@ def commit_part(output: RunOutput, explained: ExplainedPart, actor: str, started
         last=part.last,
         batch_size=explained.batch_size,
         device=explained.device,
+        compiled=explained.compiled,
         actor=actor,
         seconds=round(time.time() - started, 3),
     )

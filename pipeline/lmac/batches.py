@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -15,9 +14,8 @@ from pipeline.lmac.passes import MaskKind, Passes
 from pipeline.lmac.scores import AUDIO
 from pipeline.lmac.transfer import Download, Transfer, Upload
 from pipeline.trace import span
+from schemas.run_config import SIDES, Side
 from schemas.targets import Targets
-
-Side = Literal["masked_in", "masked_out"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class _Batches:
             made["mask"] = self._rows(masked.levels[:n], keep)
             if again.any() or (sound_of.any() and wanted.sides):
                 sound, gain_db = passes.listenables(windows, masked)
-                for side, samples, gain in zip(get_args(Side), sound.chunk(2), gain_db.chunk(2), strict=True):
+                for side, samples, gain in zip(SIDES, sound.chunk(2), gain_db.chunk(2), strict=True):
                     if side in wanted.sides and sound_of.any():
                         made[f"listenables/{side}"] = to_pcm_tensor(self._rows(samples[:n], sound_of))
                         made[f"gain_db/{side}"] = self._rows(gain[:n], sound_of)

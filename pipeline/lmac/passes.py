@@ -83,6 +83,7 @@ class Passes:
         self.classifier: Classifier = classifier.eval().requires_grad_(False).to(device, memory_format=layout)  # type: ignore[call-overload]
         self.decoder: Decoder = decoder.eval().requires_grad_(False).to(device, memory_format=layout)  # type: ignore[call-overload]
         self.folded: Classifier = self.classifier.folded().to(memory_format=layout)
+        self.compiled = False
 
     def classify(self, waveforms: Tensor, stops: Tensor | None, targets: Targets) -> Classified:
         """Classify windows `[B, n]` on the device, and choose the classes to explain for each.
@@ -105,7 +106,8 @@ class Passes:
         """Explain one target of each window, number `place` of `windows.targets`; scores are spectral."""
         target = windows.targets[:, place]
         if refine:
-            logits = self._refined(windows.magnitude, target, refine)
+            with span("refine"):
+                logits = self._refined(windows.magnitude, target, refine)
         else:
             with self.deciding(), span("evidence"):
                 features = windows.first.features(target)
@@ -165,6 +167,7 @@ class Passes:
         functorch.donated_buffer = False
         self.folded.compile(dynamic=False)
         self.decoder.compile(dynamic=False)
+        self.compiled = True
 
     @contextmanager
     def deciding(self) -> Iterator[None]:
@@ -181,9 +184,16 @@ class Passes:
     @contextmanager
     def scoring(self) -> Iterator[None]:
         """Compute without gradients, in the precision of the decoder and of the passes that score its masks."""
-        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        with torch.no_grad(), bf16, _deterministic(allow_tf32=False):
+        with scoring_in(self.precision, self.device):
             yield
+
+
+@contextmanager
+def scoring_in(precision: Precision, device: torch.device) -> Iterator[None]:
+    """No gradients, and passes that score masks on a device computed in a precision."""
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    with torch.no_grad(), bf16, _deterministic(allow_tf32=False):
+        yield
 
 
 def _deterministic(allow_tf32: bool) -> AbstractContextManager[None]:

@@ -12,7 +12,6 @@ from pipeline.models.clap.zero_shot import PREFIX, load_prompt_classifier, parse
 from pipeline.storage.filesystem import display_url
 from schemas.class_bank import PLACEHOLDER
 from schemas.explainer_config import ClapConfig
-from schemas.yaml_config import ConfigError
 
 
 def load_prompted(
@@ -21,11 +20,11 @@ def load_prompted(
     """Load an explainer by its name or URL, with other prompts as classes.
 
     `where`, clap:WHERE, is the CLAP that it explains, by default the one shipped with it; `templates` are by default
-    its own. Raises ConfigError for another `where`, ExplainerError as `load_explainer` does, and ClapError as
+    its own. Raises ExplainerError as `load_explainer` does, and ClapError for another `where` and as
     `with_prompts` does.
     """
     if where is not None and not where.startswith(PREFIX):
-        raise ConfigError(f"content.classifier must be clap:WHERE, got {display_url(where)!r}")
+        raise ClapError(f"the classifier that prompts are for must be clap:WHERE, got {display_url(where)!r}")
     loaded = load_explainer(explainer)
     clap = where or bundled_clap(explainer)
     if clap is None:

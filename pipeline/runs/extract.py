@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.audio.flac import encode_flac
-from pipeline.runs.listenable import SIDES, Listenable
+from pipeline.runs.listenable import Listenable
 from pipeline.runs.original import SidesSum, read_originals
 from pipeline.runs.run import Run, open_run
 from pipeline.storage.file_names import explanation_name
 from pipeline.storage.filesystem import display_url
 from schemas.errors import LmacError
+from schemas.run_config import SIDES
 
 KINDS = (*SIDES, "original")
 TABLE = "extracted.csv"
@@ -77,7 +78,8 @@ def extract(
     sides if the run has both and its masks multiply the magnitude. `labels` is the run's table of labels, needed with
     `input_url` if it defines the segments. If not all files can be written, none is left.
     Raises ExtractError when a kind is unknown, the folder is not empty, the condition is not SQL, nothing fits it, or
-    nothing that fits has such a sound.
+    nothing that fits has such a sound; StorageError when there is no finished run or it cannot be read, InputError for
+    the input and the table of labels.
 
     >>> from lmac import extract
     >>> made = extract("explained", "listen", limit=3, kinds=("masked_in", "original"))

@@ -14,8 +14,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-SIDES = ("masked_in", "masked_out")
-
 
 @dataclass(frozen=True)
 class Listenable:

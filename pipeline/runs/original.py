@@ -18,10 +18,11 @@ from pipeline.inputs.listing import list_input
 from pipeline.inputs.readers import find_recordings
 from pipeline.inputs.recording import FileIds
 from pipeline.inputs.shards import printable
-from pipeline.runs.listenable import SIDES, Listenable
+from pipeline.runs.listenable import Listenable
 from pipeline.runs.run import Run
 from pipeline.storage.errors import InputError
 from schemas.input_config import InputConfig
+from schemas.run_config import SIDES
 
 
 def samples_of(start_s: float, duration_s: float, rate: int) -> tuple[int, int]:

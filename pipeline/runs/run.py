@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 from numpy.typing import NDArray
 
-from pipeline.runs.listenable import SIDES, Listenable
+from pipeline.runs.listenable import Listenable
 from pipeline.runs.output import RunOutput
 from pipeline.runs.summary import RunSummary, summarise
 from pipeline.runs.window_rows import WindowRows
@@ -22,6 +22,7 @@ from pipeline.storage.filesystem import display_url, is_local, join, open_filesy
 from pipeline.storage.retrying_file import RetryingFile
 from schemas.errors import LmacError
 from schemas.records import FileRecord, Manifest, RunRecord, TableName
+from schemas.run_config import SIDES
 from schemas.tables import TABLES
 
 # The view for conditions: a row for each explanation, with what is known about its window.

@@ -47,7 +47,7 @@ def explanation(key: str, target: str = "bark", index: int = 0, **scores: Any) -
 def mask(key: str, target: str = "bark", index: int = 0) -> dict[str, Any]:
     """A row of `masks`, of a mask that was not stored."""
     identity = clip_id(key)
-    row = {"clip_id": identity, "window_id": window_id(identity, index), "target": target, "mask": None}
+    row: dict[str, Any] = {"clip_id": identity, "window_id": window_id(identity, index), "target": target, "mask": None}
     row |= {"n_freq": 257, "n_frames": 63, "hop_s": 0.016, "bin_hz": 31.25, "mask_mean": 0.1, "energy_kept": 0.5}
     return {**row, "band_profile": [0.1] * 32, "time_profile": [0.1] * 50}
 

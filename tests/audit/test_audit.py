@@ -54,10 +54,21 @@ def test_findings_are_written_as_the_schema_says_and_replaced_by_the_next_audit(
     rows = read(url, "findings").to_pylist()
     assert [row["finding"] for row in rows] == [one.id for one in found.findings]
     assert [row["weight"] for row in rows] == sorted((row["weight"] for row in rows), reverse=True)
+    # Members are named as in the run.
+    members = read(url, "members").to_pylist()
+    assert members
+    assert all(member["clip_id"] == clip_id(member["key"]) for member in members)
     told = json.loads(read(url, "findings").schema.metadata[b"audit"])
     assert (told["recordings"], told["settings"]["seed"]) == (20, 0)
     lmac.audit(url, kinds=["unfaithful"])
     assert read(url, "findings").num_rows == read(url, "members").num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "kinds", ["typical", ("typical",), {"typical"}, iter(["typical"])], ids=lambda one: type(one).__name__
+)
+def test_kinds_are_one_word_or_any_collection(kinds: Any) -> None:
+    assert AuditConfig(kinds=kinds).kinds == ("typical",)
 
 
 def test_an_audit_is_the_same_every_time(tmp_path: Path) -> None:

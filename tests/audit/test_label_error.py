@@ -12,8 +12,8 @@ import pytest
 from pipeline.audit.audit import audit
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding
-from pipeline.audit.label_error import label_error
-from pipeline.audit.probes import folds_of, groups_of_same_sound, probe_labels
+from pipeline.audit.label_error import judge, label_error
+from pipeline.audit.probes import foldings_for, folds_of, groups_of_same_sound, probe_labels
 from pipeline.inputs.shards import clip_id
 from pipeline.runs.run import open_run
 from schemas.audit_config import AuditConfig
@@ -156,6 +156,25 @@ def test_copies_of_one_sound_do_not_vouch_for_each_other() -> None:
     probed = probe_labels(x.astype(np.float32), labels, groups)
     assert probed.probabilities[:2].argmax(axis=1).tolist() == [0, 0]
     np.testing.assert_allclose(probed.probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_doubt_of_some_foldings_alone_is_counted_and_of_a_third_is_enough() -> None:
+    seeds = foldings_for(400, seed=3)
+    assert len(set(seeds)) == len(seeds) == 9
+    assert not set(seeds) & set(foldings_for(400, seed=4))
+    assert [len(foldings_for(n)) for n in (2_000, 2_001, 10_000, 10_001)] == [9, 3, 3, 1]
+    # Two clusters that overlap: which side some recordings fall on depends on what was learnt.
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(side, 1.0, (40, 8)) for side in (-0.4, 0.4)])
+    labels = np.repeat([0, 1], 40)
+    labels[rng.choice(80, 10, replace=False)] ^= 1
+    found = judge(x.astype(np.float32), labels, np.arange(80))
+    assert any(0 < doubt < 1 / 3 for doubt in found.doubts)
+    assert any(1 / 3 < doubt < 1 for doubt in found.doubts)
+    assert set(np.flatnonzero(found.wrong)) == {
+        i for i in range(80) if found.doubts[i] >= 1 / 3 and found.probabilities[i].argmax() != labels[i]
+    }
+    assert np.allclose(9 * found.doubts, np.round(9 * found.doubts))
 
 
 def test_the_classifiers_own_probabilities_judge_only_where_it_has_not_heard_the_recordings(tmp_path: Path) -> None:

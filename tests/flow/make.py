@@ -63,11 +63,12 @@ def save_tiny(folder: Path, seed: int = 0) -> str:
         magnitude = classifier.front_end.stft(torch.from_numpy(sounds)).abs()
         output = classifier(magnitude)
         last = classifier.get_submodule("classify")
-        last.weight.div_(output.logits.std(0)[:, None])  # type: ignore[operator, union-attr]
-        last.bias.sub_(classifier(magnitude).logits.mean(0))  # type: ignore[operator, union-attr]
+        last.weight.div_(output.logits.std(0)[:, None])  # type: ignore[operator]
+        last.bias.sub_(classifier(magnitude).logits.mean(0))  # type: ignore[operator]
         logits = decoder(output.representations, magnitude)
         logits = logits[torch.isfinite(logits)]
         decoder.out.weight.mul_(2 / logits.std())
+        assert decoder.out.bias is not None
         decoder.out.bias.add_(decoder.out.bias * (2 / logits.std() - 1) - 2 * logits.mean() / logits.std())
     save_explainer(str(folder), TINY, classifier, decoder, "# tiny\n")
     return str(folder)

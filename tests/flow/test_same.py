@@ -77,7 +77,7 @@ def test_a_trace_says_where_the_time_went_and_changes_nothing(
     explain(tiny_run.source, tmp_path / "out", content, address=ray_address, trace=str(file))
     assert_same_explanations(tmp_path / "out", tiny_run.output)
     events = json.loads(file.read_text())["traceEvents"]
-    roles = {one["pid"]: one["args"]["name"] for one in events if one["ph"] == "M"}
+    roles = {one["pid"]: one["args"]["name"].partition(" on ")[0] for one in events if one["ph"] == "M"}
     names: dict[str, set[str]] = {"explain": set(), "decode, write": set()}
     for one in events:
         if one["ph"] == "X":

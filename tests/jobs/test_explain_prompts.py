@@ -221,7 +221,10 @@ def test_a_recipe_that_does_not_fit_the_clap_is_refused_before_any_audio(
     [
         (["--prompts", OTHERS], "comes without a text encoder for prompts"),
         (["--classifier", "clap:somewhere"], "need content.prompts, which is not given"),
-        (["--prompts", OTHERS, "--classifier", "somewhere"], "content.classifier must be clap:WHERE, got 'somewhere'"),
+        (
+            ["--prompts", OTHERS, "--classifier", "somewhere"],
+            "must be clap:WHERE, got 'somewhere'",
+        ),
         (["--prompts", "rain", "--classifier", "clap:somewhere"], "'rain' is the only prompt"),
         (["--prompts", "rain; Rain", "--classifier", "clap:somewhere"], "are equal"),
         (["--prompts", OTHERS, "--classifier", "clap:nowhere/at/all"], "no CLAP at"),

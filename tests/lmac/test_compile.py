@@ -24,6 +24,7 @@ pytestmark = [
 def test_compiled_masks_are_those_that_are_not(tiny_run: TinyRun) -> None:
     plain, compiled = Explainer.load(tiny_run.explainer), Explainer.load(tiny_run.explainer)
     compiled.passes.compile()
+    assert (plain.passes.compiled, compiled.passes.compiled) == (False, True)
     n = plain.config.front_end.window_samples
     waveforms = np.stack([sound(1.0, seed=seed)[:n] for seed in range(2)]).astype(np.float32)
     every = np.ones(2, np.bool_)

@@ -10,9 +10,10 @@ import pytest
 FAULTS = """
 import resource, sys
 import numpy as np
+import torch
 from pipeline.lmac.memory import keep_freed_memory
 if sys.argv[1] == "kept":
-    assert keep_freed_memory()
+    assert keep_freed_memory(torch.device("cpu"))
 np.ones(1 << 25)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):

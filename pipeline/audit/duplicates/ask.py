@@ -46,7 +46,8 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
         audited.note(
             "duplicate",
             f"{len(verified.unheard)} of {len(candidates.pairs)} pairs of neighbours were not compared, as their sound "
-            "is missing: copies may be among them; pass --input, or explain with --listenables both",
+            "is missing: copies may be among them"
+            + ("" if config.input_url is not None else "; pass --input, or explain with --listenables both"),
         )
     same = group_copies(windows, equal)
     group = {recording: number for number, members in enumerate(same.groups) for recording in members}

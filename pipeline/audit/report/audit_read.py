@@ -33,9 +33,10 @@ def register_audit(connection: duckdb.DuckDBPyConnection, run_url: str) -> bool:
     StorageError if its files cannot be read.
     """
     store = FileStore(run_url)
-    there = all(store.exists(f"audit/{name}.parquet") for name in AUDIT_TABLES)
+    there = store.exists("audit/findings.parquet")
     for name, schema in AUDIT_TABLES.items():
-        data = store.read_bytes(f"audit/{name}.parquet") if there else None
+        path = f"audit/{name}.parquet"
+        data = store.read_bytes(path) if there and store.exists(path) else None
         table = schema.empty_table() if data is None else pq.read_table(io.BytesIO(data))
         connection.register(f"audit_{name}", table)
     connection.execute(

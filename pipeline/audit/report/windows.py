@@ -136,7 +136,7 @@ class Windows:
 
 def _predictions(run: Run, window_ids: Sequence[str]) -> pa.Table:
     """The rows of `predictions` in the order of `window_ids`; a join would read the embeddings of the whole run."""
-    columns = [name for name in PREDICTIONS.names if name != "band_levels_dbfs"]
+    columns = [name for name in PREDICTIONS.names if name not in ("band_levels_dbfs", "label_true")]
     schema = pa.schema([PREDICTIONS.field(name) for name in columns])
     table = WindowRows(run.url, run.files("predictions"), window_ids).table(window_ids, schema)
     place = {window_id: i for i, window_id in enumerate(table["window_id"].to_pylist())}

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.runs.verify.findings import Findings
 from schemas.records import TableName
+from schemas.run_config import SIDES
 
 KEYS: dict[TableName, tuple[str, ...]] = {
     "predictions": ("window_id",),
@@ -72,7 +73,7 @@ ONE_OF: dict[TableName, dict[str, tuple[object, ...]]] = {
         **dict.fromkeys(("ai", "ai_audio"), (0.0, 100.0)),
         **dict.fromkeys(("fid_in", "keep", "fid_in_audio", "keep_audio"), (0.0, 1.0)),
     },
-    "listenables": {"kind": ("masked_in", "masked_out")},
+    "listenables": {"kind": SIDES},
     "errors": {"stage": ("read", "decode")},
 }
 

@@ -170,7 +170,7 @@ def _rows_by_window(table: pa.Table) -> dict[str, list[int]]:
     return found
 
 
-def _with(table: pa.Table, columns: dict[str, object]) -> pa.Table:
+def _with(table: pa.Table, columns: Mapping[str, object]) -> pa.Table:
     for name, values in columns.items():
         place = table.schema.get_field_index(name)
         table = table.set_column(place, table.schema.field(name), pa.array(values, table.schema.field(name).type))

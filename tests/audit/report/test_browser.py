@@ -7,43 +7,48 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from pipeline.audio.flac import encode_flac
 from pipeline.audit.report.write import report
 from schemas.report_config import ReportConfig
 from tests.audit.report.browser import PAGES, Opened, started
 from tests.audit.report.conftest import Read
 from tests.audit.report.make import HOSTILE, audited, many
-from tests.audit.report.timings import LIST_CHANGES, first_screen, list_change, play, switch
+from tests.audit.report.timings import (
+    LIST_CHANGES,
+    LIST_MS,
+    SCREEN_MS,
+    SWITCH_MS,
+    first_screen,
+    key_of,
+    lengthen,
+    list_change,
+    play,
+    switch,
+)
 from tests.conftest import TinyRun
-from tests.flow.make import RATE
 
 pytestmark = pytest.mark.slow
 
 CLASSES = (*(f"class {number:02d}" for number in range(19)), HOSTILE)
 SECONDS = 6.0
-# What is asked of an idle machine, times what a busy one may take: a test is no benchmark.
+# A busy machine may take as many times what is asked of an idle one: a test is no benchmark.
 BUSY = 10
-LIST_MS, SCREEN_MS, SWITCH_MS = 100 * BUSY, 1000 * BUSY, 20 * BUSY
 
 
-def key_of(number: int) -> str:
-    return f"{number:05d} {HOSTILE}" if number % 100 == 0 else f"folder-{number % 97:02d}/recording {number:05d}.wav"
+def hostile_key_of(number: int) -> str:
+    return f"{number:05d} {HOSTILE}" if number % 100 == 0 else key_of(number)
 
 
 @pytest.fixture(scope="module")
 def folder(base_run: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of 10,000 windows, some of them and a class under a hostile name; the first clip's sound is long."""
     scratch = tmp_path_factory.mktemp("browser")
-    run = many(base_run, str(scratch / "run"), 10_000, CLASSES, heard=0.05, key_of=key_of)
+    run = many(base_run, str(scratch / "run"), 10_000, CLASSES, heard=0.05, key_of=hostile_key_of)
     out = scratch / "out"
     made = report(audited(run, statement=HOSTILE, subject=HOSTILE), out, config=ReportConfig(pictured=300))
     assert made.shown == 10_000
-    t = np.arange(round(SECONDS * RATE)) / RATE
-    for i, path in enumerate(sorted((out / "sounds").glob(f"{heard(out):05d}-*.flac"))):
-        path.write_bytes(encode_flac(np.asarray(0.3 * np.sin(2 * np.pi * 220 * (i + 1) * t), np.float32), RATE))
+    lengthen(out, SECONDS)
     return out
 
 
@@ -93,8 +98,8 @@ def test_hostile_names_are_words_and_nothing_more(opened: Opened) -> None:
 
 def test_the_first_screen_is_there_soon(opened: Opened) -> None:
     ready, painted = first_screen(opened)
-    assert 0 < ready < SCREEN_MS
-    assert painted < SCREEN_MS
+    assert 0 < ready < SCREEN_MS * BUSY
+    assert painted < SCREEN_MS * BUSY
     page = opened.page
     assert page.locator(".figures").first.locator("dd").count() == 6
     assert page.locator(".finding").count() == 7
@@ -108,8 +113,8 @@ def test_a_clip_plays_and_its_sides_switch_at_the_same_instant(opened: Opened) -
         page.wait_for_timeout(250)
         found = switch(page, side)
         assert (found.side, found.also_heard) == (side, 0)
-        assert found.took_ms < SWITCH_MS
-        assert found.apart_s < (SWITCH_MS + found.took_ms) / 1000
+        assert found.took_ms < SWITCH_MS * BUSY
+        assert found.apart_s < (SWITCH_MS * BUSY + found.took_ms) / 1000
     before = page.evaluate("() => document.querySelector('audio[data-side=original]').currentTime")
     page.wait_for_timeout(200)
     assert page.evaluate("() => document.querySelector('audio[data-side=original]').currentTime") > before
@@ -143,7 +148,7 @@ def test_the_list_answers_at_once(opened: Opened) -> None:
     page = opened.go("clips")
     assert page.locator("#list-count").text_content() == "10,000 clips"
     for what, change in LIST_CHANGES.items():
-        assert list_change(page, change) < LIST_MS, what
+        assert list_change(page, change) < LIST_MS * BUSY, what
     page.locator("#f-mark").select_option("")
     page.locator("#q").fill("recording 00123")
     assert page.locator("#list-count").text_content() == "1 of 10,000 clips"

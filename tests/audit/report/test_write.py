@@ -142,6 +142,12 @@ def test_labels_that_the_audit_took_are_those_of_the_report(base_run: str, tmp_p
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
     assert "<b>95%</b>" in page
     assert "20 windows have a label" in page
+    # Findings do not depend on there being other labels.
+    Path(run, "audit", "labels.parquet").unlink()
+    audited(run)
+    Path(run, "audit", "labels.parquet").unlink()
+    report(run, tmp_path / "without")
+    assert 'class="finding"' in (tmp_path / "without" / "index.html").read_text("utf-8")
 
 
 def test_the_report_of_more_windows_is_no_larger(wide: str, base_run: str, tmp_path: Path) -> None:

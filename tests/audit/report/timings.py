@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tests.audit.report.browser import Opened
+import numpy as np
 
+from pipeline.audio.flac import encode_flac
+from tests.audit.report.browser import Opened
+from tests.flow.make import RATE
+
+# What is asked of an idle machine.
+SCREEN_MS, LIST_MS, SWITCH_MS = 1000, 100, 20
 # What is done to the list of clips, in words, and the fields that it sets.
 LIST_CHANGES: dict[str, dict[str, str]] = {
     "search by two words": {"q": "folder-13 class"},
@@ -27,6 +34,20 @@ class Switch:
     apart_s: float
     side: str
     also_heard: int
+
+
+def key_of(number: int) -> str:
+    """The name of a recording in one of 97 folders."""
+    return f"folder-{number % 97:02d}/recording {number:05d}.wav"
+
+
+def lengthen(folder: Path, seconds: float) -> int:
+    """Give the first clip of a report with all three sides other sounds, which last; return its number."""
+    clip = min(int(path.name[:5]) for path in (folder / "sounds").glob("*-0-removed.flac"))
+    t = np.arange(round(seconds * RATE)) / RATE
+    for i, path in enumerate(sorted((folder / "sounds").glob(f"{clip:05d}-*.flac"))):
+        path.write_bytes(encode_flac(np.asarray(0.3 * np.sin(2 * np.pi * 220 * (i + 1) * t), np.float32), RATE))
+    return clip
 
 
 def first_screen(opened: Opened) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from pipeline.audit.shortcuts.cues.cue import Cue
 from pipeline.audit.shortcuts.cues.cutoff import Cutoff
 from pipeline.audit.shortcuts.cues.moments import Edge
 from pipeline.audit.shortcuts.cues.spectrum import N_FFT, inverse, transform
-from pipeline.audit.shortcuts.cues.tones import Lines
+from pipeline.audit.shortcuts.cues.tones import Lines, _exact
 from tests.audit.shortcuts.sounds import RATE, N, recording, rms, tone
 
 CUES: list[Cue] = [Lines((440.0, 880.0)), Edge(0.05), Edge(0.05, "end"), Background(100, 4000), Cutoff(3000)]
@@ -66,6 +66,14 @@ def test_a_loud_hum_leaves_with_all_its_harmonics(off_hz: float) -> None:
         assert left < 0.005 * rms(hum) + lost
         # Where there is nothing else nothing is left, at the ends as well.
         assert np.abs(lines.without(hum, RATE)).max() < 0.003 * np.abs(hum).max()
+
+
+def test_where_there_is_no_tone_none_is_made_up() -> None:
+    click = np.zeros(N, np.float32)
+    click[N // 2 : N // 2 + 40] = 0.5
+    for hz in (60.0, 200.0, 1000.0):
+        off = 1.5 * RATE / N_FFT
+        assert hz - off - 0.1 <= _exact(click, (hz,), RATE)[0] <= hz + off + 0.1
 
 
 def test_a_tone_is_taken_out_and_the_rest_stays() -> None:

@@ -203,26 +203,35 @@ def differing(mean: float) -> Difference:
 
 
 @pytest.mark.parametrize(
-    ("out", "put", "alone_in", "others_fall", "exact", "said"),
+    ("out", "put", "alone_in", "others_fall", "others_put_in", "exact", "said"),
     [
-        (-0.3, 0.3, 0.3, None, False, ""),
-        (-0.3, 0.06, 0.3, None, False, ""),
-        (-0.3, 0.0, 0.02, None, False, "too little"),
+        (-0.3, 0.3, 0.3, None, None, False, ""),
+        (-0.3, 0.06, 0.3, None, None, False, ""),
+        (-0.3, 0.0, 0.02, None, None, False, "too little"),
         # Any noise raises p, but this one is what the class needs.
-        (-0.3, -0.02, 0.1, None, False, ""),
+        (-0.3, -0.02, 0.1, None, None, False, ""),
         # One that is the very same everywhere, and that the class needs.
-        (-0.3, 0.0, 0.02, None, True, ""),
-        (-0.3, 0.0, 0.005, None, True, "too little"),
-        (-0.1, 0.0, 0.02, None, True, "too little"),
-        (-0.1, 0.015, 0.1, None, False, "too little"),
-        (-0.3, 0.3, 0.3, -0.25, True, "behave likewise"),
+        (-0.3, 0.0, 0.02, None, None, True, ""),
+        (-0.3, 0.0, 0.005, None, None, True, "too little"),
+        (-0.1, 0.0, 0.02, None, None, True, "too little"),
+        (-0.1, 0.015, 0.1, None, None, False, "too little"),
+        (-0.3, 0.3, 0.3, -0.25, None, True, "behave likewise"),
+        # What recordings without it have in its place raises p half as much, or less.
+        (-0.3, 0.3, 0.3, None, 0.16, False, "behave likewise"),
+        (-0.3, 0.3, 0.3, None, 0.14, False, ""),
     ],
 )
 def test_a_cue_is_confirmed_or_it_is_said_why_not(
-    out: float, put: float, alone_in: float, others_fall: float | None, exact: bool, said: str
+    out: float,
+    put: float,
+    alone_in: float,
+    others_fall: float | None,
+    others_put_in: float | None,
+    exact: bool,
+    said: str,
 ) -> None:
-    others = None if others_fall is None else differing(others_fall)
-    trial = Trial(differing(out), differing(put), differing(out), differing(alone_in), others, None, exact=exact)
+    fall, raised = (None if one is None else differing(one) for one in (others_fall, others_put_in))
+    trial = Trial(differing(out), differing(put), differing(out), differing(alone_in), fall, raised, exact=exact)
     assert trial.confirmed == (not said)
     assert said in trial.why_not
 

@@ -101,9 +101,10 @@ def _exact(sound: Sound, hz: tuple[float, ...], rate: int) -> NDArray[np.float64
         low, high = (max(1, round(edge * size / rate)) for edge in (one - off, one + off))
         peak = low + int(level[low : high + 1].argmax())
         before, there, behind = level[peak - 1 : peak + 2] if peak + 1 < len(level) else (0.0, 0.0, 0.0)
-        # The top of a parabola through three bins: a blunt peak has none.
+        # The top of a parabola through three bins; the edge of what was searched need not be a peak.
         bend = before - 2 * there + behind
-        found.append((peak + (0.5 * (before - behind) / bend if bend < 0 else 0.0)) * rate / size)
+        top = 0.5 * (before - behind) / bend if bend < 0 and before <= there >= behind else 0.0
+        found.append((peak + top) * rate / size)
     return np.array(found)
 
 
