@@ -16,6 +16,7 @@ from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 
+from pipeline.flow.nodes import VERDICT_S
 from schemas.records import CommitRecord
 from schemas.run_config import ContentConfig
 from tests.flow.make import Recorder, content_of, explain
@@ -194,9 +195,10 @@ def test_neither_other_actors_nor_a_stop_wait_until_it_is_known_whether_a_node_i
         os.kill(reporter.raylet, signal.SIGKILL)
     assert result.stopped
     assert result.manifest is None
-    assert reporter.notes == ["stopping after the parts in flight; Ctrl-C again stops at once"]
+    # On a busy machine Ray may notice before the end.
+    assert reporter.notes[0] == "stopping after the parts in flight; Ctrl-C again stops at once"
     assert reporter.later >= 3
-    assert seconds < 10
+    assert seconds < VERDICT_S / 2
 
 
 def raylet_of(node: Any) -> int:

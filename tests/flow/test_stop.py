@@ -90,7 +90,7 @@ def test_two_signals_stop_at_once(source: str, tiny_explainer: str, tmp_path: Pa
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     stopped = finish(process)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert stopped.returncode == 130
     assert "Traceback" not in stopped.stderr
     assert not (output / LEASE).exists()
