@@ -36,12 +36,14 @@ def train_on_workers(
     """Call `training` (`train_classifier` or `train_decoder`) in `workers` processes that share each batch.
 
     Each has a GPU of its own, or without GPUs an equal share of the CPU cores. Gradients are averaged by torch's
-    DistributedDataParallel; `batch_size` stays that of one step, so it must be a multiple of `workers`. Without
-    `address` a local Ray is started and stopped; on a cluster the input, the output and the explainers must be visible
-    to all its machines. The other arguments are those of `training`. After an interruption the same call resumes from
-    the last complete epoch, with as many workers as then asked for.
+    DistributedDataParallel; `batch_size` stays that of one step, so it must be a multiple of `workers`. What is defined
+    over a batch, such as statistics of batch normalisation and the limit of the masks' mean size, is computed over a
+    worker's part of it. Without `address` a local Ray is started and stopped; on a cluster the input, the output and
+    the explainers must be visible to all machines. The other arguments are those of `training`. After an interruption
+    the same call resumes from the last complete epoch, also with another number of workers.
 
-    Raises ClusterError if there are fewer GPUs than workers, and what `training` raises.
+    Raises ClusterError if there are fewer GPUs than workers or the cluster cannot be joined, and what `training`
+    raises.
 
     >>> from lmac import train_decoder, train_on_workers
     >>> train_on_workers(train_decoder, "sounds", "out", classifier="mine", workers=4)  # doctest: +SKIP
@@ -83,11 +85,11 @@ def train_on_workers(
                     for method, values in ray.get(relay.take.remote()):
                         getattr(reporter, method)(*values)
                 fitting.result()
-            except KeyboardInterrupt:
-                ray.shutdown()  # otherwise the pool would wait for the training's end
-                raise
             except ray.train.TrainingFailedError as error:
                 raise _cause(error) from None
+            except BaseException:
+                ray.shutdown()  # otherwise the pool would wait for the training's end
+                raise
         result: TrainingResult = ray.get(relay.result.remote())
     return result
 

@@ -87,4 +87,3 @@ def running_statistics(module: nn.Module) -> list[Tensor]:
     norms = (one for one in module.modules() if isinstance(one, nn.modules.batchnorm._NormBase))
     found = (buffer for norm in norms for buffer in (norm.running_mean, norm.running_var))
     return [buffer for buffer in found if buffer is not None]
-
