@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
-from typing import Any
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import Any, TypeVar
 
 import ray
 import torch
@@ -21,6 +21,7 @@ from pipeline.training.workspace import Reporter, TrainingResult
 from schemas.errors import LmacError
 from schemas.run_config import ClusterConfig
 
+Value = TypeVar("Value")
 _POLL_S = 0.2
 
 
@@ -60,7 +61,7 @@ def train_on_workers(
                 f"{workers} workers need {' and '.join(f'{resources[name] * workers:g} {name}s' for name in short)}, "
                 f"but there are {' and '.join(f'{have.get(name, 0):g}' for name in short)}: give fewer --workers"
             )
-        relay = ray.remote(num_cpus=0)(_Relay).remote()
+        relay: Any = ray.remote(num_cpus=0)(_Relay).remote()
         trainer = TorchTrainer(
             _train,
             train_loop_config={
@@ -76,38 +77,65 @@ def train_on_workers(
             ),
             run_config=RunConfig(name="lmac", storage_path=scratch),
         )
-        # In a thread, as in the main one Ray Train would take the signals for itself.
-        with ThreadPoolExecutor(1) as pool:
-            fitting = pool.submit(trainer.fit)
-            try:
-                while not fitting.done():
-                    wait_for([fitting], timeout=_POLL_S)
-                    for method, values in ray.get(relay.take.remote()):
-                        getattr(reporter, method)(*values)
-                fitting.result()
-            except ray.train.TrainingFailedError as error:
-                raise _cause(error) from None
-            except BaseException:
-                ray.shutdown()  # otherwise the pool would wait for the training's end
-                raise
+        fitting = _in_thread(trainer.fit)
+        try:
+            while not fitting.done():
+                wait([fitting], timeout=_POLL_S)
+                for method, values in ray.get(relay.take.remote()):
+                    getattr(reporter, method)(*values)
+            fitting.result()
+        except ray.train.TrainingFailedError as error:
+            raise _cause(error) from None
+        except BaseException:
+            _stop(relay, fitting)
+            raise
         result: TrainingResult = ray.get(relay.result.remote())
     return result
+
+
+def _in_thread(work: Callable[[], Value]) -> Future[Value]:
+    """Begin `work` in a thread, as in the main one Ray Train would take the signals for itself."""
+    future: Future[Value] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    # A daemon, so that a second Ctrl-C ends the process at once.
+    Thread(target=run, daemon=True).start()
+    return future
+
+
+def _stop(relay: Any, fitting: Future[Any]) -> None:
+    """Kill the workers, whereupon Ray Train ends; a Ray that were shut down beneath it would let it wait for ever."""
+    while not fitting.done():
+        for worker in ray.get(relay.workers.remote()):
+            ray.kill(worker)
+        wait([fitting], timeout=_POLL_S)
 
 
 def _cause(error: ray.train.TrainingFailedError) -> Exception:
     """What a worker raised, rather than what the others then missed."""
     failures = list(getattr(error, "worker_failures", {}).values())
-    causes = [getattr(one, "_base_exc", one) for one in failures]
-    known = [one for one in causes if isinstance(one, LmacError)]
-    return (known or [error])[0]
+    causes = (getattr(one, "_base_exc", one) for one in failures)
+    return next((one for one in causes if isinstance(one, LmacError)), error)
 
 
 class _Relay:
-    """An actor that carries what the first worker reports to the driver."""
+    """An actor that knows the workers, and carries what the first of them reports to the driver."""
 
     def __init__(self) -> None:
         self._said: list[tuple[str, tuple[Any, ...]]] = []
         self._result: TrainingResult | None = None
+        self._workers: list[Any] = []
+
+    def join(self, worker: Any) -> None:
+        self._workers.append(worker)
+
+    def workers(self) -> list[Any]:
+        return self._workers
 
     def say(self, method: str, *values: Any) -> None:
         self._said.append((method, values))
@@ -144,8 +172,9 @@ class _Relayed(Reporter):
 
 def _train(work: dict[str, Any]) -> None:
     """What each worker does."""
-    os.chdir(work["folder"])  # paths are relative to the caller's folder, not to one of Ray Train's
     device, first, relay = get_device(), torch.distributed.get_rank() == 0, work["relay"]
+    ray.get(relay.join.remote(ray.get_runtime_context().current_actor))
+    os.chdir(work["folder"])  # paths are relative to the caller's folder, not to one of Ray Train's
     if device.type == "cuda":
         torch.cuda.set_device(device)
     else:
