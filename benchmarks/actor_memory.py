@@ -1,4 +1,4 @@
-"""The most memory that each actor of a run has held at once, read from Linux's /proc while it lives."""
+"""The most memory that the processes of a run have held at once, read from Linux's /proc while they live."""
 
 from __future__ import annotations
 
@@ -56,11 +56,35 @@ def watched_actors() -> Iterator[dict[int, Peak]]:
         thread.join()
 
 
+def peaks_below(driver: int) -> dict[str, int]:
+    """Bytes resident at most, so far, of a run's driver, and of the largest actor, task and decoder below it."""
+    found: dict[str, int] = {}
+    for process in _processes():
+        title = _title(process)
+        if process == driver:
+            role = "driver"
+        elif not _is_below(process, driver):
+            continue
+        elif title.startswith(TITLE):
+            role = "actor"
+        elif title.startswith(b"ray::"):
+            role = "task"
+        elif _title(_parent(process)).startswith(b"ray::"):
+            role = "decoder"
+        else:
+            continue
+        found[role] = max(found.get(role, 0), 1024 * _status(process).get("VmHWM", 0))
+    return found
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal()]
+
+
 def _actors() -> list[int]:
-    found = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal()]
-    titled = {process for process in found if _title(process).startswith(TITLE)}
+    titled = {process for process in _processes() if _title(process).startswith(TITLE)}
     # What an actor forks bears its title until it becomes another program.
-    return [process for process in titled if _parent(process) not in titled and _is_ours(process)]
+    return [process for process in titled if _parent(process) not in titled and _is_below(process, os.getpid())]
 
 
 def _title(process: int) -> bytes:
@@ -74,10 +98,10 @@ def _parent(process: int) -> int:
     return _status(process).get("PPid", 0)
 
 
-def _is_ours(process: int) -> bool:
-    while process > 1 and process != os.getpid():
+def _is_below(process: int, ancestor: int) -> bool:
+    while process > 1 and process != ancestor:
         process = _parent(process)
-    return process == os.getpid()
+    return process == ancestor
 
 
 def _status(process: int) -> dict[str, int]:

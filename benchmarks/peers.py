@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,9 +28,10 @@ import soundfile
 import soxr
 import torch
 
+from benchmarks.figures import Figure, ratios, table
+from benchmarks.pipeline import drawn
 from pipeline.attribution.baselines import baseline
 from pipeline.flow.run import explain_dataset
-from pipeline.inputs.suffixes import is_audio
 from pipeline.lmac.explainer import Explainer
 
 METHODS = ("integrated gradients", "gradient_shap", "smoothgrad", "occlusion")
@@ -39,12 +39,10 @@ BATCHES = (1, 4, 16)
 EXPLAINER = "esc10"
 
 
-def masks(folder: Path, count: int, rounds: int) -> None:
-    """Masks a second of each method, and the ratio of the decoder's to it."""
-    explainer = Explainer.load(EXPLAINER)
+def masks(chosen: list[Path], rounds: int) -> list[Figure]:
+    """Masks a second of the decoder and of each method, on one window of each recording, and their ratio."""
+    explainer, count, made = Explainer.load(EXPLAINER), len(chosen), []
     classifier = explainer.classifier
-    files = sorted(path for path in folder.rglob("*") if is_audio(path.name))
-    chosen = files[:: max(1, len(files) // count)][:count]
     waveforms = torch.stack([_windows(path.read_bytes(), explainer)[0] for path in chosen])
     with torch.no_grad():
         magnitude = classifier.front_end.stft(waveforms).abs()
@@ -69,12 +67,14 @@ def masks(folder: Path, count: int, rounds: int) -> None:
         few = min(count, 16)
         theirs = best(method.attribute, sizes, few)
         pairs = [(per_second(own, ours, count), per_second(method.attribute, theirs, few)) for _ in range(rounds)]
-        ratios = [a / b for a, b in pairs]
-        print(
-            f"{name}: {statistics.median(b for _, b in pairs):.2f} masks/s in batches of {theirs}; the decoder "
-            f"{statistics.median(a for a, _ in pairs):.1f} in batches of {ours}, {_ratio(ratios)} as many",
-            flush=True,
-        )
+        decoder, other = zip(*pairs, strict=True)
+        made += [
+            Figure("peers: masks", f"decoder, batches of {ours}", "masks/s", decoder),
+            Figure("peers: masks", f"{name}, batches of {theirs}", "masks/s", other),
+            ratios("peers: masks", f"decoder / {name}", decoder, other),
+        ]
+        print(made[-1].row, flush=True)
+    return made
 
 
 def researcher(files: list[Path], out: Path) -> None:
@@ -161,9 +161,9 @@ def ray_data(files: list[Path], out: Path, actors: int) -> None:
     decoded.map_batches(_Explain, batch_size=16, concurrency=actors).write_parquet(str(out))
 
 
-def jobs(files: list[Path], rounds: int, actors: int) -> None:
+def jobs(files: list[Path], rounds: int, actors: int) -> list[Figure]:
     """Recordings a second of `lmac explain`, of the loop and of Ray Data, in turns, each with its start."""
-    taken: dict[str, list[float]] = {"lmac explain": [], "loop": [], "ray data": []}
+    rates: dict[str, list[float]] = {"lmac explain": [], "loop": [], "ray data": []}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as scratch:
             work = Path(scratch)
@@ -190,17 +190,15 @@ def jobs(files: list[Path], rounds: int, actors: int) -> None:
                 if name == "ray data":
                     ray.init(num_cpus=actors + 1, include_dashboard=False, log_to_driver=False)
                 way()
-                taken[name].append(time.perf_counter() - begun)
+                rates[name].append(len(files) / (time.perf_counter() - begun))
                 if name == "ray data":
                     ray.shutdown()
-                print(f"{name}: {len(files) / taken[name][-1]:.2f} recordings/s", flush=True)
-    for name in ("loop", "ray data"):
-        ratios = [other / own for own, other in zip(taken["lmac explain"], taken[name], strict=True)]
-        print(f"lmac explain: {_ratio(ratios)} as fast as {name}")
-
-
-def _ratio(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
+                print(f"{name}: {rates[name][-1]:.2f} recordings/s", flush=True)
+    part = f"peers: jobs of {len(files)} recordings, {actors} actors"
+    return [
+        *(Figure(part, name, "recordings/s", tuple(found)) for name, found in rates.items()),
+        *(ratios(part, f"lmac explain / {name}", rates["lmac explain"], rates[name]) for name in ("loop", "ray data")),
+    ]
 
 
 def main() -> None:
@@ -213,11 +211,12 @@ def main() -> None:
     parser.add_argument("--actors", type=int, default=2)
     parser.add_argument("--parts", nargs="+", default=["masks", "jobs"])
     given = parser.parse_args()
-    files = sorted(path for path in given.input.rglob("*") if is_audio(path.name))
+    made = []
     if "masks" in given.parts:
-        masks(given.input, given.windows, given.rounds)
+        made += masks(drawn(given.input, given.windows), given.rounds)
     if "jobs" in given.parts:
-        jobs(files[:: max(1, len(files) // given.recordings)][: given.recordings], given.rounds, given.actors)
+        made += jobs(drawn(given.input, given.recordings), given.rounds, given.actors)
+    print(table(made))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
+from benchmarks.figures import Figure, ratios, table
 from pipeline.flow.run import explain_dataset
 from pipeline.inputs.suffixes import is_audio
 from pipeline.runs.progress import read_progress
@@ -76,6 +76,60 @@ def pack(files: list[Path], folder: Path, tars: int) -> None:
                 tar.add(path, arcname=path.name)
 
 
+def run_rate(
+    input_url: str, out: str, explainer: str, precision: str, listen: str, actors: int, threads: int, part_windows: int
+) -> float:
+    """Windows a second of a run, from the begin of its first part on."""
+    explain_dataset(
+        input_url,
+        out,
+        explainer=explainer,
+        precision=precision,
+        listen=listen,
+        part_windows=part_windows,
+        actors=actors,
+        cpus_per_actor=max(1, threads // actors),
+        device="cpu",
+    )
+    rate = read_progress(out).windows_per_s
+    assert rate is not None
+    return rate
+
+
+def measure(
+    files: list[Path], explainer: str, precision: str, rounds: int, actors: int, threads: int = 2
+) -> list[Figure]:
+    """Windows a second of explaining alone and of runs, and their ratio."""
+    alones: dict[str, list[float]] = {name: [] for name in LISTENED}
+    runs: dict[str, list[float]] = {name: [] for name in LISTENED}
+    with tempfile.TemporaryDirectory() as scratch, serve_s3(Path(scratch, "s3")) as server:
+        pack(files, server.bucket_dir / "in", 2 * actors)
+        pack(files, Path(scratch, "in"), 1)
+        for number in range(rounds):
+            for name, listen in LISTENED.items():
+                share = 1.0 if listen == "all" else 0.05
+                alones[name].append(alone(f"{scratch}/in", explainer, precision, threads, share))
+                source, out = f"{server.bucket_url}/in", f"{server.bucket_url}/out-{number}-{share}"
+                runs[name].append(run_rate(source, out, explainer, precision, listen, actors, threads, PART))
+                print(f"{name}: explain {alones[name][-1]:.2f} windows/s, a run {runs[name][-1]:.2f}", flush=True)
+    part = f"pipeline: {explainer}, {precision}, S3"
+    made = []
+    for name in LISTENED:
+        how = f"{name}, {actors} actor{'s' if actors > 1 else ''} with {threads} threads in all"
+        made += [
+            Figure(part, f"explain alone, {how}", "windows/s", tuple(alones[name])),
+            Figure(part, f"a run, {how}", "windows/s", tuple(runs[name])),
+            ratios(part, f"run / explain, {how}", runs[name], alones[name], "share"),
+        ]
+    return made
+
+
+def drawn(folder: Path, count: int) -> list[Path]:
+    """So many recordings of a folder, evenly over it."""
+    files = sorted(path for path in folder.rglob("*") if is_audio(path.name))
+    return files[:: max(1, len(files) // count)][:count]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("input", type=Path)
@@ -86,34 +140,8 @@ def main() -> None:
     parser.add_argument("--actors", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2, help="of all actors together")
     given = parser.parse_args()
-    files = sorted(path for path in given.input.rglob("*") if is_audio(path.name))
-    chosen = files[:: max(1, len(files) // given.recordings)][: given.recordings]
-    ratios: dict[str, list[float]] = {name: [] for name in LISTENED}
-    with tempfile.TemporaryDirectory() as scratch, serve_s3(Path(scratch, "s3")) as server:
-        pack(chosen, server.bucket_dir / "in", 2 * given.actors)
-        pack(chosen, Path(scratch, "in"), 1)
-        for number in range(given.rounds):
-            for name, listen in LISTENED.items():
-                share = 1.0 if listen == "all" else 0.05
-                own = alone(f"{scratch}/in", given.explainer, given.precision, given.threads, share)
-                out = f"{server.bucket_url}/out-{number}-{share}"
-                explain_dataset(
-                    f"{server.bucket_url}/in",
-                    out,
-                    explainer=given.explainer,
-                    precision=given.precision,
-                    listen=listen,
-                    part_windows=PART,
-                    actors=given.actors,
-                    cpus_per_actor=max(1, given.threads // given.actors),
-                    device="cpu",
-                )
-                rate = read_progress(out).windows_per_s
-                assert rate is not None
-                ratios[name].append(rate / own)
-                print(f"{name}: explain {own:.2f} windows/s, a run {rate:.2f}", flush=True)
-    for name, found in ratios.items():
-        print(f"{name}: {statistics.median(found):.2f} of explain ({min(found):.2f} to {max(found):.2f})")
+    files = drawn(given.input, given.recordings)
+    print(table(measure(files, given.explainer, given.precision, given.rounds, given.actors, given.threads)))
 
 
 if __name__ == "__main__":

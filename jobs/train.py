@@ -6,9 +6,10 @@ Each imports its training on use, as torch, scikit-learn and scipy take seconds 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ from jobs.device_option import Device
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
 from jobs.messages import console, for_people, shown_command
 from jobs.training_options import (
+    Address,
     Batch,
     ConfigFile,
     Data,
@@ -32,6 +34,7 @@ from jobs.training_options import (
     Validation,
     Windows,
     WindowSeconds,
+    Workers,
 )
 from pipeline.lmac.arguments import choose_device
 from pipeline.lmac.memory import keep_freed_memory
@@ -39,6 +42,9 @@ from schemas.clap_mini_config import ClapMiniRecipe
 from schemas.input_config import InputConfig
 from schemas.training_config import ClassifierRecipe, DecoderRecipe
 from schemas.yaml_config import load_config
+
+if TYPE_CHECKING:
+    from pipeline.training.workspace import TrainingResult
 
 _RESUME = "interrupted: the same command resumes after the last complete epoch"
 
@@ -63,6 +69,8 @@ def classifier(
     patience: Patience = None,
     seed: Seed = None,
     device: Device = "auto",
+    workers: Workers = 1,
+    address: Address = None,
 ) -> None:
     """Train a classifier from labelled audio: a table of labels, JSON sidecars, or folders named by class."""
     from jobs.training_progress import TrainingProgress, print_result
@@ -71,7 +79,7 @@ def classifier(
     with for_people(_RESUME), TrainingProgress() as progress:
         keep_freed_memory(choose_device(device))
         loop = _loop(epochs, batch_size, learning_rate, seed, patience)
-        result = train_classifier(
+        result = _shared_by(workers, address, train_classifier)(
             data,
             out,
             recipe=load_config(ClassifierRecipe, config, {"name": name, **loop}),
@@ -123,6 +131,8 @@ def decoder(
     patience: Patience = None,
     seed: Seed = None,
     device: Device = "auto",
+    workers: Workers = 1,
+    address: Address = None,
 ) -> None:
     """Train a mask decoder for a frozen classifier, without labels; the columns of --labels serve selections only."""
     from jobs.training_progress import TrainingProgress, print_result
@@ -131,7 +141,7 @@ def decoder(
     with for_people(_RESUME), TrainingProgress() as progress:
         keep_freed_memory(choose_device(device))
         loop = _loop(epochs, batch_size, learning_rate, seed, patience)
-        result = train_decoder(
+        result = _shared_by(workers, address, train_decoder)(
             data,
             out,
             classifier=classifier,
@@ -236,6 +246,17 @@ def _loop(
         "patience": patience,
     }
     return {f"training.loop.{name}": value for name, value in loop.items()}
+
+
+def _shared_by(
+    workers: int, address: str | None, training: Callable[..., TrainingResult]
+) -> Callable[..., TrainingResult]:
+    """Return a training as so many workers do it together."""
+    if workers == 1 and address is None:
+        return training
+    from pipeline.flow.train import train_on_workers  # Ray takes seconds to import
+
+    return partial(train_on_workers, training, workers=workers, address=address)
 
 
 def _typed() -> str:

@@ -32,3 +32,9 @@ Template = Annotated[
 WindowSeconds = Annotated[
     float | None, typer.Option("--window-s", help="Length of a CLAP's windows in seconds, by default its own.")
 ]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Processes that share each batch: one for each GPU, else shares of the CPU cores.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Running Ray cluster to train on: host:port, or auto. [default: this machine]")
+]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.audit.report.write import Report, report
     from pipeline.evaluation.evaluate import EvaluationResult, evaluate
     from pipeline.flow.run import RunResult, explain_dataset
+    from pipeline.flow.train import train_on_workers
     from pipeline.lmac.explainer import Explainer
     from pipeline.lmac.explanation import Explanation
     from pipeline.runs.extract import Extracted, Extraction, extract
@@ -58,6 +59,7 @@ __all__ = [
     "train_classifier",
     "train_decoder",
     "train_head",
+    "train_on_workers",
     "verify",
 ]
 
@@ -89,6 +91,7 @@ _HOMES = {
     "train_classifier": "pipeline.training.classifier",
     "train_decoder": "pipeline.training.decoder",
     "train_head": "pipeline.training.head",
+    "train_on_workers": "pipeline.flow.train",
     "verify": "pipeline.runs.verify.verify",
 }
 

@@ -1,7 +1,7 @@
 """The training loop of classifier and decoder: averaged weights, checkpoints that resume, early stopping.
 
 It runs on the module's device. Random numbers are drawn on the CPU, and checkpoints hold CPU tensors, so that a
-training can resume on another kind of device.
+training can resume on another kind of device. Several processes may train together, each on a part of every batch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Generator, Tensor, nn
 
 from pipeline.lmac.prefetch import prefetched
 from pipeline.lmac.transfer import Download, Transfer
+from pipeline.training.ranks import Ranks, running_statistics
 from pipeline.training.saved_state import copy_on_cpu, save_state
 from schemas.errors import LmacError
 from schemas.training_config import LoopConfig
@@ -73,6 +74,17 @@ class TrainingError(LmacError):
     """A training cannot start or continue, for example because settings conflict or the loss is not finite."""
 
 
+class _Loss(nn.Module):
+    """The loss of a task as a module, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.module, self.task = task.module, task
+
+    def forward(self, batch: Batch, rng: Generator) -> tuple[Tensor, Batch]:
+        return self.task.loss(batch, rng)
+
+
 def fit(
     task: Task,
     config: LoopConfig,
@@ -87,19 +99,27 @@ def fit(
     bit for bit the same as without the interruption, as each epoch has its own random generator. Without validation
     scores the last epoch is kept.
 
-    Raises TrainingError when the loss or score is not finite, or the checkpoint belongs to another training.
+    In several processes (`Ranks`) each takes an equal part of every batch. The first one's checkpoint and validation
+    hold for all, and only it calls `report` and `step`. Random numbers for a window, such as those of augmentation,
+    and the statistics of batch normalisation are those of a process. So the result depends on how many there are.
+
+    Raises TrainingError when the loss or score is not finite, the checkpoint belongs to another training, or a batch
+    cannot be shared equally.
     """
+    ranks = Ranks.of_process()
+    size = _shared_equally(config.batch_size, task.n_windows, ranks)
     module = task.module
     device = next(module.parameters()).device
     transfer = Transfer(device)
     steps = max(task.n_windows // config.batch_size, 1)
+    compute = ranks.parallel(_Loss(task))
     optimizer = torch.optim.AdamW(module.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _one_cycle(config, steps))
     average = torch.optim.swa_utils.AveragedModel(module, use_buffers=True)
     average.multi_avg_fn = _averaging(config.ema, average.n_averaged)
     state, best = State(), copy_on_cpu(module)
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    saved = ranks.from_first(lambda: _load(checkpoint))
+    if saved is not None:
         if saved["fingerprint"] != fingerprint:
             raise TrainingError(
                 f"{checkpoint} belongs to a training with other data or settings: "
@@ -115,13 +135,17 @@ def fit(
         if config.patience and epoch - state.best_epoch > config.patience:
             break
         rng = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
-        torch.manual_seed(config.seed * 100_003 + epoch)  # dropout draws from the global generator
+        order = torch.randperm(task.n_windows, generator=rng)
+        if not ranks.first:
+            rng.manual_seed(config.seed * 100_003 + epoch + ranks.rank * 1_000_003)
+        # Dropout draws from the global generator.
+        torch.manual_seed(config.seed * 100_003 + epoch + ranks.rank * 1_000_003)
         module.train()
         sums: Batch = {}
         arriving: Download | None = None
-        chosen = _batches(task.n_windows, config.batch_size, rng)
+        chosen = _batches(order, size, ranks)
         for number, batch in enumerate(prefetched(task.read, chosen, device)):
-            loss, scores = task.loss(batch, rng)
+            loss, scores = compute(batch, rng)
             # Check the loss of the previous step, which has arrived: waiting for this one would leave the GPU idle.
             _refuse_infinite(arriving, epoch)
             arriving = transfer.download({"loss": loss.detach()})
@@ -133,10 +157,12 @@ def fit(
             average.update_parameters(module)
             for name, value in scores.items():
                 sums[name] = sums.get(name, 0.0) + value.double() / steps
-            step(number + 1, steps)
+            if ranks.first:
+                step(number + 1, steps)
         _refuse_infinite(arriving, epoch)
+        ranks.average([*sums.values(), *running_statistics(average.module)])
         means = {name: float(total) for name, total in sums.items()}
-        validation = _validate(task, average.module)
+        validation = ranks.from_first(lambda: _validate(task, average.module))
         score = validation.get("score", float(epoch))
         if math.isnan(score):
             raise TrainingError(
@@ -147,6 +173,8 @@ def fit(
             state.best_score, state.best_epoch, best = score, epoch, copy_on_cpu(average.module)
         state.epoch = epoch + 1
         state.history.append({**{f"train_{k}": v for k, v in means.items()}, **validation})
+        if not ranks.first:
+            continue
         save_state(
             checkpoint,
             {
@@ -163,6 +191,13 @@ def fit(
     module.load_state_dict(best)
     module.eval()
     return state
+
+
+def _load(checkpoint: Path) -> dict[str, Any] | None:
+    if not checkpoint.exists():
+        return None
+    saved: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return saved
 
 
 def _one_cycle(config: LoopConfig, steps: int) -> Callable[[int], float]:
@@ -199,11 +234,24 @@ def _refuse_infinite(arriving: Download | None, epoch: int) -> None:
         raise TrainingError(f"the loss is {loss} in epoch {epoch + 1}: try a smaller learning_rate")
 
 
-def _batches(n: int, size: int, rng: Generator) -> Iterator[Tensor]:
-    order = torch.randperm(n, generator=rng)
+def _shared_equally(batch_size: int, n_windows: int, ranks: Ranks) -> int:
+    """Return how many windows all processes take in a step: `batch_size`, or if there are fewer, as many as fit."""
+    if batch_size % ranks.count:
+        raise TrainingError(
+            f"batch_size {batch_size} cannot be shared equally by {ranks.count} workers: give a multiple of "
+            f"{ranks.count}"
+        )
+    size = min(batch_size, n_windows) // ranks.count * ranks.count
+    if not size:
+        raise TrainingError(f"{n_windows} windows are too few for {ranks.count} workers: give fewer --workers")
+    return size
+
+
+def _batches(order: Tensor, size: int, ranks: Ranks) -> Iterator[Tensor]:
+    """Yield this process's part of each batch of `size` windows."""
     # The remainder, which differs between epochs, is left out: a batch of one would break batch normalisation.
-    for start in range(0, max(n - size + 1, 1), size):
-        yield order[start : start + size]
+    for start in range(0, len(order) - size + 1, size):
+        yield order[start : start + size][ranks.rank :: ranks.count]
 
 
 def _validate(task: Task, averaged: nn.Module) -> Scores:

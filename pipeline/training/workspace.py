@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipeline.storage.filesystem import display_url, is_url
 from pipeline.training.holdout import Split, selections_of, split
 from pipeline.training.loop import Progress, Scores, Task, TrainingError, fit
 from pipeline.training.model_card import model_card, shown_call
+from pipeline.training.ranks import Ranks
 from pipeline.training.saved_state import CHECKPOINT, CHECKPOINT_PARTIAL
 from schemas.explainer_config import ExplainerConfig, FrontEndConfig
 from schemas.input_config import InputConfig
@@ -103,7 +105,8 @@ class Workspace:
 
         Raises what `load_windows` and `split` raise.
         """
-        windows = load_windows(
+        load = partial(
+            load_windows,
             self.data,
             front_end,
             self.scratch,
@@ -114,6 +117,7 @@ class Workspace:
             limit=self.windows,
             on_skip=self.reporter.skipped,
         )
+        windows = Ranks.of_process().in_turns(load)
         return split(windows, self.select, self.validation, self.test, self.seed)
 
     def fit(self, task: Task, loop: LoopConfig, sets: Split, settings: str) -> dict[str, Scores]:
@@ -133,7 +137,12 @@ class Workspace:
         scores: dict[str, Scores],
         base_card: str = "",
     ) -> TrainingResult:
-        """Write the explainer and its model card, and delete the windows and checkpoints."""
+        """Write the explainer and its model card, and delete the windows and checkpoints.
+
+        Of several processes that train together only the first does so.
+        """
+        if not Ranks.of_process().first:
+            return TrainingResult(scores, self.out, sets.how)
         what = "classifier" if decoder is None else "decoder"
         card = model_card(config.name, what, sets.how, self.made_by, scores, base_card)
         save_explainer(self.out, config, classifier, decoder, card)
