@@ -46,7 +46,7 @@ def main() -> None:
         if "scale" in given.parts:
             keep(scale.measure(files, "esc10", precision, given.rounds))
     if "peers" in given.parts:
-        keep(peers.masks(files[:16], given.rounds))
+        keep(peers.masks(pipeline.drawn(given.input, 16), given.rounds))
         keep(peers.jobs(files, given.rounds, actors=2))
     if "memory" in given.parts:
         keep(memory.measure(given.windows))

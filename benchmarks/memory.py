@@ -3,7 +3,7 @@
 python -m benchmarks.memory --windows 1000 100000
 
 The explainer is tiny, with random weights, so that many windows take minutes: what could grow with a run is its lists
-and tables, not its networks. Recordings of 50 windows are in tars of 50, one tar under many names.
+and tables, not its networks. Twenty recordings of 50 windows make a tar, which lies there under many names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def write_tars(folder: Path, windows: int) -> None:
             tar.add(path, arcname=path.name)
             path.unlink()
     recordings.rmdir()
-    for number in range(1, max(1, windows // PER_TAR)):
+    for number in range(1, windows // PER_TAR):
         os.link(folder / "000000.tar", folder / f"{number:06d}.tar")
 
 
@@ -61,7 +61,7 @@ def measure(counts: list[int]) -> list[Figure]:
     """Peaks in MiB for each number of windows, and the ratio of the last to the first."""
     taken = {count: peaks(count) for count in counts}
     figures = []
-    for role in taken[counts[0]]:
+    for role in sorted(set.intersection(*map(set, taken.values()))):
         mib = {count: taken[count][role] / 2**20 for count in counts}
         figures += [Figure("memory", f"{role}, {count:,} windows", "MiB", (value,)) for count, value in mib.items()]
         growth = mib[counts[-1]] / mib[counts[0]]
@@ -73,6 +73,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, nargs="+", default=[1000, 100_000])
     given = parser.parse_args()
+    if any(count % PER_TAR or not count for count in given.windows):
+        parser.error(f"--windows: give multiples of {PER_TAR}")
     if not PROC.is_dir():
         parser.error("peaks of memory are read from /proc: run this on Linux")
     print(table(measure(given.windows)))

@@ -77,9 +77,8 @@ def classifier(
     from pipeline.training.classifier import train_classifier
 
     with for_people(_RESUME), TrainingProgress() as progress:
-        keep_freed_memory(choose_device(device))
         loop = _loop(epochs, batch_size, learning_rate, seed, patience)
-        result = _shared_by(workers, address, train_classifier)(
+        result = _shared_by(workers, address, device, train_classifier)(
             data,
             out,
             recipe=load_config(ClassifierRecipe, config, {"name": name, **loop}),
@@ -139,9 +138,8 @@ def decoder(
     from pipeline.training.decoder import train_decoder
 
     with for_people(_RESUME), TrainingProgress() as progress:
-        keep_freed_memory(choose_device(device))
         loop = _loop(epochs, batch_size, learning_rate, seed, patience)
-        result = _shared_by(workers, address, train_decoder)(
+        result = _shared_by(workers, address, device, train_decoder)(
             data,
             out,
             classifier=classifier,
@@ -249,10 +247,11 @@ def _loop(
 
 
 def _shared_by(
-    workers: int, address: str | None, training: Callable[..., TrainingResult]
+    workers: int, address: str | None, device: str, training: Callable[..., TrainingResult]
 ) -> Callable[..., TrainingResult]:
-    """Return a training as so many workers do it together."""
+    """Return a training as so many workers do it together, or as it is for this process alone."""
     if workers == 1 and address is None:
+        keep_freed_memory(choose_device(device))
         return training
     from pipeline.flow.train import train_on_workers  # Ray takes seconds to import
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -36,6 +37,8 @@ class AuditConfig(InputConfig):
     @field_validator("kinds", mode="before")
     @classmethod
     def _known_kinds(cls, kinds: Any) -> Any:
+        if not isinstance(kinds, Iterable):
+            raise ValueError(f"must be names of kinds, got {kinds!r}")
         named = [kinds] if isinstance(kinds, str) else list(kinds)
         if unknown := [one for one in named if one not in KINDS]:
             raise ValueError(f"{unknown[0]!r} is not known: choose from {', '.join(KINDS)}")

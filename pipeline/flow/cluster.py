@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -23,6 +23,14 @@ MOST_STREAMS = 8
 
 class ClusterError(LmacError):
     """Ray cannot be reached, or has no room for the actors of a run."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The CPU cores and GPUs of a machine."""
+
+    cpus: int
+    gpus: int
 
 
 @dataclass(frozen=True)
@@ -80,19 +88,29 @@ def ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
 
     Raises ClusterError when Ray does not start here, or the cluster at `address` cannot be joined or is too small.
     """
-    with _own_authentication(), _ray_cluster(config) as size:
+    with connected(config.address, lambda nodes: _pool_of(config, nodes)) as size:
         yield size
 
 
 @contextmanager
-def _ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
+def connected(address: str | None, size_for: Callable[[Sequence[Machine]], PoolSize]) -> Iterator[PoolSize]:
+    """Join the Ray at `address`, or start one here, while the block lasts; yields what `size_for` says of its machines.
+
+    Raises ClusterError when Ray does not start or cannot be joined, and what `size_for` raises.
+    """
+    with _own_authentication(), _connected(address, size_for) as size:
+        yield size
+
+
+@contextmanager
+def _connected(address: str | None, size_for: Callable[[Sequence[Machine]], PoolSize]) -> Iterator[PoolSize]:
     # Ray's advice on authentication, printed at every start, is not for users of a batch command.
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Otherwise Ray hides the GPUs of actors that ask for none behind a warning at every start.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if config.address is None:
-        size = pool_size(config, os.cpu_count() or 1, torch.cuda.device_count())
+    if address is None:
+        size = size_for([Machine(os.cpu_count() or 1, torch.cuda.device_count())])
         # Ray's CPUs are bookkeeping: each actor counts its cores, each stream one for its decoder. On a small machine
         # that is more than the real cores, which the operating system then shares out.
         needed = size.actors * (size.cpus + size.streams)
@@ -112,26 +130,34 @@ def _ray_cluster(config: ClusterConfig) -> Iterator[PoolSize]:
                 f"Ray did not start on this machine: {error} Check for free memory and disk space, and try again"
             ) from error
     else:
-        _check_reachable(config.address)
+        _check_reachable(address)
         try:
-            ray.init(address=config.address, logging_level=logging.ERROR, log_to_driver=False)
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             hint = "" if os.environ.get("RAY_AUTH_MODE") else "; if it asks for a token, set RAY_AUTH_MODE=token"
-            raise ClusterError(f"no Ray cluster could be joined at {config.address!r}: {error}{hint}") from None
-        resources = ray.cluster_resources()
-        cpus = int(resources.get("CPU", 0))
-        size = pool_size(config, cpus, int(resources.get("GPU", 0)))
-        if size.device == "cpu" and size.actors * size.cpus >= cpus:
-            ray.shutdown()
-            raise ClusterError(
-                f"{size.actors} actors of {size.cpus} CPUs leave none of the cluster's {cpus} CPUs to decode "
-                "audio: give fewer --actors or --cpus-per-actor"
-            )
-        size = replace(size, grows=config.actors is None)
+            raise ClusterError(f"no Ray cluster could be joined at {address!r}: {error}{hint}") from None
     try:
-        yield size
+        yield size if address is None else size_for(_machines())
     finally:
         ray.shutdown()
+
+
+def _machines() -> list[Machine]:
+    living = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return [Machine(int(one.get("CPU", 0)), int(one.get("GPU", 0))) for one in living]
+
+
+def _pool_of(config: ClusterConfig, machines: Sequence[Machine]) -> PoolSize:
+    cpus = sum(one.cpus for one in machines)
+    size = pool_size(config, cpus, sum(one.gpus for one in machines))
+    if config.address is None:
+        return size
+    if size.device == "cpu" and size.actors * size.cpus >= cpus:
+        raise ClusterError(
+            f"{size.actors} actors of {size.cpus} CPUs leave none of the cluster's {cpus} CPUs to decode "
+            "audio: give fewer --actors or --cpus-per-actor"
+        )
+    return replace(size, grows=config.actors is None)
 
 
 @contextmanager

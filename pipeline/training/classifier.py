@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -17,6 +18,7 @@ from pipeline.models.build import build_classifier
 from pipeline.models.classifier import Classifier
 from pipeline.training.augment import augment_magnitude, augment_waveform
 from pipeline.training.loop import Arrays, Batch, Scores, mixed_precision
+from pipeline.training.ranks import Ranks
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from schemas.explainer_config import ExplainerConfig
 from schemas.input_config import InputConfig
@@ -96,7 +98,7 @@ def train_classifier(
     task = ClassifierTask(model, sets.train, sets.validation, recipe.training)
     scores = workspace.fit(task, recipe.training.loop, sets, recipe.model_dump_json())
     if sets.test is not None:
-        scores["test"] = recording_accuracy(model, sets.test)
+        scores["test"] = Ranks.of_process().from_first(partial(recording_accuracy, model, sets.test))
     return workspace.save(config, model, None, sets, scores)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -17,6 +18,7 @@ from pipeline.models.clap.zero_shot import PREFIX, embed_prompts, load_zero_shot
 from pipeline.storage.filesystem import display_url
 from pipeline.training.decoder_task import DecoderTask, mean_faithfulness
 from pipeline.training.loop import Task, TrainingError
+from pipeline.training.ranks import Ranks
 from pipeline.training.starting_weights import load_starting_weights
 from pipeline.training.workspace import Reporter, TrainingResult, Workspace
 from pipeline.training.zero_shot_task import ZeroShotTask
@@ -122,7 +124,8 @@ def train_decoder(
         task = DecoderTask(decoder, loaded.classifier, sets.train, sets.validation, recipe.training, config.mask_domain)
     scores = workspace.fit(task, recipe.training.loop, sets, f"{settings}-{recipe.model_dump_json()}")
     if sets.test is not None:
-        scores["test"] = mean_faithfulness(loaded.classifier, decoder, sets.test, config.mask_domain)
+        measure = partial(mean_faithfulness, loaded.classifier, decoder, sets.test, config.mask_domain)
+        scores["test"] = Ranks.of_process().from_first(measure)
     base_card = _prompts_card(config) if classifier.startswith(PREFIX) else load_card(classifier)
     return workspace.save(config, loaded.classifier, decoder, sets, scores, base_card)
 

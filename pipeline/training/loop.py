@@ -118,6 +118,8 @@ def fit(
     average = torch.optim.swa_utils.AveragedModel(module, use_buffers=True)
     average.multi_avg_fn = _averaging(config.ema, average.n_averaged)
     state, best = State(), copy_on_cpu(module)
+    if not ranks.agree((fingerprint, task.n_windows)):
+        raise TrainingError("workers have read different windows: all machines must see the same input")
     saved = ranks.from_first(lambda: _load(checkpoint))
     if saved is not None:
         if saved["fingerprint"] != fingerprint:
@@ -160,7 +162,7 @@ def fit(
             if ranks.first:
                 step(number + 1, steps)
         _refuse_infinite(arriving, epoch)
-        ranks.average([*sums.values(), *running_statistics(average.module)])
+        ranks.average([*sums.values(), *running_statistics(module), *running_statistics(average.module)])
         means = {name: float(total) for name, total in sums.items()}
         validation = ranks.from_first(lambda: _validate(task, average.module))
         score = validation.get("score", float(epoch))

@@ -37,6 +37,11 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def leads_machine(self) -> bool:
+        """Whether this is the first process of its machine."""
+        return os.environ.get("LOCAL_RANK", "0") == "0"
+
     def parallel(self, step: nn.Module) -> nn.Module:
         """Wrap a module so that `backward` averages the gradients of all processes."""
         if self.count == 1:
@@ -60,6 +65,14 @@ class Ranks:
         value: Value = told[0]
         return value
 
+    def agree(self, value: object) -> bool:
+        """Whether a value is the same in all processes."""
+        if self.count == 1:
+            return True
+        found: list[object] = [None] * self.count
+        distributed.all_gather_object(found, value)
+        return all(one == value for one in found)
+
     def average(self, tensors: Iterable[Tensor]) -> None:
         """Replace tensors by their means over all processes."""
         if self.count > 1:
@@ -72,7 +85,7 @@ class Ranks:
 
         So that what one writes to a disk is found by the others that see the same disk.
         """
-        mine = 0 if self.first else 1 if os.environ.get("LOCAL_RANK", "0") == "0" else 2
+        mine = 0 if self.first else 1 if self.leads_machine else 2
         found: list[Value] = []
         for turn in range(3 if self.count > 1 else 1):
             if turn == mine:

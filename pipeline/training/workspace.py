@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -139,9 +140,12 @@ class Workspace:
     ) -> TrainingResult:
         """Write the explainer and its model card, and delete the windows and checkpoints.
 
-        Of several processes that train together only the first does so.
+        Of several processes that train together only the first writes; each machine deletes what it decoded.
         """
-        if not Ranks.of_process().first:
+        ranks = Ranks.of_process()
+        if not ranks.first:
+            if ranks.leads_machine:
+                clear_folder(self.scratch, CACHE_FILES)
             return TrainingResult(scores, self.out, sets.how)
         what = "classifier" if decoder is None else "decoder"
         card = model_card(config.name, what, sets.how, self.made_by, scores, base_card)
@@ -160,5 +164,6 @@ def clear_folder(folder: Path, names: Iterable[str]) -> None:
     """Remove the files that a training put into a folder, and the folder itself if nothing else is in it."""
     for name in names:
         (folder / name).unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    with suppress(FileNotFoundError):  # another machine that sees the same disk was faster
+        if not any(folder.iterdir()):
+            folder.rmdir()

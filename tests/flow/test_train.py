@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pipeline.datasets.scenes import SceneConfig, write_scenes
-from pipeline.flow.cluster import ClusterError
-from pipeline.flow.train import train_on_workers
+from pipeline.flow.cluster import ClusterError, Machine
+from pipeline.flow.train import Relayed, _size, _with_command, train_on_workers
 from pipeline.models.checkpoint import load_explainer
 from pipeline.training.decoder import train_decoder
 from pipeline.training.loop import Arrays, Batch, Progress, Scores, TrainingError, fit
@@ -124,6 +124,40 @@ def test_a_decoder_of_two_workers_is_stopped_and_one_worker_goes_on(
     assert load_explainer(str(tmp_path / "out")).decoder is not None
 
 
+def test_all_that_a_reporter_is_told_is_relayed() -> None:
+    assert vars(Reporter).keys() - {"__module__", "__doc__", "__dict__", "__weakref__"} <= vars(Relayed).keys()
+
+
+@pytest.mark.parametrize(
+    ("device", "machines", "local", "cpus"),
+    [
+        ("auto", [Machine(64, 0)], True, 32),
+        ("cpu", [Machine(1, 0)], True, 1),
+        ("auto", [Machine(3, 0), Machine(3, 0)], False, 3),
+        ("cpu", [Machine(7, 0), Machine(2, 0)], False, 3),
+        ("auto", [Machine(16, 2)], True, 1),
+    ],
+)
+def test_workers_share_the_machines(device: str, machines: list[Machine], local: bool, cpus: int) -> None:
+    size = _size(2, device, local, machines)
+    assert (size.actors, size.cpus, size.gpus) == (2, cpus, int(machines[0].gpus > 0))
+
+
+def test_too_few_machines_are_refused() -> None:
+    with pytest.raises(ClusterError, match="3 workers need a GPU each, and Ray sees 2: give fewer --workers"):
+        _size(3, "auto", True, [Machine(16, 2)])
+    with pytest.raises(ClusterError, match="3 workers need a CPU core each, and the cluster has 2"):
+        _size(3, "cpu", False, [Machine(2, 0)])
+
+
+def test_the_card_shows_the_call_that_was_made() -> None:
+    made = _with_command(train_decoder, ("sounds", "out"), {"classifier": "esc10", "device": "auto"}, 4)
+    assert made["command"] == (
+        "lmac.train_on_workers(lmac.train_decoder, input_url='sounds', out='out', classifier='esc10', workers=4)"
+    )
+    assert _with_command(train_decoder, ("a", "b"), {"command": "typed"}, 4) == {"command": "typed"}
+
+
 def test_what_cannot_be_shared_is_refused_in_the_words_of_the_training(recordings: Path, tmp_path: Path) -> None:
     def train(device: str, workers: int) -> TrainingResult:
         return train_on_workers(
@@ -138,5 +172,5 @@ def test_what_cannot_be_shared_is_refused_in_the_words_of_the_training(recording
 
     with pytest.raises(TrainingError, match="batch_size 5 cannot be shared equally by 2 workers: give a multiple of 2"):
         train("cpu", 2)
-    with pytest.raises(ClusterError, match="--device cuda: Ray sees no GPU"):
+    with pytest.raises(ClusterError, match="2 workers need a GPU each, and Ray sees 0"):
         train("cuda", 2)
