@@ -14,7 +14,7 @@ from jobs.clap_mini_scores import print_zero_shot
 from jobs.messages import console
 from pipeline.datasets.clap_mini.measure import evaluate_zero_shot, load_saved
 from pipeline.models.checkpoint import load_explainer
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 
 
 def main() -> None:

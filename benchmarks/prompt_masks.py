@@ -16,7 +16,7 @@ from pipeline.datasets.clap_mini.wordings import EVENT_WORDS, TEMPLATES
 from pipeline.datasets.scenes import CLASSES, ideal_ratio_mask
 from pipeline.datasets.scenes.separation import si_sdr
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.prompts import Embedder
 from pipeline.models.decoder import Decoder
 from pipeline.models.ranking import rank_bins

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from jobs.input_options import FROM_OPTIONS, InputOptions, reads_input
-from jobs.messages import FOUND, console, counted, fail, for_people
+from jobs.messages import FAILED, FOUND, console, counted, errors, fail, for_people
 from pipeline.storage.filesystem import display_url
 from schemas.audit_tables import KINDS
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _BOUND = re.compile(r"([a-z_]+)\s*>\s*([0-9]*\.?[0-9]+)")
 # Recordings named per finding.
 _NAMED = 3
+# Candidates printed per kind.
+_CANDIDATES = 5
 # Width of a table that goes to a file or another program, in characters.
 _WIDTH = 100
 
@@ -98,13 +100,11 @@ def audit(
         typer.echo(json.dumps(_as_json(found), indent=2, ensure_ascii=False))
     else:
         print_findings(run, found, reviewed is not None)
-    exceeded = [text for text, kind, bound in bounds if _exceeds(found, kind, bound)]
-    for text in exceeded:
-        kind = text.partition(">")[0].strip()
-        count = found.concerned(kind)  # type: ignore[arg-type]
-        fail(f"--fail-on {text}: {count} of {found.recordings} recordings ({count / found.recordings:.1%})")
-    if exceeded:
+    exceeded = [_exceeds(found, *one) for one in bounds]
+    if any(exceeded):
         raise typer.Exit(FOUND)
+    if None in exceeded:
+        raise typer.Exit(FAILED)
 
 
 def _words(text: str | None) -> list[str] | None:
@@ -120,14 +120,27 @@ def _bound(text: str) -> tuple[str, str, float | int]:
             f"'label_error>0.05' or 'duplicate>10'; the kinds are {', '.join(KINDS)}"
         )
     bound = int(match[2]) if match[2].isdecimal() else float(match[2])
-    if isinstance(bound, float) and bound > 1:
-        raise fail(f"--fail-on {text!r}: a share is at most 1, and a number of recordings has no decimal point")
+    if isinstance(bound, float) and bound >= 1:
+        raise fail(
+            f"--fail-on {text!r}: no share exceeds 1, so this can never fail; a number of recordings has no point"
+        )
     return text, match[1], bound
 
 
-def _exceeds(found: Audit, kind: Any, bound: float | int) -> bool:
-    value = found.concerned(kind) if isinstance(bound, int) else found.share(kind)
-    return value > bound
+def _exceeds(found: Audit, text: str, kind: Any, bound: float | int) -> bool | None:
+    """Whether a condition is exceeded, None if nothing could be judged; says so, and if not all could be judged."""
+    judged, count = found.judged_by(kind), found.concerned(kind)
+    if found.recordings and not judged:
+        fail(f"--fail-on {text}: {kind} could judge none of {found.recordings} recordings, for the reasons above")
+        return None
+    exceeded = (count if isinstance(bound, int) else found.share(kind)) > bound
+    of = "recordings" if judged == found.recordings else f"recordings judged, of {found.recordings}"
+    words = f"--fail-on {text}: {count} of {judged} {of} ({found.share(kind):.1%})"
+    if exceeded:
+        fail(words)
+    elif judged < found.recordings:
+        errors.print(words, markup=False)
+    return exceeded
 
 
 def _as_json(found: Audit) -> dict[str, Any]:
@@ -142,6 +155,7 @@ def _as_json(found: Audit) -> dict[str, Any]:
         "recordings": found.recordings,
         "asked": found.asked,
         "shares": shares,
+        "judged": {kind: found.judged_by(kind) for kind in found.asked},
         "notes": found.notes,
         "findings": findings,
     }
@@ -166,7 +180,12 @@ def print_findings(run: str, found: Audit, reviewed: bool) -> None:
     if listed:
         Console(highlight=False, width=console.width if console.is_terminal else _WIDTH).print(shown)
     for kind in dict.fromkeys(one.kind for one in candidates):
-        console.print(f"{kind}: {_candidates([one for one in candidates if one.kind == kind])}", markup=False)
+        some = [one for one in candidates if one.kind == kind]
+        console.print(f"{kind}: {_candidates(some)}", markup=False)
+        for one in some[:_CANDIDATES]:
+            console.print(f"  candidate: {one.statement}", markup=False)
+        if len(some) > _CANDIDATES:
+            console.print(f"  and {len(some) - _CANDIDATES} more in the table of findings", markup=False)
     if typical:
         classes = "1 class" if len(typical) == 1 else f"{len(typical)} classes"
         console.print(f"typical: the members include recordings to listen to from {classes}", markup=False)

@@ -51,8 +51,8 @@ def layers(
     Use recordings that the classifier was not trained on: its deep layers have seen the labels of the training set.
     """
     # Imported on use: scikit-learn takes as long to import as the rest of a command's start.
-    from pipeline.layers.page import markdown, plot
     from pipeline.layers.study import choose_subjects, layers_table, parquet, similarity_table, study_layers
+    from pipeline.layers.study_page import markdown, plot
 
     with for_people():
         options = {

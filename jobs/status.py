@@ -44,7 +44,7 @@ def _print(progress: Progress, holder: Holder | None) -> None:
     elif progress.state == "unfinished":
         console.print("no run is writing it now")
     failed = sum(progress.errors.values())
-    recordings = f"{counted(progress.recordings, 'recording')}, {failed} of them not used in full"
+    recordings = f"{counted(progress.recordings, 'recording')}, {failed} could not be used or not in full"
     console.print(f"{counted(progress.parts, 'part')}: {recordings}, {counted(progress.windows, 'window')}")
     for reason, count in progress.errors.items():
         console.print(f"  {reason}: {count}", markup=False)
@@ -54,11 +54,12 @@ def _print(progress: Progress, holder: Holder | None) -> None:
     if progress.last_commit is None:
         return
     ago = (datetime.now(timezone.utc) - progress.last_commit).total_seconds()
+    if progress.state == "finished":
+        console.print(f"{counted(len(progress.actors), 'actor')}; last commit {clock(max(ago, 0))} ago")
+        return
     actors = f"{counted(len(progress.actors), 'actor')}, {len(progress.recent_actors)} of them lately"
     rate = f"{progress.windows_per_s:.1f} windows/s lately" if progress.windows_per_s is not None else "no rate known"
     console.print(f"{rate}, from {actors}; last commit {clock(max(ago, 0))} ago")
-    if progress.state == "finished":
-        return
     if ago > RECENT.total_seconds():
         console.print("nothing was committed lately: if it was interrupted, the same command resumes it")
     elif progress.seconds_left is not None:

@@ -37,8 +37,8 @@ class Targets:
             return cls(top=int(number))
         if text.lower().endswith(_TABLES):
             raise ValueError(
-                f"{text!r} is a table, and a table of labels is for --labels (content.labels); --targets "
-                f"(content.targets) says which classes are explained: {FORMS}"
+                f"{text!r} is a table, and a table of labels is for --labels; --targets says which classes "
+                f"are explained: {FORMS}"
             )
         names = tuple(name.strip() for name in text.split(BETWEEN))
         if not all(names):
@@ -57,8 +57,8 @@ class Targets:
         labels = explainer.labels
         if self.top != 1 and not (explainer.decoder and _is_told_the_class(explainer.decoder)):
             raise ValueError(
-                f"the decoder of {explainer.name!r} is not told which class to explain, and has one mask "
-                f"for all classes, got '{self}': give top1, or an explainer whose decoder has evidence or is prompted"
+                f"{explainer.name!r} has one mask for all classes, so that targets must be top1, got '{self}'; or give "
+                "an explainer whose decoder has evidence or is prompted"
             )
         if strange := [name for name in self.names if _place(name, labels) is None]:
             more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""

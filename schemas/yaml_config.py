@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,7 +42,11 @@ def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) ->
     try:
         return kind.model_validate(_over(kind().model_dump(), values))
     except ValidationError as error:
-        raise ConfigError("\n  ".join([f"{path or 'the options'}:", *findings(error, kind)])) from None
+        found = findings(error, kind)
+        if path is not None:
+            raise ConfigError("\n  ".join([f"{path}:", *found])) from None
+        # Options have no sections: what a name in a file begins with is not what was typed.
+        raise ConfigError("\n".join(re.sub(r"^(\w+\.)+(?=\w+: )", "", line) for line in found)) from None
 
 
 def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

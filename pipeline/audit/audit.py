@@ -53,13 +53,19 @@ Step = Callable[[str, int, int], object]
 class Audit:
     """The findings of an audit, the weightiest first; `recordings` counts the run's, `asked` are the kinds asked about.
 
-    `notes` say, by kind, what could not be determined, and why.
+    `notes` say, by kind, what could not be determined, and why; `judged` how many recordings could be judged, by those
+    kinds that could not judge all.
     """
 
     findings: list[Finding]
     recordings: int
     asked: tuple[Kind, ...]
     notes: dict[Kind, list[str]] = field(default_factory=dict)
+    judged: dict[Kind, int] = field(default_factory=dict)
+
+    def judged_by(self, kind: Kind) -> int:
+        """Count the recordings that a kind could judge."""
+        return self.judged.get(kind, self.recordings)
 
     def concerned(self, kind: Kind) -> int:
         """Count the recordings that findings of a kind are about: each counts once, candidates do not count."""
@@ -69,8 +75,8 @@ class Audit:
         return max([len(members), *(one.n for one in found)])
 
     def share(self, kind: Kind) -> float:
-        """Return `concerned(kind)` as a share of all recordings."""
-        return self.concerned(kind) / self.recordings if self.recordings else 0.0
+        """Return `concerned(kind)` as a share of the recordings that could be judged."""
+        return self.concerned(kind) / max(1, self.judged_by(kind))
 
 
 def audit(
@@ -101,6 +107,9 @@ def audit(
     for name in (*config.group_by, *([config.split] if config.split is not None else [])):
         about.column(name)
     asked = tuple(kind for kind in QUESTIONS if kind in config.kinds)
+    output = RunOutput(opened.url)
+    if not marks and "label_error" in asked and output.exists(REVIEWED):
+        about.note("label_error", f"{REVIEWED} is of an earlier audit: pass its marks with --reviewed to write it anew")
     found: list[Finding] = []
     # Where no recording could be explained there is nothing to ask about: the run's errors say why.
     for number, kind in enumerate(asked if about.recordings else ()):
@@ -110,8 +119,7 @@ def audit(
     step("writing", len(asked), len(asked))
     findings = in_order([with_groups(about, one, config.group_by) for one in corrected(found, about.tests)])
     findings = _with_keys(about, findings)
-    result = Audit(findings, len(about.recordings), asked, dict(about.notes))
-    output = RunOutput(opened.url)
+    result = Audit(findings, len(about.recordings), asked, dict(about.notes), dict(about.judged))
     _write(output, result, about, config)
     if marks:
         output.write_bytes(REVIEWED, reviewed_table(about, marks).encode())
@@ -131,15 +139,15 @@ def _inside(step: Step, kind: str, done: int, of: int, what: str) -> None:
 
 def _opened(run: Run, config: AuditConfig) -> tuple[AuditedRun, dict[str, Mark]]:
     """The run with the labels that apply: a person's, else those of the table passed, else its own."""
-    labels = given_labels(run, config.reading())
-    about = AuditedRun(run, labels)
+    given = given_labels(run, config.reading())
+    about = AuditedRun(run, given.labels, columns=given.columns)
     if config.reviewed is None:
         return about, {}
     marks = load_marks(config.reviewed)
     labels = marked_labels(about, marks)
     right = frozenset(clip_id for clip_id, mark in marks.items() if mark.mark == "right")
     relabelled = frozenset(clip_id for clip_id, mark in marks.items() if mark.mark == "wrong" and mark.label)
-    marked = AuditedRun(run, labels, right, relabelled)
+    marked = AuditedRun(run, labels, right, relabelled, given.columns)
     note_odd_marks(marked, about, marks)
     return marked, marks
 
@@ -152,6 +160,7 @@ def _write(output: RunOutput, result: Audit, audited: AuditedRun, config: AuditC
         "recordings": result.recordings,
         "asked": result.asked,
         "notes": result.notes,
+        "judged": result.judged,
         "settings": settings,
         "manifest": audited.run.manifest.files.sha256,
     }

@@ -37,8 +37,9 @@ class AuditedRun:
     Arrays and columns are in the order of windows `[W]`, or of recordings `[R]` where they say so. `labels`, by
     `clip_id`, replace the run's own, also in the tables that SQL sees. A person marked the recordings `found_right` as
     right, and gave the `relabelled` ones their label: both are `labelled_by_hand`. Questions add to `notes` what they
-    could not determine, and why, and to `tests` how many tests they made in all, where some have no finding; a long
-    question reports its steps to `progress`.
+    could not determine, and why, to `judged` how many recordings they could judge where it was not all, and to `tests`
+    how many tests they made in all, where some have no finding; a long question reports its steps to `progress`.
+    `columns`, by `clip_id`, are metadata that replace those of the run.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class AuditedRun:
         labels: Mapping[str, Sequence[str]] | None = None,
         found_right: frozenset[str] = frozenset(),
         relabelled: frozenset[str] = frozenset(),
+        columns: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.run = run
         self.classes = run.classes
@@ -54,6 +56,8 @@ class AuditedRun:
         self.tests = 0
         self.progress: Callable[[str], None] = lambda what: None
         self.notes: dict[Kind, list[str]] = defaultdict(list)
+        self.judged: dict[Kind, int] = {}
+        self._given: Mapping[str, Mapping[str, str]] = columns or {}
         self._columns: dict[str, list[str | None]] = {}
         self.connection: duckdb.DuckDBPyConnection = run.connect()
         self.takes_other_labels = labels is not None
@@ -124,7 +128,7 @@ class AuditedRun:
         return np.asarray(sums / counts.reshape(-1, *[1] * (sums.ndim - 1)), np.float32)
 
     def column(self, name: str) -> list[str | None]:
-        """The values `[R]` of a column of the recordings' own metadata; None where a recording has none.
+        """The values `[R]` of a column of the recordings' metadata; None where a recording has none.
 
         Raises AuditError if no recording has such a column, or it is empty in all.
         """
@@ -134,10 +138,12 @@ class AuditedRun:
             "SELECT json_extract_string(any_value(metadata), ?) FROM predictions GROUP BY clip_id ORDER BY clip_id",
             [pointer_to(name)],
         ).fetchall()
-        found = [value or None for (value,) in rows]
+        given = [self._given.get(clip_id, {}).get(name) for clip_id in self.recordings]
+        found = [ours or value or None for ours, (value,) in zip(given, rows, strict=True)]
         if not any(found):
             known = "SELECT DISTINCT unnest(json_keys(metadata)) AS name FROM predictions ORDER BY 1 LIMIT 50"
-            names = [str(one) for (one,) in self.connection.sql(known).fetchall()]
+            of_table = {one for columns in self._given.values() for one in columns}
+            names = sorted({*(str(one) for (one,) in self.connection.sql(known).fetchall()), *of_table})
             if name in names:
                 raise AuditError(
                     f"the column {name!r} of the recordings' metadata is empty in all of them: leave it out"

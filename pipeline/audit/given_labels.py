@@ -1,6 +1,8 @@
-"""Labels from a table passed to an audit, matched to a run's recordings by name."""
+"""Labels and other columns from a table passed to an audit, matched to a run's recordings by name."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 from pipeline.inputs.label_table import load_labels
 from pipeline.inputs.labels import labels_in
@@ -12,16 +14,24 @@ from pipeline.storage.filesystem import display_url
 from schemas.input_config import InputConfig
 
 
-def given_labels(run: Run, reading: InputConfig) -> dict[str, list[str]] | None:
-    """The labels of a run's recordings by `clip_id`, from the table `reading.labels`; None without a table.
+@dataclass(frozen=True)
+class Given:
+    """What a table says of a run's recordings, by `clip_id`: labels, None without a table of them, and all columns."""
 
-    Recordings that the table does not name have none; each channel and segment of a named one has its labels.
+    labels: dict[str, list[str]] | None = None
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def given_labels(run: Run, reading: InputConfig) -> Given:
+    """What the table `reading.labels` says of a run's recordings; nothing without a table.
+
+    Recordings that the table does not name have no labels; each channel and segment of a named one has its labels.
     Raises InputError if the table cannot be read, lacks a column, names no recording of the run or one that may be
     several, or names segments, which a run's tables cannot locate.
     """
     table = load_labels(reading)
-    if table is None or table.label_column is None:
-        return None
+    if table is None:
+        return Given()
     if any(row.parts for row in table.rows.values()):
         raise InputError(
             f"{table.shown}: it names segments of recordings, which cannot be found by their names: explain with this "
@@ -38,9 +48,13 @@ def given_labels(run: Run, reading: InputConfig) -> dict[str, list[str]] | None:
             f"{display_url(run.url)}; it names {next(iter(table.rows), None)!r}, the run has {names[0].name!r}"
         )
     separator = reading.label_separator
-    found: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
+    columns: dict[str, dict[str, str]] = {}
     for name, same in zip(names, clips.values(), strict=True):
         if (row := rows.get(name.clip_id)) is not None:
-            labels = list(labels_in(row.metadata().get(table.label_column), separator))
-            found |= dict.fromkeys(same, labels)
-    return found
+            told = row.metadata()
+            given = {key: str(value) for key, value in told.items() if value is not None}
+            named = list(labels_in(told.get(table.label_column or ""), separator))
+            for clip_id in same:
+                columns[clip_id], labels[clip_id] = given, named
+    return Given(labels if table.label_column is not None else None, columns)

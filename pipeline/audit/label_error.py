@@ -25,8 +25,8 @@ from schemas.audit_config import AuditConfig
 ENOUGH = 10
 # A judge that agrees with a smaller share of labels doubts many that are right.
 _WEAK = 0.8
-# A label is wrong, whatever confident learning counts, if another class is this probable.
-_SURE = 0.9
+# A label is wrong, whatever confident learning counts, if another class is this probable, or likely and the label not.
+_SURE, _LIKELY, _UNLIKELY = 0.9, 0.6, 0.1
 # A label that a smaller share of the foldings doubt is left alone.
 _DOUBTED = 1 / 3
 
@@ -61,6 +61,7 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
         about.note("label_error", f"not judged, as they are silent: {silent} recording{'s' * (silent != 1)}")
     labels = [own if heard else [] for own, heard in zip(labels, digests, strict=True)]
     counts = _different(labels, digests)
+    about.judged["label_error"] = 0  # until there is a judge
     judged = sorted(label for label, count in counts.items() if count >= ENOUGH)
     few = {label: count for label, count in sorted(counts.items()) if count < ENOUGH}
     if few:
@@ -72,7 +73,9 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
         if not silent:
             about.note("label_error", "no recording has a label: pass a table of labels with --labels")
         return []
+    able = sum(any(label in judged for label in own) for own in labels)
     if any(len(own) > 1 for own in labels):
+        about.judged["label_error"] = able
         return wrong_label_sets(about, config, labels, digests, judged, few)
     if len(judged) < 2:
         about.note("label_error", "labels are judged against each other, and fewer than two have enough recordings")
@@ -96,6 +99,7 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
             "label_error",
             f"the judge agrees with only {found.agreement:.0%} of the labels: many of those it doubts may be right",
         )
+    about.judged["label_error"] = able
     told = {"probabilities": found.how, "agreement": found.agreement, "not judged": few, **trained_on(about, config)}
     return _findings(about, judged, rows, y, found, told)
 
@@ -112,8 +116,9 @@ def judge(
     The probabilities come from `probes.probe_labels`; the classifier's `own` `[n, C]`, if it was not trained on the
     recordings, replace those of the probes. Confident learning (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068)
     counts the labels off the diagonal: that many are wrong, with the lowest probability, and also those where
-    another class has 0.9, which a class of sure and right labels would otherwise hide. A few recordings can move this
-    hard count, so it is made for each folding, and a label that a third of them doubt is wrong.
+    another class has 0.9, or 0.6 and the label below 0.1, which few or sure recordings would otherwise hide. A few
+    recordings can move this hard count, so it is made for each folding, and a label that a third of them doubt is
+    wrong.
     """
     if own is None:
         probed = probe_labels(embeddings, labels, groups, seed)
@@ -134,8 +139,10 @@ def _wrong(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDA
     from cleanlab.filter import find_label_issues
 
     counted = np.asarray(find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1))
+    most, own = probabilities.max(axis=1), probabilities[np.arange(len(labels)), labels]
+    sure = (most >= _SURE) | ((most >= _LIKELY) & (own < _UNLIKELY))
     # Without another class that is likelier there is nothing to suggest.
-    return (counted | (probabilities.max(axis=1) >= _SURE)) & (probabilities.argmax(axis=1) != labels)
+    return (counted | sure) & (probabilities.argmax(axis=1) != labels)
 
 
 def _different(labels: Sequence[Sequence[str]], digests: Sequence[Sequence[str]]) -> Counter[str]:
@@ -182,6 +189,7 @@ def _findings(
     told: dict[str, Any],
 ) -> list[Finding]:
     right = np.array([about.recordings[row] in about.labelled_by_hand for row in rows])
+    labelled = Counter(label for own in about.of_recordings(about.labels) for label in own)
     findings = []
     for number, label in enumerate(classes):
         wrong = np.flatnonzero(found.wrong & ~right & (y == number))
@@ -199,11 +207,12 @@ def _findings(
         seem = "seems" if n == 1 else "seem"
         mostly = f"something else, {times} of them {other!r}" if times > 1 else "something else"
         mostly = repr(other) if times == n else mostly
+        which = "recordings" if of == labelled[label] else "judged recordings"
         findings.append(
             Finding(
                 kind="label_error",
                 subject=label,
-                statement=f"{n} of {of} recordings labelled {label!r} {seem} to be {mostly}",
+                statement=f"{n} of {of} {which} labelled {label!r} {seem} to be {mostly}",
                 n=n,
                 share=n / of,
                 weight=weigh(STAKES["label_error"], n / len(about.recordings), found.agreement),

@@ -21,10 +21,12 @@ def trained_on(about: AuditedRun, config: AuditConfig) -> dict[str, Any]:
     """
     told: dict[str, Any] = {"trained on": config.trained_on}
     lines = _TRAINED.findall(_card(about, config))
-    if lines and config.trained_on == "no":
-        about.note(
-            "label_error", f"the explainer's card says: {lines[0]} --trained-on no means that it was trained on others"
-        )
+    if lines and config.trained_on != "yes":
+        what = {
+            "no": "--trained-on no means that it was trained on others",
+            "unknown": "if on others than these, pass --trained-on no, and the classifier judges their labels as well",
+        }[config.trained_on]
+        about.note("label_error", f"the explainer's card says: {lines[0]} {what[0].upper()}{what[1:]}")
     return {**told, "card": lines} if lines else told
 
 

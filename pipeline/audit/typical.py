@@ -21,8 +21,9 @@ def typical(about: AuditedRun, config: AuditConfig) -> list[Finding]:
     """Make a finding for each class: recordings to listen to, for the reason in the members' suggestions.
 
     The classes are the recordings' labels, or the decisions if there are no labels. Each has five recordings that are
-    `most typical` (nearest to the mean of the class by the embeddings), five that are `least certain` (the lowest
-    probability of the class), and those that the classifier calls something else with at least 0.9, the surest first.
+    `most typical` (nearest to the mean of the class by the embeddings), up to five that are `least certain` (the lowest
+    probability of the class, below 0.9), and those that the classifier calls something else with at least 0.9, the
+    surest first.
     """
     probabilities = about.mean_by_recording(about.probabilities)
     decisions = [about.classes[one] for one in probabilities.argmax(axis=1)]
@@ -40,7 +41,8 @@ def typical(about: AuditedRun, config: AuditConfig) -> list[Finding]:
         sure = probabilities[rows, about.classes.index(name)] if known else probabilities[rows].max(axis=1)
         near = vectors[rows] @ vectors[rows].mean(axis=0)
         chosen = [(rows[one], float(near[one]), MOST_TYPICAL) for one in np.argsort(-near, kind="stable")[:_SHOWN]]
-        chosen += [(rows[one], float(1 - sure[one]), LEAST_CERTAIN) for one in np.argsort(sure, kind="stable")[:_SHOWN]]
+        doubted = [one for one in np.argsort(sure, kind="stable")[:_SHOWN] if sure[one] < _SURE]
+        chosen += [(rows[one], float(1 - sure[one]), LEAST_CERTAIN) for one in doubted]
         wrong = [row for row in own if labelled and known and decisions[row] not in labels[row]]
         surely = [row for row in wrong if probabilities[row].max() >= _SURE]
         surely.sort(key=lambda row: -float(probabilities[row].max()))

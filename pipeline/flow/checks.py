@@ -28,7 +28,7 @@ def check_hop(content: ContentConfig, front_end: FrontEndConfig) -> None:
     hop_s = content.window_hop_s
     if hop_s is not None and not 1 <= round(hop_s * front_end.sample_rate) <= front_end.window_samples:
         raise ConfigError(
-            f"content.window_hop_s: must be at most the explainer's window, {front_end.window_s:g} s, and at least one "
+            f"window_hop_s: must be at most the explainer's window, {front_end.window_s:g} s, and at least one "
             f"sample, got {hop_s:g}"
         )
 
@@ -39,12 +39,12 @@ def check_targets(content: ContentConfig, explainer: ExplainerConfig) -> None:
     try:
         targets.refuse_for(explainer)
     except ValueError as error:
-        raise ConfigError(f"content.targets: {error}") from None
+        raise ConfigError(f"targets: {error}") from None
     count = targets.count(explainer.labels)
     if content.part_windows * count > PART_MASKS:
         # A part is written as one, so all its masks are in memory together.
         raise ConfigError(
-            f"content.part_windows: {content.part_windows} windows of {count} targets are more than the {PART_MASKS} "
+            f"part_windows: {content.part_windows} windows of {count} targets are more than the {PART_MASKS} "
             f"masks that a part may have: use --part-windows {max(PART_MASKS // count, 1)}, or fewer targets"
         )
 
@@ -55,7 +55,7 @@ def trace_file(path: str | None) -> Path | None:
         return None
     file = Path(path)
     if "://" in path or file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise ConfigError(f"cluster.trace: must be a writable file on this machine, got {path!r}")
+        raise ConfigError(f"trace: must be a writable file on this machine, got {path!r}")
     return file
 
 

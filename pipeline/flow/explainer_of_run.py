@@ -18,7 +18,7 @@ def load_asked(content: ContentConfig) -> LoadedExplainer:
     """
     if content.prompts is None:
         if content.classifier is not None or content.templates is not None:
-            raise ConfigError("content.classifier and content.templates need content.prompts, which is not given")
+            raise ConfigError("classifier and templates need prompts, which are not given")
         return load_explainer(content.explainer)
     return load_prompted(content.explainer, content.prompts, content.classifier, content.templates)
 

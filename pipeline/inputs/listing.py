@@ -12,11 +12,11 @@ from pipeline.inputs.audio_folder import described_by_folders
 from pipeline.inputs.file_kinds import kinds_of
 from pipeline.inputs.file_reader import group_files, loose_entries
 from pipeline.inputs.find import find_files
-from pipeline.inputs.manifest import list_manifest
 from pipeline.inputs.names import names_of
 from pipeline.inputs.parquet_file import plan_parquet
 from pipeline.inputs.shards import NOT_DRAWN, Entry, Shard, clip_id, place_bytes, printable, shard_id
 from pipeline.inputs.suffixes import table_suffix
+from pipeline.inputs.uri_table import list_manifest
 from pipeline.storage.errors import InputError
 from pipeline.storage.filesystem import display_url, is_pattern, is_url, join, open_filesystem, split_parent
 from schemas.draws import Sample, rank_of

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.lmac.masking import apply_mask
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from schemas.training_config import ZeroShotObjective
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.classifier import Classifier
 from pipeline.models.cnn10 import Cnn10
 from pipeline.models.decoder import Decoder

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.models.checkpoint import LoadedExplainer, explainer_digest, load_explainer, weights_digest
 from pipeline.models.clap import ClapError
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.source import bundled_clap
 from pipeline.models.clap.zero_shot import PREFIX, load_prompt_classifier, parse_classes
 from pipeline.storage.filesystem import display_url

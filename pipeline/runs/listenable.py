@@ -37,6 +37,10 @@ class Listenable:
         """The sample rate in Hz."""
         return int(self.row["sample_rate"])
 
+    def __repr__(self) -> str:
+        of, seconds = f"{self.row['kind']} for {self.row['target']!r}", self.row["duration_s"]
+        return f"Listenable({of}, {seconds:g} s at {self.sample_rate} Hz, FLAC of {len(self.flac):,} bytes)"
+
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.flac).decode()
         words = escape(f"{self.row['target']}, {self.row['kind']}")

@@ -12,7 +12,7 @@ from pipeline.lmac.arguments import choose_device
 from pipeline.models.build import build_decoder
 from pipeline.models.checkpoint import LoadedExplainer, load_card, load_explainer, weights_digest
 from pipeline.models.clap import ClapError
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.prompts import parse_prompts
 from pipeline.models.clap.zero_shot import PREFIX, embed_prompts, load_zero_shot
 from pipeline.storage.filesystem import display_url

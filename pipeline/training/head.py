@@ -13,7 +13,7 @@ from pipeline.inputs.window_set import TrainingDataError, WindowSet
 from pipeline.lmac.arguments import choose_device
 from pipeline.lmac.prefetch import waveforms_on
 from pipeline.models.clap.audio import load_clap_audio
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.source import resolve_clap
 from pipeline.models.clap.zero_shot import PREFIX
 from pipeline.storage.filesystem import display_url

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.models.checkpoint import LoadedExplainer, load_explainer, weights_digest
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.decoder import Decoder
 from pipeline.storage.filesystem import display_url
 from pipeline.training.loop import TrainingError

@@ -9,7 +9,7 @@ from pipeline.audio.pcm import from_pcm_tensor
 from pipeline.inputs.window_set import WindowSet
 from pipeline.lmac.prefetch import waveforms_on
 from pipeline.lmac.zero_shot_objective import ZeroShotTerms, zero_shot_objective
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.decoder import Decoder
 from pipeline.models.ranking import rank_bins
 from pipeline.training.augment import augmented_magnitude

@@ -204,6 +204,32 @@ def test_marks_leave_out_what_is_right_and_make_a_table_to_train_with(tmp_path: 
     # It is a table of labels as all commands take it.
     again = lmac.audit(url, labels=f"{url}/audit/reviewed.csv", kinds=["typical"])
     assert {one.subject: one.n for one in again.findings} == {"bark": 3, "rain": 1}
+    # It stays, as a person's work, but an audit without the marks says that it is not its own.
+    assert RunOutput(url).exists("audit/reviewed.csv")
+    assert "audit/reviewed.csv is of an earlier audit" in lmac.audit(url, kinds=["label_error"]).notes["label_error"][0]
+
+
+def test_columns_of_the_table_of_labels_form_groups_and_splits(tmp_path: Path) -> None:
+    rows = [
+        window(f"{number}.wav", clipped=0.01, sound_sha256=str(number // 2), metadata=json.dumps({"site": "old"}))
+        for number in range(4)
+    ]
+    url, table = made_run(tmp_path / "run", rows), tmp_path / "labels.csv"
+    table.write_text("path,label,site,fold\n" + "".join(f"{n}.wav,bark,{'ab'[n // 2]},{n % 2}\n" for n in range(4)))
+    found = lmac.audit(url, labels=table, group_by=["site"], split="fold", kinds=["broken_audio", "duplicate"])
+    broken_one = next(one for one in found.findings if one.kind == "broken_audio")
+    assert set(broken_one.evidence["by_group"]["site"]) == {"a", "b"}
+    assert [one.subject for one in found.findings if one.subject.startswith("leakage")] == ["leakage across fold: 0, 1"]
+    with pytest.raises(AuditError, match=r"no recording has a column 'town' in its metadata; there are: .*fold.*site"):
+        lmac.audit(url, labels=table, group_by=["town"])
+
+
+def test_shares_are_those_of_the_recordings_that_could_be_judged(tmp_path: Path) -> None:
+    rows = [window(f"{number}.wav", label_true=["bark"] * (number < 5)) for number in range(20)]
+    found = lmac.audit(made_run(tmp_path / "run", rows), kinds=["label_error", "broken_audio"])
+    assert (found.judged, found.judged_by("broken_audio")) == ({"label_error": 0}, 20)
+    some = module.Audit([], 20, ("label_error",), judged={"label_error": 8})
+    assert (some.judged_by("label_error"), some.share("label_error")) == (8, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from pipeline.audit.audit import audit
 from pipeline.audit.audited import AuditedRun
 from pipeline.audit.findings import Finding
-from pipeline.audit.label_error import judge, label_error
+from pipeline.audit.label_error import _wrong, judge, label_error
 from pipeline.audit.probes import foldings_for, folds_of, groups_of_same_sound, probe_labels
 from pipeline.inputs.shards import clip_id
 from pipeline.runs.run import open_run
@@ -55,6 +55,15 @@ def test_a_wrong_label_is_found_with_what_it_should_be(tmp_path: Path) -> None:
     # One of them has a mask of what it should be, to be listened to.
     assert rain.evidence["suggestion explained"] == 1
     assert not about.notes
+
+
+def test_a_label_that_is_unlikely_beside_a_likely_one_is_doubted_whatever_is_counted() -> None:
+    labels = np.repeat([0, 1], 30)
+    probabilities = np.where(np.eye(2, dtype=bool)[labels], 0.95, 0.05)
+    probabilities[0], probabilities[1], probabilities[2] = (0.09, 0.91), (0.3, 0.7), (0.05, 0.95)
+    three = np.column_stack([probabilities, np.zeros(60)])
+    three[3] = 0.06, 0.62, 0.32
+    assert np.flatnonzero(_wrong(labels, three)).tolist() == [0, 2, 3]
 
 
 def test_right_labels_are_left_alone(tmp_path: Path) -> None:

@@ -82,10 +82,10 @@ def test_a_hop_that_leaves_sound_out_is_refused(source: str, tiny_explainer: str
     [
         (
             {"explainer": "esc10", "targets": "rain; fish"},
-            "content.targets: 'fish': no class of .*, which has baby_cry",
+            "targets: 'fish': no class of .*, which has baby_cry",
         ),
-        ({"explainer": "esc10", "targets": "topk:11"}, "content.targets: .* has 10 classes, got 'topk:11'"),
-        ({"explainer": "scenes", "targets": "all"}, "content.targets: .* one mask for all classes"),
+        ({"explainer": "esc10", "targets": "topk:11"}, "targets: .* has 10 classes, got 'topk:11'"),
+        ({"explainer": "scenes", "targets": "all"}, "targets: .* one mask for all classes"),
         (
             {"explainer": "esc10", "targets": "all", "part_windows": 410},
             "410 windows of 10 targets are more than the 4096 masks that a part may have: use --part-windows 409",

@@ -153,10 +153,10 @@ def test_a_config_that_is_not_there(source: str, tmp_path: Path) -> None:
     [
         (
             "truth.csv",
-            "error: the options: content.targets: 'truth.csv' is a table, and a table of labels ",
+            "error: targets: 'truth.csv' is a table, and a table of labels ",
         ),
-        ("topk:0", "content.targets: topk: takes a whole number from 1 on, as in topk:3, got '0'"),
-        ("fish", "error: content.targets: 'fish': no class of the explainer 'esc10', which has baby_cry, chainsaw, "),
+        ("topk:0", "targets: topk: takes a whole number from 1 on, as in topk:3, got '0'"),
+        ("fish", "error: targets: 'fish': no class of the explainer 'esc10', which has baby_cry, chainsaw, "),
     ],
 )
 def test_targets_that_make_no_sense(source: str, tmp_path: Path, targets: str, said: str) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.flow.checks import RunConflictError
 from pipeline.flow.explainer_of_run import as_begun, explain_with, load_asked
 from pipeline.models.checkpoint import LoadedExplainer, explainer_digest, load_explainer
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.prompted import with_prompts
 from pipeline.runs.output import RunOutput
 from schemas.records import RunRecord

@@ -79,7 +79,7 @@ def test_a_run_that_was_interrupted_and_one_that_has_not_begun(tmp_path: Path) -
     assert run("status", tmp_path) == (
         0,
         "not finished: 0% done, 0 of 4 shards complete no run is writing it now "
-        "0 parts: 0 recordings, 0 of them not used in full, 0 windows",
+        "0 parts: 0 recordings, 0 could not be used or not in full, 0 windows",
     )
     commit(output, "a-0", 0, 0.5, time.time() - 7200, "one")
     code, said = run("status", tmp_path)

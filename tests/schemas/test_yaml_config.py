@@ -74,8 +74,8 @@ def test_an_unknown_setting_of_a_section_of_several_kinds(tmp_path: Path) -> Non
 def test_a_rule_of_a_setting_is_told_once() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(RunConfig, None, {"content.listen": "share:2"})
-    assert str(caught.value).endswith(
-        "content.listen: expected all, none, share:P with P between 0 and 1, or per-target:K with a whole number K, "
+    assert str(caught.value) == (
+        "listen: expected all, none, share:P with P between 0 and 1, or per-target:K with a whole number K, "
         "got 'share:2'"
     )
 
@@ -104,7 +104,7 @@ def test_a_word_that_is_no_side_is_refused() -> None:
 
 
 def test_a_wrong_option_is_named_without_a_file() -> None:
-    with pytest.raises(ConfigError, match=r"the options:\n  cluster.actors: .* got -1"):
+    with pytest.raises(ConfigError, match=r"^actors: .* got -1$"):
         load_config(RunConfig, None, {"cluster.actors": -1})
 
 

@@ -11,7 +11,7 @@ import torch
 from pipeline.inputs.window_set import WindowSet
 from pipeline.lmac.zero_shot_objective import ZeroShotTerms, zero_shot_objective
 from pipeline.models.build import build_decoder
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.training.loop import fit
 from pipeline.training.zero_shot_task import ZeroShotTask, draw_prompts, prompt_similarities
 from schemas.training_config import DecoderTraining, LoopConfig, ZeroShotObjective

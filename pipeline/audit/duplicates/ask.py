@@ -43,6 +43,8 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
 
     verified = verify(windows, candidates.pairs, read, audited.run.record.explainer["sample_rate"])
     if len(verified.unheard):
+        unheard_recordings = np.unique(windows.recording[candidates.pairs[verified.unheard]])
+        audited.judged["duplicate"] = len(windows.names) - len(unheard_recordings)
         audited.note(
             "duplicate",
             f"{len(verified.unheard)} of {len(candidates.pairs)} pairs of neighbours were not compared, as their sound "

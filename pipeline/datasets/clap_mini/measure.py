@@ -17,7 +17,7 @@ from pipeline.datasets.clap_mini.mixtures import render_mixture
 from pipeline.datasets.clap_mini.wordings import EVENT_WORDS, TEMPLATES
 from pipeline.datasets.scenes import CLASSES, SceneConfig, render_scene
 from pipeline.models.clap.audio import load_clap_audio
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.source import resolve_clap
 from pipeline.models.clap.text import TextEncoder, load_text_encoder
 

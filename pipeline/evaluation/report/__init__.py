@@ -1,3 +1,3 @@
-from pipeline.evaluation.report.page import write_report
+from pipeline.evaluation.report.evaluation_page import write_report
 
 __all__ = ["write_report"]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pipeline.models.clap import ClapError, huggingface, laion
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.htsat import audio_config
 from pipeline.models.clap.weights import logit_scale
 from schemas.errors import in_a_line

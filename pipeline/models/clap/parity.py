@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.models.clap.audio import load_clap_audio
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.originals import Embed, load_original
 from pipeline.models.clap.source import resolve_clap
 from pipeline.models.clap.zero_shot import PREFIX

@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.models.checkpoint import LoadedExplainer, weights_digest
 from pipeline.models.clap import ClapError
 from pipeline.models.clap.audio import load_clap_audio
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.prompts import make_class_bank, parse_prompts
 from pipeline.models.clap.source import resolve_clap
 from pipeline.models.clap.text import load_text_encoder

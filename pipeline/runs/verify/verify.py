@@ -21,7 +21,7 @@ from pipeline.runs.verify.chain import Chain
 from pipeline.runs.verify.files import Memory
 from pipeline.runs.verify.findings import Findings
 from pipeline.runs.verify.listenables import Lowest, check_drawn, take_lowest, with_sides
-from pipeline.runs.verify.manifest import MANIFEST, ManifestCheck
+from pipeline.runs.verify.manifest_check import MANIFEST, ManifestCheck
 from pipeline.runs.verify.mask_bytes import Shape
 from pipeline.runs.verify.part import PartReader, PartReport
 from pipeline.runs.verify.recordings import NO_RECORDINGS, SeenRecordings, check_recordings

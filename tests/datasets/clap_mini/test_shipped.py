@@ -15,7 +15,7 @@ from pipeline.datasets.clap_mini.prompts import CLASS_PROMPTS, decoder_wordings
 from pipeline.datasets.scenes import render_scene
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.checkpoint import load_explainer
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.clap.prompts import parse_prompts
 from pipeline.models.clap.source import bundled_clap, resolve_clap
 from tests.jobs.test_cli import run

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.clap_originals import randomised
 from pipeline.models.clap import laion
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from schemas.explainer_config import ClapConfig, DecoderConfig, ExplainerConfig, FrontEndConfig
 
 # As transformers hears: laion cuts to 16 bits first, and computes in single precision.

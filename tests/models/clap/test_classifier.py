@@ -12,7 +12,7 @@ from pipeline.evaluation.sanity import layers_from_the_top, randomised
 from pipeline.lmac.explainer import Explainer
 from pipeline.models.build import build_classifier, build_decoder
 from pipeline.models.checkpoint import load_explainer, save_explainer
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from schemas.explainer_config import ClapConfig, Cnn10Config, ExplainerConfig
 from tests.models.clap.make import SMALL, explainer_config, small_clap
 from tests.models.make import noise, tone

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from pipeline.models.build import build_decoder
-from pipeline.models.clap.classifier import ClapClassifier
+from pipeline.models.clap.clap_classifier import ClapClassifier
 from pipeline.models.cnn10 import Cnn10
 from pipeline.models.decoder import Decoder
 from pipeline.models.film import Film, n_prompt_features, prompt_features
