@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audit.audited import AuditedRun, pointer_to
+from pipeline.audit.audited import AuditedRun
 
 # A recording is a file: its channels and segments are clips of their own, but no copies of each other.
 _WINDOWS = """
@@ -20,9 +20,7 @@ _WINDOWS = """
     FROM predictions ORDER BY window_id
 """
 _RECORDINGS = """
-    SELECT
-        CASE WHEN shard = '' THEN key ELSE shard || '/' || key END AS name,
-        min(nullif(json_extract_string(metadata, ?::VARCHAR), '')) AS part
+    SELECT CASE WHEN shard = '' THEN key ELSE shard || '/' || key END AS name
     FROM predictions GROUP BY shard, key ORDER BY shard, key
 """
 
@@ -51,24 +49,33 @@ class RecordedWindows:
 
     @classmethod
     def of(cls, audited: AuditedRun, split: str | None) -> RecordedWindows:
-        """The windows of a run, and the recordings' values of the metadata column `split`."""
+        """The windows of a run, and the recordings' values of the metadata column `split`.
+
+        Raises AuditError if no recording has that column.
+        """
         table = audited.connection.sql(_WINDOWS).to_arrow_table()
         recording = table["recording"].to_numpy().astype(np.int64)
-        rows = audited.connection.execute(_RECORDINGS, [None if split is None else pointer_to(split)]).fetchall()
-        found: list[set[str]] = [set() for _ in rows]
+        clip = table["clip"].to_numpy().astype(np.int64)
+        names = [str(name) for (name,) in audited.connection.sql(_RECORDINGS).fetchall()]
+        found: list[set[str]] = [set() for _ in names]
         for number, labels in zip(recording.tolist(), audited.labels, strict=True):
             found[number].update(labels)
+        splits: list[str | None] = [None] * len(names)
+        if split is not None:
+            parts = audited.column(split)
+            for number, of_clip in dict.fromkeys(zip(recording.tolist(), clip.tolist(), strict=True)):
+                splits[number] = min(filter(None, (splits[number], parts[of_clip])), default=None)
         return cls(
             window_ids=table["window_id"].to_pylist(),
             clip_ids=table["clip_id"].to_pylist(),
             start_s=table["start_s"].to_numpy(),
             duration_s=table["duration_s"].to_numpy(),
             recording=recording,
-            clip=table["clip"].to_numpy().astype(np.int64),
+            clip=clip,
             sound=table["sound"].to_numpy().astype(np.int64),
             heard=table["heard"].to_numpy(),
-            names=[str(name) for name, _ in rows],
-            splits=[part for _, part in rows],
+            names=names,
+            splits=splits,
             labels=[tuple(sorted(one)) for one in found],
         )
 

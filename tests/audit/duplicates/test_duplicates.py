@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from pipeline.audit.audited import AuditedRun
+from pipeline.audit.audited import AuditedRun, AuditError
 from pipeline.audit.duplicates import duplicates
 from pipeline.audit.findings import Finding
 from pipeline.runs.run import open_run
@@ -107,8 +107,8 @@ def test_copies_across_the_split_are_leakage_and_weigh_most(run: TinyRun) -> Non
     assert repeated(leaked, run) == ACROSS
     assert leaked.weight > max(one.weight for one in found.values())
     assert leaked.evidence["by_split"] == {"1": 2, "2": 2}
-    # A column that is the same for all splits nothing.
-    assert set(ask(run, split="no such column", input_url=run.source)) == {"same samples", "near copies"}
+    with pytest.raises(AuditError, match="no recording has a column 'no such column'"):
+        ask(run, split="no such column")
 
 
 def test_the_same_is_found_again(run: TinyRun) -> None:
