@@ -1,5 +1,7 @@
 """Explain which part of a sound made an audio classifier decide: `lmac` for notebooks and programs.
 
+What calls raise is in `lmac.errors`, the models of their settings are in `lmac.settings`.
+
 >>> import lmac
 >>> lmac.Explainer.load("esc10").config.labels[:2]
 ('baby_cry', 'chainsaw')

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import lmac
+import lmac.errors
+import lmac.settings
 import pipeline.lmac
 from tests.conftest import TinyRun
 
@@ -33,6 +35,19 @@ def test_all_that_it_names_is_there() -> None:
         assert getattr(lmac, name).__doc__, name
     with pytest.raises(AttributeError, match="module 'lmac' has no attribute 'Explained'"):
         lmac.Explained  # noqa: B018
+
+
+def test_all_errors_for_people_and_all_named_settings_can_be_imported() -> None:
+    sources = [path for folder in ("pipeline", "schemas") for path in (ROOT / folder).rglob("*.py")]
+    kind = re.compile(r"^class (\w+)\((?:LmacError|InputError)\b", re.MULTILINE)
+    defined = {name for path in sources for name in kind.findall(path.read_text(encoding="utf-8"))}
+    assert defined | {"LmacError"} == set(lmac.errors.__all__)
+    assert all(issubclass(getattr(lmac.errors, name), lmac.LmacError) for name in lmac.errors.__all__)
+    api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for name in set(re.findall(r"\b[A-Z]\w+(?:Config|Recipe|Training|Objective)\b", api)) - {"SceneConfig"}:
+        assert getattr(lmac.settings, name).__doc__, name
+    for name in set(re.findall(r"\b[A-Z]\w+Error\b", api)) - {"ImportError", "OSError", "KeyError", "ValueError"}:
+        assert name in lmac.errors.__all__, name
 
 
 def test_it_costs_nothing_until_something_is_used() -> None:

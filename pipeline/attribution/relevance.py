@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.lmac.budget import POWER_FLOOR, per_energy
-from pipeline.lmac.masking import quantised
+from pipeline.lmac.masking import mask_of, quantised
 
 PER_ENERGY = "_per_energy"
 ROOT = "_root"
@@ -39,7 +39,7 @@ def soft_mask(relevance: Tensor, magnitude: Tensor, how: str) -> Tensor:
     if bool(relevance.isnan().any()):
         raise ValueError(f"relevance must not hold NaN to become a mask ({how})")
     if how == "as_written":
-        mask = quantised(torch.sigmoid(relevance)).float() / 255
+        mask = mask_of(quantised(torch.sigmoid(relevance)))
     elif how in ("ones", "half"):
         mask = torch.full_like(magnitude, 1.0 if how == "ones" else 0.5)
     elif scaled := _SCALED.fullmatch(how):

@@ -16,7 +16,7 @@ from pipeline.evaluation.batch import WindowBatch
 from pipeline.evaluation.measure import listenable
 from pipeline.evaluation.methods import IDEAL, ComparedMethod
 from pipeline.inputs.window_set import WindowSet
-from pipeline.lmac.masking import apply_mask
+from pipeline.lmac.masking import apply_mask, mask_of
 from pipeline.models.classifier import Classifier
 from schemas.explainer_config import FrontEndConfig
 
@@ -101,7 +101,7 @@ def localised(
     before = [si_sdr(scene.mixture, scene.target) for scene in found]
     after = {}
     for how, levels in masks.items():
-        masked = apply_mask(batch.magnitude, levels.float() / 255, domain)
+        masked = apply_mask(batch.magnitude, mask_of(levels), domain)
         sound = listenable(classifier, batch, masked).cpu().numpy()
         after[how] = [si_sdr(one, scene.target) for one, scene in zip(sound, found, strict=True)]
     columns = []

@@ -21,7 +21,7 @@ from pipeline.evaluation.bootstrap import LEVEL, Bootstrap
 from pipeline.evaluation.contaminate import at_snr
 from pipeline.evaluation.methods import ComparedMethod, relevance_of
 from pipeline.evaluation.sizes import first_bins, place_in_order
-from pipeline.lmac.masking import apply_mask, quantised
+from pipeline.lmac.masking import apply_mask, mask_of, quantised
 from pipeline.models.classifier import Classifier
 from schemas.evaluation_config import SanityConfig
 
@@ -202,7 +202,7 @@ def _masked_out(original: _Original, truth: np.ndarray) -> list[Row]:
     kept, right = [], []
     for one, relevance in original.explained:
         levels = quantised(soft_mask(relevance, one.magnitude, method.masks[0]))
-        rest = apply_mask(one.magnitude, 1 - levels.float() / 255, method.domain)
+        rest = apply_mask(one.magnitude, 1 - mask_of(levels), method.domain)
         (said,) = class_probabilities(classifier, [rest])
         kept += (said.argmax(1) == one.target).tolist()
         right += one.target.tolist()

@@ -59,6 +59,7 @@ class RunResult:
 
     @property
     def stopped(self) -> bool:
+        """Whether the run was stopped before its end."""
         return self.manifest is None
 
 
@@ -91,7 +92,11 @@ def explain_dataset(
     Without `address`, a local Ray is started and stopped.
     `settings` are fields of `ContentConfig` (`explainer`, `targets`, `listenables`, `listen`, ...) and of
     `ClusterConfig` (`actors`, `device`, `address`, `batch_size`, ...) by their names.
-    Raises ConfigError for a setting that is unknown or does not fit, and what `run` raises.
+    In the main thread Ctrl-C stops the run after the parts in flight, and a second one at once; the same call resumes
+    it. Raises ConfigError for a setting that is unknown or does not fit, InputError for the input or the table of
+    labels, ExplainerError, RunConflictError if the output holds another run, LeaseError if another process writes it,
+    ClusterError, StorageError, and RunFailedError if no actor can be kept running. All are in `lmac.errors`, all
+    settings in `lmac.settings`.
 
     >>> from lmac import explain_dataset, open_run
     >>> explain_dataset("my-recordings", "explained", explainer="esc10", listen="share:0.1")  # doctest: +SKIP

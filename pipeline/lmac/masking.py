@@ -18,6 +18,11 @@ def quantised(mask: Tensor) -> Tensor:
     return (mask * 255).round().to(torch.uint8)
 
 
+def mask_of(levels: Tensor) -> Tensor:
+    """Return masks in [0, 1], float32, from their `levels` in 255ths, of the same shape."""
+    return levels.float() / 255
+
+
 def apply_mask(magnitude: Tensor, mask: Tensor, domain: str) -> Tensor:
     """Apply a mask in [0, 1] to linear magnitudes `[B, F, T]`: `M |X|`, or `expm1(M log1p |X|)` in domain `log1p`.
 

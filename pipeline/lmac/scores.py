@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.lmac.masking import apply_mask
+from pipeline.lmac.masking import apply_mask, mask_of
 from pipeline.models.classifier import Classifier
 
 _COUNTED_AT_ONCE = 2048
@@ -25,7 +25,7 @@ def score_masks(
     mask multiplies (see `apply_mask`). Scores `[B]` have the names of `faithfulness`, and `sps`, `comp`, `mask_mean`
     and `energy_kept`. The second result holds the masked-in, then the masked-out magnitudes, `[2 B, F, T]`.
     """
-    kept = levels.float() / 255
+    kept = mask_of(levels)
     masked = torch.cat([apply_mask(magnitude, share, domain) for share in (kept, 1 - kept)])
     p_in, p_out = classifier(masked).logits.softmax(1).chunk(2)
     scores = faithfulness(full, p_in, p_out, target)

@@ -107,7 +107,10 @@ class Run:
         return self.connect().sql(query, params=parameters)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Return a DuckDB connection of your own to the tables, for more than one query."""
+        """Return a DuckDB connection of your own to the tables, for more than one query.
+
+        Raises StorageError when the lists of files cannot be read.
+        """
         connection = duckdb.connect()
         # It would be drawn on stdout, which programs may read.
         connection.execute("SET enable_progress_bar = false")
@@ -119,7 +122,8 @@ class Run:
     def mask(self, window_id: str, target: str | None = None) -> NDArray[np.float32]:
         """Return the mask `[n_freq, n_frames]` in [0, 1] of a window, for the target or the only one that it has.
 
-        Raises NotInRunError when there is no such window or target, or its mask was not drawn.
+        Raises NotInRunError when there is no such window or target, or its mask was not drawn; StorageError when it
+        cannot be read.
         """
         row = self.mask_row(window_id, target)
         if row["mask"] is None:
@@ -131,7 +135,7 @@ class Run:
     def mask_row(self, window_id: str, target: str | None = None) -> dict[str, Any]:
         """Return a window's row of `masks`, for the target or the only one that it has: bytes, grid and profiles.
 
-        Raises NotInRunError when there is no such window or target.
+        Raises NotInRunError when there is no such window or target; StorageError when it cannot be read.
         """
         rows = self._rows_of("masks", window_id)
         if not rows:

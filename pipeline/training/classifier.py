@@ -78,7 +78,7 @@ def train_classifier(
 
     >>> from lmac import train_classifier
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
-    >>> from schemas.training_config import ClassifierRecipe, ClassifierTraining, LoopConfig
+    >>> from lmac.settings import ClassifierRecipe, ClassifierTraining, LoopConfig
     >>> _ = write_scenes("scenes", 20, seed=0, config=SceneConfig(duration_s=1.0))
     >>> loop = LoopConfig(epochs=1, batch_size=8)
     >>> recipe = ClassifierRecipe(name="toy", training=ClassifierTraining(loop=loop))

@@ -81,8 +81,7 @@ def train_decoder(
 
     >>> from lmac import train_decoder
     >>> from pipeline.datasets.scenes import SceneConfig, write_scenes
-    >>> from schemas.explainer_config import DecoderConfig
-    >>> from schemas.training_config import DecoderRecipe, DecoderTraining, LoopConfig
+    >>> from lmac.settings import DecoderConfig, DecoderRecipe, DecoderTraining, LoopConfig
     >>> _ = write_scenes("scenes", 10, seed=0, config=SceneConfig(duration_s=1.0))
     >>> training = DecoderTraining(loop=LoopConfig(epochs=1, batch_size=2))
     >>> recipe = DecoderRecipe(decoder=DecoderConfig(channels=(2, 4, 4, 4, 4)), training=training)
