@@ -46,6 +46,8 @@ def report(
             run, out, input_url=input_url, config=config, step=lambda what: bar.update(task, description=what)
         )
     shown = f"{made.shown:,} of {made.windows:,} windows, {made.heard:,} of them with sound"
+    if made.heard < made.shown:
+        shown += " (more with --sound-mb, --pictured or --input)"
     found = "no audit yet: see `lmac audit`" if made.findings is None else f"{made.findings:,} findings"
     console.print(f"{shown}; {found}; {made.files:,} files of {made.bytes / 1e6:.1f} MB", markup=False)
     console.print(f"open {display_url(made.page)}", markup=False)

@@ -26,7 +26,7 @@ ENOUGH = 10
 # A judge that agrees with a smaller share of labels doubts many that are right.
 _WEAK = 0.8
 # A label is wrong, whatever confident learning counts, if another class is this probable, or likely and the label not.
-_SURE, _LIKELY, _UNLIKELY = 0.9, 0.6, 0.1
+_SURE, _LIKELY, _UNLIKELY = 0.9, 0.7, 0.05
 # A label that a smaller share of the foldings doubt is left alone.
 _DOUBTED = 1 / 3
 
@@ -116,7 +116,7 @@ def judge(
     The probabilities come from `probes.probe_labels`; the classifier's `own` `[n, C]`, if it was not trained on the
     recordings, replace those of the probes. Confident learning (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068)
     counts the labels off the diagonal: that many are wrong, with the lowest probability, and also those where
-    another class has 0.9, or 0.6 and the label below 0.1, which few or sure recordings would otherwise hide. A few
+    another class has 0.9, or 0.7 and the label below 0.05, which few or sure recordings would otherwise hide. A few
     recordings can move this hard count, so it is made for each folding, and a label that a third of them doubt is
     wrong.
     """

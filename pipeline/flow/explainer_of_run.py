@@ -50,7 +50,7 @@ def as_begun(content: ContentConfig, loaded: LoadedExplainer, output: RunOutput)
 
 
 def explain_with(content: ContentConfig, loaded: LoadedExplainer, output: RunOutput) -> ContentConfig:
-    """Return the settings for workers, which load no text encoder: with prompts they name the output's explainer."""
+    """Return the settings for actors, which load no text encoder: with prompts they name the output's explainer."""
     if content.prompts is None:
         return content
     url = join(output.url, output.explainer_folder(loaded.digest))

@@ -60,9 +60,9 @@ def test_a_wrong_label_is_found_with_what_it_should_be(tmp_path: Path) -> None:
 def test_a_label_that_is_unlikely_beside_a_likely_one_is_doubted_whatever_is_counted() -> None:
     labels = np.repeat([0, 1], 30)
     probabilities = np.where(np.eye(2, dtype=bool)[labels], 0.95, 0.05)
-    probabilities[0], probabilities[1], probabilities[2] = (0.09, 0.91), (0.3, 0.7), (0.05, 0.95)
+    probabilities[0], probabilities[1], probabilities[2] = (0.09, 0.91), (0.3, 0.7), (0.04, 0.96)
     three = np.column_stack([probabilities, np.zeros(60)])
-    three[3] = 0.06, 0.62, 0.32
+    three[3], three[4] = (0.04, 0.72, 0.24), (0.06, 0.72, 0.22)
     assert np.flatnonzero(_wrong(labels, three)).tolist() == [0, 2, 3]
 
 
