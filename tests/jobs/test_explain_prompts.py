@@ -220,7 +220,7 @@ def test_a_recipe_that_does_not_fit_the_clap_is_refused_before_any_audio(
     ("options", "message"),
     [
         (["--prompts", OTHERS], "comes without a text encoder for prompts"),
-        (["--classifier", "clap:somewhere"], "need content.prompts, which is not given"),
+        (["--classifier", "clap:somewhere"], "need prompts, which are not given"),
         (
             ["--prompts", OTHERS, "--classifier", "somewhere"],
             "must be clap:WHERE, got 'somewhere'",
