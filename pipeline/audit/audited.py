@@ -37,7 +37,7 @@ class AuditedRun:
     Arrays and columns are in the order of windows `[W]`, or of recordings `[R]` where they say so. `labels`, by
     `clip_id`, replace the run's own, also in the tables that SQL sees. A person marked the recordings `found_right` as
     right, and gave the `relabelled` ones their label: both are `labelled_by_hand`. Questions add to `notes` what they
-    could not determine, and why, to `judged` how many recordings they could judge where it was not all, and to `tests`
+    could not determine, and why, to `judged` how many recordings they could judge if not surely all, and to `tests`
     how many tests they made in all, where some have no finding; a long question reports its steps to `progress`.
     `columns`, by `clip_id`, are metadata that replace those of the run.
     """

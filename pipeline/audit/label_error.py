@@ -73,9 +73,7 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
         if not silent:
             about.note("label_error", "no recording has a label: pass a table of labels with --labels")
         return []
-    able = sum(any(label in judged for label in own) for own in labels)
     if any(len(own) > 1 for own in labels):
-        about.judged["label_error"] = able
         return wrong_label_sets(about, config, labels, digests, judged, few)
     if len(judged) < 2:
         about.note("label_error", "labels are judged against each other, and fewer than two have enough recordings")
@@ -99,7 +97,7 @@ def label_error(about: AuditedRun, config: AuditConfig) -> list[Finding]:
             "label_error",
             f"the judge agrees with only {found.agreement:.0%} of the labels: many of those it doubts may be right",
         )
-    about.judged["label_error"] = able
+    about.judged["label_error"] = len(rows)
     told = {"probabilities": found.how, "agreement": found.agreement, "not judged": few, **trained_on(about, config)}
     return _findings(about, judged, rows, y, found, told)
 

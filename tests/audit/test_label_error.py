@@ -78,6 +78,7 @@ def test_a_label_of_few_recordings_is_not_judged_and_said_so(tmp_path: Path) -> 
     assert about.notes["label_error"] == [
         "not judged, as they have fewer than 10 recordings that share no sound: 'hum' (6)"
     ]
+    assert about.judged == {"label_error": len(rows)}
 
 
 def test_without_labels_nothing_is_said_but_why(tmp_path: Path) -> None:
@@ -91,6 +92,7 @@ def test_labels_that_the_embeddings_do_not_tell_are_not_judged(tmp_path: Path) -
     found, about = asked(tmp_path, rows)
     assert found == {}
     assert "no more than guessing (51%)" in about.notes["label_error"][0]
+    assert about.judged == {"label_error": 0}
 
 
 def test_silent_recordings_are_not_judged(tmp_path: Path) -> None:
@@ -100,6 +102,7 @@ def test_silent_recordings_are_not_judged(tmp_path: Path) -> None:
     found, about = asked(tmp_path, [*labelled({}), *silent])
     assert found == {}
     assert about.notes["label_error"] == ["not judged, as they are silent: 2 recordings"]
+    assert about.judged == {"label_error": 45}
 
 
 def test_copies_of_one_recording_are_no_label_that_can_be_judged(tmp_path: Path) -> None:
@@ -120,6 +123,7 @@ def test_a_label_that_all_recordings_have_is_not_judged(names: tuple[str, ...], 
     assert found == {}
     assert "as all labelled recordings have them: " in about.notes["label_error"][0]
     assert "'sound'" in about.notes["label_error"][0]
+    assert about.judged == {"label_error": 45 if names == CLASSES else 0}
 
 
 def test_windows_of_a_recording_are_one_recording(tmp_path: Path) -> None:

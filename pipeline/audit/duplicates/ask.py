@@ -43,8 +43,6 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
 
     verified = verify(windows, candidates.pairs, read, audited.run.record.explainer["sample_rate"])
     if len(verified.unheard):
-        unheard_recordings = np.unique(windows.recording[candidates.pairs[verified.unheard]])
-        audited.judged["duplicate"] = len(windows.names) - len(unheard_recordings)
         audited.note(
             "duplicate",
             f"{len(verified.unheard)} of {len(candidates.pairs)} pairs of neighbours were not compared, as their sound "
@@ -59,6 +57,9 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
         return first is None or first != second
 
     near = [copy for copy in verified.copies if is_new(copy)]
+    not_compared = set(windows.clip[candidates.pairs[verified.unheard]].ravel().tolist())
+    copies = {int(windows.clip[one]) for copy in (*equal, *near) for one in (copy.first, copy.second)}
+    audited.judged["duplicate"] = len(audited.recordings) - len(not_compared - copies)
     findings = []
     if equal:
         findings.append(same_samples(windows, same))

@@ -34,6 +34,7 @@ def shortcut(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
     into others. Raises what reading the run's input and its explainer raise.
     """
     subjects = subjects_of(audited, config.group_by)
+    audited.judged["shortcut"] = len({row for one in subjects for row in one.rows.tolist()})
     window_s = _window_s(audited)
     in_masks = mask_evidence(
         audited, [one for one in subjects if one.what == "group" or one.name in audited.classes], window_s

@@ -125,12 +125,17 @@ def test_without_sound_near_copies_are_no_more_than_candidates(tmp_path: Path, t
     duplicates(about, AuditConfig())
     (note,) = about.notes["duplicate"]
     assert re.match(r"(\d+) of \1 pairs of neighbours were not compared, .*pass --input", note)
+    # Equal samples are known without sound; of the others, those with neighbours could not be judged.
+    assert 2 <= about.judged["duplicate"] < len(SOUNDS) - 2
     candidates = found["near copies, not verified"]
     assert candidates.confirmed is None
     assert "not verified on sound" in candidates.statement
     assert ALIKE.items() <= repeated(candidates, run).items()
     # The input tells which of them are.
     assert "near copies, not verified" not in ask(run, input_url=run.source)
+    about = AuditedRun(open_run(run.output))
+    duplicates(about, AuditConfig(input_url=run.source))
+    assert about.judged == {"duplicate": len(SOUNDS)}
 
 
 def test_the_question_in_sql_runs_by_itself(run: TinyRun) -> None:
