@@ -59,6 +59,10 @@ def peaks(windows: int) -> dict[str, int]:
 
 def measure(counts: list[int]) -> list[Figure]:
     """Peaks in MiB for each number of windows, and the ratio of the last to the first."""
+    if any(count % PER_TAR or not count for count in counts):
+        raise SystemExit(f"--windows: give multiples of {PER_TAR}")
+    if not PROC.is_dir():
+        raise SystemExit("peaks of memory are read from /proc: run this on Linux")
     taken = {count: peaks(count) for count in counts}
     figures = []
     for role in sorted(set.intersection(*map(set, taken.values()))):
@@ -73,10 +77,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, nargs="+", default=[1000, 100_000])
     given = parser.parse_args()
-    if any(count % PER_TAR or not count for count in given.windows):
-        parser.error(f"--windows: give multiples of {PER_TAR}")
-    if not PROC.is_dir():
-        parser.error("peaks of memory are read from /proc: run this on Linux")
     print(table(measure(given.windows)))
 
 

@@ -130,12 +130,13 @@ def _bound(text: str) -> tuple[str, str, float | int]:
 def _exceeds(found: Audit, text: str, kind: Any, bound: float | int) -> bool | None:
     """Whether a condition is exceeded, None if nothing could be judged; says so, and if not all could be judged."""
     judged, count = found.judged_by(kind), found.concerned(kind)
-    if found.recordings and not judged:
-        fail(f"--fail-on {text}: {kind} could judge none of {found.recordings} recordings, for the reasons above")
-        return None
     exceeded = (count if isinstance(bound, int) else found.share(kind)) > bound
-    of = "recordings" if judged == found.recordings else f"recordings judged, of {found.recordings}"
-    words = f"--fail-on {text}: {count} of {judged} {of} ({found.share(kind):.1%})"
+    if not (exceeded or judged):
+        fail(f"--fail-on {text}: {kind} could judge none of {found.recordings} recordings: see its notes")
+        return None
+    words = f"--fail-on {text}: {count} of {found.recordings} recordings ({found.share(kind):.1%})"
+    if judged < found.recordings:
+        words += f", of which {judged} could be judged"
     if exceeded:
         fail(words)
     elif judged < found.recordings:
@@ -183,7 +184,7 @@ def print_findings(run: str, found: Audit, reviewed: bool) -> None:
         some = [one for one in candidates if one.kind == kind]
         console.print(f"{kind}: {_candidates(some)}", markup=False)
         for one in some[:_CANDIDATES]:
-            console.print(f"  candidate: {one.statement}", markup=False)
+            console.print(f"  {one.statement}", markup=False)
         if len(some) > _CANDIDATES:
             console.print(f"  and {len(some) - _CANDIDATES} more in the table of findings", markup=False)
     if typical:

@@ -98,8 +98,13 @@ _HOMES = {
 }
 
 
+_MODULES = ("errors", "settings")
+
+
 def __getattr__(name: str) -> Any:
     # Imported on first use: torch takes seconds to import, and not everything needs it.
+    if name in _MODULES:
+        return import_module(f"lmac.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -44,7 +44,7 @@ class AuditConfig(InputConfig):
             raise ValueError(f"{unknown[0]!r} is not known: choose from {', '.join(KINDS)}")
         if not named:
             raise ValueError(f"nothing is asked: name some of {', '.join(KINDS)}")
-        return named
+        return [kind for kind in KINDS if kind in named]  # in one order, which a set has not
 
     @model_validator(mode="after")
     def _sound_to_confirm_with(self) -> AuditConfig:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from schemas.errors import LmacError, findings
 
 C = TypeVar("C", bound=BaseModel)
+# What stands before the name of a setting; behind it may be the number of an item.
+_SECTIONS = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?:\.\d+)*: )")
 
 
 class ConfigError(LmacError):
@@ -46,7 +48,7 @@ def load_config(kind: type[C], path: Path | None, options: Mapping[str, Any]) ->
         if path is not None:
             raise ConfigError("\n  ".join([f"{path}:", *found])) from None
         # Options have no sections: what a name in a file begins with is not what was typed.
-        raise ConfigError("\n".join(re.sub(r"^(\w+\.)+(?=\w+: )", "", line) for line in found)) from None
+        raise ConfigError("\n".join(_SECTIONS.sub("", line) for line in found)) from None
 
 
 def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

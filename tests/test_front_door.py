@@ -37,6 +37,12 @@ def test_all_that_it_names_is_there() -> None:
         lmac.Explained  # noqa: B018
 
 
+def test_errors_and_settings_are_there_without_an_import_of_their_own() -> None:
+    code = "import lmac; print(lmac.errors.InputError.__name__, lmac.settings.LoopConfig().batch_size)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["InputError", "16"]
+
+
 def test_all_errors_for_people_and_all_named_settings_can_be_imported() -> None:
     sources = [path for folder in ("pipeline", "schemas") for path in (ROOT / folder).rglob("*.py")]
     kind = re.compile(r"^class (\w+)\((?:LmacError|InputError)\b", re.MULTILINE)

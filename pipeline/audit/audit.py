@@ -54,7 +54,7 @@ class Audit:
     """The findings of an audit, the weightiest first; `recordings` counts the run's, `asked` are the kinds asked about.
 
     `notes` say, by kind, what could not be determined, and why; `judged` how many recordings could be judged, by those
-    kinds that could not judge all.
+    kinds that may not judge all.
     """
 
     findings: list[Finding]
@@ -75,8 +75,8 @@ class Audit:
         return max([len(members), *(one.n for one in found)])
 
     def share(self, kind: Kind) -> float:
-        """Return `concerned(kind)` as a share of the recordings that could be judged."""
-        return self.concerned(kind) / max(1, self.judged_by(kind))
+        """Return `concerned(kind)` as a share of all recordings."""
+        return self.concerned(kind) / self.recordings if self.recordings else 0.0
 
 
 def audit(
@@ -108,7 +108,7 @@ def audit(
         about.column(name)
     asked = tuple(kind for kind in QUESTIONS if kind in config.kinds)
     output = RunOutput(opened.url)
-    if not marks and "label_error" in asked and output.exists(REVIEWED):
+    if config.reviewed is None and "label_error" in asked and output.exists(REVIEWED):
         about.note("label_error", f"{REVIEWED} is of an earlier audit: pass its marks with --reviewed to write it anew")
     found: list[Finding] = []
     # Where no recording could be explained there is nothing to ask about: the run's errors say why.

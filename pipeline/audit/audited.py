@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -20,10 +21,13 @@ from schemas.errors import LmacError
 
 # Read separately: for a million windows they take gigabytes.
 _LARGE = ("probabilities", "embedding")
-_RELABELLED = """
+_GIVEN = """
     CREATE VIEW predictions AS
-    SELECT recorded.* REPLACE (coalesce(given.labels, []) AS label_true)
-    FROM recorded_predictions recorded LEFT JOIN given_labels given USING (clip_id)
+    SELECT recorded.* REPLACE (
+        {labels} AS label_true,
+        json_merge_patch(recorded.metadata, coalesce(given.columns, '{{}}'))::VARCHAR AS metadata
+    )
+    FROM recorded_predictions recorded LEFT JOIN given USING (clip_id)
 """
 
 
@@ -39,7 +43,7 @@ class AuditedRun:
     right, and gave the `relabelled` ones their label: both are `labelled_by_hand`. Questions add to `notes` what they
     could not determine, and why, to `judged` how many recordings they could judge if not surely all, and to `tests`
     how many tests they made in all, where some have no finding; a long question reports its steps to `progress`.
-    `columns`, by `clip_id`, are metadata that replace those of the run.
+    `columns`, by `clip_id`, replace the run's metadata of the same names, likewise; None takes one away.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class AuditedRun:
         labels: Mapping[str, Sequence[str]] | None = None,
         found_right: frozenset[str] = frozenset(),
         relabelled: frozenset[str] = frozenset(),
-        columns: Mapping[str, Mapping[str, str]] | None = None,
+        columns: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.run = run
         self.classes = run.classes
@@ -57,12 +61,11 @@ class AuditedRun:
         self.progress: Callable[[str], None] = lambda what: None
         self.notes: dict[Kind, list[str]] = defaultdict(list)
         self.judged: dict[Kind, int] = {}
-        self._given: Mapping[str, Mapping[str, str]] = columns or {}
         self._columns: dict[str, list[str | None]] = {}
         self.connection: duckdb.DuckDBPyConnection = run.connect()
         self.takes_other_labels = labels is not None
-        if labels is not None:
-            self._relabel(labels)
+        if labels is not None or columns:
+            self._replace(labels, columns or {})
 
     @cached_property
     def windows(self) -> pa.Table:
@@ -136,14 +139,12 @@ class AuditedRun:
             return self._columns[name]
         rows = self.connection.execute(
             "SELECT json_extract_string(any_value(metadata), ?) FROM predictions GROUP BY clip_id ORDER BY clip_id",
-            [pointer_to(name)],
+            [_pointer_to(name)],
         ).fetchall()
-        given = [self._given.get(clip_id, {}).get(name) for clip_id in self.recordings]
-        found = [ours or value or None for ours, (value,) in zip(given, rows, strict=True)]
+        found = [value or None for (value,) in rows]
         if not any(found):
             known = "SELECT DISTINCT unnest(json_keys(metadata)) AS name FROM predictions ORDER BY 1 LIMIT 50"
-            of_table = {one for columns in self._given.values() for one in columns}
-            names = sorted({*(str(one) for (one,) in self.connection.sql(known).fetchall()), *of_table})
+            names = [str(one) for (one,) in self.connection.sql(known).fetchall()]
             if name in names:
                 raise AuditError(
                     f"the column {name!r} of the recordings' metadata is empty in all of them: leave it out"
@@ -163,27 +164,30 @@ class AuditedRun:
         """Record what a question could not determine."""
         self.notes[kind].append(text)
 
-    def _relabel(self, labels: Mapping[str, Sequence[str]]) -> None:
+    def _replace(self, labels: Mapping[str, Sequence[str]] | None, columns: Mapping[str, Mapping[str, Any]]) -> None:
+        named = list({**(labels or {}), **columns})
         given = pa.table(
             {
-                "clip_id": pa.array(list(labels), pa.string()),
-                "labels": pa.array([list(one) for one in labels.values()], pa.list_(pa.string())),
+                "clip_id": pa.array(named, pa.string()),
+                "labels": pa.array([list((labels or {}).get(one, ())) for one in named], pa.list_(pa.string())),
+                "columns": pa.array([json.dumps(columns.get(one, {})) for one in named], pa.string()),
             }
         )
-        self.connection.register("given_labels", given)
+        self.connection.register("given", given)
         self.connection.register("recorded_predictions", self.run.table("predictions"))
         self.connection.unregister("predictions")
-        self.connection.execute(_RELABELLED)
+        taken = "recorded.label_true" if labels is None else "coalesce(given.labels, [])"
+        self.connection.execute(_GIVEN.format(labels=taken))
 
     def _matrix(self, table: str, column: str) -> NDArray[np.float32]:
         found = self.connection.sql(f"SELECT {column} FROM {table} ORDER BY window_id").to_arrow_table()[column]
         return rows_of(found)
 
 
-def pointer_to(name: str) -> str:
+def _pointer_to(name: str) -> str:
     """The JSON pointer to a metadata column of any name: a JSON path in SQL takes no empty one.
 
-    >>> pointer_to("site"), pointer_to("a/b"), pointer_to("")
+    >>> _pointer_to("site"), _pointer_to("a/b"), _pointer_to("")
     ('/site', '/a~1b', '/')
     """
     return "/" + name.replace("~", "~0").replace("/", "~1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.inputs.label_table import load_labels
 from pipeline.inputs.labels import labels_in
@@ -19,7 +20,7 @@ class Given:
     """What a table says of a run's recordings, by `clip_id`: labels, None without a table of them, and all columns."""
 
     labels: dict[str, list[str]] | None = None
-    columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def given_labels(run: Run, reading: InputConfig) -> Given:
@@ -29,7 +30,7 @@ def given_labels(run: Run, reading: InputConfig) -> Given:
     Raises InputError if the table cannot be read, lacks a column, names no recording of the run or one that may be
     several, or names segments, which a run's tables cannot locate.
     """
-    table = load_labels(reading)
+    table = load_labels(reading, needed=False)
     if table is None:
         return Given()
     if any(row.parts for row in table.rows.values()):
@@ -49,12 +50,11 @@ def given_labels(run: Run, reading: InputConfig) -> Given:
         )
     separator = reading.label_separator
     labels: dict[str, list[str]] = {}
-    columns: dict[str, dict[str, str]] = {}
+    columns: dict[str, dict[str, Any]] = {}
     for name, same in zip(names, clips.values(), strict=True):
         if (row := rows.get(name.clip_id)) is not None:
             told = row.metadata()
-            given = {key: str(value) for key, value in told.items() if value is not None}
-            named = list(labels_in(told.get(table.label_column or ""), separator))
+            named = [] if table.label_column is None else list(labels_in(told.get(table.label_column), separator))
             for clip_id in same:
-                columns[clip_id], labels[clip_id] = given, named
+                columns[clip_id], labels[clip_id] = told, named
     return Given(labels if table.label_column is not None else None, columns)

@@ -46,7 +46,8 @@ def wrong_label_sets(
             "label_error", f"not judged, as all labelled recordings have them: {', '.join(map(repr, everywhere))}"
         )
     judged = [label for label in judged if label not in everywhere]
-    about.judged["label_error"] = sum(any(label in judged for label in labels[row]) for row in rows) if judged else 0
+    # Those that lack a judged label are judged as well.
+    about.judged["label_error"] = len(rows) if judged else 0
     if not judged:
         return []
     has = np.array([[label in own for label in judged] for own in (labels[row] for row in rows)])

@@ -29,6 +29,7 @@ def odd_one_out(about: AuditedRun, config: AuditConfig) -> list[Finding]:
             f"{n} recording{'s are' if n != 1 else ' is'} too few to tell what is far: "
             f"more than {2 * NEIGHBOURS} are needed",
         )
+        about.judged["odd_one_out"] = 0
         return []
     vectors = unit_vectors(about.mean_by_recording(about.embeddings))
     _, similarity = nearest(vectors, np.arange(n), NEIGHBOURS)

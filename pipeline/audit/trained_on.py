@@ -24,9 +24,9 @@ def trained_on(about: AuditedRun, config: AuditConfig) -> dict[str, Any]:
     if lines and config.trained_on != "yes":
         what = {
             "no": "--trained-on no means that it was trained on others",
-            "unknown": "if on others than these, pass --trained-on no, and the classifier judges their labels as well",
+            "unknown": "If on others than these, pass --trained-on no: its own probabilities then judge the labels",
         }[config.trained_on]
-        about.note("label_error", f"the explainer's card says: {lines[0]} {what[0].upper()}{what[1:]}")
+        about.note("label_error", f"the explainer's card says: {lines[0]} {what}")
     return {**told, "card": lines} if lines else told
 
 

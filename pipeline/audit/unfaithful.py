@@ -13,6 +13,8 @@ from schemas.audit_config import AuditConfig
 
 # A class with at least this share of such recordings is a finding of its own; the others share one.
 _MANY = 0.1
+# As in the question: what is explained with less is no decision.
+_SURE = 0.2
 REST = "windows of other classes"
 _SAID = {
     "rest_suffices": "without the kept part the classifier is as sure as before",
@@ -26,6 +28,14 @@ def unfaithful(about: AuditedRun, config: AuditConfig) -> list[Finding]:
 
     One more finding covers all other classes. `questions/unfaithful.sql` defines what counts.
     """
+    asked = "SELECT count(DISTINCT clip_id) FROM faithfulness WHERE p >= ?"
+    about.judged["unfaithful"] = sure = int(about.connection.execute(asked, [_SURE]).fetchall()[0][0])
+    if sure < len(about.recordings):
+        about.note(
+            "unfaithful",
+            f"not judged, as nothing is explained that has p of {_SURE} or more: "
+            f"{len(about.recordings) - sure} of {len(about.recordings)} recordings",
+        )
     by_target: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in about.ask("unfaithful"):
         by_target[row["target"]].append(row)

@@ -51,21 +51,22 @@ def train_on_workers(
     worker's part of it. The other arguments are those of `training`. After an interruption the same call resumes from
     the last complete epoch, also with another number of workers.
 
-    Without `address` a local Ray is started and stopped. On a cluster all machines must be able to read the input and
-    the explainers by the same paths or URLs; `out` is written by one of them.
+    Without `address` a local Ray is started and stopped. On a cluster all machines must see the input, the explainers
+    and `out` by the same paths or URLs, and the current folder if one of these is relative or `out` is a URL.
 
-    Raises ArgumentError if `workers` or `device` is no such thing; ClusterError if there are fewer GPUs or CPU cores
-    than workers, the cluster cannot be joined, or workers are lost; and what `training` raises.
+    Raises ArgumentError if `workers` is below 1 or `device` not auto, cpu or cuda; ClusterError if there are fewer GPUs
+    than workers, or on a cluster fewer CPU cores, if the cluster cannot be joined, or if workers are lost; and what
+    `training` raises.
 
     >>> from lmac import train_decoder, train_on_workers
     >>> train_on_workers(train_decoder, "sounds", "out", classifier="mine", workers=4)  # doctest: +SKIP
     """
     if workers < 1:
         raise ArgumentError(f"workers must be at least 1, got {workers}")
-    if device not in ("auto", "cpu", "cuda"):
-        raise ArgumentError(f"device must be auto, cpu or cuda, got {device!r}")
     if workers == 1 and address is None:
         return training(*arguments, device=device, reporter=reporter, **settings)
+    if device not in ("auto", "cpu", "cuda"):
+        raise ArgumentError(f"device must be auto, cpu or cuda, got {device!r}")
     settings = _with_command(training, arguments, {**settings, "device": device}, workers)
     size_for = partial(_size, workers, device, address is None)
     with connected(address, size_for) as size, tempfile.TemporaryDirectory(prefix="lmac-train-") as scratch:
@@ -92,8 +93,9 @@ def train_on_workers(
         )
         fitting = _in_thread(trainer.fit)
         try:
-            while not fitting.done():
-                wait([fitting], timeout=_POLL_S)
+            ended = False
+            while not ended:
+                ended = bool(wait([fitting], timeout=_POLL_S).done)
                 for method, values in ray.get(relay.take.remote()):
                     getattr(reporter, method)(*values)
             fitting.result()

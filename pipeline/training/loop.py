@@ -107,6 +107,8 @@ def fit(
     cannot be shared equally.
     """
     ranks = Ranks.of_process()
+    if not ranks.agree((fingerprint, task.n_windows)):
+        raise TrainingError("workers have read different windows: all machines must see the same input")
     size = _shared_equally(config.batch_size, task.n_windows, ranks)
     module = task.module
     device = next(module.parameters()).device
@@ -118,8 +120,6 @@ def fit(
     average = torch.optim.swa_utils.AveragedModel(module, use_buffers=True)
     average.multi_avg_fn = _averaging(config.ema, average.n_averaged)
     state, best = State(), copy_on_cpu(module)
-    if not ranks.agree((fingerprint, task.n_windows)):
-        raise TrainingError("workers have read different windows: all machines must see the same input")
     saved = ranks.from_first(lambda: _load(checkpoint))
     if saved is not None:
         if saved["fingerprint"] != fingerprint:

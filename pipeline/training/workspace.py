@@ -142,15 +142,14 @@ class Workspace:
 
         Of several processes that train together only the first writes; each machine deletes what it decoded.
         """
-        ranks = Ranks.of_process()
-        if not ranks.first:
-            if ranks.leads_machine:
-                clear_folder(self.scratch, CACHE_FILES)
-            return TrainingResult(scores, self.out, sets.how)
         what = "classifier" if decoder is None else "decoder"
         card = model_card(config.name, what, sets.how, self.made_by, scores, base_card)
-        save_explainer(self.out, config, classifier, decoder, card)
-        clear_folder(self.scratch, (*CACHE_FILES, CHECKPOINT, CHECKPOINT_PARTIAL))
+        ranks = Ranks.of_process()
+        ranks.from_first(lambda: save_explainer(self.out, config, classifier, decoder, card))
+        if ranks.first:
+            clear_folder(self.scratch, (*CACHE_FILES, CHECKPOINT, CHECKPOINT_PARTIAL))
+        elif ranks.leads_machine:
+            clear_folder(self.scratch, CACHE_FILES)
         return TrainingResult(scores, self.out, sets.how)
 
 

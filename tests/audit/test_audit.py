@@ -19,6 +19,7 @@ from pipeline.audit import audit as module
 from pipeline.audit.audited import AuditedRun, AuditError
 from pipeline.audit.correction import adjusted
 from pipeline.audit.findings import Finding
+from pipeline.audit.given_labels import given_labels
 from pipeline.audit.weight import CANDIDATE, STAKES, weigh
 from pipeline.inputs.shards import clip_id
 from pipeline.runs.leftovers import find_leftovers
@@ -26,6 +27,7 @@ from pipeline.runs.output import RunOutput
 from pipeline.storage.errors import InputError
 from schemas.audit_config import AuditConfig
 from schemas.audit_tables import AUDIT_TABLES
+from schemas.input_config import InputConfig
 from schemas.yaml_config import ConfigError
 from tests.audit.make import made_run, window
 from tests.conftest import TinyRun
@@ -211,7 +213,7 @@ def test_marks_leave_out_what_is_right_and_make_a_table_to_train_with(tmp_path: 
 
 def test_columns_of_the_table_of_labels_form_groups_and_splits(tmp_path: Path) -> None:
     rows = [
-        window(f"{number}.wav", clipped=0.01, sound_sha256=str(number // 2), metadata=json.dumps({"site": "old"}))
+        window(f"{number}.wav", clipped=0.01, sound_sha256=str(number // 2), metadata={"site": "old"})
         for number in range(4)
     ]
     url, table = made_run(tmp_path / "run", rows), tmp_path / "labels.csv"
@@ -220,16 +222,29 @@ def test_columns_of_the_table_of_labels_form_groups_and_splits(tmp_path: Path) -
     broken_one = next(one for one in found.findings if one.kind == "broken_audio")
     assert set(broken_one.evidence["by_group"]["site"]) == {"a", "b"}
     assert [one.subject for one in found.findings if one.subject.startswith("leakage")] == ["leakage across fold: 0, 1"]
-    with pytest.raises(AuditError, match=r"no recording has a column 'town' in its metadata; there are: .*fold.*site"):
+    # What the table leaves empty is empty, whatever the run says.
+    table.write_text("path,site\n0.wav,\n1.wav,new\n")
+    run = lmac.open_run(url)
+    about = AuditedRun(run, columns=given_labels(run, InputConfig(labels=str(table))).columns)
+    keys = about.of_recordings(about.windows["key"].to_pylist())
+    assert dict(zip(keys, about.column("site"), strict=True)) == {
+        "0.wav": None,
+        "1.wav": "new",
+        "2.wav": "old",
+        "3.wav": "old",
+    }
+    with pytest.raises(AuditError, match=r"no recording has a column 'town' in its metadata; there are: site"):
         lmac.audit(url, labels=table, group_by=["town"])
 
 
-def test_shares_are_those_of_the_recordings_that_could_be_judged(tmp_path: Path) -> None:
+def test_an_audit_says_how_many_recordings_it_could_judge(tmp_path: Path) -> None:
     rows = [window(f"{number}.wav", label_true=["bark"] * (number < 5)) for number in range(20)]
     found = lmac.audit(made_run(tmp_path / "run", rows), kinds=["label_error", "broken_audio"])
     assert (found.judged, found.judged_by("broken_audio")) == ({"label_error": 0}, 20)
-    some = module.Audit([], 20, ("label_error",), judged={"label_error": 8})
-    assert (some.judged_by("label_error"), some.share("label_error")) == (8, 0.0)
+    few = [window(f"{number}.wav", label_true=["bark"]) for number in range(4)]
+    for kind in ("odd_one_out", "unfaithful", "shortcut"):
+        nothing = lmac.audit(made_run(tmp_path / kind, few), kinds=[kind])
+        assert nothing.judged == {kind: 0}, kind
 
 
 @pytest.mark.parametrize(

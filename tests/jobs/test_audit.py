@@ -56,7 +56,7 @@ def test_what_is_too_much_has_an_exit_code_of_its_own(run: str, bounds: list[str
     assert ended == code
     assert ("5 of 20 recordings (25.0%)" in err) == (code == FOUND)
     # A condition on what nothing could be said about is not met.
-    unjudged = "--fail-on label_error>0: label_error could judge none of 20 recordings, for the reasons above" in err
+    unjudged = "--fail-on label_error>0: label_error could judge none of 20 recordings: see its notes" in err
     assert unjudged == ("label_error>0" in bounds)
     assert "clipped" in out  # it is printed all the same
 

@@ -106,6 +106,8 @@ def test_a_word_that_is_no_side_is_refused() -> None:
 def test_a_wrong_option_is_named_without_a_file() -> None:
     with pytest.raises(ConfigError, match=r"^actors: .* got -1$"):
         load_config(RunConfig, None, {"cluster.actors": -1})
+    with pytest.raises(ConfigError, match=r"^listenables.0: Input should be 'masked_in' or 'masked_out', got 'foo'$"):
+        load_config(RunConfig, None, {"content.listenables": ("foo",)})
 
 
 @pytest.mark.parametrize("options", [{}, {"cluster.actors": 2}], ids=["alone", "with an option below it"])

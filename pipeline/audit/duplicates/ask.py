@@ -32,7 +32,7 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
     reported as such (`confirmed` is None) if they are very similar, and count nowhere else.
 
     A recording is a file: its windows, channels and segments are not copies of each other. Silence copies nothing.
-    Raises what reading the input raises.
+    Raises AuditError if no recording has the column `config.split`, and what reading the input raises.
     """
     windows = RecordedWindows.of(audited, config.split)
     equal = equal_samples(audited, windows)
@@ -58,8 +58,9 @@ def duplicates(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
 
     near = [copy for copy in verified.copies if is_new(copy)]
     not_compared = set(windows.clip[candidates.pairs[verified.unheard]].ravel().tolist())
-    copies = {int(windows.clip[one]) for copy in (*equal, *near) for one in (copy.first, copy.second)}
-    audited.judged["duplicate"] = len(audited.recordings) - len(not_compared - copies)
+    # Without any sound only equal samples are known.
+    heard = len(verified.unheard) < len(candidates.pairs) or not len(candidates.pairs)
+    audited.judged["duplicate"] = len(audited.recordings) - len(not_compared) if heard else 0
     findings = []
     if equal:
         findings.append(same_samples(windows, same))

@@ -62,9 +62,8 @@ class RecordedWindows:
             found[number].update(labels)
         splits: list[str | None] = [None] * len(names)
         if split is not None:
-            parts = audited.column(split)
-            for number, of_clip in dict.fromkeys(zip(recording.tolist(), clip.tolist(), strict=True)):
-                splits[number] = min(filter(None, (splits[number], parts[of_clip])), default=None)
+            for number, part in zip(recording[audited.first_windows].tolist(), audited.column(split), strict=True):
+                splits[number] = min(filter(None, (splits[number], part)), default=None)
         return cls(
             window_ids=table["window_id"].to_pylist(),
             clip_ids=table["clip_id"].to_pylist(),

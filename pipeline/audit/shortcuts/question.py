@@ -34,7 +34,7 @@ def shortcut(audited: AuditedRun, config: AuditConfig) -> list[Finding]:
     into others. Raises what reading the run's input and its explainer raise.
     """
     subjects = subjects_of(audited, config.group_by)
-    audited.judged["shortcut"] = len({row for one in subjects for row in one.rows.tolist()})
+    audited.judged["shortcut"] = 0  # what is seen in masks alone is a candidate
     window_s = _window_s(audited)
     in_masks = mask_evidence(
         audited, [one for one in subjects if one.what == "group" or one.name in audited.classes], window_s
@@ -90,6 +90,8 @@ def _tried(
                 recurs=not candidate.from_masks,
             )
             tried.append(Tried(subject, candidate, trial, stands_out))
+    judged = {row for one in subjects if not sample.numbers(one).all() for row in one.rows.tolist()}
+    audited.judged["shortcut"] = len(judged)
     return findings_of(audited, sample, tried)
 
 

@@ -125,8 +125,7 @@ def test_without_sound_near_copies_are_no_more_than_candidates(tmp_path: Path, t
     duplicates(about, AuditConfig())
     (note,) = about.notes["duplicate"]
     assert re.match(r"(\d+) of \1 pairs of neighbours were not compared, .*pass --input", note)
-    # Equal samples are known without sound; of the others, those with neighbours could not be judged.
-    assert 2 <= about.judged["duplicate"] < len(SOUNDS) - 2
+    assert about.judged == {"duplicate": 0}
     candidates = found["near copies, not verified"]
     assert candidates.confirmed is None
     assert "not verified on sound" in candidates.statement
